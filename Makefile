@@ -1,0 +1,26 @@
+# make repro: install what is missing, then rebuild everything; make test: install what is missing, then run all tests.
+PYTHON ?= python3
+VENV := .venv
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+.PHONY: repro test install clean
+
+repro: install
+	promptseg check
+	dvc repro
+
+test: install
+	python -m pytest -n auto --dist loadgroup
+
+install: $(VENV)/installed
+
+# --no-deps: the lock names every package, so nothing is left for pip to decide.
+$(VENV)/installed: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "promptseg needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+clean:
+	rm -rf $(VENV) build stages/*.egg-info

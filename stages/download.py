@@ -1,0 +1,16 @@
+"""Bring one dataset's files into the project, in their official layout."""
+
+from pathlib import Path
+
+from promptseg import stage
+
+
+def main(dataset: str, folder: Path):
+    from promptseg import params, sources
+
+    settings = params.load()
+    sources.obtain(dataset, settings.dataset(dataset), settings.scale, settings.seed, folder)
+
+
+if __name__ == "__main__":
+    stage.run(main, network=True)

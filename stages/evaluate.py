@@ -1,0 +1,15 @@
+"""Score one run: predictions against truth, picture by picture."""
+
+from pathlib import Path
+
+from promptseg import stage
+
+
+def main(truth: Path, predictions: Path, metrics: Path, table: Path, thresholds: Path, pictures: Path):
+    from promptseg import evaluation, params
+
+    evaluation.evaluate(truth, predictions, params.load().seed, metrics, table, thresholds, pictures)
+
+
+if __name__ == "__main__":
+    stage.run(main)

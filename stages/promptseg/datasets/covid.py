@@ -1,0 +1,170 @@
+"""COVID-QU-Ex, its infection segmentation part: chest X-rays with the infected area of the lungs.
+
+Layout (the folder's name stands twice in the official archive, once after some unpackings):
+    Infection Segmentation Data/Infection Segmentation Data/
+        {Train,Val,Test}/{COVID-19,Non-COVID,Normal}/{images,infection masks,lung masks}/<name>.png
+with names `covid_N`, `non_COVID (N)` (41 of them `Non_COVID (N)`) and `Normal (N)`; all files 256x256, 8-bit gray,
+masks 0 / 255. A picture and its masks share the name. The infection masks of Non-COVID and Normal pictures exist
+and are all zero. Lung masks are kept, never read.
+
+Which pictures are of one patient is not published, so each picture is a group of its own: the official split is
+used as it is, and whether patients cross it cannot be checked.
+"""
+
+import re
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from promptseg import pixels
+from promptseg.datasets import Picture
+from promptseg.drawing.covid.xray import chest_xray
+from promptseg.errors import Problem
+
+TITLE = "COVID-QU-Ex, infection segmentation"
+LICENCE = (
+    "as stated at kaggle.com/datasets/anasmohammedtahir/covidqu; "
+    "the pictures come from public collections with terms of their own"
+)
+CITATION = (
+    "A. M. Tahir et al., COVID-19 infection localization and severity grading from chest X-ray images, "
+    "Computers in Biology and Medicine 139 (2021) 105002, doi:10.1016/j.compbiomed.2021.105002; "
+    "infection masks: A. Degerli et al., COVID-19 infection map generation and detection from chest X-ray images, "
+    "Health Information Science and Systems 9 (2021) 15, doi:10.1007/s13755-021-00146-8"
+)
+CLASSES = ("infection",)
+
+SLUG = "anasmohammedtahir/covidqu"
+PART = "Infection Segmentation Data"
+SPLITS = {"Train": "train", "Val": "val", "Test": "test"}
+KINDS = ("COVID-19", "Non-COVID", "Normal")
+IMAGES, MASKS, LUNGS = "images", "infection masks", "lung masks"
+OFFICIAL = {"Train": (1864, 932, 932), "Val": (466, 233, 233), "Test": (583, 292, 291)}  # pictures of each kind
+SAMPLE = {"Train": (24, 4, 4), "Val": (8, 1, 1), "Test": (20, 2, 2)}
+_LABELS = {0: 0, 255: 1}
+
+
+def download(folder: Path) -> None:
+    """Fetch the archive through kagglehub, which checks its MD5 and resumes, and copy the infection part.
+
+    kagglehub keeps the whole archive's files in its own cache, and takes a login from its own places alone.
+    Raises Problem if it is not installed, does not get the archive, or gets other numbers than the official ones.
+    """
+    by_hand = f"download archive {SLUG} from Kaggle by hand, unpack it, and set datasets.covid.source to the folder"
+    try:
+        import kagglehub
+    except ImportError:
+        raise Problem(f"covid: install promptseg[kaggle] and log in to Kaggle, or {by_hand}") from None
+    try:
+        source = Path(kagglehub.dataset_download(SLUG))
+    except Exception as error:  # its errors, those of requests and of zipfile have no common base
+        reason = re.split(r"\n| with url", str(error))[0]  # an address may be signed and has no place in a log
+        reason = reason or type(error).__name__
+        raise Problem(f"covid: Kaggle: {reason}; log in to Kaggle (kaggle.json), or {by_hand}") from error
+    pairs = _pairs(source)
+    counts = Counter(path.parts[-4:-2] for path, _ in pairs)
+    for split, numbers in OFFICIAL.items():
+        for kind, number in zip(KINDS, numbers):
+            if counts[split, kind] != number:
+                found = f"{counts[split, kind]} pictures in {split}/{kind}, where {number} are official"
+                raise Problem(f"{source}: {found}; delete this folder and download again")
+    for path, _ in pairs:
+        for part in (IMAGES, MASKS, LUNGS):
+            target = folder / PART / PART / Path(*path.parts[-4:-2], part, path.name)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path.parents[1] / part / path.name, target)
+
+
+def verify(folder: Path) -> None:
+    """Raise Problem with the first thing that is missing: a folder, a picture, a mask, a split to train or test on.
+
+    A part of the official files is accepted, without Val too; pixels are checked when they are read.
+    """
+    found = {path.parts[-4] for path, _ in _pairs(folder)}
+    for split in ("Train", "Test"):
+        if split not in found:
+            raise Problem(f"{_root(folder) / split}: no pictures; copy this part of the official data as well")
+
+
+def read(folder: Path) -> Iterator[Picture]:
+    """Pictures in the order Train, Val, Test; COVID-19, Non-COVID, Normal; then by number.
+
+    image() is (256, 256) uint8, mask() the same with 1 where infected. Raises Problem at once where names do not pair.
+    """
+    return map(_picture, _pairs(folder))
+
+
+def sample(folder: Path, seed: int) -> None:
+    """Draw 66 pictures in the official layout, numbered at random within it; the same seed gives the same bytes."""
+    rng = np.random.default_rng(seed)
+    for split, numbers in SAMPLE.items():
+        for kind, pattern, number in zip(KINDS, ("covid_{}", "non_COVID ({})", "Normal ({})"), numbers):
+            home = folder / PART / PART / split / kind
+            for part in (IMAGES, MASKS, LUNGS):
+                (home / part).mkdir(parents=True, exist_ok=True)
+            for index, n in enumerate(sorted(rng.choice(np.arange(1, 3000), number, replace=False))):
+                name = pattern.format(n) + ".png"
+                if (split, kind, index) == ("Train", "Non-COVID", 0):
+                    name = name.replace("non_", "Non_")  # the official data's third spelling
+                for part, array in zip((IMAGES, MASKS, LUNGS), chest_xray(rng, kind)):
+                    (home / part / name).write_bytes(pixels.png(array))
+
+
+def _picture(pair: tuple[Path, Path]) -> Picture:
+    image, mask = pair
+    id = "/".join((*image.parts[-4:-2], image.stem))
+    return Picture(
+        id=id,
+        split=SPLITS[image.parts[-4]],
+        group=id,
+        image=partial(pixels.read_image, image),
+        mask=partial(pixels.read_mask, mask, _LABELS),
+    )
+
+
+def _root(folder: Path) -> Path:
+    """The folder that holds Train, Val and Test: the given one, or below one or two of the archive's own name."""
+    folder = Path(folder)
+    for root in (folder, folder / PART, folder / PART / PART):
+        if any((root / split).is_dir() for split in SPLITS):
+            return root
+    raise Problem(f"{folder}: it holds neither `{PART}` nor Train, Val and Test; give the archive's folder")
+
+
+def _pairs(folder: Path) -> list[tuple[Path, Path]]:
+    """(picture, infection mask) of every name, in order. Raises Problem where one lacks the other, or at none."""
+    root, pairs = _root(folder), []
+    for split in SPLITS:
+        for kind in KINDS:
+            home = root / split / kind
+            if not home.is_dir():
+                continue  # a part of the official data
+            images, masks = _names(home / IMAGES), _names(home / MASKS)
+            for name in sorted(images ^ masks, key=_natural)[:1]:
+                here, there = (IMAGES, MASKS) if name in images else (MASKS, IMAGES)
+                raise Problem(f"{home / here / name}: no file of this name in `{there}`; restore it or delete this one")
+            pairs += [(home / IMAGES / name, home / MASKS / name) for name in sorted(images, key=_natural)]
+    if not pairs:
+        kinds = ",".join(KINDS)
+        raise Problem(f"{root}: no pictures in {{Train,Val,Test}}/{{{kinds}}}/{IMAGES}; unpack the archive again")
+    return pairs
+
+
+def _names(folder: Path) -> set[str]:
+    if not folder.is_dir():
+        raise Problem(f"{folder}: not found; it belongs to the `{PART}` of the archive (the lung part has none)")
+    # Hidden files are what systems and unpackers leave behind.
+    names = {path.name for path in folder.iterdir() if path.suffix.lower() == ".png" and not path.name.startswith(".")}
+    for name in names:
+        if not name.isprintable():
+            raise Problem(f"{folder}: the name {name!r} holds characters that cannot be shown; rename the file")
+    return names
+
+
+def _natural(name: str) -> tuple:
+    """`covid_9` before `covid_10`; the name itself decides between twins by case."""
+    return [int(part) if part.isdecimal() else part.lower() for part in re.split(r"(\d+)", name)], name

@@ -1,0 +1,85 @@
+"""Outputs that are whole or absent: written aside in the same folder, synced, then renamed."""
+
+import contextlib
+import glob
+import hashlib
+import json
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path` for a file or a folder; when the block ends well it becomes `path`.
+
+    The temporary name carries host and process id, so two writers of one output never share it (a killed `dvc`
+    can leave its stage running), and what a killed writer left behind is removed by the next one.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(path)
+    aside = path.parent / f".{path.name}.{socket.gethostname()}.{os.getpid()}.tmp"
+    try:
+        yield aside
+        _sync(aside)
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)  # os.replace cannot put a folder over a filled one
+        os.replace(aside, path)
+        _sync_folder(path.parent)
+    finally:
+        _remove(aside)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text with Unix line ends, whole or not at all."""
+    with replacing(path) as aside:
+        aside.write_bytes(text.encode("utf-8"))
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write JSON with sorted keys; NaN and infinity are refused, since they break the readers of metrics."""
+    write_text(path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file, read in pieces."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sweep(path: Path) -> None:
+    """Remove what dead writers of `path` on this host left."""
+    for stale in path.parent.glob(glob.escape(f".{path.name}.{socket.gethostname()}") + ".*.tmp"):
+        pid = stale.name.split(".")[-2]
+        # Our own id means an earlier process of the same number, as in a container that counts from 1 at each start.
+        if pid.isdigit() and (int(pid) == os.getpid() or not Path(f"/proc/{pid}").exists()):
+            _remove(stale)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    if not path.is_dir():
+        with open(path, "rb") as file:
+            os.fsync(file.fileno())
+        return
+    for inner in sorted(path.rglob("*")):
+        if inner.is_file():
+            _sync(inner)
+    _sync_folder(path)
+
+
+def _sync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

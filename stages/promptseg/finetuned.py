@@ -1,0 +1,23 @@
+"""What a fine-tuned run keeps: the tensors that learned, and which checkpoint they belong to."""
+
+from pathlib import Path
+
+from promptseg import weights
+from promptseg.errors import Problem
+from promptseg.segmenter import Segmenter
+
+
+def write(folder: Path, segmenter: Segmenter, learned: list[str], checkpoint: str, about: dict) -> None:
+    """Keep the parameters named `learned`; the frozen rest stays in the checkpoint, whose digest is written down."""
+    state = segmenter.state_dict()
+    config = {"model": segmenter.NAME, "checkpoint": checkpoint, **about}
+    weights.write(folder, config, {name: state[name] for name in learned})
+
+
+def apply(segmenter: Segmenter, checkpoint: str, folder: Path) -> None:
+    """Put what a run learned into a model loaded from the same checkpoint. Raises Problem if it was another."""
+    config, tensors = weights.read(folder)
+    if config["checkpoint"] != checkpoint:
+        raise Problem(f"{folder}: trained from another checkpoint than this one; run `dvc repro` to train it again")
+    segmenter.load_state_dict({**segmenter.state_dict(), **tensors})
+    segmenter.trained()

@@ -1,0 +1,75 @@
+"""SAM 2 (Ravi et al. 2024) for pictures, as transformers' Sam2Model: Hiera encoder with two high-resolution skips.
+
+Released as facebook/sam2.1-hiera-tiny, -small, -base-plus and -large. Both sides of a picture become 1024.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import Sam2Config, Sam2Model
+
+from promptseg import weights
+from promptseg.frame import Frame
+from promptseg.segmenter import Features, Interactive
+
+MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+TINY = {
+    "vision_config": dict(
+        backbone_config=dict(
+            model_type="sam2_hiera_det_model", hidden_size=16, num_attention_heads=1, image_size=[256, 256],
+            blocks_per_stage=[1, 1, 2, 1], embed_dim_per_stage=[16, 32, 64, 128], global_attention_blocks=[3],
+            num_attention_heads_per_stage=[1, 2, 4, 8], window_size_per_stage=[8, 4, 8, 4],
+        ),
+        backbone_channel_list=[128, 64, 32, 16], backbone_feature_sizes=[[64, 64], [32, 32], [16, 16]],
+        fpn_hidden_size=64,
+    ),
+    "prompt_encoder_config": dict(hidden_size=64, image_size=256, patch_size=16),
+    "mask_decoder_config": dict(hidden_size=64, mlp_dim=128, num_attention_heads=4, iou_head_hidden_dim=64),
+}  # fmt: skip
+
+
+class Sam2(Interactive):
+    NAME = "sam2"
+    # The object-score head decides nothing in a single picture, so nothing can teach it.
+    PARTS = {
+        "mask_decoder": tuple(
+            f"network.mask_decoder.{name}"
+            for name in ("transformer", "mask_tokens", "iou_token", "upscale", "output_hyper", "iou_pred", "conv_s")
+        )
+    }
+
+    def __init__(self, network: Sam2Model, single_mask: bool = False):
+        size = network.config.prompt_encoder_config.image_size
+        super().__init__(network, Frame(size, False, MEAN, STD), single_mask)
+
+    def encode(self, images: list[np.ndarray]) -> Features:
+        high, middle, low = self.network.get_image_embeddings(self.frame.pixels(images).to(self.device))
+        return {"high": high, "middle": middle, "low": low}
+
+    def trained(self) -> None:
+        super().trained()
+        # In use, an unstable single mask is replaced by one of the three, and those were not trained.
+        self.network.mask_decoder.dynamic_multimask_via_stability = False
+
+    def image_embeddings(self, features: Features) -> list[torch.Tensor]:
+        return [features["high"], features["middle"], features["low"]]
+
+
+def create(size: str, seed: int) -> Sam2:
+    torch.manual_seed(seed)
+    return Sam2(Sam2Model(Sam2Config(**(TINY if size == "tiny" else {})))).eval()
+
+
+def convert(source: Path) -> Sam2:
+    config, tensors = weights.released(source)
+    config = json.loads(config.read_text())
+    config.pop("model_type", None)  # the hub's files are of the video model; its picture part is this one
+    return Sam2(weights.fill(Sam2Model, Sam2Config.from_dict(config), weights.tensors(tensors), source)).eval()
+
+
+def load(folder: Path, classes: int) -> Sam2:
+    config, tensors = weights.read(folder)
+    config_, tensors = Sam2Config.from_dict(config["network"]), weights.without(tensors, "network.")
+    return Sam2(weights.fill(Sam2Model, config_, tensors, folder), config["single_mask"]).eval()

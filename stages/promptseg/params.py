@@ -1,0 +1,194 @@
+"""params.yaml as typed settings; a wrong key or value is one clear line."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pydantic
+import yaml
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+
+from promptseg.errors import Problem
+
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,40}")
+Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+
+
+class _Settings(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class Scale(_Settings):
+    """How much of the study to run."""
+
+    data: Literal["sample", "official"] = "official"
+    checkpoints: Literal["tiny", "official"] = "official"
+    max_epochs: PositiveInt | None = None  # None: as each run says
+    max_images: PositiveInt | None = None  # None: all; else so many a split, picked evenly
+
+
+class Dataset(_Settings):
+    """Where a dataset comes from and how its pictures are cut, filtered and split."""
+
+    source: str | None = None  # sample | official | a folder in the official layout; None: as scale.data says
+    tile: Annotated[int, Field(ge=16)] | None = None  # side in pixels; None: pictures stay whole
+    overlap: NonNegativeInt = 0  # pixels shared by neighbouring tiles
+    min_foreground: Fraction | None = 0.0  # keep what has a larger share of foreground; None: keep everything
+    val_fraction: Fraction = 0.1  # of the training groups, where the source has no validation split of its own
+    test_fraction: Fraction = 0.5  # of all groups, where the source has no test split of its own
+
+    @pydantic.model_validator(mode="after")
+    def _overlap_leaves_a_step(self):
+        if self.tile is not None and self.overlap >= self.tile:
+            raise ValueError(f"overlap ({self.overlap}) must be smaller than tile ({self.tile})")
+        return self
+
+
+class Model(_Settings):
+    """Where the released weights of a model come from."""
+
+    source: str | None = None  # tiny | official | a local file or folder; None: as scale.checkpoints says
+    official: str | None = None  # name on the Hugging Face hub; None: the model has no released weights
+    revision: Annotated[str, Field(pattern="^[0-9a-f]{40}$")] | None = None  # the commit on the hub
+
+
+class Prompt(_Settings):
+    """How a model is asked: by points, by boxes, by words, or not at all."""
+
+    points: PositiveInt | None = None  # so many points on the true mask
+    how: Literal["random", "centre"] = "random"  # anywhere in the mask, or its deepest pixels
+    box: bool = False  # the box round the true mask
+    jitter: Fraction = 0.0  # each side of the box moves outward by up to this share of the picture's longer side
+    per: Literal["picture", "object"] = "picture"  # one question for the whole mask, or one for each of its components
+    text: list[str] | None = None  # one phrase for each class
+
+    @pydantic.model_validator(mode="after")
+    def _one_kind(self):
+        if (self.points is not None) + self.box + (self.text is not None) > 1:
+            raise ValueError("give one of points, box and text")
+        if self.jitter and not self.box:
+            raise ValueError("jitter belongs to box")
+        if self.text is not None and (not self.text or any(not phrase.strip() for phrase in self.text)):
+            raise ValueError("text needs a phrase for each class, none of them empty")
+        return self
+
+    @property
+    def kind(self) -> Literal["points", "box", "text", "none"]:
+        if self.points is not None:
+            return "points"
+        return "box" if self.box else "text" if self.text is not None else "none"
+
+    @property
+    def oracle(self) -> bool:
+        """True where the prompt is taken from the true mask, so that its score is no score of a system in use."""
+        return self.kind in ("points", "box")
+
+    def describe(self) -> str:
+        """A few words for tables: `1 random point`, `box per object, jitter 0.02`, `"black spots"`."""
+        if self.kind == "text":
+            return ", ".join(f'"{phrase}"' for phrase in self.text)
+        if self.kind == "none":
+            return "none"
+        if self.kind == "points":
+            how = "random" if self.how == "random" else "central"
+            words = f"{self.points} {how} point{'s' if self.points > 1 else ''}"
+        else:
+            words = "box"
+        words += " per object" if self.per == "object" else ""
+        return words + (f", jitter {self.jitter:g}" if self.jitter else "")
+
+
+class Train(_Settings):
+    """How a run is trained."""
+
+    prompt: Prompt = Prompt()
+    epochs: PositiveInt
+    lr: PositiveFloat = 1e-4
+    loss: Literal["dice", "bce", "dice_bce", "focal"] = "dice"
+    batch: PositiveInt = 8
+    parts: list[str]  # which of the model's parts learn
+    weight_decay: NonNegativeFloat = 0.0
+
+
+class Run(_Settings):
+    """One row of the results table."""
+
+    dataset: str
+    model: str
+    prompt: Prompt  # required even where it is {}: DVC tracks the key by name
+    published: Fraction | None = None  # the IoU that the study reports for this run, shown beside ours
+
+
+class FineTune(Run):
+    train: Train
+
+
+class Params(_Settings):
+    """All of params.yaml."""
+
+    seed: NonNegativeInt = 0
+    scale: Scale = Scale()
+    datasets: dict[str, Dataset]
+    models: dict[str, Model]
+    zero_shot: dict[str, Run] = {}
+    finetune: dict[str, FineTune] = {}
+
+    @pydantic.model_validator(mode="after")
+    def _names_hold_together(self):
+        for section in ("datasets", "models", "zero_shot", "finetune"):
+            for name in getattr(self, section):
+                if not NAME.fullmatch(name):
+                    raise ValueError(f"{section}: {name!r} is no valid name: use a-z, 0-9, _ and -, at most 41 of them")
+        for section in ("zero_shot", "finetune"):
+            for name, run in getattr(self, section).items():
+                for noun in ("dataset", "model"):
+                    known, given = getattr(self, noun + "s"), getattr(run, noun)
+                    if given not in known:
+                        raise ValueError(f"{section}.{name}.{noun}: unknown {noun} {given!r}; known: {', '.join(known)}")
+        twice = sorted(self.zero_shot.keys() & self.finetune.keys())
+        if twice:
+            raise ValueError(f"{twice[0]} stands in zero_shot and in finetune: a run has one name")
+        return self
+
+    def run(self, name: str) -> Run | FineTune:
+        """The run of that name. Raises Problem if there is none."""
+        runs = {**self.zero_shot, **self.finetune}
+        return self._one("run", runs, name)
+
+    def dataset(self, name: str) -> Dataset:
+        return self._one("dataset", self.datasets, name)
+
+    def model(self, name: str) -> Model:
+        return self._one("model", self.models, name)
+
+    @staticmethod
+    def _one(noun: str, known: dict, name: str):
+        if name not in known:
+            raise Problem(f"params.yaml: unknown {noun} {name!r}; known: {', '.join(known)}")
+        return known[name]
+
+
+def load(path: Path = Path("params.yaml")) -> Params:
+    """Read and check params.yaml of the current folder. Raises Problem with one line that names the key."""
+    try:
+        raw = yaml.safe_load(Path(path).read_text("utf-8"))
+    except FileNotFoundError:
+        raise Problem(f"{path}: not found; run this in the project's folder") from None
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: no UTF-8, or a date that there is not
+        raise Problem(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(raw, dict):
+        raise Problem(f"{path}: it should be a mapping of sections")
+    return parse(raw, str(path))
+
+
+def parse(raw: dict, where: str = "params.yaml") -> Params:
+    """Settings from a mapping. Raises Problem naming the first wrong key; how many more there are is said."""
+    try:
+        return Params.model_validate(raw)
+    except pydantic.ValidationError as error:
+        errors = error.errors()
+        key = ".".join(str(part) for part in errors[0]["loc"])
+        reason = errors[0]["msg"].removeprefix("Value error, ")
+        given = "" if isinstance(errors[0]["input"], dict) else f", got {errors[0]['input']!r}"
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        raise Problem(f"{where}: {key + ': ' if key else ''}{reason}{given}{more}") from None

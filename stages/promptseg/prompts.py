@@ -1,0 +1,102 @@
+"""What a model is asked about one picture: points, a box, words, or nothing; made from settings and the truth.
+
+Coordinates are continuous: pixel i covers [i, i + 1), so its centre is i + 0.5 and a box ends where its last pixel
+ends. Prompts taken from the truth depend on (seed, id) alone, so they are the same whoever computes them and when.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+import numpy as np
+
+from promptseg import masks, params
+from promptseg.errors import Problem
+
+
+@dataclass(frozen=True, eq=False)
+class Prompt:
+    """One question about one picture; what is None is not asked. The answer is a map of class `target` (1, 2, ...).
+
+    points: (k, 2) float x, y; labels: (k,) int, 1 on the object and 0 off it; box: (4,) float x0, y0, x1, y1.
+    """
+
+    target: int = 1
+    points: np.ndarray | None = None
+    labels: np.ndarray | None = None
+    box: np.ndarray | None = None
+    text: str | None = None
+
+
+def ask(
+    settings: params.Prompt, mask: np.ndarray, classes: int, seed: int, id: str
+) -> tuple[list[Prompt], list[np.ndarray]]:
+    """The prompts for one picture, and for each the map that would answer it: (h, w) bool.
+
+    mask: (h, w) uint8, 0 background, i class i, 255 ignored. A class that the picture does not hold gets no points
+    and no box. id: the picture's; with `seed` it decides every random choice. Raises Problem if the phrases are not
+    one for each class.
+    """
+    if settings.text is not None and len(settings.text) != classes:
+        raise Problem(f"params.yaml: {len(settings.text)} phrases in text, but the dataset has {classes} classes")
+    rng = np.random.default_rng(np.frombuffer(hashlib.sha256(f"{seed}/{id}".encode()).digest(), np.uint32))
+    prompts, answers = [], []
+    for target in range(1, classes + 1):
+        of_class = mask == target
+        if settings.kind in ("none", "text"):
+            prompts.append(Prompt(target, text=settings.text[target - 1] if settings.text else None))
+            answers.append(of_class)
+            continue
+        for part in _parts(of_class, settings.per):
+            prompts.append(_points(settings, target, part, rng) if settings.points else _box(settings, target, part, rng))
+            answers.append(part)
+    return prompts, answers
+
+
+def to_json(prompts: list[Prompt]) -> str:
+    """The prompts as a JSON list, coordinates to a hundredth of a pixel; what is None is left out."""
+    out = []
+    for prompt in prompts:
+        entry = {"target": prompt.target}
+        for name in ("points", "labels", "box"):
+            value = getattr(prompt, name)
+            if value is not None:
+                entry[name] = np.round(value, 2).tolist()
+        if prompt.text is not None:
+            entry["text"] = prompt.text
+        out.append(entry)
+    return json.dumps(out, ensure_ascii=False)
+
+
+def _parts(of_class: np.ndarray, per: str) -> list[np.ndarray]:
+    """The mask itself, or each of its components; nothing if it is empty."""
+    if not of_class.any():
+        return []
+    if per == "picture":
+        return [of_class]
+    labels, count = masks.components(of_class)
+    return [labels == i for i in range(1, count + 1)]
+
+
+def _points(settings: params.Prompt, target: int, part: np.ndarray, rng: np.random.Generator) -> Prompt:
+    if settings.how == "centre":
+        points = masks.deepest(part, settings.points)
+    else:
+        places = np.flatnonzero(part)
+        # Without repetition where the mask has enough pixels.
+        chosen = rng.choice(places, settings.points, replace=settings.points > len(places))
+        points = np.stack([chosen % part.shape[1], chosen // part.shape[1]], axis=1) + 0.5
+    return Prompt(target, points=points, labels=np.ones(len(points), np.int64))
+
+
+def _box(settings: params.Prompt, target: int, part: np.ndarray, rng: np.random.Generator) -> Prompt:
+    """The box round `part`; with jitter each side moves outward by a uniform share of the longer side of the picture.
+
+    So does MedSAM (Ma et al. 2024) with 0 to 20 of 1024 pixels, a jitter of 0.02.
+    """
+    height, width = part.shape
+    box = np.array(masks.box(part))
+    if settings.jitter:
+        moved = rng.uniform(0, settings.jitter * max(height, width), 4)
+        box = np.clip(box + moved * [-1, -1, 1, 1], 0, [width, height, width, height])
+    return Prompt(target, box=box)

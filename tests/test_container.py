@@ -1,0 +1,253 @@
+"""Containers: what was written is read back, or refused; never something else."""
+
+import os
+import random
+
+import numpy as np
+import pandas
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from promptseg import container, pixels
+from promptseg.container import Pair, Prediction, Writer
+from promptseg.errors import Problem
+
+ABOUT = {"dataset": "em", "classes": ["mitochondrion", "é"], "licence": "CC0"}
+
+
+def pairs(count, seed=0):
+    rng = np.random.default_rng(seed)
+    images = [rng.integers(0, 256, (7 + i % 3, 9, 3), np.uint8) for i in range(count)]
+    return [
+        Pair(
+            id=f"training/{i:03d}/r0c{i}",
+            group=f"training/b{i // 4}",
+            image=pixels.png(image),
+            mask=pixels.png(image[..., 0] % 3),
+            height=image.shape[0],
+            width=image.shape[1],
+            source=f"training/{i:03d}",
+            top=0,
+            left=9 * i,
+            whole_height=100,
+            whole_width=200,
+        )
+        for i, image in enumerate(images)
+    ]
+
+
+def write(path, rows, about=ABOUT, kind=Pair):
+    with Writer(path, kind, about) as out:
+        for row in rows:
+            out.add(row)
+    return path
+
+
+@pytest.fixture
+def small_groups(monkeypatch):
+    monkeypatch.setattr(container, "GROUP_BYTES", 1500)
+    monkeypatch.setattr(container, "CACHED_GROUPS", 2)
+
+
+def everything(path):
+    """All that can be read from a file of pairs."""
+    found = container.pairs(path)
+    return list(found), found.about, len(found), found.column("id")
+
+
+def refusal(path, read=everything):
+    """The message of the Problem; one line that names the file."""
+    with pytest.raises(Problem) as caught:
+        read(path)
+    assert str(caught.value).startswith(f"{path}: ") and "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+# --- round trip
+
+def test_rows_and_what_holds_for_all_are_read_back(tmp_path, small_groups):
+    rows = pairs(20)
+    path = write(tmp_path / "a.parquet", rows)
+    assert pq.ParquetFile(path).num_row_groups > 4
+    assert everything(path) == (rows, ABOUT, 20, [row.id for row in rows])
+
+
+def test_rows_are_read_in_any_order(tmp_path, small_groups):
+    rows = pairs(20)
+    found = container.pairs(write(tmp_path / "a.parquet", rows))
+    for i in random.Random(0).choices(range(20), k=60):
+        assert found[i] == rows[i]
+    for i in (-1, 20):
+        with pytest.raises(IndexError):
+            found[i]
+
+
+def test_a_container_may_be_empty(tmp_path):
+    assert everything(write(tmp_path / "a.parquet", [])) == ([], ABOUT, 0, [])
+
+
+def test_the_writer_counts(tmp_path):
+    with Writer(tmp_path / "a.parquet", Pair, {}) as out:
+        for row in pairs(3):
+            out.add(row)
+    assert out.count == 3
+
+
+def test_pixels_are_read_back(tmp_path):
+    gray, mask = np.arange(12, dtype=np.uint8).reshape(3, 4), np.eye(3, 4, dtype=np.uint8)
+    row = Pair("a", "g", pixels.png(gray), pixels.png(mask), 3, 4, "a", 0, 0, 3, 4)
+    (found,) = container.pairs(write(tmp_path / "a.parquet", [row]))
+    np.testing.assert_array_equal(container.image(found), np.dstack([gray] * 3))
+    np.testing.assert_array_equal(container.mask(found), mask)
+
+
+def test_the_same_rows_give_the_same_bytes(tmp_path, small_groups):
+    one = write(tmp_path / "1", pairs(20), ABOUT).read_bytes()
+    assert write(tmp_path / "2", pairs(20), dict(sorted(ABOUT.items()))).read_bytes() == one
+    assert write(tmp_path / "3", pairs(20, seed=1), ABOUT).read_bytes() != one
+
+
+def test_pandas_opens_it(tmp_path):
+    rows = pairs(5)
+    frame = pandas.read_parquet(write(tmp_path / "a.parquet", rows))
+    assert list(frame.id) == [row.id for row in rows] and list(frame.image) == [row.image for row in rows]
+    assert list(frame.columns) == list(vars(rows[0]))
+
+
+def test_an_exception_in_the_block_leaves_no_file(tmp_path, small_groups):
+    with pytest.raises(KeyError), Writer(tmp_path / "a.parquet", Pair, {}) as out:
+        for row in pairs(20):
+            out.add(row)
+        raise KeyError("a bug")
+    assert os.listdir(tmp_path) == []
+
+
+def test_an_exception_in_the_block_leaves_the_file_that_was_there(tmp_path):
+    path = write(tmp_path / "a.parquet", pairs(2))
+    with pytest.raises(KeyboardInterrupt), Writer(path, Pair, {}) as out:
+        out.add(pairs(3)[2])
+        raise KeyboardInterrupt
+    assert everything(path)[0] == pairs(2) and os.listdir(tmp_path) == ["a.parquet"]
+
+
+def test_a_row_that_does_not_fit_leaves_no_file(tmp_path):
+    row = Pair(**{**vars(pairs(1)[0]), "height": "seven"})
+    with pytest.raises(Exception, match="seven"), Writer(tmp_path / "a.parquet", Pair, {}) as out:
+        out.add(row)
+    assert os.listdir(tmp_path) == []
+
+
+# --- damage
+
+def flipped(data, bits):
+    """The bytes with one bit turned, for each of these bits."""
+    for bit in bits:
+        damaged = bytearray(data)
+        damaged[bit // 8] ^= 1 << bit % 8
+        yield bytes(damaged)
+
+
+def outcomes(path, intact, variants):
+    """How many variants of a file were refused, and how many read as before; any other is a failure of the test."""
+    refused = same = 0
+    for variant in variants:
+        path.write_bytes(variant)
+        try:
+            found = everything(path)
+        except Problem:
+            refused += 1
+        else:
+            assert found == intact
+            same += 1
+    return refused, same
+
+
+def test_a_flipped_bit_anywhere_is_refused_or_changes_nothing(tmp_path, small_groups):
+    path = write(tmp_path / "a.parquet", pairs(30))
+    intact, data = everything(path), path.read_bytes()
+    bits = random.Random(0).sample(range(8 * len(data)), 60)
+    refused, same = outcomes(path, intact, flipped(data, bits))
+    assert refused >= 55 and refused + same == 60  # a few bits, such as encodings of an empty list, mean nothing
+
+
+def test_a_flipped_bit_in_the_footer_is_always_refused(tmp_path, small_groups):
+    """Page checksums do not cover it: it says where each page lies, and holds the names of the classes."""
+    path = write(tmp_path / "a.parquet", pairs(9))
+    intact, data = everything(path), path.read_bytes()
+    start = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+    bits = random.Random(0).sample(range(8 * start, 8 * len(data)), 500)
+    assert outcomes(path, intact, flipped(data, bits)) == (500, 0)
+
+
+def test_every_bit_of_what_holds_for_all_rows_is_covered(tmp_path):
+    path = write(tmp_path / "a.parquet", pairs(2))
+    intact, data = everything(path), path.read_bytes()
+    at = data.index(b'"mitochondrion"')
+    assert outcomes(path, intact, flipped(data, range(8 * at, 8 * (at + 15)))) == (120, 0)
+
+
+@pytest.mark.parametrize("keep", [0, 1, 4, 8, 100, 0.5, 0.9, -1, -4, -8, -9])
+def test_a_truncated_file_is_refused(tmp_path, keep):
+    path = write(tmp_path / "a.parquet", pairs(9))
+    data = path.read_bytes()
+    path.write_bytes(data[: int(keep * len(data)) if isinstance(keep, float) else keep])
+    refusal(path)
+
+
+@pytest.mark.parametrize("content", [b"<html></html>", b"PAR1", b"PAR1PAR1", b"PAR1" + bytes(40) + b"PAR1", bytes(99)])
+def test_what_is_no_parquet_is_refused(tmp_path, content):
+    (tmp_path / "a.parquet").write_bytes(content)
+    assert "not made by this project" in refusal(tmp_path / "a.parquet")
+
+
+def test_a_parquet_of_pandas_is_refused(tmp_path):
+    pandas.DataFrame([vars(row) for row in pairs(3)]).to_parquet(tmp_path / "a.parquet")
+    assert "not made by this project" in refusal(tmp_path / "a.parquet")
+
+
+def test_predictions_are_no_pairs(tmp_path):
+    path = write(tmp_path / "a.parquet", [Prediction("a", b"", "[]")], kind=Prediction)
+    refusal(path)
+    refusal(write(tmp_path / "b.parquet", pairs(1)), container.predictions)
+
+
+def test_a_missing_file_is_not_found(tmp_path):
+    assert "not found" in refusal(tmp_path / "a.parquet")
+    refusal(tmp_path)  # a folder
+
+
+# --- probabilities
+
+PROBABILITY = st.floats(0, 1, width=32)
+
+
+@given(st.lists(PROBABILITY, min_size=1, max_size=12), st.integers(0, 255))
+def test_thresholds_hold_exactly(values, k):
+    probability = np.array(values, np.float32).reshape(1, 1, -1)
+    values = container.unpack(Prediction("a", container.pack(probability), "[]"), 1)
+    np.testing.assert_array_equal(values >= k, probability >= k / 256)
+
+
+@given(st.integers(0, 256), st.sampled_from([np.float32, np.float64]))
+def test_thresholds_hold_exactly_at_and_next_to_them(k, dtype):
+    at = dtype(k / 256)
+    probability = np.clip(np.array([np.nextafter(at, dtype(-1)), at, np.nextafter(at, dtype(2))], dtype), 0, 1)
+    found = container.unpack(Prediction("a", container.pack(probability.reshape(1, 1, 3)), "[]"), 1)
+    for t in range(max(0, k - 1), min(255, k + 1) + 1):
+        np.testing.assert_array_equal(found.ravel() >= t, probability >= t / 256)
+
+
+@pytest.mark.parametrize("classes, height, width", [(1, 5, 7), (3, 5, 7), (21, 1, 1), (2, 64, 3)])
+def test_the_maps_of_several_classes_lie_one_below_the_other(classes, height, width):
+    values = np.random.default_rng(0).integers(0, 256, (classes, height, width), np.uint8)
+    packed = container.pack(values / 256)
+    np.testing.assert_array_equal(container.unpack(Prediction("a", packed, "[]"), classes), values)
+    np.testing.assert_array_equal(pixels.decode(packed), values.reshape(classes * height, width))
+
+
+def test_predictions_are_read_back(tmp_path):
+    rows = [Prediction(f"p{i}", container.pack(np.full((2, 3, 4), i / 10)), f'[{{"target": {i}}}]') for i in range(5)]
+    found = container.predictions(write(tmp_path / "a.parquet", rows, kind=Prediction))
+    assert list(found) == rows and found.column("prompts") == [row.prompts for row in rows]

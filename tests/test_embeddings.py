@@ -1,0 +1,117 @@
+"""The embedding cache: right, made once, resumable, and refused when it changed."""
+
+import numpy as np
+import pytest
+import torch
+
+from promptseg import container, embeddings, models
+from promptseg.distributed import Processes
+from promptseg.errors import Problem
+
+
+@pytest.fixture(scope="module")
+def sam():
+    """Encodes four of the nine pictures at a time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(embeddings, "PIXELS_AT_ONCE", 4 * 256 * 256)
+        yield models.load("sam").create("tiny", 0)
+
+
+@pytest.fixture
+def setting(blobs, tmp_path, sam):
+    """A container of nine pictures and a way to open its features, counting the encoder's calls."""
+    path = blobs("test", 9)
+
+    class Opened:
+        calls: list[int] = []
+        cache = tmp_path / "embeddings"
+
+        def __call__(self, checkpoint: str = "digest", encode=None):
+            self.calls = []
+            own = type(sam).encode
+
+            def counted(model, images):
+                self.calls.append(len(images))
+                return (encode or own)(model, images)
+
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(type(sam), "encode", counted)
+                return embeddings.features(sam, checkpoint, path, container.pairs(path), self.cache, Processes())
+
+        @property
+        def folders(self):
+            return sorted(p for p in self.cache.iterdir() if p.is_dir())
+
+    return Opened(), container.pairs(path)
+
+
+def test_what_comes_out_is_what_the_encoder_gives_in_half_precision(setting, sam):
+    open_, pairs = setting
+    features = open_()
+    for i in (0, 3, 8):
+        expected = sam.encode([container.image(pairs[i])])["image"]
+        torch.testing.assert_close(features([i])["image"], expected, rtol=2e-3, atol=2e-3)
+    both = features([7, 1])["image"]
+    assert both.dtype == torch.float32 and torch.equal(both[1], features([1])["image"][0])
+
+
+def test_a_second_stage_encodes_nothing_and_another_checkpoint_everything(setting):
+    open_, _ = setting
+    open_()
+    assert sum(open_.calls) == 1 + 9  # one to learn the shapes
+    open_()
+    assert open_.calls == []
+    open_("another digest")
+    assert sum(open_.calls) == 10 and len(open_.folders) == 2
+
+
+def test_a_stage_that_dies_leaves_whole_rows_and_the_next_one_goes_on(setting, sam):
+    open_, pairs = setting
+    own, done = type(sam).encode, []
+
+    def dies(model, images):
+        if len(done) == 2:  # the shapes, one chunk, and then
+            raise KeyboardInterrupt
+        done.append(len(images))
+        return own(model, images)
+
+    with pytest.raises(KeyboardInterrupt):
+        open_(encode=dies)
+    features = open_()
+    assert open_.calls == [4, 1]
+    fresh = sam.encode([container.image(pairs[2])])["image"]
+    torch.testing.assert_close(features([2])["image"], fresh, rtol=2e-3, atol=2e-3)
+
+
+def test_a_row_that_changed_on_disk_is_refused(setting):
+    open_, _ = setting
+    open_()
+    file = open_.folders[0] / "image.f16"
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+    features = open_()
+    with pytest.raises(Problem, match="row 4 changed on disk; delete the folder"):
+        for i in range(9):
+            features([i])
+
+
+def test_too_small_a_disk_is_said_before_anything_is_encoded(setting, monkeypatch):
+    open_, _ = setting
+    monkeypatch.setattr(embeddings.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 1000})())
+    with pytest.raises(Problem, match="take 0.0 GB and 0.0 GB are free; make room"):
+        open_()
+    assert open_.calls == [1]
+
+
+def test_features_beyond_half_precision_are_refused(setting):
+    open_, _ = setting
+    with pytest.raises(Problem, match="beyond half precision"):
+        open_(encode=lambda model, images: {"image": torch.full((len(images), 2), 1e6)})
+
+
+def test_models_that_only_scale_pixels_are_not_cached(blobs, tmp_path):
+    unet, path = models.load("unet").create("tiny", 0), blobs("test", 3)
+    features = embeddings.features(unet, "d", path, container.pairs(path), tmp_path / "embeddings", Processes())
+    assert not (tmp_path / "embeddings").exists()
+    assert np.allclose(features([1])["pixels"][0], unet.frame.pixels([container.image(container.pairs(path)[1])])[0])

@@ -1,0 +1,257 @@
+"""params.yaml: what is let in, and one clear line for what is not."""
+
+import copy
+
+import pytest
+import yaml
+
+from promptseg import checking, datasets, models, params
+from promptseg.errors import Problem
+from promptseg.params import Prompt
+
+GOOD = {
+    "datasets": {"em": {"tile": 256}},
+    "models": {"sam": {}, "unet": {}},
+    "zero_shot": {"em-sam": {"dataset": "em", "model": "sam", "prompt": {"points": 1}}},
+    "finetune": {
+        "em-sam-20": {
+            "dataset": "em",
+            "model": "sam",
+            "prompt": {"box": True},
+            "train": {"prompt": {}, "epochs": 20, "parts": ["mask_decoder"]},
+        }
+    },
+}
+
+
+def changed(key, value):
+    """GOOD with the value at `a/b/c` replaced or added."""
+    raw = copy.deepcopy(GOOD)
+    *way, last = key.split("/")
+    inner = raw
+    for part in way:
+        inner = inner[part]
+    inner[last] = value
+    return raw
+
+
+def refusal(function, *args):
+    """The message of the Problem, which is one line."""
+    with pytest.raises(Problem) as caught:
+        function(*args)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def ours(root):
+    return params.load(root / "params.yaml")
+
+
+def test_the_projects_own_file_loads(ours):
+    assert ours.datasets and ours.models and ours.zero_shot and ours.finetune
+
+
+def test_every_dataset_and_model_has_its_file(ours):
+    assert set(ours.datasets) <= set(datasets.names())
+    assert set(ours.models) <= set(models.names())
+
+
+def test_every_run_asks_for_what_its_model_can_do(ours):
+    for name in {**ours.zero_shot, **ours.finetune}:
+        run = ours.run(name)
+        segmenter = checking.segmenter_class(run.model)
+        assert run.prompt.kind in segmenter.PROMPTS, name
+        if name in ours.finetune:
+            assert run.train.prompt.kind in segmenter.PROMPTS, name
+            assert run.train.parts and set(run.train.parts) <= set(segmenter.PARTS), name
+
+
+def test_every_run_has_a_phrase_for_each_class_where_it_asks_by_text(ours):
+    asked = [run for run in {**ours.zero_shot, **ours.finetune}.values() if run.prompt.text is not None]
+    assert asked
+    for run in asked:
+        assert len(run.prompt.text) == len(datasets.load(run.dataset).CLASSES)
+
+
+def test_defaults_stand_for_the_full_study():
+    given = params.parse(GOOD)
+    assert given.scale == params.Scale(data="official", checkpoints="official", max_epochs=None, max_images=None)
+    assert given.seed == 0
+    assert given.dataset("em").tile == 256 and given.dataset("em").overlap == 0
+
+
+PROMPT = "zero_shot/em-sam/prompt"
+TRAIN = "finetune/em-sam-20/train"
+
+
+@pytest.mark.parametrize(
+    "key, value, words",
+    [
+        ("sed", 1, ["sed:"]),
+        ("scale", {"dta": "sample"}, ["scale.dta:"]),
+        ("datasets/em/tiles", 128, ["datasets.em.tiles:"]),
+        (f"{TRAIN}/rate", 1e-4, ["finetune.em-sam-20.train.rate:"]),
+        ("seed", "one", ["seed:", "integer", "'one'"]),
+        ("seed", -1, ["seed:"]),
+        ("seed", 1.0, ["seed:"]),
+        ("seed", True, ["seed:", "True"]),
+        ("scale", {"data": "samples"}, ["scale.data:", "'sample' or 'official'"]),
+        ("scale", {"max_images": 0}, ["scale.max_images:"]),
+        ("scale", None, ["scale:"]),
+        ("datasets/em/tile", "256", ["datasets.em.tile:"]),
+        ("datasets/em/tile", 8, ["datasets.em.tile:", "16"]),
+        ("datasets/em/overlap", -1, ["datasets.em.overlap:"]),
+        ("datasets/em/overlap", 256, ["datasets.em:", "overlap (256) must be smaller than tile (256)"]),
+        ("datasets/em/overlap", 300, ["datasets.em:", "overlap (300)"]),
+        ("datasets/em/val_fraction", 1.0, ["datasets.em.val_fraction:"]),
+        ("datasets/em/test_fraction", -0.1, ["datasets.em.test_fraction:"]),
+        ("datasets/em/min_foreground", float("nan"), ["datasets.em.min_foreground:"]),
+        ("models/sam/revision", "main", ["models.sam.revision:"]),
+        (PROMPT, {"points": 1, "box": True}, ["zero_shot.em-sam.prompt:", "one of points, box and text"]),
+        (PROMPT, {"points": 1, "text": ["a"]}, ["zero_shot.em-sam.prompt:", "one of points, box and text"]),
+        (PROMPT, {"box": True, "text": ["a"]}, ["zero_shot.em-sam.prompt:", "one of points, box and text"]),
+        (PROMPT, {"points": 1, "jitter": 0.1}, ["zero_shot.em-sam.prompt:", "jitter belongs to box"]),
+        (PROMPT, {"box": True, "jitter": 1.0}, ["zero_shot.em-sam.prompt.jitter:"]),
+        (PROMPT, {"points": 0}, ["zero_shot.em-sam.prompt.points:"]),
+        (PROMPT, {"points": 1, "how": "middle"}, ["zero_shot.em-sam.prompt.how:", "'random' or 'centre'", "'middle'"]),
+        (PROMPT, {"text": []}, ["zero_shot.em-sam.prompt:", "a phrase for each class"]),
+        (PROMPT, {"text": ["cat", " "]}, ["zero_shot.em-sam.prompt:", "none of them empty"]),
+        (PROMPT, {"text": "cat"}, ["zero_shot.em-sam.prompt.text:", "list"]),
+        (PROMPT, {"text": [None]}, ["zero_shot.em-sam.prompt.text.0:"]),
+        (f"{TRAIN}/epochs", 0, ["finetune.em-sam-20.train.epochs:"]),
+        (f"{TRAIN}/lr", "1e-4", ["finetune.em-sam-20.train.lr:", "'1e-4'"]),  # so YAML reads 1e-4 without a dot
+        (f"{TRAIN}/lr", float("inf"), ["finetune.em-sam-20.train.lr:"]),
+        (f"{TRAIN}/lr", float("nan"), ["finetune.em-sam-20.train.lr:"]),
+        (f"{TRAIN}/loss", "iou", ["finetune.em-sam-20.train.loss:"]),
+        (f"{TRAIN}/parts", "mask_decoder", ["finetune.em-sam-20.train.parts:"]),
+        ("zero_shot/em-sam/dataset", "me", ["zero_shot.em-sam.dataset:", "unknown dataset 'me'", "known: em"]),
+        ("finetune/em-sam-20/model", "sma", ["finetune.em-sam-20.model:", "unknown model 'sma'", "known: sam, unet"]),
+        ("finetune/em-sam", GOOD["finetune"]["em-sam-20"], ["em-sam stands in zero_shot and in finetune"]),
+    ],
+)
+def test_a_wrong_key_or_value_is_one_line_that_names_it(key, value, words):
+    message = refusal(params.parse, changed(key, value))
+    assert message.startswith("params.yaml: ")
+    assert all(word in message for word in words), message
+
+
+@pytest.mark.parametrize("section", ["datasets", "models", "zero_shot", "finetune"])
+@pytest.mark.parametrize(
+    "name", ["", "Em", "-em", "_em", "e m", "em;ls", "$(ls)", "../../x", "em\n", "é", "a/b", "a.b", "a" * 42]
+)
+def test_a_bad_name_is_refused(section, name):
+    some = next(iter(GOOD[section].values()))
+    message = refusal(params.parse, changed(section, {**GOOD[section], name: some}))
+    assert message.startswith(f"params.yaml: {section}: {name!r} is no valid name")
+
+
+@pytest.mark.parametrize("name", ["a", "0", "a" * 41, "010", "em-sam_2"])
+def test_a_good_name_is_let_in(name):
+    assert params.parse(changed(f"datasets/{name}", {})).dataset(name) == params.Dataset()
+
+
+@pytest.mark.parametrize("name", ["010", "null", "yes"])
+def test_a_name_that_yaml_takes_for_something_else_is_refused(tmp_path, name):
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(GOOD).replace("\n  em:", f"\n  {name}:"))
+    assert "datasets." in refusal(params.load, path)
+
+
+@pytest.mark.parametrize("section", ["datasets", "models"])
+def test_a_missing_section_is_named(section):
+    raw = {key: value for key, value in GOOD.items() if key != section}
+    assert refusal(params.parse, raw).startswith(f"params.yaml: {section}: ")
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "zero_shot/em-sam/dataset",
+        "zero_shot/em-sam/model",
+        "zero_shot/em-sam/prompt",
+        "finetune/em-sam-20/train",
+        f"{TRAIN}/epochs",
+        f"{TRAIN}/parts",
+    ],
+)
+def test_a_missing_key_is_named(key):
+    raw = copy.deepcopy(GOOD)
+    *way, last = key.split("/")
+    inner = raw
+    for part in way:
+        inner = inner[part]
+    del inner[last]
+    assert refusal(params.parse, raw) == f"params.yaml: {key.replace('/', '.')}: Field required"
+
+
+def test_several_wrong_keys_are_counted():
+    raw = {**GOOD, "a": 1, "b": 2, "c": 3}
+    assert refusal(params.parse, raw).endswith("(and 2 more)")
+
+
+def test_a_value_of_many_lines_stays_one_line():
+    refusal(params.parse, changed(f"{PROMPT}/how", "a\nb\nc"))
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        (b"seed: [1\nscale: }", "not valid YAML"),
+        (b"seed: 1\n\tscale: 2", "not valid YAML"),
+        (b"seed: 2024-13-45", "not valid YAML"),
+        (b"seed: \xff\xfe", "not valid YAML"),
+        (b"seed: !!python/object:os.system ls", "not valid YAML"),
+        (b"", "should be a mapping"),
+        (b"- a\n- b", "should be a mapping"),
+        (b"42", "should be a mapping"),
+    ],
+)
+def test_a_file_that_is_no_mapping_is_refused(tmp_path, text, words):
+    path = tmp_path / "params.yaml"
+    path.write_bytes(text)
+    message = refusal(params.load, path)
+    assert message.startswith(f"{path}: ") and words in message
+
+
+def test_a_missing_file_is_not_found(tmp_path):
+    assert refusal(params.load, tmp_path / "params.yaml").startswith(f"{tmp_path / 'params.yaml'}: not found")
+
+
+def test_a_wrong_key_in_a_file_names_the_file(tmp_path):
+    (tmp_path / "p.yaml").write_text(yaml.safe_dump({**GOOD, "sed": 1}))
+    assert refusal(params.load, tmp_path / "p.yaml").startswith(f"{tmp_path / 'p.yaml'}: sed: ")
+
+
+def test_runs_datasets_and_models_are_found_by_name():
+    given = params.parse(GOOD)
+    assert given.run("em-sam").prompt.points == 1
+    assert given.run("em-sam-20").train.epochs == 20
+    assert given.model("sam") == params.Model()
+    assert "unknown run 'x'; known: em-sam, em-sam-20" in refusal(given.run, "x")
+    assert "unknown dataset 'x'; known: em" in refusal(given.dataset, "x")
+    assert "unknown model 'x'; known: sam, unet" in refusal(given.model, "x")
+
+
+def test_settings_cannot_be_changed():
+    with pytest.raises(ValueError):
+        params.parse(GOOD).seed = 1
+
+
+@pytest.mark.parametrize(
+    "prompt, kind, oracle, words",
+    [
+        (Prompt(), "none", False, "none"),
+        (Prompt(points=1), "points", True, "1 random point"),
+        (Prompt(points=3, how="centre"), "points", True, "3 central points"),
+        (Prompt(points=2, per="object"), "points", True, "2 random points per object"),
+        (Prompt(box=True), "box", True, "box"),
+        (Prompt(box=True, per="object", jitter=0.02), "box", True, "box per object, jitter 0.02"),
+        (Prompt(text=["black spots"]), "text", False, '"black spots"'),
+        (Prompt(text=["cat", "dog"]), "text", False, '"cat", "dog"'),
+    ],
+)
+def test_a_prompt_says_what_it_is(prompt, kind, oracle, words):
+    assert prompt.kind == kind
+    assert prompt.oracle is oracle
+    assert prompt.describe() == words
