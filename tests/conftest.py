@@ -26,7 +26,9 @@ def root() -> Path:
 def blobs(tmp_path):
     """Makes a container of pictures with one or two bright discs on a noisy ground, the discs being the mask."""
 
-    def make(name: str, count: int, size: tuple[int, int] = (64, 64), seed: int = 0, empty: tuple[int, ...] = ()) -> Path:
+    def make(
+        name: str, count: int, size: tuple[int, int] = (64, 64), seed: int = 0, empty: tuple[int, ...] = ()
+    ) -> Path:
         rng = np.random.default_rng(seed)
         path = tmp_path / f"{name}.parquet"
         y, x = np.mgrid[: size[0], : size[1]]

@@ -67,6 +67,7 @@ def refusal(path, read=everything):
 
 # --- round trip
 
+
 def test_rows_and_what_holds_for_all_are_read_back(tmp_path, small_groups):
     rows = pairs(20)
     path = write(tmp_path / "a.parquet", rows)
@@ -140,6 +141,7 @@ def test_a_row_that_does_not_fit_leaves_no_file(tmp_path):
 
 
 # --- damage
+
 
 def flipped(data, bits):
     """The bytes with one bit turned, for each of these bits."""

@@ -64,6 +64,7 @@ def changed(views):
 
 # --- choose
 
+
 def test_choice_is_worst_to_best_by_rank_whatever_the_order():
     scores = [(index, index / 10) for index in range(11)]
     assert figures.choose(scores, 5) == [0, 3, 5, 8, 10]
@@ -77,6 +78,7 @@ def test_choice_of_few_ties_and_one():
 
 
 # --- panel
+
 
 @pytest.mark.parametrize("size", [(160, 160), (64, 64), (200, 500), (500, 200), (1, 900), (900, 1), (7, 3)])
 def test_panel_has_one_size_and_keeps_the_aspect(size):
@@ -153,6 +155,7 @@ def test_colours_differ_for_every_kind_of_colour_vision():
 
 # --- prompts
 
+
 @pytest.mark.parametrize(("size", "point", "place"), [
     ((160, 160), (40.5, 100.5), (40, 100)),
     ((320, 320), (81.0, 201.0), (40, 100)),
@@ -200,6 +203,7 @@ def test_any_words_can_be_drawn(text):
 
 
 # --- grid and file
+
 
 def four_rows(classes=ONE):
     panels, captions = [], []

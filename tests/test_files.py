@@ -57,9 +57,7 @@ def test_the_output_appears_when_the_block_ends_and_not_before(tmp_path, fill):
     assert os.listdir(out.parent) == ["out"]
 
 
-@pytest.mark.parametrize(
-    "before, fill", [(fill_file, fill_file), (fill_folder, fill_folder), (fill_folder, fill_file)]
-)
+@pytest.mark.parametrize("before, fill", [(fill_file, fill_file), (fill_folder, fill_folder), (fill_folder, fill_file)])
 def test_what_was_there_is_replaced_as_a_whole(tmp_path, before, fill):
     out = tmp_path / "out"
     before(out, "old")

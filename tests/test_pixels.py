@@ -250,6 +250,7 @@ def test_more_than_one_page_is_refused(tmp_path):
 
 # --- too large
 
+
 @pytest.fixture
 def never_decoded(monkeypatch):
     def fail(*_):
@@ -285,6 +286,7 @@ def test_a_header_that_promises_too_much_is_refused(tmp_path, never_decoded, sid
 
 
 # --- damaged
+
 
 def encoded(name):
     out = io.BytesIO()
@@ -379,6 +381,7 @@ def test_a_folder_is_refused(tmp_path):
 
 # --- labels and pairs
 
+
 def test_labels_are_mapped(tmp_path):
     mask = np.array([[0, 5, 255], [5, 0, 7]], np.uint8)
     found = pixels.read_mask(save(tmp_path / "a.png", mask), {0: 0, 5: 1, 7: 2, 255: 255})
@@ -406,6 +409,7 @@ def test_a_pair_is_of_one_size():
 
 
 # --- bytes and values
+
 
 @pytest.mark.parametrize("array", [GRAY, RGB, GRAY[:1, :1], GRAY[::2, ::-1], np.zeros((300, 1, 3), np.uint8)])
 def test_png_gives_the_array_back_and_the_same_bytes_twice(array):

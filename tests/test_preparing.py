@@ -57,6 +57,7 @@ def pairs(folder, split="train"):
 
 # --- splits
 
+
 @pytest.mark.parametrize("ordered", [False, True])
 @pytest.mark.parametrize("seed", range(5))
 def test_no_group_stands_in_two_splits(ordered, seed):
@@ -138,6 +139,7 @@ def test_the_order_of_the_pictures_does_not_matter_where_groups_are_drawn():
 
 # --- what is kept
 
+
 def truth(foreground, ignored=0, size=(10, 10)):
     mask = np.zeros(size, np.uint8).ravel()
     mask[:foreground] = 1
@@ -207,6 +209,7 @@ def test_pictures_are_read_only_where_they_are_kept(prepare):
 
 
 # --- what is written
+
 
 def test_whole_pictures_are_written_as_they_are(prepare):
     given = [picture("train/0", "train"), picture("test/1", "test", size=(5, 7)), picture("v", "val", "patient")]
@@ -288,6 +291,7 @@ def test_the_same_pictures_give_the_same_bytes(prepare):
 
 
 # --- what cannot be done
+
 
 @pytest.mark.parametrize("split, other", [("train", "test"), ("test", "train")])
 def test_nothing_left_for_a_split_is_a_problem_and_leaves_no_output(prepare, tmp_path, split, other):

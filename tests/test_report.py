@@ -104,6 +104,7 @@ class Page(html.parser.HTMLParser):
 
 # --- leaderboard
 
+
 def test_rows_come_grouped_by_dataset_and_else_as_in_params(project, settings):
     rows = report.leaderboard(settings, project["metrics"])
     assert [row["run"] for row in rows] == ORDER
@@ -148,6 +149,7 @@ def test_missing_or_damaged_metrics_are_named(project, settings, content):
 
 # --- chart
 
+
 def test_chart_is_small_legible_and_equal_each_time(project, settings, tmp_path, monkeypatch):
     rows = report.leaderboard(settings, project["metrics"])
     report.write_chart(rows, tmp_path / "a.png")
@@ -169,6 +171,7 @@ def test_chart_of_many_runs_stays_small(project, settings, tmp_path):
 
 
 # --- page
+
 
 def test_page_is_whole_and_needs_nothing_else(project, settings, tmp_path):
     text = render(project, settings, tmp_path)

@@ -36,6 +36,7 @@ def identity(picture, cut):
 
 # --- windows
 
+
 @in_its_time
 @given(cuts())
 def test_windows_cover_every_pixel_with_equal_sizes_in_reading_order(case):
@@ -103,6 +104,7 @@ def test_sizes_that_are_no_integers():
 
 # --- Window
 
+
 def test_views_not_copies():
     window = Window(1, 2, 3, 4)
     mask, picture, probabilities = np.zeros((9, 8)), np.zeros((9, 8, 3)), np.zeros((2, 9, 8))
@@ -133,6 +135,7 @@ def test_a_picture_is_not_taken_for_planes():
 
 # --- overlapping
 
+
 @in_its_time
 @given(st.lists(st.builds(Window, *[st.integers(0, 12)] * 2, *[st.integers(1, 6)] * 2), max_size=8))
 def test_overlapping_agrees_with_counting(cut):
@@ -152,6 +155,7 @@ def test_overlapping_of_few():
 
 # --- weights
 
+
 @in_its_time
 @given(SIDE, SIDE)
 def test_weights_are_positive_symmetric_and_fall_to_the_border(height, width):
@@ -166,6 +170,7 @@ def test_weights_are_positive_symmetric_and_fall_to_the_border(height, width):
 
 
 # --- Blender
+
 
 @in_its_time
 @given(cuts(), st.integers(1, 3), st.sampled_from([np.uint8, np.float16, np.float32]))

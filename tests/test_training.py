@@ -122,7 +122,12 @@ def test_two_processes_learn_the_same_up_to_the_order_of_sums(name, blobs, tmp_p
         command = [*launcher, str(root / "stages/finetune.py"), "r", str(train), str(val), "c", f"e{processes}"]
         env = {**os.environ, "PYTHONPATH": str(root / "stages")}
         done = subprocess.run(
-            [*command, f"w{processes}", f"{processes}.csv"], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300
+            [*command, f"w{processes}", f"{processes}.csv"],
+            cwd=tmp_path,
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=300,
         )
         assert done.returncode == 0, done.stderr[-2000:]
     one, two = (pd.read_csv(tmp_path / f"{n}.csv") for n in (1, 2))

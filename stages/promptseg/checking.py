@@ -18,7 +18,9 @@ def check() -> str:
         for prompt in (run.prompt, getattr(run, "train", run).prompt):
             segmenter.check_prompt(prompt)
             if prompt.text is not None and len(prompt.text) != classes:
-                raise Problem(f"params.yaml: {name}: {len(prompt.text)} phrases, but {run.dataset} has {classes} classes")
+                raise Problem(
+                    f"params.yaml: {name}: {len(prompt.text)} phrases, but {run.dataset} has {classes} classes"
+                )
     for name, run in settings.finetune.items():
         segmenter_class(run.model).check_parts(run.train.parts)
     counts = f"{len(settings.datasets)} datasets, {len(settings.models)} models"

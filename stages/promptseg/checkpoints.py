@@ -1,13 +1,16 @@
 """Bring a model's released weights into the project: built in, from the hub, or from a folder of the user's."""
 
 import os
+import re
+import sys
 from pathlib import Path
 
 from promptseg import models, params, weights
 from promptseg.errors import Problem
 from promptseg.segmenter import Segmenter
 
-_WANTED = ["config.json", "preprocessor_config.json", "model.safetensors", "vocab.json", "merges.txt"]
+_WANTED = ["config.json", "model.safetensors", "vocab.json", "merges.txt"]
+TIMEOUT = 10  # seconds for the hub's first answer
 
 
 def obtain(name: str, settings: params.Model, scale: params.Scale, seed: int, folder: Path) -> None:
@@ -17,9 +20,9 @@ def obtain(name: str, settings: params.Model, scale: params.Scale, seed: int, fo
     if source == "tiny":
         segmenter = model.create("tiny", seed)
     elif source != "official":
-        segmenter = model.convert(_existing(name, source))
+        segmenter = _converted(name, _existing(name, source))
     elif settings.official:
-        segmenter = model.convert(_from_hub(settings.official, settings.revision))
+        segmenter = _converted(name, _from_hub(settings.official, settings.revision))
     else:
         segmenter = model.create("full", seed)
     _write(segmenter, folder)
@@ -27,6 +30,15 @@ def obtain(name: str, settings: params.Model, scale: params.Scale, seed: int, fo
 
 def _write(segmenter: Segmenter, folder: Path) -> None:
     weights.write(folder, segmenter.configuration(), segmenter.state_dict(), segmenter.files())
+
+
+def _converted(name: str, source: Path) -> Segmenter:
+    try:
+        return models.load(name).convert(source)
+    except (Problem, OSError):
+        raise
+    except Exception as error:  # of files that are not this model's, transformers and tokenizers raise anything
+        raise Problem(f"{source}: no released weights of {name} ({_plain(error)}); fetch them again") from error
 
 
 def _existing(name: str, source: str) -> Path:
@@ -39,22 +51,48 @@ def _existing(name: str, source: str) -> Path:
 
 
 def _from_hub(repository: str, revision: str | None) -> Path:
-    """A folder with the released files, fetched with Hugging Face's own client, its cache and its login."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    """A folder with the released files, fetched with Hugging Face's own client, its cache and its login.
 
+    The address PROMPTSEG_MIRROR, where it is set, takes the place of the hub's.
+    """
+    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub.utils import disable_progress_bars, logging
+
+    logging.set_verbosity_error()  # it tells every retry in a line of its own
+    if not sys.stderr.isatty():
+        disable_progress_bars()
+    hub = (os.environ.get("PROMPTSEG_MIRROR") or constants.ENDPOINT).rstrip("/")
+    trouble = _unreachable(hub)
     try:
         return Path(
             snapshot_download(
                 repository,
                 revision=revision,
                 allow_patterns=_WANTED,
-                endpoint=os.environ.get("PROMPTSEG_MIRROR"),
+                endpoint=hub,
+                local_files_only=trouble is not None,
             )
         )
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).splitlines()[0]
+    except Exception as error:  # its errors, those of httpx and of what it makes of an answer have no common base
+        reason = _plain(trouble or error)
         raise Problem(
             f"{repository}: not to be had from the hub ({reason}); fetch its files by hand and give their folder as "
             "models.<name>.source"
-        ) from None
+        ) from error
+
+
+def _unreachable(hub: str) -> Exception | None:
+    """What a first knock at the hub's door ran into. Its client would go on knocking for a minute and a half."""
+    from huggingface_hub import get_session
+
+    try:
+        get_session().head(hub, timeout=TIMEOUT)
+    except Exception as error:
+        return error
+    return None
+
+
+def _plain(error: Exception) -> str:
+    """An error's first line, with its kind, and without logins and signatures in addresses."""
+    line = (str(error).splitlines() or [""])[0]
+    return f"{type(error).__name__}: " + re.sub(r"(?<=//)[^/@\s]*@|\?[^\s'\"]*", "", line)

@@ -14,7 +14,7 @@ def about():
 
 @app.command()
 def check():
-    """Check params.yaml before DVC runs: keys, names, and that each model takes its prompts and has the parts to train."""
+    """Check params.yaml before DVC runs: keys, names, prompts that the models take, parts that they have."""
     from promptseg import checking
 
     print(checking.check())

@@ -31,7 +31,9 @@ _SEAL_LENGTH = 64  # a sha256 in hex
 
 @dataclass(frozen=True)
 class Pair:
-    """A picture or a tile, and its mask. image: PNG or JPEG bytes; mask: PNG bytes, 0 background, i class i, 255 ignored.
+    """A picture or a tile, and its mask.
+
+    image: PNG or JPEG bytes; mask: PNG bytes, 0 background, i class i, 255 ignored.
 
     source: id of the whole picture that it was cut from; top, left: its corner there, in pixels; whole_height and
     whole_width: that picture's size, so that tiles can be put back together.
@@ -186,7 +188,7 @@ def _check_seal(path: Path) -> None:
 
 
 def _read_seal(file: BinaryIO) -> tuple[int, bytes, bytes]:
-    """Where the seal of a Parquet file stands, what it is, and what it should be: a digest of the rest of the footer."""
+    """Where a file's seal stands, what it is, and what it should be, a digest of the rest of the footer."""
     file.seek(-8, os.SEEK_END)
     start = file.seek(-8 - int.from_bytes(file.read(4), "little"), os.SEEK_END)
     footer = file.read()
@@ -208,7 +210,9 @@ class _Guard:
         if kind is not None and issubclass(kind, FileNotFoundError):
             raise Problem(f"{self._path}: not found; `dvc repro` makes it") from None
         if kind is not None and issubclass(kind, (pa.ArrowException, OSError, KeyError, TypeError, ValueError)):
-            raise Problem(f"{self._path}: damaged, or not made by this project; delete it and run `dvc repro`") from error
+            raise Problem(
+                f"{self._path}: damaged, or not made by this project; delete it and run `dvc repro`"
+            ) from error
 
 
 def pairs(path: Path) -> Container:

@@ -134,7 +134,9 @@ def _fill(folder: Path, segmenter: Segmenter, pairs: Container, processes: Proce
         encoded = segmenter.encode([container.image(pairs[i]) for i in chunk])
         rows = {name: values.to(torch.float16).cpu().numpy() for name, values in encoded.items()}
         if not all(np.isfinite(values).all() for values in rows.values()):
-            raise Problem(f"{pairs.path}: {segmenter.NAME} gives features beyond half precision for {pairs[chunk[0]].id}")
+            raise Problem(
+                f"{pairs.path}: {segmenter.NAME} gives features beyond half precision for {pairs[chunk[0]].id}"
+            )
         for place, index in enumerate(chunk):
             for name, values in rows.items():
                 maps[name][index] = values[place]

@@ -19,7 +19,7 @@ SHOWN = 3  # pictures in the grid
 def evaluate(
     truth: Path, predictions: Path, seed: int, metrics: Path, table: Path, thresholds: Path, pictures: Path
 ) -> None:
-    """Write a run's metrics (JSON), scores by picture (Parquet), scores by threshold (CSV) and a grid of pictures (PNG)."""
+    """Write a run's metrics (JSON), its scores by picture (Parquet) and by threshold (CSV), and a grid of pictures."""
     pairs, answers = container.pairs(truth), container.predictions(predictions)
     units = Units(pairs, answers)
     found = scores.Scores(pairs.about["classes"])
@@ -49,7 +49,7 @@ class Unit:
 
 
 class Units:
-    """The pictures to score: the rows of a container, or, where its tiles overlap, the pictures that they were cut from.
+    """The pictures to score: the rows of a container, or, where its tiles overlap, what they were cut from.
 
     Overlapping tiles are blended first, so that no pixel is counted twice; what no kept tile covers does not count.
     Raises Problem unless there is one prediction for each row, in the same order.
@@ -76,10 +76,26 @@ class Units:
 
     def _row(self, index: int) -> Unit:
         pair, answer = self._pairs[index], self._answers[index]
-        probability = container.unpack(answer, self._classes)
         return Unit(
-            pair.id, pair.group, container.image(pair), container.mask(pair), probability, json.loads(answer.prompts)
+            pair.id,
+            pair.group,
+            container.image(pair),
+            container.mask(pair),
+            self._maps(pair, answer),
+            json.loads(answer.prompts),
         )
+
+    def _maps(self, pair: container.Pair, answer: container.Prediction) -> np.ndarray:
+        """The answer's maps, (classes, height, width). Raises Problem if they are of another number or size."""
+        wanted = (self._classes, pair.height, pair.width)
+        try:
+            maps = container.unpack(answer, self._classes)
+        except ValueError:  # so many rows are not so many maps
+            maps = np.empty(0)
+        if maps.shape != wanted:
+            what = f"its answer should be {wanted} by classes and picture; delete this file and run `dvc repro`"
+            raise Problem(f"{self._answers.path}: {pair.id}: {what}")
+        return maps
 
     def _joined(self, indexes: list[int]) -> Unit:
         first = self._pairs[indexes[0]]

@@ -49,7 +49,15 @@ class Model(_Settings):
 
     source: str | None = None  # tiny | official | a local file or folder; None: as scale.checkpoints says
     official: str | None = None  # name on the Hugging Face hub; None: the model has no released weights
-    revision: Annotated[str, Field(pattern="^[0-9a-f]{40}$")] | None = None  # the commit on the hub
+    revision: Annotated[str, Field(pattern="^[0-9a-f]{40}$")] | None = None  # the commit there
+
+    @pydantic.model_validator(mode="after")
+    def _pinned(self):
+        if (self.official is None) != (self.revision is None):
+            raise ValueError(
+                "official and revision go together: a name on the hub and the commit (40 hex digits) there"
+            )
+        return self
 
 
 class Prompt(_Settings):
@@ -68,6 +76,8 @@ class Prompt(_Settings):
             raise ValueError("give one of points, box and text")
         if self.jitter and not self.box:
             raise ValueError("jitter belongs to box")
+        if self.kind in ("text", "none") and (self.per, self.how) != ("picture", "random"):
+            raise ValueError("how and per belong to points and box")
         if self.text is not None and (not self.text or any(not phrase.strip() for phrase in self.text)):
             raise ValueError("text needs a phrase for each class, none of them empty")
         return self
@@ -144,7 +154,9 @@ class Params(_Settings):
                 for noun in ("dataset", "model"):
                     known, given = getattr(self, noun + "s"), getattr(run, noun)
                     if given not in known:
-                        raise ValueError(f"{section}.{name}.{noun}: unknown {noun} {given!r}; known: {', '.join(known)}")
+                        raise ValueError(
+                            f"{section}.{name}.{noun}: unknown {noun} {given!r}; known: {', '.join(known)}"
+                        )
         twice = sorted(self.zero_shot.keys() & self.finetune.keys())
         if twice:
             raise ValueError(f"{twice[0]} stands in zero_shot and in finetune: a run has one name")

@@ -9,6 +9,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from promptseg import container, datasets, files, params, pixels, tiling
@@ -24,6 +25,7 @@ def prepare(
     name: str, settings: params.Dataset, max_images: int | None, seed: int, raw: Path, out: Path, metrics: Path
 ) -> None:
     """Write out/{train,val,test}.parquet and, as JSON, what was kept and dropped. Raises Problem."""
+    cv2.setNumThreads(1)  # the pool below has a thread a core; OpenCV's own beside them only spin
     dataset = datasets.load(name)
     dataset.verify(raw)
     pictures = list(dataset.read(raw))

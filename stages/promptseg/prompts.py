@@ -48,7 +48,9 @@ def ask(
             answers.append(of_class)
             continue
         for part in _parts(of_class, settings.per):
-            prompts.append(_points(settings, target, part, rng) if settings.points else _box(settings, target, part, rng))
+            prompts.append(
+                _points(settings, target, part, rng) if settings.points else _box(settings, target, part, rng)
+            )
             answers.append(part)
     return prompts, answers
 

@@ -12,28 +12,49 @@ def obtain(name: str, settings: params.Dataset, scale: params.Scale, seed: int, 
     """Fill `folder` with the dataset in its official layout, checked; whole or not at all. Raises Problem."""
     dataset = datasets.load(name)
     source = settings.source or scale.data
+    theirs = None if source in ("sample", "official") else _existing(name, source)
     with replacing(folder) as aside:
-        if source == "sample":
-            aside.mkdir()
-            dataset.sample(aside, seed)
-        elif source == "official":
-            aside.mkdir()
-            dataset.download(aside)
-        else:
-            _copy(name, Path(source).expanduser(), aside)
         try:
+            if theirs:
+                _copy(theirs, aside, above=set(theirs.resolve().parents))
+            elif source == "sample":
+                aside.mkdir()
+                dataset.sample(aside, seed)
+            else:
+                aside.mkdir()
+                dataset.download(aside)
             dataset.verify(aside)
         except Problem as problem:  # the files are still aside, where nobody will find them later
-            raise Problem(str(problem).replace(str(aside), source if settings.source else str(folder))) from None
+            raise Problem(str(problem).replace(str(aside), str(theirs or folder))) from None
 
 
-def _copy(name: str, source: Path, folder: Path) -> None:
-    # Copied and not linked: DVC makes what it stores read-only, and the user's own files must stay as they are.
-    if not source.is_dir():
+def _existing(name: str, source: str) -> Path:
+    path = Path(source).expanduser()
+    if not path.is_dir():
         raise Problem(
-            f"params.yaml: datasets.{name}.source: no folder {str(source)!r}; give a folder, `sample` or `official`"
+            f"params.yaml: datasets.{name}.source: no folder {source!r}; give a folder, `sample` or `official`"
         )
-    try:
-        shutil.copytree(source, folder, ignore=shutil.ignore_patterns(".*"), copy_function=shutil.copyfile)
-    except shutil.Error as error:
-        raise Problem(f"{error.args[0][0][0]}: could not be copied: {error.args[0][0][2]}") from None
+    return path
+
+
+def _copy(source: Path, folder: Path, above: set[Path]) -> None:
+    """Copy a folder without what is hidden in it; links become what they lead to.
+
+    Copied and not linked, and without the source's permissions: DVC makes what it stores read-only, the user's own
+    files must stay as they are, and what cannot be written cannot be replaced later. above: the folders on the way
+    here; a link back to one of them would go round for ever.
+    """
+    real = source.resolve()
+    if real in above:
+        raise Problem(f"{source}: a link to a folder that it lies in; remove the link")
+    folder.mkdir()
+    for path in sorted(source.iterdir()):
+        if path.name.startswith("."):
+            continue
+        if path.is_dir():
+            _copy(path, folder / path.name, above | {real})
+            continue
+        try:
+            shutil.copyfile(path, folder / path.name)
+        except OSError as error:
+            raise Problem(f"{path}: could not be copied: {error.strerror or error}") from None

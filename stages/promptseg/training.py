@@ -182,7 +182,9 @@ def _step(
     for parameter in parameters:
         if parameter.grad is None:  # this process had no map to learn from, but the sum needs its place
             parameter.grad = torch.zeros_like(parameter)
-    count = torch.tensor([float(sum(map(len, losses))), 0.0 if total is None else total.item()], device=processes.device)
+    count = torch.tensor(
+        [float(sum(map(len, losses))), 0.0 if total is None else total.item()], device=processes.device
+    )
     processes.sum([parameter.grad for parameter in parameters] + [count])
     if not torch.isfinite(count).all():
         raise Problem(f"the loss is no longer finite, at pictures {', '.join(ids)}; lower lr")

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import torch
 import transformers
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from promptseg.errors import Problem
@@ -51,10 +50,11 @@ def digest(folder: Path) -> str:
 def check(folder: Path) -> None:
     """Raise Problem unless every file of a folder of weights has the sum that is written beside it."""
     digest(folder)
-    for line in (folder / SUMS).read_text().splitlines():
-        expected, _, name = line.partition("  ")
-        path = folder / Path(name).name
-        if not path.is_file() or sha256(path) != expected:
+    sums = (folder / SUMS).read_bytes().decode(errors="replace")
+    listed = {Path(line.partition("  ")[2]).name for line in sums.splitlines()}
+    for name in sorted({CONFIG, TENSORS, *listed}):  # sums that leave these two out would vouch for nothing
+        path = folder / name
+        if not path.is_file() or f"{sha256(path)}  {name}\n" not in sums:
             raise Problem(f"{path}: missing or changed since it was written; delete {folder} and run `dvc repro`")
 
 
@@ -64,6 +64,12 @@ def released(source: Path) -> tuple[Path, Path]:
     for path in (config, tensors):
         if not path.is_file():
             raise Problem(f"{path}: not found; a folder with config.json and model.safetensors is expected")
+    try:
+        known = isinstance(json.loads(config.read_text("utf-8")), dict)
+    except ValueError:  # no JSON, or no UTF-8
+        known = False
+    if not known:
+        raise Problem(f"{config}: no configuration, which is a JSON object; fetch it again")
     return config, tensors
 
 
@@ -75,13 +81,12 @@ def tensors(path: Path) -> dict[str, torch.Tensor]:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise Problem(f"{path}: not found") from None
-    except (SafetensorError, RuntimeError, EOFError, ValueError) as error:
-        raise Problem(f"{path}: no readable weights ({type(error).__name__}); fetch it again") from None
-    except Exception as error:  # torch raises pickle.UnpicklingError for damage and for code alike
-        if type(error).__name__ != "UnpicklingError":
-            raise
-        raise Problem(f"{path}: it holds more than tensors, or is damaged; it is not opened") from None
-    if not isinstance(loaded, dict) or not all(isinstance(value, torch.Tensor) for value in loaded.values()):
+    except Exception as error:  # damage makes torch raise whatever its parts do: KeyError, OSError, RuntimeError
+        if type(error).__name__ == "UnpicklingError":  # for damage and for code alike
+            raise Problem(f"{path}: it holds more than tensors, or is damaged; it is not opened") from error
+        raise Problem(f"{path}: no readable weights ({type(error).__name__}); fetch it again") from error
+    named = isinstance(loaded, dict) and all(isinstance(name, str) for name in loaded)
+    if not named or not all(isinstance(value, torch.Tensor) for value in loaded.values()):
         raise Problem(f"{path}: a mapping of names to tensors is expected")
     return loaded
 
@@ -93,12 +98,21 @@ def fill(network_class: type, config, state: dict[str, torch.Tensor], where: Pat
     missing (those of other networks that share an official file may be left over). Raises Problem otherwise.
     """
     transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()  # no table of what is left over; what is missing is told below
     try:
         network, info = network_class.from_pretrained(
-            None, config=config, state_dict=state, output_loading_info=True, dtype=torch.float32
+            None,
+            config=config,
+            state_dict=state,
+            output_loading_info=True,
+            dtype=torch.float32,
+            ignore_mismatched_sizes=True,  # transformers' own complaint does not name them
         )
     except (RuntimeError, ValueError) as error:
-        raise Problem(f"{where}: its tensors do not fit its config.json: {error}") from None
+        raise Problem(f"{where}: its tensors do not fit its config.json: {error}") from error
+    for name, *shapes in sorted(info["mismatched_keys"]):
+        given, wanted = (tuple(shape) for shape in shapes)
+        raise Problem(f"{where}: its tensors do not fit its config.json: {name} is {given} in place of {wanted}")
     missing = sorted(info["missing_keys"])
     if missing:
         raise Problem(f"{where}: {len(missing)} tensors of {network_class.__name__} are missing, such as {missing[0]}")

@@ -1,6 +1,6 @@
 """Time of windows + Blender on a large picture against a plain numpy loop, both in one run.
 
-    PYTHONPATH=stages python tests/benchmarks/bench_tiling.py
+PYTHONPATH=stages python tests/benchmarks/bench_tiling.py
 """
 
 import statistics
@@ -47,8 +47,10 @@ def main():
         pairs = [(seconds(ours, picture), seconds(naive, picture)) for _ in range(ROUNDS)]  # in turn: noise hits both
         ratio = statistics.median(slow / fast for fast, slow in pairs)
         for name, times in zip(errors, zip(*pairs, strict=True), strict=True):
-            print(f"channels {channels}: {name:5} {1000 * statistics.median(times):7.1f} ms, "
-                  f"largest error of identity {errors[name]:.1e}")
+            print(
+                f"channels {channels}: {name:5} {1000 * statistics.median(times):7.1f} ms, "
+                f"largest error of identity {errors[name]:.1e}"
+            )
         print(f"channels {channels}: naive / ours {ratio:.2f} (median of {ROUNDS} pairs)")
 
 

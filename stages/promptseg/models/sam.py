@@ -51,5 +51,7 @@ def convert(source: Path) -> Sam:
 
 def load(folder: Path, classes: int) -> Sam:
     config, tensors = weights.read(folder)
-    network = weights.fill(SamModel, SamConfig.from_dict(config["network"]), weights.without(tensors, "network."), folder)
+    network = weights.fill(
+        SamModel, SamConfig.from_dict(config["network"]), weights.without(tensors, "network."), folder
+    )
     return Sam(network, config["single_mask"]).eval()

@@ -18,7 +18,7 @@ from promptseg.segmenter import Features, Segmenter
 
 MEAN, STD = (127.5, 127.5, 127.5), (64.0, 64.0, 64.0)
 SIZES = {
-    "tiny": dict(encoder="resnet18", depth=4, decoder_channels=[64, 48, 32, 16], size=256),
+    "tiny": dict(encoder="resnet18", depth=4, decoder_channels=[64, 48, 32, 16], size=128),
     "full": dict(encoder="resnet34", depth=5, decoder_channels=[256, 128, 64, 32, 16], size=256),
 }
 GROUPS = 8

@@ -89,6 +89,7 @@ class Recipe:
     soot: float = 0.6  # brightness of the smoke
     props: tuple[str, ...] = ()
 
+
 SINGLES = (
     Recipe(trees="pine", fires=(3, 0.25, 0.25), trunks=4, smoke=0.6, soot=0.9),
     Recipe(horizon=0.3, land="scrub", trees="scrub", tree_height=0.12, fires=(4, 0.1, 0.4), smoke=1.0, soot=0.95),
@@ -109,7 +110,5 @@ SEQUENCES = {
     "seq05": Recipe(
         size=(320, 240), sky="haze", land="dry", fires=(2, 0.2, 0.4), heat=0.85, soot=0.9, props=("fireman",)
     ),
-    "seq11": Recipe(
-        size=(320, 240), light="dusk", sky="brown", trunks=5, fires=(2, 0.3, 0.5), heat=0.75, soot=0.4
-    ),
+    "seq11": Recipe(size=(320, 240), light="dusk", sky="brown", trunks=5, fires=(2, 0.3, 0.5), heat=0.75, soot=0.4),
 }

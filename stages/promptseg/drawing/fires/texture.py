@@ -4,9 +4,7 @@ import cv2
 import numpy as np
 
 
-def noise(
-    rng: np.random.Generator, h: int, w: int, scale: float, octaves: int, stretch: float = 1.0
-) -> np.ndarray:
+def noise(rng: np.random.Generator, h: int, w: int, scale: float, octaves: int, stretch: float = 1.0) -> np.ndarray:
     """Smooth noise (h, w) float32 that fills [0, 1], mean about 0.5.
 
     scale: pixels across its largest grain, halved in each octave; stretch: how much taller a grain is than wide.

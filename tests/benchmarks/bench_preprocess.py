@@ -1,0 +1,93 @@
+"""preprocess of a full EM stack against one PNG a tile with patchify: time and peak memory, both in one run.
+
+    python tests/benchmarks/bench_preprocess.py [SLICES]
+
+The stack is drawn in the official layout: 165 slices of 768x1024, uncompressed, 130 MB each file.
+"""
+
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import tifffile
+
+SIZE = (768, 1024)
+
+
+def draw(folder: Path, slices: int) -> None:
+    """Two stacks with noise like real slices, and discs as mask."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[: SIZE[0], : SIZE[1]]
+    for name in ("training", "testing"):
+        with (
+            tifffile.TiffWriter(folder / f"{name}.tif") as images,
+            tifffile.TiffWriter(folder / f"{name}_groundtruth.tif") as masks,
+        ):
+            for z in range(slices):
+                mask = np.zeros(SIZE, np.uint8)
+                for cx, cy in ((150 + z, 200), (500, 100 + z), (900, 600), (300, 650), (620, 400 + z // 2)):
+                    mask[(x - cx) ** 2 + (y - cy) ** 2 < 40**2] = 255
+                smooth = np.kron(rng.normal(0, 20, (SIZE[0] // 8, SIZE[1] // 8)), np.ones((8, 8)))
+                image = np.clip(140 + smooth + rng.normal(0, 12, SIZE) - mask / 6, 0, 255).astype(np.uint8)
+                images.write(image, contiguous=True)
+                masks.write(mask, contiguous=True)
+
+
+def ours(raw: Path, out: Path) -> None:
+    from promptseg import params, preparing
+
+    everything = params.Dataset(tile=256, min_foreground=None)  # as the other side: equal work
+    preparing.prepare("em", everything, None, 0, raw, out / "prepared", out / "metrics.json")
+
+
+def usual(raw: Path, out: Path) -> None:
+    """As tutorials do it: load the stack, patchify each slice, save each tile and its mask."""
+    from patchify import patchify
+    from PIL import Image
+
+    for name in ("training", "testing"):
+        images, masks = tifffile.imread(raw / f"{name}.tif"), tifffile.imread(raw / f"{name}_groundtruth.tif")
+        for folder in ("images", "masks"):
+            (out / name / folder).mkdir(parents=True)
+        for z in range(len(images)):
+            tiles, answers = patchify(images[z], (256, 256), step=256), patchify(masks[z], (256, 256), step=256)
+            for r in range(tiles.shape[0]):
+                for c in range(tiles.shape[1]):
+                    Image.fromarray(tiles[r, c]).save(out / name / "images" / f"{z}_{r}_{c}.png")
+                    Image.fromarray(answers[r, c]).save(out / name / "masks" / f"{z}_{r}_{c}.png")
+
+
+def main() -> None:
+    if len(sys.argv) == 4:  # one side, in a process of its own
+        {"ours": ours, "usual": usual}[sys.argv[1]](Path(sys.argv[2]), Path(sys.argv[3]))
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(f"{peak:.0f}")
+        return
+    slices = int(sys.argv[1]) if len(sys.argv) > 1 else 165
+    with tempfile.TemporaryDirectory() as folder:
+        raw = Path(folder) / "raw"
+        raw.mkdir()
+        draw(raw, slices)
+        seconds: dict[str, list[float]] = {"ours": [], "usual": []}
+        for turn in range(3):
+            for side in seconds:
+                out = Path(folder) / f"{side}{turn}"
+                out.mkdir()
+                start = time.perf_counter()
+                done = subprocess.run(
+                    [sys.executable, __file__, side, str(raw), str(out)], capture_output=True, text=True, check=True
+                )
+                seconds[side].append(time.perf_counter() - start)
+                files = sum(len(names) for _, _, names in os.walk(out))
+                print(f"{side:6} {seconds[side][-1]:6.1f} s  peak {int(done.stdout):5} MB  {files} files")
+        ratios = sorted(usual / ours for ours, usual in zip(seconds["ours"], seconds["usual"]))
+        print(f"usual / ours, pair by pair: least {ratios[0]:.1f}, median {ratios[1]:.1f}, most {ratios[2]:.1f}")
+
+
+if __name__ == "__main__":
+    main()
