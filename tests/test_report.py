@@ -26,7 +26,7 @@ SETTINGS = {
         "fires-clipseg": {"dataset": "fires", "model": "clipseg", "prompt": {"text": ["fire"]}},
         "em-clipseg": {"dataset": "em", "model": "clipseg", "prompt": {"text": [EVIL]}},
         "em-sam": {"dataset": "em", "model": "sam", "prompt": {"points": 1}},
-        "em-grid": {"dataset": "em", "model": "sam"},
+        "em-grid": {"dataset": "em", "model": "sam", "prompt": {}},
         "covid-sam": {"dataset": "covid", "model": "sam", "prompt": {"box": True}, "published": 0.851},
     },
     "finetune": {
@@ -34,7 +34,7 @@ SETTINGS = {
             "dataset": "em", "model": "sam", "prompt": {"points": 2, "how": "centre"}, "published": 0.254,
             "train": {"epochs": 20, "parts": ["mask_decoder"]},
         },
-        "covid-unet": {"dataset": "covid", "model": "unet", "train": {"epochs": 1, "parts": ["all"]}},
+        "covid-unet": {"dataset": "covid", "model": "unet", "prompt": {}, "train": {"epochs": 1, "parts": ["all"]}},
     },
 }  # fmt: skip
 ORACLE = ("em-sam", "em-grid", "em-sam-20", "covid-sam")  # em-grid's masks are matched with the truth

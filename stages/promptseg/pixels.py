@@ -27,7 +27,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from promptseg.errors import Problem
 
 MAX_PIXELS = 120_000_000  # a whole 10k x 12k scan; what is larger comes as a TIFF stack or in tiles
-_UNKNOWN = 254  # no label of ours: classes are few, and 255 is ignored
+_UNKNOWN = 254  # seldom a label: classes are few, and 255 is ignored
 _ACCEPTED = ("1", "L", "P", "RGB", "LA", "RGBA", "I;16", "I;16B", "I;16L", "I", "F")
 
 
@@ -53,11 +53,12 @@ def map_labels(mask: np.ndarray, labels: dict[int, int], path: Path | str) -> np
     table = np.full(256, _UNKNOWN, np.uint8)
     table[list(labels)] = list(labels.values())
     mapped = cv2.LUT(mask, table)
-    if (mapped == _UNKNOWN).any():
+    if (mapped == _UNKNOWN).any():  # rare, so the slow way is for it alone
         counts = np.bincount(mask.ravel(), minlength=256)
-        value = next(value for value in np.flatnonzero(counts) if value not in labels)
-        known = ", ".join(map(str, sorted(labels)))
-        raise Problem(f"{path}: the mask holds {value} at {counts[value]} pixels; its labels are {known}")
+        unknown = [value for value in np.flatnonzero(counts) if value not in labels]
+        if unknown:
+            known = ", ".join(map(str, sorted(labels)))
+            raise Problem(f"{path}: the mask holds {unknown[0]} at {counts[unknown[0]]} pixels; its labels are {known}")
     return mapped
 
 
