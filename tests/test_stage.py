@@ -105,9 +105,9 @@ def test_a_stage_dies_with_its_parent(script, tmp_path):
         start = time.monotonic()
         try:
             assert child.stdout.read() == ""  # ends when the last process that holds the pipe is gone
-            assert time.monotonic() - start < 1
+            assert time.monotonic() - start < 10  # of its 30; at once, but this machine may be busy
         finally:
-            if time.monotonic() - start > 1:
+            if time.monotonic() - start > 10:
                 os.kill(stage, signal.SIGKILL)
 
 
