@@ -1,12 +1,15 @@
-# make repro: install what is missing, then rebuild everything; make test: install what is missing, then run all tests.
+# make repro: install what is missing, then rebuild everything, JOBS stages at a time.
+# make test: install what is missing, then run all tests.
 PYTHON ?= python3
 VENV := .venv
+JOBS ?= 2
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .PHONY: repro test install clean
 
 repro: install
 	promptseg check
+	promptseg repro --jobs $(JOBS)
 	dvc repro
 
 test: install

@@ -391,7 +391,7 @@ def test_the_stage_fetches_from_a_hub(hubs, originals, tmp_path):
     hub = hubs()
     (tmp_path / "params.yaml").write_text(
         "scale: {checkpoints: official}\n"
-        "datasets: {em: {}}\n"
+        "datasets: {em: {reader: em}}\n"
         f"models: {{sam: {{official: {REPOSITORY}, revision: {REVISION}}}}}\n"
     )
     environment = {key: value for key, value in os.environ.items() if not key.endswith("_OFFLINE")}

@@ -253,3 +253,41 @@ def test_predictions_are_read_back(tmp_path):
     rows = [Prediction(f"p{i}", container.pack(np.full((2, 3, 4), i / 10)), f'[{{"target": {i}}}]') for i in range(5)]
     found = container.predictions(write(tmp_path / "a.parquet", rows, kind=Prediction))
     assert list(found) == rows and found.column("prompts") == [row.prompts for row in rows]
+
+
+# --- a split in several files
+
+
+def write_parts(folder, rows, count):
+    for number in range(count):
+        write(container.part(folder, number), rows[number::count], {**ABOUT, container.PARTS: count})
+    return folder
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_the_files_of_a_folder_are_read_as_one(tmp_path, small_groups, count):
+    rows = pairs(20)
+    found = container.pairs(write_parts(tmp_path / "test.parquet", rows, count))
+    expected = [row for number in range(count) for row in rows[number::count]]
+    assert list(found) == expected and len(found) == 20
+    assert found.column("id") == [row.id for row in expected]
+    assert found.about == {**ABOUT, container.PARTS: count}
+    assert pandas.read_parquet(tmp_path / "test.parquet")["id"].tolist() == [row.id for row in expected]
+
+
+@pytest.mark.parametrize("gone", [0, 1, 2])
+def test_a_folder_that_lacks_a_file_is_refused(tmp_path, gone):
+    folder = write_parts(tmp_path / "test.parquet", pairs(9), 3)
+    container.part(folder, gone).unlink()
+    assert "test.parquet: damaged" in refusal(folder)
+
+
+def test_a_folder_with_a_file_of_another_is_refused(tmp_path):
+    folder = write_parts(tmp_path / "test.parquet", pairs(9), 2)
+    container.part(folder, 1).rename(folder / "00002.parquet")
+    assert "test.parquet: damaged" in refusal(folder)
+
+
+def test_an_empty_folder_is_refused(tmp_path):
+    (tmp_path / "test.parquet").mkdir()
+    assert "test.parquet: damaged" in refusal(tmp_path / "test.parquet")

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import sys
 import types
 from pathlib import Path
@@ -31,13 +32,16 @@ ORDER = [
 
 
 def build(root: Path) -> Path:
-    """The pictures of TINY below `root`, which stands where Train, Val and Test lie: 4x6, infected in one row."""
+    """The pictures of TINY below `root`, which stands where Train, Val and Test lie: 4x6, infected in one row; that row
+    and the last one are lung."""
     for home, names in TINY.items():
         for number, name in enumerate(names):
             mask = np.zeros((4, 6), np.uint8)
             mask[number] = 255 if "COVID-19" in home else 0
+            lungs = mask.copy()
+            lungs[3] = 255
             image = np.full((4, 6), 40 + number, np.uint8)
-            for part, array in (("images", image), ("infection masks", mask), ("lung masks", mask)):
+            for part, array in (("images", image), ("infection masks", mask), ("lung masks", lungs)):
                 (root / home / part).mkdir(parents=True, exist_ok=True)
                 Image.fromarray(array).save(root / home / part / f"{name}.png")
     return root
@@ -68,8 +72,39 @@ def test_pixels(tmp_path):
     picture = pictures["Train/COVID-19/covid_572"]
     image, mask = picture.image(), picture.mask()
     assert image.shape == mask.shape == (4, 6) and image.dtype == mask.dtype == np.uint8
-    assert (image == 42).all() and mask.tolist() == [[0] * 6, [0] * 6, [1] * 6, [0] * 6]
-    assert not pictures["Test/Normal/Normal (1)"].mask().any()
+    assert (image == 42).all() and mask.tolist() == [[0] * 6, [0] * 6, [1] * 6, [2] * 6]
+    assert pictures["Test/Normal/Normal (1)"].mask().tolist() == [[0] * 6] * 3 + [[2] * 6]
+    assert picture.file == tmp_path / "Train/COVID-19/images/covid_572.png"
+
+
+def test_infection_outside_the_lung_stays_infection(tmp_path):
+    build(tmp_path)
+    Image.fromarray(np.zeros((4, 6), np.uint8)).save(tmp_path / "Train/COVID-19/lung masks/covid_9.png")
+    assert next(iter(covid.read(tmp_path))).mask().tolist() == [[0] * 6, [1] * 6, [0] * 6, [0] * 6]
+
+
+def test_without_any_lung_masks_nothing_is_lung(tmp_path):
+    build(tmp_path)
+    for folder in tmp_path.rglob("lung masks"):
+        shutil.rmtree(folder)
+    covid.verify(tmp_path)
+    assert all(set(np.unique(picture.mask())) <= {0, 1} for picture in covid.read(tmp_path))
+
+
+@pytest.mark.parametrize("call", [covid.read, covid.verify])
+def test_some_lung_masks_are_too_few(tmp_path, call):
+    build(tmp_path)
+    (tmp_path / "Val/COVID-19/lung masks/covid_1.png").unlink()
+    refused(lambda: call(tmp_path), "images/covid_1.png", "`lung masks`")
+    shutil.rmtree(tmp_path / "Test/Normal/lung masks")
+    shutil.copy(tmp_path / "Val/COVID-19/images/covid_1.png", tmp_path / "Val/COVID-19/lung masks/covid_1.png")
+    refused(lambda: call(tmp_path), "Test/Normal/lung masks: not found")
+
+
+def test_a_lung_mask_of_another_size(tmp_path):
+    build(tmp_path)
+    Image.fromarray(np.zeros((4, 5), np.uint8)).save(tmp_path / "Train/COVID-19/lung masks/covid_9.png")
+    refused(next(iter(covid.read(tmp_path))).mask, "lung masks/covid_9.png", "6x4", "5x4")
 
 
 def test_only_what_is_asked_for_is_read(tmp_path):
@@ -173,18 +208,18 @@ def test_sample_is_marked_as_the_official_data_are(drawn):
     for picture in covid.read(drawn):
         mask = picture.mask()
         assert picture.image().shape == mask.shape == (256, 256)
-        assert mask.any() == ("/COVID-19/" in picture.id), picture.id
+        assert (mask == 1).any() == ("/COVID-19/" in picture.id), picture.id
         home, name = picture.id.rsplit("/", 1)
         with Image.open(drawn / covid.PART / covid.PART / home / "lung masks" / f"{name}.png") as file:
             lungs = np.asarray(file)
-        assert set(np.unique(lungs)) == {0, 255} and not mask[lungs == 0].any()
+        assert set(np.unique(lungs)) == {0, 255} and ((mask > 0) == (lungs > 0)).all()
 
 
-def best_threshold(pictures) -> float:
-    """The pooled IoU of the best single gray level, with the infection on its bright or on its dark side."""
+def best_threshold(pictures, classes=(1,)) -> float:
+    """The pooled IoU of the best single gray level, with the classes on its bright or on its dark side."""
     counts = np.zeros((2, 256), int)
     for picture in pictures:
-        image, mask = picture.image(), picture.mask()
+        image, mask = picture.image(), np.isin(picture.mask(), classes)
         for value in (0, 1):
             counts[value] += np.bincount(image[mask == value], minlength=256)
     if not counts[1].any():
@@ -193,8 +228,9 @@ def best_threshold(pictures) -> float:
     return max((side[1] / (counts[1].sum() + side[0])).max() for side in sides)
 
 
-def test_threshold_does_not_solve_the_sample(drawn):
-    assert best_threshold(picture for picture in covid.read(drawn) if picture.split == "test") < 0.25
+@pytest.mark.parametrize("classes, most", [((1,), 0.25), ((1, 2), 0.5)])
+def test_threshold_does_not_solve_the_sample(drawn, classes, most):
+    assert best_threshold((picture for picture in covid.read(drawn) if picture.split == "test"), classes) < most
 
 
 def _kagglehub(monkeypatch, answer) -> None:
@@ -205,7 +241,7 @@ def _kagglehub(monkeypatch, answer) -> None:
 
 def test_download_without_kagglehub(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "kagglehub", None)
-    refused(lambda: covid.download(tmp_path), "promptseg[kaggle]", "anasmohammedtahir/covidqu", "datasets.covid.source")
+    refused(lambda: covid.download(tmp_path), "pip install kagglehub", "anasmohammedtahir/covidqu", "datasets.covid.source")
 
 
 def test_download_failure_names_no_signed_address(tmp_path, monkeypatch):
@@ -216,6 +252,10 @@ def test_download_failure_names_no_signed_address(tmp_path, monkeypatch):
     with pytest.raises(Problem, match="Max retries exceeded; log in") as problem:
         covid.download(tmp_path)
     assert "secret" not in str(problem.value) and "\n" not in str(problem.value)
+
+
+def test_counts_are_the_official_ones():
+    assert covid.COUNTS == {covid.SPLITS[split]: sum(numbers) for split, numbers in covid.OFFICIAL.items()}
 
 
 def test_download_copies_the_infection_part(tmp_path, monkeypatch):
@@ -239,5 +279,5 @@ def test_real_data():
     assert len({picture.id for picture in pictures}) == len(pictures)
     for picture in pictures[::7]:
         assert picture.image().shape == picture.mask().shape == (256, 256)
-        assert picture.mask().any() == ("/COVID-19/" in picture.id)
+        assert (picture.mask() == 1).any() == ("/COVID-19/" in picture.id) and picture.mask().mean() > 0.05
     assert best_threshold(picture for picture in pictures if picture.split == "test") < 0.25

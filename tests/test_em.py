@@ -79,6 +79,13 @@ def test_reads_the_official_layout(tmp_path, kind):
         np.testing.assert_array_equal(mask * 255, made[f"{name}_groundtruth.tif"][int(index)])
 
 
+def test_the_files_may_lie_one_folder_down(tmp_path):
+    write(tmp_path / "epfl")
+    (tmp_path / "other").mkdir()
+    em.verify(tmp_path)
+    assert [picture.id for picture in em.read(tmp_path)] == [picture.id for picture in em.read(tmp_path / "epfl")]
+
+
 def test_groups_are_blocks_of_five_within_a_stack(tmp_path):
     write(tmp_path, slices=(11, 5))
     groups = [p.group for p in em.read(tmp_path)]
@@ -168,6 +175,7 @@ def test_verify_decodes_the_last_slice(tmp_path):
 
 def test_download_takes_the_four_files_and_verifies(tmp_path, monkeypatch, capsys):
     write(tmp_path / "site")
+    monkeypatch.setenv("PROMPTSEG_CACHE", str(tmp_path / "cache"))
     asked = []
 
     class Handler(http.server.SimpleHTTPRequestHandler):

@@ -250,5 +250,31 @@ def test_grid_wants_a_caption_for_each_panel():
         figures.grid([np.zeros((SIDE, 4 * SIDE + 12, 3), np.uint8)], [])
 
 
-def test_class_colours_are_distinct_for_many_classes():
-    assert len({tuple(colour) for colour in canvas.class_colours(18)}) == 18
+def test_file_keeps_the_colours_that_it_is_told_to(tmp_path):
+    picture = np.random.default_rng(0).integers(0, 256, (200, 200, 3)).astype(np.uint8)
+    colours = canvas.class_colours(60)[40:]
+    picture[0, : len(colours)] = colours
+    canvas.write_png(tmp_path / "a.png", picture, colours)
+    with Image.open(tmp_path / "a.png") as file:
+        assert (np.asarray(file.convert("RGB"))[0, : len(colours)] == colours).all()
+
+
+# --- colours of classes
+
+
+@pytest.mark.parametrize(("count", "least"), [(6, 25), (18, 12), (20, 12), (182, 12)])
+def test_colours_of_classes_differ_from_each_other_and_from_gray(count, least):
+    colours = canvas.class_colours(count)
+    assert colours.shape == (count, 3) and colours.dtype == np.uint8
+    lab = cv2.cvtColor(colours[None].astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[0]
+    apart = np.linalg.norm(lab[:, None] - lab, axis=2) + 1000 * np.eye(count)
+    assert apart.min() > least
+    assert np.hypot(lab[:, 1], lab[:, 2]).min() > 15
+
+
+def test_a_class_keeps_its_colour_however_many_there_are():
+    few, many = canvas.class_colours(18), canvas.class_colours(182)
+    assert (few[:12] == many[:12]).all()
+    for count in (0, 1, 6, 7, 18, 19, 20, 100, 182):
+        colours = canvas.class_colours(count)
+        assert len(colours) == count and (colours == (few if count <= 18 else many)[:count]).all()

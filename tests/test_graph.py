@@ -43,7 +43,7 @@ def code(stage, settings):
     item = stage.addressing.partition("@")[2]
     starts = [script]
     if script.stem in ("download", "preprocess"):
-        starts.append(PACKAGE / "datasets" / f"{item}.py")
+        starts.append(PACKAGE / "datasets" / f"{settings.dataset(item).reader}.py")
     elif script.stem == "checkpoint":
         starts.append(PACKAGE / "models" / f"{item}.py")
     elif script.stem in ("zero_shot", "finetune", "predict"):

@@ -60,7 +60,7 @@ def project(blobs, tmp_path):
     model = models.load("sam").create("tiny", 0)
     weights.write(tmp_path / "checkpoint", model.configuration(), model.state_dict())
     (tmp_path / "params.yaml").write_text(
-        "datasets: {em: {}}\nmodels: {sam: {}}\n"
+        "datasets: {em: {reader: em}}\nmodels: {sam: {}}\n"
         "zero_shot: {r: {dataset: em, model: sam, prompt: {points: 1, per: object}}}\n"
     )
 

@@ -5,12 +5,12 @@ import copy
 import pytest
 import yaml
 
-from promptseg import checking, datasets, models, params
+from promptseg import checking, datasets, models, params, prompts, selection
 from promptseg.errors import Problem
 from promptseg.params import Prompt
 
 GOOD = {
-    "datasets": {"em": {"tile": 256}},
+    "datasets": {"em": {"reader": "em", "tile": 256}},
     "models": {"sam": {}, "unet": {}},
     "zero_shot": {"em-sam": {"dataset": "em", "model": "sam", "prompt": {"points": 1}}},
     "finetune": {
@@ -53,7 +53,7 @@ def test_the_projects_own_file_loads(ours):
 
 
 def test_every_dataset_and_model_has_its_file(ours):
-    assert set(ours.datasets) <= set(datasets.names())
+    assert {dataset.reader for dataset in ours.datasets.values()} <= set(datasets.names())
     assert set(ours.models) <= set(models.names())
 
 
@@ -68,10 +68,14 @@ def test_every_run_asks_for_what_its_model_can_do(ours):
 
 
 def test_every_run_has_a_phrase_for_each_class_where_it_asks_by_text(ours):
-    asked = [run for run in {**ours.zero_shot, **ours.finetune}.values() if run.prompt.text is not None]
+    asked = {name: ours.run(name) for name in {**ours.zero_shot, **ours.finetune}}
+    asked = {name: run for name, run in asked.items() if run.prompt.text is not None}
     assert asked
-    for run in asked:
-        assert len(run.prompt.text) == len(datasets.load(run.dataset).CLASSES)
+    for name, run in asked.items():
+        dataset = ours.dataset(run.dataset)
+        known = datasets.classes(datasets.load(dataset.reader), *datasets.options(run.dataset, dataset))
+        classes, _ = selection.select(known, dataset.classes, "classes")
+        prompts.check_phrases(run.prompt.text, classes, name)
 
 
 def test_defaults_stand_for_the_full_study():
@@ -148,7 +152,7 @@ def test_a_bad_name_is_refused(section, name):
 
 @pytest.mark.parametrize("name", ["a", "0", "a" * 41, "010", "em-sam_2"])
 def test_a_good_name_is_let_in(name):
-    assert params.parse(changed(f"datasets/{name}", {})).dataset(name) == params.Dataset()
+    assert params.parse(changed(f"datasets/{name}", {"reader": "em"})).dataset(name) == params.Dataset(reader="em")
 
 
 @pytest.mark.parametrize("name", ["010", "null", "yes"])

@@ -16,8 +16,8 @@ STUDY = {
     "seed": 0,
     "scale": {"data": "sample", "checkpoints": "tiny", "max_epochs": 2, "max_images": 6},
     "datasets": {
-        "em": {"source": None, "tile": 256, "overlap": 0, "min_foreground": 0.0, "val_fraction": 0.1},
-        "covid": {"source": None, "min_foreground": 0.0},
+        "em": {"reader": "em", "parts": "em", "source": None, "tile": 256, "overlap": 0, "min_foreground": 0.0, "val_fraction": 0.1},
+        "covid": {"reader": "covid", "parts": "covid", "source": None, "classes": ["infection"], "min_foreground": 0.0},
     },
     "models": {"sam": {"source": None}, "unet": {"source": None}},
     "zero_shot": {
@@ -152,8 +152,9 @@ def test_a_clone_without_data_agrees_and_one_that_pulls_has_nothing_to_run(clean
 
 
 def test_two_clean_runs_give_the_same_lock(clean, root, tmp_path):
+    """The second with independent stages side by side, which must not show in what they make or in how it is noted."""
     again = new_project(root, tmp_path / "again", STUDY)
-    run(again, "dvc", "repro")
+    run(again, "promptseg", "repro", "-j", "2")
     assert (again / "dvc.lock").read_bytes() == (clean / "dvc.lock").read_bytes()
 
 
@@ -165,7 +166,11 @@ def test_two_clean_runs_give_the_same_lock(clean, root, tmp_path):
         ({"zero_shot.em-sam.dataset": "mars"}, r"unknown dataset 'mars'; known: em, covid"),
         ({"zero_shot.em-sam.prompt": {"text": ["fire"]}}, r"sam takes no text prompt; it takes box, points"),
         ({"finetune.em-unet.train.parts": ["head"]}, r"unet has no part 'head' to train; known: all"),
-        ({"datasets.x/y": {}}, r"'x/y' is no valid name"),
+        ({"datasets.x/y": {"reader": "em"}}, r"'x/y' is no valid name"),
+        ({"datasets.x": {"reader": "em"}}, r"datasets\.x\.source: missing; DVC tracks it by name"),
+        ({"datasets.em.parts": "mars"}, r"datasets\.em\.parts: no folder 'mars' in stages/promptseg/parts/"),
+        ({"datasets.em.reader": "mars"}, r"unknown dataset 'mars'; known: .*em"),
+        ({"datasets.em.classes": ["cell"]}, r"datasets\.em\.classes: unknown class 'cell'; known: background, mito"),
     ],
 )
 def test_wrong_params_are_one_line_before_anything_runs(clean, change, line):

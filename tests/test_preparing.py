@@ -1,19 +1,30 @@
 """Preparing: splits by group, filters, caps, tiles; on a dataset that is made up here."""
 
 import json
+import os
+import subprocess
+import sys
 import types
 from collections import Counter
 
 import numpy as np
 import pytest
 
-from promptseg import container, datasets, preparing, tiling
+from promptseg import choosing, container, datasets, files, preparing, splitting, tiling
+from promptseg.cutting import Cutter
 from promptseg.datasets import Picture
 from promptseg.errors import Problem
 from promptseg.params import Dataset
+from promptseg.queues import Pool
 
-WHOLE = Dataset(min_foreground=None)
-TILES = Dataset(min_foreground=None, tile=16)
+REPORT = dict.fromkeys(
+    ("pictures", "pairs", "dropped_unreadable", "dropped_empty", "dropped_small", "dropped_over_cap", "foreground",
+     "min_height", "max_height", "min_width", "max_width"),
+    0,
+)  # fmt: skip
+TEN = dict.fromkeys(("min_height", "max_height", "min_width", "max_width"), 10)
+WHOLE = Dataset(reader="fake", min_foreground=None)
+TILES = Dataset(reader="fake", min_foreground=None, tile=16)
 
 
 def picture(id, split=None, group=None, size=(24, 32), mask=None, reads=None):
@@ -38,9 +49,9 @@ def many(count, group_of=str, split=None):
 def prepare(monkeypatch, tmp_path):
     """Prepares pictures as if they were a dataset; gives the folder and the metrics."""
 
-    def run(pictures, settings=WHOLE, max_images=None, seed=0, ordered=False, name="out"):
+    def run(pictures, settings=WHOLE, max_images=None, seed=0, ordered=False, name="out", duplicates=False):
         fake = types.SimpleNamespace(
-            TITLE="Made up", LICENCE="CC0", CLASSES=("thing",), ORDERED_GROUPS=ordered,
+            TITLE="Made up", LICENCE="CC0", CLASSES=("thing",), ORDERED_GROUPS=ordered, CHECK_DUPLICATES=duplicates,
             verify=lambda raw: None, read=lambda raw: iter(pictures),
         )  # fmt: skip
         monkeypatch.setattr(datasets, "load", lambda _: fake)
@@ -49,6 +60,19 @@ def prepare(monkeypatch, tmp_path):
         return tmp_path / name, json.loads(metrics.read_text())
 
     return run
+
+
+def choose(given, settings, cap):
+    """What is kept of pictures that are one split: (picture, its windows) each, and the report."""
+    cutter = Cutter(settings)
+    with Pool(2) as pool:
+        measured = choosing.measure(given, cutter, pool)
+    choice = choosing.choose(list(range(len(given))), measured, settings, cap)
+    chosen = []
+    for index, places in choice.windows:
+        grid = cutter.windows(measured[index].height, measured[index].width)
+        chosen.append((given[index], [grid[place] for place in places]))
+    return chosen, choice.report
 
 
 def pairs(folder, split="train"):
@@ -62,8 +86,8 @@ def pairs(folder, split="train"):
 @pytest.mark.parametrize("seed", range(5))
 def test_no_group_stands_in_two_splits(ordered, seed):
     pictures = many(60, group_of=lambda i: f"g{i % 13}")
-    splits = preparing.assign(pictures, Dataset(), seed, ordered)
-    assert set(splits) == set(preparing.SPLITS)
+    splits = splitting.assign(pictures, Dataset(reader="fake"), seed, ordered)
+    assert set(splits) == set(splitting.SPLITS)
     for group in {p.group for p in pictures}:
         assert len({split for p, split in zip(pictures, splits, strict=True) if p.group == group}) == 1
 
@@ -71,51 +95,59 @@ def test_no_group_stands_in_two_splits(ordered, seed):
 @pytest.mark.parametrize("ordered", [False, True])
 def test_the_sources_own_splits_are_kept(ordered):
     pictures = many(5, split="train") + many(3, split="test") + many(2, split="val")
-    splits = preparing.assign(pictures, Dataset(val_fraction=0.5), 0, ordered)
+    splits = splitting.assign(pictures, Dataset(reader="fake", val_fraction=0.5), 0, ordered)
     assert splits == ["train"] * 5 + ["test"] * 3 + ["val"] * 2
 
 
 @pytest.mark.parametrize("has, lacks", [("test", "val"), ("val", "test")])
 def test_a_split_that_the_source_lacks_is_made_of_training_groups(has, lacks):
     pictures = many(20, split="train") + [picture("x", has, size=(4, 4))]
-    splits = preparing.assign(pictures, Dataset(val_fraction=0.3, test_fraction=0.3), 0, True)
+    splits = splitting.assign(pictures, Dataset(reader="fake", val_fraction=0.3, test_fraction=0.3), 0, True)
     assert splits == ["train"] * 14 + [lacks] * 6 + [has]
 
 
 def test_ordered_groups_are_cut_off_at_the_end():
     pictures = many(40, group_of=lambda i: f"b{i // 2:02d}")
-    splits = preparing.assign(pictures, Dataset(val_fraction=0.2, test_fraction=0.25), 0, ordered=True)
+    splits = splitting.assign(pictures, Dataset(reader="fake", val_fraction=0.2, test_fraction=0.25), 0, ordered=True)
     assert splits == ["train"] * 24 + ["val"] * 6 + ["test"] * 10
 
 
 @pytest.mark.parametrize("fraction", [0.1, 0.3, 0.5])
 def test_fractions_are_of_the_groups(fraction):
-    splits = Counter(preparing.assign(many(2000), Dataset(test_fraction=fraction, val_fraction=fraction), 0, False))
+    splits = Counter(
+        splitting.assign(many(2000), Dataset(reader="fake", test_fraction=fraction, val_fraction=fraction), 0, False)
+    )
     assert splits["test"] / 2000 == pytest.approx(fraction, abs=0.04)
     assert splits["val"] / (2000 - splits["test"]) == pytest.approx(fraction, abs=0.04)
 
 
 def test_a_fraction_of_zero_makes_no_split():
-    assert set(preparing.assign(many(20), Dataset(val_fraction=0.0), 0, False)) == {"train", "test"}
-    assert set(preparing.assign(many(20), Dataset(val_fraction=0.0, test_fraction=0.0), 0, False)) == {"train"}
+    assert set(splitting.assign(many(20), Dataset(reader="fake", val_fraction=0.0), 0, False)) == {"train", "test"}
+    assert set(splitting.assign(many(20), Dataset(reader="fake", val_fraction=0.0, test_fraction=0.0), 0, False)) == {
+        "train"
+    }
 
 
 @pytest.mark.parametrize("ordered", [False, True])
 @pytest.mark.parametrize("seed", range(10))
 def test_of_few_groups_a_split_gets_at_least_one_and_leaves_at_least_one(seed, ordered):
     for fraction in (0.01, 0.5, 0.99):
-        settings = Dataset(test_fraction=fraction, val_fraction=fraction)
+        settings = Dataset(reader="fake", test_fraction=fraction, val_fraction=fraction)
         for count in (2, 3, 5):
-            splits = Counter(preparing.assign(many(count), settings, seed, ordered))
+            splits = Counter(splitting.assign(many(count), settings, seed, ordered))
             assert splits["test"] >= 1 and splits["train"] >= 1
             assert splits["val"] >= 1 or splits["train"] == 1
-        assert preparing.assign(many(1), settings, seed, ordered) == ["train"]
+        assert splitting.assign(many(1), settings, seed, ordered) == ["train"]
 
 
 def test_the_seed_decides_which_groups_are_drawn():
     pictures = many(40)
-    first = preparing.assign(pictures, Dataset(), 0, False)
-    assert preparing.assign(pictures, Dataset(), 0, False) == first != preparing.assign(pictures, Dataset(), 1, False)
+    first = splitting.assign(pictures, Dataset(reader="fake"), 0, False)
+    assert (
+        splitting.assign(pictures, Dataset(reader="fake"), 0, False)
+        == first
+        != splitting.assign(pictures, Dataset(reader="fake"), 1, False)
+    )
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -124,16 +156,16 @@ def test_more_pictures_and_groups_move_no_group(seed):
     more = many(30, group_of=lambda i: f"new{i}") + pictures
     homes = {}
     for given in (pictures[:60], pictures[:61], pictures[:100], pictures, more):
-        splits = preparing.assign(given, Dataset(val_fraction=0.3), seed, False)
+        splits = splitting.assign(given, Dataset(reader="fake", val_fraction=0.3), seed, False)
         for p, split in zip(given, splits, strict=True):
             assert homes.setdefault(p.group, split) == split
-    assert set(homes.values()) == set(preparing.SPLITS)
+    assert set(homes.values()) == set(splitting.SPLITS)
 
 
 def test_the_order_of_the_pictures_does_not_matter_where_groups_are_drawn():
     pictures = many(40, group_of=lambda i: f"g{i % 17}")
-    there = dict(zip((p.id for p in pictures), preparing.assign(pictures, Dataset(), 0, False)))
-    back = dict(zip((p.id for p in pictures[::-1]), preparing.assign(pictures[::-1], Dataset(), 0, False)))
+    there = dict(zip((p.id for p in pictures), splitting.assign(pictures, Dataset(reader="fake"), 0, False)))
+    back = dict(zip((p.id for p in pictures[::-1]), splitting.assign(pictures[::-1], Dataset(reader="fake"), 0, False)))
     assert there == back
 
 
@@ -159,9 +191,10 @@ def truth(foreground, ignored=0, size=(10, 10)):
 def test_what_has_more_foreground_than_asked_is_kept_counted_without_ignored_pixels(min_foreground, kept):
     masks = {"0": truth(0), "1": truth(1), "50": truth(50), "all ignored": truth(0, 100), "half ignored": truth(30, 50)}
     given = [picture(name, mask=mask, size=(10, 10)) for name, mask in masks.items()]
-    chosen, report = preparing.choose(given, Dataset(min_foreground=min_foreground), None)
+    chosen, report = choose(given, Dataset(reader="fake", min_foreground=min_foreground), None)
     assert [p.id for p, _ in chosen] == kept
-    assert report["pictures"] == 5 and report["pairs"] == len(kept) and report["dropped_empty"] == 5 - len(kept)
+    assert report["pictures"] == 5 and report["pairs"] == len(kept)
+    assert report["dropped_empty"] + report["dropped_small"] == 5 - len(kept)
     marked = sum(np.count_nonzero(masks[name] == 1) for name in kept)
     known = sum(np.count_nonzero(masks[name] != 255) for name in kept)
     assert report["foreground"] == pytest.approx(marked / known, abs=1e-6)
@@ -170,9 +203,12 @@ def test_what_has_more_foreground_than_asked_is_kept_counted_without_ignored_pix
 def test_tiles_are_kept_each_for_itself():
     mask = np.zeros((32, 64), np.uint8)
     mask[3, 20] = mask[20, 60] = 1
-    chosen, report = preparing.choose([picture("a", mask=mask, size=(32, 64))], Dataset(tile=16), None)
+    chosen, report = choose([picture("a", mask=mask, size=(32, 64))], Dataset(reader="fake", tile=16), None)
     assert [(w.top, w.left) for w in chosen[0][1]] == [(0, 16), (16, 48)]
-    assert report == {"pictures": 1, "pairs": 2, "dropped_empty": 6, "dropped_over_cap": 0, "foreground": 0.003906}
+    assert report == REPORT | {
+        "pictures": 1, "pairs": 2, "dropped_empty": 6, "foreground": 0.003906,
+        "min_height": 32, "max_height": 32, "min_width": 64, "max_width": 64,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -180,17 +216,15 @@ def test_tiles_are_kept_each_for_itself():
 )
 def test_the_cap_picks_evenly(cap, kept):
     given = many(20)
-    chosen, report = preparing.choose(given, WHOLE, cap)
+    chosen, report = choose(given, WHOLE, cap)
     found = [int(p.id[1:]) for p, _ in chosen]
     assert report["pairs"] == len(found) == min(cap, 20) and report["dropped_over_cap"] == 20 - len(found)
     assert found == sorted(set(found)) and (kept is None or found == kept)
-    assert [int(p.id[1:]) for p, _ in preparing.choose(given, WHOLE, cap)[0]] == found
+    assert [int(p.id[1:]) for p, _ in choose(given, WHOLE, cap)[0]] == found
 
 
 def test_nothing_given_is_nothing_kept():
-    assert preparing.choose([], WHOLE, 5) == (
-        [], {"pictures": 0, "pairs": 0, "dropped_empty": 0, "dropped_over_cap": 0, "foreground": 0.0}
-    )  # fmt: skip
+    assert choose([], WHOLE, 5) == ([], REPORT)
 
 
 def test_pictures_are_read_only_where_they_are_kept(prepare):
@@ -199,11 +233,11 @@ def test_pictures_are_read_only_where_they_are_kept(prepare):
         picture(f"p{i}", "train" if i < 8 else "test", mask=truth(i % 2 * 9), size=(10, 10), reads=reads)
         for i in range(12)
     ]
-    preparing.choose(given, Dataset(), None)
+    choose(given, Dataset(reader="fake"), None)
     assert not [key for key in reads if key[0] == "image"]
     reads.clear()
-    folder, _ = prepare(given, Dataset(val_fraction=0.0), max_images=2)
-    kept = {pair.id for split in preparing.SPLITS for pair in pairs(folder, split)}
+    folder, _ = prepare(given, Dataset(reader="fake", val_fraction=0.0), max_images=2)
+    kept = {pair.id for split in splitting.SPLITS for pair in pairs(folder, split)}
     assert kept == {"p3", "p7", "p9", "p11"}
     assert {id for kind, id in reads if kind == "image"} == kept and reads["image", "p3"] == 1
 
@@ -225,9 +259,9 @@ def test_whole_pictures_are_written_as_they_are(prepare):
 
 def test_what_holds_for_all_is_written_with_each_split(prepare):
     folder, _ = prepare([picture("a", "train"), picture("b", "test")])
-    for split in preparing.SPLITS:
+    for split in splitting.SPLITS:
         about = container.pairs(folder / f"{split}.parquet").about
-        assert about == {"dataset": "fake", "title": "Made up", "classes": ["thing"], "licence": "CC0"}
+        assert about == {"dataset": "fake", "title": "Made up", "classes": ["thing"], "licence": "CC0", "parts": 1}
     assert pairs(folder, "val") == []
 
 
@@ -241,7 +275,9 @@ def test_tiles_are_named_by_row_and_column(prepare):
 def test_a_tile_keeps_its_name_when_others_are_dropped(prepare):
     mask = np.zeros((32, 48), np.uint8)
     mask[30, 40] = 1
-    folder, _ = prepare([picture("x", "train", mask=mask, size=(32, 48)), picture("y", "test")], Dataset(tile=16))
+    folder, _ = prepare(
+        [picture("x", "train", mask=mask, size=(32, 48)), picture("y", "test")], Dataset(reader="fake", tile=16)
+    )
     assert [pair.id for pair in pairs(folder)] == ["x/r1c2"]
 
 
@@ -249,7 +285,9 @@ def test_a_tile_keeps_its_name_when_others_are_dropped(prepare):
 @pytest.mark.parametrize("overlap", [0, 5, 15])
 def test_tiles_put_back_together_are_the_picture(prepare, size, overlap):
     whole = picture("x", "train", size=size)
-    folder, _ = prepare([whole, picture("y", "test")], Dataset(tile=16, overlap=overlap, min_foreground=None))
+    folder, _ = prepare(
+        [whole, picture("y", "test")], Dataset(reader="fake", tile=16, overlap=overlap, min_foreground=None)
+    )
     found = pairs(folder)
     blenders = tiling.Blender(*size, 3), tiling.Blender(*size, 1)
     for pair in found:
@@ -273,20 +311,22 @@ def test_a_picture_smaller_than_a_tile_stays_as_it_is(prepare):
 def test_metrics_say_what_was_kept_and_dropped(prepare):
     given = [picture(f"a{i}", "train", mask=truth(i * 10), size=(10, 10)) for i in range(6)]
     given += [picture("b", "test", mask=truth(25), size=(10, 10))]
-    _, metrics = prepare(given, Dataset(val_fraction=0.0), max_images=2)
+    _, metrics = prepare(given, Dataset(reader="fake", val_fraction=0.0), max_images=2)
     assert metrics == {
-        "train": {"pictures": 6, "pairs": 2, "dropped_empty": 1, "dropped_over_cap": 3, "foreground": 0.3},
-        "val": {"pictures": 0, "pairs": 0, "dropped_empty": 0, "dropped_over_cap": 0, "foreground": 0.0},
-        "test": {"pictures": 1, "pairs": 1, "dropped_empty": 0, "dropped_over_cap": 0, "foreground": 0.25},
+        "train": REPORT
+        | TEN
+        | {"pictures": 6, "pairs": 2, "dropped_empty": 1, "dropped_over_cap": 3, "foreground": 0.3},
+        "val": REPORT,
+        "test": REPORT | TEN | {"pictures": 1, "pairs": 1, "foreground": 0.25},
     }
 
 
 def test_the_same_pictures_give_the_same_bytes(prepare):
     given = [picture(f"p{i}", group=f"g{i % 5}", size=(40, 33)) for i in range(12)]
-    one, _ = prepare(given, Dataset(tile=16, overlap=3), 20, name="one")
-    two, _ = prepare(given, Dataset(tile=16, overlap=3), 20, name="two")
-    for split in preparing.SPLITS:
-        assert (one / f"{split}.parquet").read_bytes() == (two / f"{split}.parquet").read_bytes()
+    one, _ = prepare(given, Dataset(reader="fake", tile=16, overlap=3), 20, name="one")
+    two, _ = prepare(given, Dataset(reader="fake", tile=16, overlap=3), 20, name="two")
+    for split in splitting.SPLITS:
+        assert files.sha256(one / f"{split}.parquet") == files.sha256(two / f"{split}.parquet")
     assert one.with_suffix(".json").read_bytes() == two.with_suffix(".json").read_bytes()
 
 
@@ -297,16 +337,16 @@ def test_the_same_pictures_give_the_same_bytes(prepare):
 def test_nothing_left_for_a_split_is_a_problem_and_leaves_no_output(prepare, tmp_path, split, other):
     given = [picture("a", split, mask=truth(0), size=(10, 10)), picture("b", other, mask=truth(5), size=(10, 10))]
     with pytest.raises(Problem, match=rf"^fake: nothing is left for {split}; .*datasets\.fake\.min_foreground"):
-        prepare(given, Dataset())
+        prepare(given, Dataset(reader="fake"))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_nothing_left_leaves_the_old_output(prepare, tmp_path):
     folder, _ = prepare([picture("a", "train"), picture("b", "test")])
-    before = (folder / "train.parquet").read_bytes()
+    before = files.sha256(folder / "train.parquet")
     with pytest.raises(Problem):
-        prepare([picture("a", "train", mask=truth(0), size=(10, 10)), picture("b", "test")], Dataset())
-    assert (folder / "train.parquet").read_bytes() == before
+        prepare([picture("a", "train", mask=truth(0), size=(10, 10)), picture("b", "test")], Dataset(reader="fake"))
+    assert files.sha256(folder / "train.parquet") == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "out.json"]
 
 
@@ -314,3 +354,119 @@ def test_a_mask_of_another_size_is_a_problem_that_names_the_picture(prepare, tmp
     with pytest.raises(Problem, match=r"^odd/7: the picture is 32x24 and its mask 10x10"):
         prepare([picture("odd/7", "train", mask=truth(5)), picture("b", "test")])
     assert list(tmp_path.iterdir()) == []
+
+
+# --- classes, sizes, what cannot be read
+
+
+def test_classes_are_selected_before_anything_is_measured(prepare):
+    mask = np.zeros((10, 10), np.uint8)
+    given = [picture("a", "train", mask=mask + 1, size=(10, 10)), picture("b", "test", mask=mask + 1, size=(10, 10))]
+    with pytest.raises(Problem, match="datasets.fake.classes: unknown class 'other'; known: background, thing"):
+        prepare(given, Dataset(reader="fake", classes=["other"]))
+    folder, _ = prepare(given, Dataset(reader="fake", classes={"it": ["thing"]}))
+    assert container.pairs(folder / "train.parquet").about["classes"] == ["it"]
+
+
+def test_few_pixels_are_too_small_and_counted_apart(prepare):
+    given = [picture(f"a{n}", "train", mask=truth(n), size=(10, 10)) for n in (0, 3, 9)]
+    given += [picture("b", "test", mask=truth(9), size=(10, 10))]
+    folder, metrics = prepare(given, Dataset(reader="fake", min_pixels=5, val_fraction=0.0))
+    assert [pair.id for pair in pairs(folder)] == ["a9"]
+    assert (metrics["train"]["dropped_empty"], metrics["train"]["dropped_small"]) == (1, 1)
+
+
+def broken(id, split, what):
+    def fail():
+        raise Problem(f"{id}.png: truncated")
+
+    good = picture(id, split)
+    return Picture(id, split, id, fail if what == "image" else good.image, fail if what == "mask" else good.mask)
+
+
+@pytest.mark.parametrize("what", ["image", "mask"])
+def test_a_picture_that_cannot_be_read_ends_the_stage_or_is_counted(prepare, tmp_path, what):
+    given = [picture("a", "train"), broken("bad", "train", what), picture("c", "train"), picture("t", "test")]
+    with pytest.raises(Problem, match="^bad.png: truncated"):
+        prepare(given)
+    assert list(tmp_path.iterdir()) == []
+    settings = Dataset(reader="fake", min_foreground=None, skip_bad=True, val_fraction=0.0)
+    folder, metrics = prepare(given, settings)
+    assert [pair.id for pair in pairs(folder)] == ["a", "c"]
+    assert metrics["train"]["dropped_unreadable"] == 1 and metrics["train"]["pairs"] == 2
+
+
+def test_near_duplicates_in_different_splits_are_named(prepare, capsys):
+    given = [picture(name, split, size=(64, 64)) for name, split in (("a", "train"), ("b", "train"), ("t", "test"))]
+    smooth = np.kron(np.random.default_rng(3).integers(0, 256, (8, 8, 3), np.uint8), np.ones((8, 8, 1), np.uint8))
+    given.append(Picture("copy", "test", "copy", lambda: smooth + (smooth < 250), given[0].mask))
+    given.append(Picture("original", "train", "original", lambda: smooth, given[0].mask))
+    _, metrics = prepare(given)
+    assert "near_duplicates" not in metrics and capsys.readouterr().err == ""
+    _, metrics = prepare(given, duplicates=True)
+    told = capsys.readouterr().err
+    assert metrics["near_duplicates"] == 1
+    assert "original (train)" in told and "copy (test)" in told and told.count("nearly the same") == 1
+
+
+# --- files of a split, and processes
+
+
+def test_a_split_is_dealt_into_files_of_about_one_size(prepare, monkeypatch):
+    given = [picture(f"p{i:02d}", "train", size=(20, 20)) for i in range(10)] + [picture("t", "test")]
+    monkeypatch.setattr(preparing, "PART_PIXELS", 1000)  # two pictures and a half
+    folder, _ = prepare(given, Dataset(reader="fake", min_foreground=None, val_fraction=0.0))
+    parts = sorted((folder / "train.parquet").iterdir())
+    assert [len(container.pairs(folder / "train.parquet")), len(parts)] == [10, 5]
+    assert [pair.id for pair in pairs(folder)] == [f"p{i:02d}" for i in range(10)]
+    assert len(list((folder / "test.parquet").iterdir())) == len(list((folder / "val.parquet").iterdir())) == 1
+
+
+def test_several_processes_write_the_same_bytes(root, tmp_path):
+    """Under torchrun, on the drawn stacks, in many small files."""
+    (tmp_path / "params.yaml").write_text(
+        "scale: {max_images: null}\nmodels: {}\n"
+        "datasets: {em: {reader: em, tile: 128, overlap: 16, min_foreground: 0.01, val_fraction: 0.2}}\n"
+    )
+    (tmp_path / "small_parts.py").write_text(
+        "import sys\nfrom pathlib import Path\nfrom promptseg import params, preparing\n"
+        "preparing.PART_PIXELS = 300_000\n"
+        "raw, out = map(Path, sys.argv[1:])\n"
+        "settings = params.load()\n"
+        "preparing.prepare('em', settings.dataset('em'), None, 0, raw, out, out.with_suffix('.json'))\n"
+    )
+    (tmp_path / "raw").mkdir()
+    datasets.load("em").sample(tmp_path / "raw", 0)
+
+    def run(processes):
+        launcher = [sys.executable]
+        if processes > 1:
+            launcher += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+        env = {**os.environ, "PYTHONPATH": str(root / "stages")}
+        command = [*launcher, "small_parts.py", "raw", f"out{processes}"]
+        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr[-2000:]
+        return files.sha256(tmp_path / f"out{processes}"), (tmp_path / f"out{processes}.json").read_bytes()
+
+    one = run(1)
+    assert len(list((tmp_path / "out1/train.parquet").iterdir())) > 3
+    assert run(2) == one and run(3) == one
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_the_stage_runs_under_torchrun_and_shows_its_pictures_once(root, tmp_path):
+    (tmp_path / "params.yaml").write_text(
+        "scale: {max_images: 8}\nmodels: {}\ndatasets: {covid: {reader: covid, classes: [infection]}}\n"
+    )
+    (tmp_path / "raw").mkdir()
+    datasets.load("covid").sample(tmp_path / "raw", 0)
+
+    def run(*launcher, out):
+        env = {**os.environ, "PYTHONPATH": str(root / "stages")}
+        stage = [str(root / "stages/preprocess.py"), "covid", "raw", out, f"{out}.json", f"{out}.png"]
+        command = [sys.executable, *launcher, *stage]
+        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr[-2000:]
+        return files.sha256(tmp_path / out), (tmp_path / f"{out}.png").read_bytes()
+
+    assert run("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", out="two") == run(out="one")

@@ -11,6 +11,8 @@ from promptseg.errors import Problem
 from promptseg.params import Prompt
 from promptseg.prompts import ask, to_json
 
+NAMES = ["cat", "dog", "cow"]
+
 
 @pytest.fixture
 def mask():
@@ -35,17 +37,17 @@ RANDOM = [Prompt(points=3), Prompt(points=2, per="object"), Prompt(box=True, jit
 
 @pytest.mark.parametrize("settings", RANDOM)
 def test_seed_and_id_decide_and_nothing_else(settings, mask):
-    first, _ = ask(settings, mask, 2, 0, "training/007")
+    first, _ = ask(settings, mask, NAMES[:2], 0, "training/007")
     np.random.seed(99)
-    again, _ = ask(settings, mask.copy(), 2, 0, "training/007")
+    again, _ = ask(settings, mask.copy(), NAMES[:2], 0, "training/007")
     assert same(first, again)
-    assert not same(first, ask(settings, mask, 2, 1, "training/007")[0])
-    assert not same(first, ask(settings, mask, 2, 0, "training/008")[0])
+    assert not same(first, ask(settings, mask, NAMES[:2], 1, "training/007")[0])
+    assert not same(first, ask(settings, mask, NAMES[:2], 0, "training/008")[0])
 
 
 @pytest.mark.parametrize("settings", [Prompt(points=3, how="centre"), Prompt(box=True), Prompt(text=["a", "b"])])
 def test_what_is_not_drawn_does_not_depend_on_the_seed(settings, mask):
-    assert same(ask(settings, mask, 2, 0, "a")[0], ask(settings, mask, 2, 1, "b")[0])
+    assert same(ask(settings, mask, NAMES[:2], 0, "a")[0], ask(settings, mask, NAMES[:2], 1, "b")[0])
 
 
 def inside(points, region):
@@ -60,7 +62,7 @@ def inside(points, region):
 @pytest.mark.parametrize("n", [1, 2, 9])
 @pytest.mark.parametrize("seed", range(5))
 def test_points_are_centres_of_different_pixels_of_their_answer(mask, how, per, n, seed):
-    asked, answers = ask(Prompt(points=n, how=how, per=per), mask, 2, seed, "a")
+    asked, answers = ask(Prompt(points=n, how=how, per=per), mask, NAMES[:2], seed, "a")
     assert len(asked) == len(answers) == (2 if per == "picture" else 4)
     for prompt, answer in zip(asked, answers, strict=True):
         assert prompt.points.shape == (n, 2)
@@ -74,7 +76,7 @@ def test_points_are_centres_of_different_pixels_of_their_answer(mask, how, per, 
 def test_random_points_reach_every_pixel():
     mask = np.zeros((5, 5), np.uint8)
     mask[1:3, 1:4] = 1
-    found = {tuple(ask(Prompt(points=1), mask, 1, seed, "a")[0][0].points[0]) for seed in range(200)}
+    found = {tuple(ask(Prompt(points=1), mask, NAMES[:1], seed, "a")[0][0].points[0]) for seed in range(200)}
     assert found == {(x + 0.5, y + 0.5) for x in (1, 2, 3) for y in (1, 2)}
 
 
@@ -82,14 +84,14 @@ def test_random_points_reach_every_pixel():
 def test_points_repeat_only_where_the_mask_has_too_few_pixels(how):
     mask = np.zeros((8, 8), np.uint8)
     mask[4, 2:5] = 1
-    (prompt,), _ = ask(Prompt(points=5, how=how), mask, 1, 0, "a")
+    (prompt,), _ = ask(Prompt(points=5, how=how), mask, NAMES[:1], 0, "a")
     assert len(prompt.points) == 5 and inside(prompt.points, mask == 1).all()
-    (prompt,), _ = ask(Prompt(points=3, how=how), mask, 1, 0, "a")
+    (prompt,), _ = ask(Prompt(points=3, how=how), mask, NAMES[:1], 0, "a")
     assert len(np.unique(prompt.points, axis=0)) == 3
 
 
 def test_the_central_point_is_the_deepest(mask):
-    asked, answers = ask(Prompt(points=1, how="centre", per="object"), mask, 2, 0, "a")
+    asked, answers = ask(Prompt(points=1, how="centre", per="object"), mask, NAMES[:2], 0, "a")
     for prompt, answer in zip(asked, answers, strict=True):
         outside = np.argwhere(~np.pad(answer, 1)) - 1
         inner = np.argwhere(answer)
@@ -100,7 +102,7 @@ def test_the_central_point_is_the_deepest(mask):
 
 def test_each_component_has_a_prompt_and_an_answer_of_its_own(mask):
     for settings in (Prompt(points=1, per="object"), Prompt(box=True, per="object")):
-        asked, answers = ask(settings, mask, 2, 0, "a")
+        asked, answers = ask(settings, mask, NAMES[:2], 0, "a")
         assert [prompt.target for prompt in asked] == [1, 1, 2, 2]
         for target in (1, 2):
             mine = [answer for prompt, answer in zip(asked, answers, strict=True) if prompt.target == target]
@@ -110,7 +112,7 @@ def test_each_component_has_a_prompt_and_an_answer_of_its_own(mask):
 
 
 def test_the_whole_mask_has_one_prompt_for_each_class(mask):
-    asked, answers = ask(Prompt(box=True), mask, 2, 0, "a")
+    asked, answers = ask(Prompt(box=True), mask, NAMES[:2], 0, "a")
     assert [prompt.target for prompt in asked] == [1, 2]
     for prompt, answer in zip(asked, answers, strict=True):
         np.testing.assert_array_equal(answer, mask == prompt.target)
@@ -119,7 +121,7 @@ def test_the_whole_mask_has_one_prompt_for_each_class(mask):
 
 @pytest.mark.parametrize("per", ["picture", "object"])
 def test_a_box_encloses_its_answer_exactly(mask, per):
-    for prompt, answer in zip(*ask(Prompt(box=True, per=per), mask, 2, 0, "a"), strict=True):
+    for prompt, answer in zip(*ask(Prompt(box=True, per=per), mask, NAMES[:2], 0, "a"), strict=True):
         ys, xs = np.nonzero(answer)
         assert prompt.box.tolist() == [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]
         assert prompt.points is None and prompt.labels is None and prompt.text is None
@@ -130,7 +132,7 @@ def test_jitter_moves_each_side_outward_by_at_most_its_share_of_the_longer_side(
     mask = np.zeros(shape, np.uint8)
     mask[18:22, 18:24] = 1
     tight = np.array([18, 18, 24, 22])
-    boxes = np.array([ask(Prompt(box=True, jitter=0.2), mask, 1, seed, "a")[0][0].box for seed in range(200)])
+    boxes = np.array([ask(Prompt(box=True, jitter=0.2), mask, NAMES[:1], seed, "a")[0][0].box for seed in range(200)])
     moved = (boxes - tight) * [-1, -1, 1, 1]
     assert moved.min() >= 0 and moved.max() <= 0.2 * 60
     assert (moved.max(axis=0) > 0.19 * 60).all() and (moved.min(axis=0) < 0.01 * 60).all()  # each side by itself
@@ -141,7 +143,7 @@ def test_jitter_stays_in_the_picture(mask):
     height, width = mask.shape
     met = set()
     for seed in range(50):
-        for prompt in ask(Prompt(box=True, jitter=0.9, per="object"), mask, 2, seed, "a")[0]:
+        for prompt in ask(Prompt(box=True, jitter=0.9, per="object"), mask, NAMES[:2], seed, "a")[0]:
             x0, y0, x1, y1 = prompt.box
             assert 0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height
             met |= {name for name, hit in (("x0", x0 == 0), ("x1", x1 == width), ("y1", y1 == height)) if hit}
@@ -151,14 +153,14 @@ def test_jitter_stays_in_the_picture(mask):
 @pytest.mark.parametrize("settings", [Prompt(points=1), Prompt(box=True), Prompt(points=2, how="centre", per="object")])
 def test_a_class_that_is_not_there_gets_no_prompt_from_the_truth(settings, mask):
     mask[mask == 1] = 255
-    asked, answers = ask(settings, mask, 3, 0, "a")
+    asked, answers = ask(settings, mask, NAMES[:3], 0, "a")
     assert {prompt.target for prompt in asked} == {2} and len(asked) == len(answers)
-    assert ask(settings, np.zeros_like(mask), 3, 0, "a") == ([], [])
-    assert ask(settings, np.full_like(mask, 255), 3, 0, "a") == ([], [])
+    assert ask(settings, np.zeros_like(mask), NAMES[:3], 0, "a") == ([], [])
+    assert ask(settings, np.full_like(mask, 255), NAMES[:3], 0, "a") == ([], [])
 
 
 def test_text_asks_for_every_class_there_or_not(mask):
-    asked, answers = ask(Prompt(text=["cat", "dog", "é"]), mask, 3, 0, "a")
+    asked, answers = ask(Prompt(text=["cat", "dog", "é"]), mask, NAMES[:3], 0, "a")
     assert [(prompt.target, prompt.text) for prompt in asked] == [(1, "cat"), (2, "dog"), (3, "é")]
     for prompt, answer in zip(asked, answers, strict=True):
         np.testing.assert_array_equal(answer, mask == prompt.target)
@@ -167,7 +169,7 @@ def test_text_asks_for_every_class_there_or_not(mask):
 
 
 def test_no_prompt_asks_for_every_class_without_words(mask):
-    asked, answers = ask(Prompt(), mask, 2, 0, "a")
+    asked, answers = ask(Prompt(), mask, NAMES[:2], 0, "a")
     assert [prompt.target for prompt in asked] == [1, 2]
     assert all(value is None for prompt in asked for name, value in vars(prompt).items() if name != "target")
     np.testing.assert_array_equal(answers[1], mask == 2)
@@ -175,24 +177,39 @@ def test_no_prompt_asks_for_every_class_without_words(mask):
 
 @pytest.mark.parametrize("phrases, classes", [(["a"], 2), (["a", "b"], 1)])
 def test_phrases_are_one_for_each_class(mask, phrases, classes):
-    with pytest.raises(Problem, match=rf"^params.yaml: {len(phrases)} phrases.*{classes} classes$"):
-        ask(Prompt(text=phrases), mask, classes, 0, "a")
+    with pytest.raises(Problem, match=rf"^params.yaml: a: {len(phrases)} phrase.*{classes} classes$"):
+        ask(Prompt(text=phrases), mask, NAMES[:classes], 0, "a")
 
 
 def test_json_holds_what_is_asked_and_nothing_else(mask):
-    asked, _ = ask(Prompt(points=2, how="centre"), mask, 2, 0, "a")
+    asked, _ = ask(Prompt(points=2, how="centre"), mask, NAMES[:2], 0, "a")
     points = [masks.deepest(mask == target, 2).tolist() for target in (1, 2)]
     assert json.loads(to_json(asked)) == [
         {"target": 1, "points": points[0], "labels": [1, 1]},
         {"target": 2, "points": points[1], "labels": [1, 1]},
     ]
-    asked, _ = ask(Prompt(text=["é", '"b"']), mask, 2, 0, "a")
+    asked, _ = ask(Prompt(text=["é", '"b"']), mask, NAMES[:2], 0, "a")
     assert to_json(asked) == '[{"target": 1, "text": "é"}, {"target": 2, "text": "\\"b\\""}]'
     assert to_json([]) == "[]" and to_json([prompts.Prompt()]) == '[{"target": 1}]'
 
 
+def test_a_class_may_be_asked_for_by_its_name(mask):
+    asked, _ = ask(Prompt(text="class"), mask, NAMES[:2], 0, "a")
+    assert [(prompt.target, prompt.text) for prompt in asked] == [(1, "cat"), (2, "dog")]
+
+
+def test_a_picture_may_be_asked_for_by_its_own_phrase(mask):
+    (prompt,), (answer,) = ask(Prompt(text="own"), mask, ["referred"], 0, "a", "the red ball")
+    assert prompt.text == "the red ball"
+    np.testing.assert_array_equal(answer, mask == 1)
+    with pytest.raises(Problem, match="^a: the dataset says nothing of this picture in words"):
+        ask(Prompt(text="own"), mask, ["referred"], 0, "a")
+    with pytest.raises(Problem, match="1 phrase, but there are 2 classes"):
+        ask(Prompt(text="own"), mask, NAMES[:2], 0, "a", "the red ball")
+
+
 def test_json_keeps_boxes_to_a_hundredth_of_a_pixel(mask):
-    asked, _ = ask(Prompt(box=True, jitter=0.05, per="object"), mask, 2, 0, "a")
+    asked, _ = ask(Prompt(box=True, jitter=0.05, per="object"), mask, NAMES[:2], 0, "a")
     for prompt, entry in zip(asked, json.loads(to_json(asked)), strict=True):
         assert set(entry) == {"target", "box"}
         np.testing.assert_allclose(entry["box"], prompt.box, atol=0.005001)

@@ -20,7 +20,11 @@ SCORES = {
 }  # fmt: skip
 SETTINGS = {
     "scale": {"data": "sample", "checkpoints": "tiny", "max_epochs": 3, "max_images": 48},
-    "datasets": {"em": {}, "fires": {"source": "/somewhere/of/mine"}, "covid": {"source": "official"}},
+    "datasets": {
+        "em": {"reader": "em"},
+        "fires": {"reader": "fires", "source": "/somewhere/of/mine"},
+        "covid": {"reader": "covid", "source": "official"},
+    },
     "models": {"sam": {}, "clipseg": {"source": "official"}, "unet": {"source": "unet.pth"}},
     "zero_shot": {
         "fires-clipseg": {"dataset": "fires", "model": "clipseg", "prompt": {"text": ["fire"]}},
@@ -229,7 +233,7 @@ def test_page_marks_the_best_run_that_needs_no_oracle(project, settings, tmp_pat
 def test_page_says_that_a_small_run_is_not_the_study(project, settings, tmp_path):
     small = Page(render(project, settings, tmp_path)).text
     assert "not the study's numbers" in small and "at most 3 epochs" in small and "say nothing about" in small
-    full = SETTINGS | {"scale": {}, "datasets": dict.fromkeys(SETTINGS["datasets"], {})}
+    full = SETTINGS | {"scale": {}, "datasets": {name: {"reader": name} for name in SETTINGS["datasets"]}}
     assert "not the study's numbers" not in Page(render(project, params.parse(full), tmp_path)).text
     part = Page(render(project, params.parse(full | {"scale": {"max_images": 1}}), tmp_path)).text
     assert "at most 1 picture a split" in part and "say nothing about" not in part

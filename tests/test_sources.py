@@ -4,6 +4,7 @@ import os
 import shutil
 import stat
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ NAMES = pytest.mark.parametrize("name", datasets.names())
 
 
 def obtain(name, folder, source=None, data="sample", seed=0):
-    sources.obtain(name, params.Dataset(source=source), params.Scale(data=data), seed, folder)
+    sources.obtain(name, params.Dataset(reader=name, source=source), params.Scale(data=data), seed, folder)
 
 
 def refused(*arguments, **settings) -> str:
@@ -58,7 +59,7 @@ def nothing_left(out) -> bool:
 def test_the_sample_of_every_dataset_is_drawn_by_the_seed(out, name, source, data, monkeypatch):
     dataset, drawn = datasets.load(name), []
     monkeypatch.setattr(dataset, "sample", lambda folder, seed: drawn.append(("sample", os.listdir(folder), seed)))
-    monkeypatch.setattr(dataset, "verify", lambda folder: drawn.append("verify"))
+    monkeypatch.setattr(dataset, "verify", lambda folder, *options: drawn.append("verify"))
     obtain(name, out, source=source, data=data, seed=7)
     assert drawn == [("sample", [], 7), "verify"] and out.is_dir()
 
@@ -163,12 +164,89 @@ def test_a_folder_in_the_user_s_home_may_be_given_with_a_tilde(mine, out, monkey
     assert contents(out) == contents(mine)
 
 
-@pytest.mark.parametrize("source", ["nowhere", "Sample", "a file"])
-def test_a_folder_that_is_not_there_names_the_key(tmp_path, out, source, monkeypatch):
+def pack(folder, archive):
+    """All of `folder` in an archive, below its own name."""
+    kind = "zip" if archive.suffix == ".zip" else "tar" if archive.suffix == ".tar" else "gztar"
+    shutil.move(shutil.make_archive(str(archive.with_name("made")), kind, folder.parent, folder.name), archive)
+
+
+@pytest.mark.parametrize("name", ["fires.zip", "fires.tar", "fires.tar.gz", "Fires.TGZ"])
+def test_an_archive_is_unpacked_and_stays(mine, out, tmp_path, name):
+    archive = tmp_path / name
+    pack(mine / "bdfire", archive)
+    before = archive.read_bytes()
+    obtain("fires", out, source=str(archive))
+    assert contents(out) == contents(mine) and archive.read_bytes() == before
+
+
+def test_archives_at_a_folder_s_top_are_unpacked_beside_the_rest(mine, out):
+    expected = contents(mine)
+    for name in ("001_rgb", "seq05_gt_001"):
+        extra = mine / name / "bdfire"
+        extra.mkdir(parents=True)
+        shutil.move(mine / "bdfire" / f"{name}.png", extra)
+        pack(extra, mine / f"{name}.zip")
+        shutil.rmtree(mine / name)
+    before = contents(mine)
+    obtain("fires", out, source=str(mine))
+    assert contents(out) == expected and contents(mine) == before
+
+
+def test_an_archive_that_is_unpacked_already_changes_nothing(mine, out):
+    expected = contents(mine)
+    pack(mine / "bdfire", mine / "fires.zip")
+    obtain("fires", out, source=str(mine))
+    assert contents(out) == expected
+
+
+def test_an_archive_with_other_contents_than_what_lies_beside_it(mine, out):
+    pack(mine / "bdfire", mine / "fires.zip")
+    (mine / "bdfire" / "001_gt.png").write_bytes(b"mine")
+    message = refused("fires", out, source=str(mine))
+    assert message.startswith(f"{mine / 'fires.zip'}: 'bdfire/001_gt.png' is there already") and ".tmp" not in message
+    assert nothing_left(out)
+
+
+def test_an_archive_further_down_is_a_file_like_others(mine, out):
+    (mine / "bdfire" / "more.zip").write_bytes(b"whatever")
+    obtain("fires", out, source=str(mine))
+    assert contents(out) == contents(mine)
+
+
+def test_a_failed_check_names_the_archive(mine, out, tmp_path):
+    (mine / "bdfire" / "001_gt.png").unlink()
+    archive = tmp_path / "fires.zip"
+    pack(mine / "bdfire", archive)
+    message = refused("fires", out, source=str(archive))
+    assert message.startswith(f"{archive}/bdfire/001_gt.png: not found") and ".tmp" not in message
+    assert nothing_left(out)
+
+
+def test_an_archive_that_leads_out_of_the_project(out, tmp_path):
+    with zipfile.ZipFile(tmp_path / "evil.zip", "w") as file:
+        file.writestr("../../001_rgb.png", b"1")
+    message = refused("fires", out, source=str(tmp_path / "evil.zip"))
+    assert "may lead elsewhere" in message and nothing_left(out) and not list(tmp_path.rglob("*.png"))
+
+
+@pytest.mark.parametrize("data", [b"", b"<html>", b"PK\x03\x04 and no more"])
+@pytest.mark.parametrize("within", [False, True])
+def test_a_damaged_archive(mine, out, data, within):
+    archive = mine / "a.zip"
+    archive.write_bytes(data)
+    message = refused("fires", out, source=str(mine if within else archive))
+    assert message.startswith(f"{archive}: truncated or damaged") and nothing_left(out)
+
+
+@pytest.mark.parametrize("source", ["nowhere", "nowhere.zip", "Sample", "a file", "a.rar"])
+def test_a_source_that_is_not_there_names_the_key(tmp_path, out, source, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "a file").write_text("")
+    for name in ("a file", "a.rar"):
+        (tmp_path / name).write_text("")
     message = refused("fires", out, source=source)
-    assert message.startswith(f"params.yaml: datasets.fires.source: no folder '{source}'") and "`sample`" in message
+    what = "archive" if source in ("a file", "a.rar") else "folder"
+    assert message.startswith(f"params.yaml: datasets.fires.source: no {what} '{source}'")
+    assert "`sample`" in message and ".tar.gz" in message
     assert nothing_left(out)
 
 
@@ -181,7 +259,7 @@ def test_official_fires_says_what_to_do_by_hand(out):
 def test_official_covid_without_kaggle_says_what_to_do(out, monkeypatch):
     monkeypatch.setitem(sys.modules, "kagglehub", None)
     message = refused("covid", out, source="official")
-    assert all(part in message for part in ("promptseg[kaggle]", "anasmohammedtahir/covidqu", "datasets.covid.source"))
+    assert all(part in message for part in ("pip install kagglehub", "anasmohammedtahir/covidqu", "datasets.covid.source"))
     assert nothing_left(out)
 
 
@@ -275,5 +353,5 @@ def test_a_source_that_is_the_output_itself_survives(mine, tmp_path):
 
 def test_an_unknown_dataset_answers_with_the_known_ones(out):
     message = refused("fires2", out)
-    assert message.startswith("unknown dataset 'fires2'") and all(name in message for name in datasets.names())
+    assert "unknown dataset 'fires2'" in message and all(name in message for name in datasets.names())
     assert nothing_left(out)

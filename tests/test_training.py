@@ -113,7 +113,9 @@ def test_two_processes_learn_the_same_up_to_the_order_of_sums(name, blobs, tmp_p
     weights.write(tmp_path / "c", model.configuration(), model.state_dict(), model.files())
     settings = run(name, epochs=2, lr=1e-3, batch=3).model_dump(exclude_defaults=True)
     (tmp_path / "params.yaml").write_text(
-        f"datasets: {{em: {{}}}}\nmodels: {{{name}: {{}}}}\nfinetune: {{r: {settings}}}\n".replace("True", "true")
+        f"datasets: {{em: {{reader: em}}}}\nmodels: {{{name}: {{}}}}\nfinetune: {{r: {settings}}}\n".replace(
+            "True", "true"
+        )
     )
     for processes in (1, 2):
         launcher = [sys.executable]

@@ -6,6 +6,7 @@ The colours are those of Okabe and Ito (jfly.uni-koeln.de/color), chosen to diff
 import bisect
 import functools
 import importlib.util
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,10 +24,15 @@ TINT = 0.75  # how strongly these are laid over gray pictures
 
 
 def class_colours(count: int) -> np.ndarray:
-    """(count, 3) uint8: six colours; after them the same ones lighter, then darker, and so on."""
+    """(count, 3) uint8: six colours, the same ones lighter, then darker.
+
+    Of more than 18, those after the twelfth are each as unlike all before it as can be (Glasbey et al. 2007).
+    """
     base = np.array([GREEN, ORANGE, BLUE, PURPLE, VERMILLION, SKY], np.float32)
-    rounds = [base, base * 0.5 + 127, base * 0.55]
-    return np.concatenate([rounds[i % 3] for i in range(-(-count // 6))])[:count].astype(np.uint8)
+    first, darker = np.concatenate([base, base * 0.5 + 127]).astype(np.uint8), (base * 0.55).astype(np.uint8)
+    if count <= len(first) + len(darker):
+        return np.concatenate([first, darker])[:count]
+    return np.concatenate([first, _unlike(first, count - len(first))])
 
 
 def tint(view: np.ndarray, layer: np.ndarray, strength: float) -> np.ndarray:
@@ -34,13 +40,13 @@ def tint(view: np.ndarray, layer: np.ndarray, strength: float) -> np.ndarray:
     return (view * (1 - layer[..., 3:] * (strength / 255)) + layer[..., :3] * strength).astype(np.uint8)
 
 
-def write_png(path: Path, array: np.ndarray) -> None:
+def write_png(path: Path, array: np.ndarray, colours: Sequence[Sequence[int]] = ()) -> None:
     """Write (h, w, 3) uint8 RGB with a palette, a quarter of the bytes; the same array gives the same file.
 
     Our own colours are in the palette, plain and over gray: else a few missed pixels would be averaged into what is
-    near them.
+    near them. colours: what else must stay as it is.
     """
-    own = _own_colours()
+    own = np.concatenate([_own_colours(), np.array(colours, np.uint8).reshape(-1, 3)])
     found = Image.fromarray(array).quantize(_COLOURS - len(own), method=Image.Quantize.MEDIANCUT, kmeans=1).getpalette()
     palette = np.concatenate([own, np.array(found, np.uint8).reshape(-1, 3)])
     picture = Image.fromarray(_nearest(array, palette))
@@ -93,6 +99,28 @@ def _nearest(array: np.ndarray, palette: np.ndarray) -> np.ndarray:
         part = points[start : start + 4096]
         best[start : start + 4096] = ((table * table).sum(1) - 2 * part @ table.T).argmin(1)
     return best[places].reshape(array.shape[:2])
+
+
+def _unlike(colours: np.ndarray, count: int) -> np.ndarray:
+    """(count, 3) uint8: one after the other, the colour whose nearest before it is farthest, as the eye sees it."""
+    grid = np.stack(np.meshgrid(*[np.arange(0, 256, 17)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    places = _lab(grid)
+    # Neither dark, near white nor gray: those are the pictures below, paper and what is ignored.
+    seen = (places[:, 0] > 40) & (places[:, 0] < 90) & (np.hypot(places[:, 1], places[:, 2]) > 20)
+    grid, places = grid[seen], places[seen]
+    nearest = np.linalg.norm(places[:, None] - _lab(colours), axis=2).min(axis=1)
+    found = []
+    for _ in range(count):
+        found.append(int(nearest.argmax()))
+        nearest = np.minimum(nearest, np.linalg.norm(places - places[found[-1]], axis=1))
+    return grid[found].astype(np.uint8)
+
+
+def _lab(colours: np.ndarray) -> np.ndarray:
+    """CIELAB of (n, 3) sRGB values, with its power law in place of both curves' straight feet."""
+    to_xyz = np.array([(0.4124, 0.3576, 0.1805), (0.2126, 0.7152, 0.0722), (0.0193, 0.1192, 0.9505)])
+    x, y, z = np.cbrt((colours / 255.0) ** 2.2 @ to_xyz.T / to_xyz.sum(axis=1)).T
+    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=1)
 
 
 def _own_colours() -> np.ndarray:

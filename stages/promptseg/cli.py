@@ -1,5 +1,8 @@
 """The command `promptseg`."""
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 from promptseg import stage
@@ -18,6 +21,32 @@ def check():
     from promptseg import checking
 
     print(checking.check())
+
+
+@app.command()
+def verify(
+    dataset: Annotated[str | None, typer.Argument(help="as in params.yaml; all that are there if left out")] = None,
+    folder: Annotated[Path | None, typer.Argument(help="where its files are; data/raw/DATASET if left out")] = None,
+    official: Annotated[bool, typer.Option("--official", help="pairs must be as many as in the official data")] = False,
+):
+    """Decode every picture of a dataset and say all that is wrong; exit code 1 if anything is."""
+    from promptseg import inspecting
+
+    if inspecting.verify(dataset, folder, official):
+        raise typer.Exit(1)
+
+
+@app.command()
+def repro(
+    targets: Annotated[
+        list[str] | None, typer.Argument(help="stages as `dvc stage list` names them; all if none")
+    ] = None,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="how many stages at a time")] = 2,
+):
+    """`dvc repro` with independent stages side by side: the same outputs and the same dvc.lock, sooner."""
+    from promptseg import reproducing
+
+    reproducing.reproduce(jobs, targets or [])
 
 
 def main():

@@ -1,4 +1,7 @@
-"""Pairs and predictions as Parquet: one file a split or a run, one row a picture; pandas opens them.
+"""Pairs and predictions as Parquet: one row a picture; pandas opens them.
+
+A run's predictions are one file. A prepared split is a folder of files, `test.parquet/00000.parquet` and so on, each of
+some tens of megabytes, so that several processes can write it and no file grows with the dataset.
 
 Pages carry checksums and are verified when read, since one flipped byte otherwise reads back silently different. They
 do not cover the footer, which tells where each page lies and holds `about`: a digest of it stands in it, as its seal.
@@ -24,6 +27,7 @@ from promptseg.files import replacing
 
 GROUP_BYTES = 4 << 20
 CACHED_GROUPS = 16
+PARTS = "parts"  # in `about` of a folder's files: how many there are
 _KEY = b"promptseg"
 _SEAL = b"promptseg.seal"
 _SEAL_LENGTH = 64  # a sha256 in hex
@@ -36,7 +40,9 @@ class Pair:
     image: PNG or JPEG bytes; mask: PNG bytes, 0 background, i class i, 255 ignored.
 
     source: id of the whole picture that it was cut from; top, left: its corner there, in pixels; whole_height and
-    whole_width: that picture's size, so that tiles can be put back together.
+    whole_width: that picture's size, so that tiles can be put back together. text: what the mask shows, in words, where
+    that differs from row to row. support_image, support_mask: another picture of the same class and its mask, for
+    one-shot data. Both are empty where there are none.
     """
 
     id: str
@@ -50,6 +56,9 @@ class Pair:
     left: int
     whole_height: int
     whole_width: int
+    text: str = ""
+    support_image: bytes = b""
+    support_mask: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -124,23 +133,32 @@ class Writer:
 
 
 class Container:
-    """Rows of a file by index, read a row group at a time; a few groups are kept.
+    """Rows by index, out of a file or a folder of files, read a row group at a time; a few groups are kept.
 
     len(c), c[i], iteration in order; c.about: the dictionary that the writer was given.
-    Raises Problem when the file is missing, is none of ours, or its checksums do not hold.
+    Raises Problem when the file is missing, is none of ours, its checksums do not hold, or one of a folder is gone.
     """
 
     def __init__(self, path: Path, kind: type):
         self.path, self._kind = Path(path), kind
         with self._guard():
-            _check_seal(self.path)
-            self._file = pq.ParquetFile(self.path, page_checksum_verification=True, pre_buffer=False)
-            sizes = [self._file.metadata.row_group(g).num_rows for g in range(self._file.num_row_groups)]
-            self.about = json.loads(self._file.schema_arrow.metadata[_KEY])
-            if self._file.schema_arrow.names != [field.name for field in fields(kind)]:
-                raise KeyError("columns")
+            paths = sorted(self.path.glob("*.parquet")) if self.path.is_dir() else [self.path]
+            self._files = [self._open(part) for part in paths]
+            self.about = json.loads(self._files[0].schema_arrow.metadata[_KEY]) if paths else {}
+            numbers = [int(part.stem) for part in paths[1:]]
+            if len(paths) != self.about.get(PARTS, 1) or numbers != [*range(1, len(paths))]:
+                raise ValueError("parts are missing")
+        self._places = [(file, group) for file in self._files for group in range(file.num_row_groups)]
+        sizes = [file.metadata.row_group(group).num_rows for file, group in self._places]
         self._starts = np.cumsum([0] + sizes)
         self._groups: OrderedDict[int, list] = OrderedDict()
+
+    def _open(self, path: Path) -> pq.ParquetFile:
+        _check_seal(path)
+        file = pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False)
+        if file.schema_arrow.names != [field.name for field in fields(self._kind)]:
+            raise KeyError("columns")
+        return file
 
     def __len__(self) -> int:
         return int(self._starts[-1])
@@ -157,14 +175,15 @@ class Container:
     def column(self, name: str) -> list:
         """One column of all rows; meant for the small ones."""
         with self._guard():
-            return self._file.read(columns=[name]).column(name).to_pylist()
+            return [value for file in self._files for value in file.read(columns=[name]).column(name).to_pylist()]
 
     def _rows(self, group: int) -> list[dict]:
         if group in self._groups:
             self._groups.move_to_end(group)
         else:
             with self._guard():
-                self._groups[group] = self._file.read_row_group(group, use_threads=False).to_pylist()
+                file, place = self._places[group]
+                self._groups[group] = file.read_row_group(place, use_threads=False).to_pylist()
             if len(self._groups) > CACHED_GROUPS:
                 self._groups.popitem(last=False)
         return self._groups[group]
@@ -213,6 +232,11 @@ class _Guard:
             raise Problem(
                 f"{self._path}: damaged, or not made by this project; delete it and run `dvc repro`"
             ) from error
+
+
+def part(folder: Path, number: int) -> Path:
+    """The path of one file of a split that is a folder."""
+    return folder / f"{number:05d}.parquet"
 
 
 def pairs(path: Path) -> Container:

@@ -5,7 +5,7 @@ import json
 import cv2
 import numpy as np
 
-from promptseg import canvas
+from promptseg import canvas, views
 from promptseg.canvas import FALSE_ALARM, HIT, MISS, OTHER_CLASS, write_png
 from promptseg.scores import IGNORED, predicted
 
@@ -13,7 +13,6 @@ __all__ = ["choose", "grid", "panel", "write_png"]
 TITLES = ("picture and prompt", "truth", "prediction", "agreement")
 
 _THRESHOLD = 128  # a stored probability is floor(256 p), so this is p >= 0.5
-_GAP, _MARGIN = 4, 8  # pixels: between views, round the grid
 _SUBPIXEL = 4  # bits of fraction in coordinates given to OpenCV
 
 
@@ -39,22 +38,17 @@ def panel(
     Returns (side, 4 * side + gaps, 3) uint8; each view keeps its aspect, stands at the top and is padded with paper.
     """
     height, width = truth.shape
-    scale = side / max(height, width)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    picture = _resize(image, size)
-    # In 20 grays: nobody misses the others, and noise that is left out makes the file a third smaller.
-    gray = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) // 13 * 8
-    dim = cv2.cvtColor(gray, cv2.COLOR_GRAY2RGB)
+    size = views.fit(height, width, side)
+    picture = views.resize(image, size)
+    dim = views.dim(picture)
     colours = canvas.class_colours(len(classes))
-    ignored = _nearest(truth, size) == IGNORED
-    views = [
+    row = [
         _asked(picture, json.loads(prompts), (size[0] / width, size[1] / height), side, colours),
-        _pad(_hatch(_truth(dim, truth, colours), ignored), side),
-        _pad(_prediction(dim, probability, colours), side),
-        _pad(_hatch(_agreement(dim, truth, probability), ignored), side),
+        views.pad(views.truth(dim, truth, colours), side),
+        views.pad(_prediction(dim, probability, colours), side),
+        views.pad(views.hatch(_agreement(dim, truth, probability), truth), side),
     ]
-    gap = _paper(side, _GAP)
-    return np.concatenate([part for view in views for part in (view, gap)][:-1], axis=1)
+    return views.beside(row)
 
 
 def grid(panels: list[np.ndarray], captions: list[str], classes: list[str] | tuple[str, ...] = ()) -> np.ndarray:
@@ -63,27 +57,21 @@ def grid(panels: list[np.ndarray], captions: list[str], classes: list[str] | tup
     classes: their names, for the legend; it shows them where there is more than one.
     """
     side, width = panels[0].shape[:2]
-    titles = _paper(canvas.LINE + 4, width)
-    for column, title in enumerate(TITLES):
-        titles = canvas.text(titles, title, (column * (side + _GAP), 0), side, size=12)
-    parts = [titles]
+    parts = [views.titles(TITLES, side, width)]
     for row, caption in zip(panels, captions, strict=True):
-        filled = np.flatnonzero((row < canvas.PAPER).any(axis=(1, 2)))  # wide pictures leave paper below them
-        head = canvas.text(_paper(canvas.LINE + 10, width), caption, (0, 8), width)
-        parts += [head, row[: filled.max(initial=0) + 1]]
+        parts += [canvas.text(views.paper(canvas.LINE + 10, width), caption, (0, 8), width), views.trim(row)]
     entries = [("hit", HIT), ("miss", MISS), ("false alarm", FALSE_ALARM), ("ignored (hatched)", canvas.GRAY)]
     if len(classes) > 1:
         entries.insert(3, ("other class", OTHER_CLASS))
         entries += zip(classes, canvas.class_colours(len(classes)).tolist(), strict=True)
-    parts.append(_legend(entries, "shade: probability, white line: 0.5", width))
-    return np.pad(np.concatenate(parts), ((_MARGIN, _MARGIN), (_MARGIN, _MARGIN), (0, 0)), constant_values=255)
+    return views.page([*parts, views.legend([*entries, ("shade: probability, white line: 0.5", None)], width)])
 
 
 def _asked(
     picture: np.ndarray, prompts: list[dict], scale: tuple[float, float], side: int, colours: np.ndarray
 ) -> np.ndarray:
     """Points and boxes in white with a black rim, or in the colours of their classes where there are several."""
-    view = _pad(picture, side)
+    view = views.pad(picture, side)
     # OpenCV's whole numbers are centres of pixels, ours are their left and upper edges
     corner = np.array([(side - picture.shape[1]) // 2, 0]) - 0.5
     last = corner + np.array(picture.shape[1::-1]) - 0.5
@@ -131,23 +119,13 @@ def _caption(view: np.ndarray, words: str, bottom: int) -> np.ndarray:
     return view
 
 
-def _truth(dim: np.ndarray, truth: np.ndarray, colours: np.ndarray) -> np.ndarray:
-    table = np.zeros((256, 4), np.uint8)
-    table[1 : len(colours) + 1] = np.pad(colours, ((0, 0), (0, 1)), constant_values=255)
-    view = canvas.tint(dim, _layer(table[truth], dim), 0.6)
-    small = _nearest(truth, dim.shape[1::-1])
-    for number, colour in enumerate(colours.tolist(), 1):
-        _outline(view, small == number, colour)
-    return view
-
-
 def _prediction(dim: np.ndarray, probability: np.ndarray, colours: np.ndarray) -> np.ndarray:
-    small = np.stack([_resize(values, dim.shape[1::-1]) for values in probability])
+    small = np.stack([views.resize(values, dim.shape[1::-1]) for values in probability])
     best, strength = small.argmax(0), small.max(0)
     alpha = strength[..., None] * (0.85 / 255)
     view = (dim * (1 - alpha) + colours[best] * alpha).astype(np.uint8)
     for index in range(len(colours)):
-        _outline(view, (best == index) & (strength >= _THRESHOLD), canvas.WHITE)
+        views.outline(view, (best == index) & (strength >= _THRESHOLD), canvas.WHITE)
     return view
 
 
@@ -156,57 +134,4 @@ def _agreement(dim: np.ndarray, truth: np.ndarray, probability: np.ndarray) -> n
     cases = [truth == IGNORED, (truth == 0) & (found == 0), truth == found, found == 0, truth == 0]
     kind = np.select(cases, [0, 0, 1, 2, 3], 4)
     table = np.array([(0, 0, 0, 0), (*HIT, 255), (*MISS, 255), (*FALSE_ALARM, 255), (*OTHER_CLASS, 255)], np.uint8)
-    return canvas.tint(dim, _layer(table[kind], dim), canvas.TINT)
-
-
-def _layer(colours: np.ndarray, dim: np.ndarray) -> np.ndarray:
-    """RGBA of every pixel at the size of the view; shrunk as colours, so that no speck is lost."""
-    shrinks = dim.shape[0] < colours.shape[0]
-    return cv2.resize(colours, dim.shape[1::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_NEAREST_EXACT)
-
-
-def _hatch(view: np.ndarray, ignored: np.ndarray) -> np.ndarray:
-    rows, columns = np.indices(ignored.shape)
-    view[ignored & ((rows + columns) % 6 < 2)] = canvas.GRAY
-    return view
-
-
-def _outline(view: np.ndarray, where: np.ndarray, colour: tuple | list) -> None:
-    edges, _ = cv2.findContours(where.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-    cv2.drawContours(view, edges, -1, colour, 1, cv2.LINE_8)
-
-
-def _resize(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    shrinks = size[1] < array.shape[0]
-    return cv2.resize(array, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-
-
-def _nearest(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    return cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST_EXACT)
-
-
-def _pad(view: np.ndarray, side: int) -> np.ndarray:
-    left = (side - view.shape[1]) // 2
-    square = _paper(side, side)
-    square[: view.shape[0], left : left + view.shape[1]] = view
-    return square
-
-
-def _paper(height: int, width: int) -> np.ndarray:
-    return np.full((height, width, 3), canvas.PAPER, np.uint8)
-
-
-def _legend(entries: list[tuple[str, tuple | list]], note: str, width: int) -> np.ndarray:
-    places, x, y = [], 0, 8
-    for name, colour in [*entries, (note, None)]:
-        needed = canvas.length(name) + (16 if colour else 0)
-        if x and x + needed > width:
-            x, y = 0, y + canvas.LINE
-        places.append((x, y, name, colour))
-        x += needed + 14
-    strip = _paper(y + canvas.LINE, width)
-    for x, y, name, colour in places:
-        if colour:
-            strip[y + 1 : y + 12, x : x + 11] = colour
-        strip = canvas.text(strip, name, (x + 16 if colour else x, y), width - x)
-    return strip
+    return canvas.tint(dim, views.layer(table[kind], dim), canvas.TINT)

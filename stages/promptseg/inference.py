@@ -27,8 +27,8 @@ def predict(
     """
     processes = Processes()
     pairs = container.pairs(truth)
-    classes = len(pairs.about["classes"])
-    segmenter = models.load(run.model).load(checkpoint, classes).to(processes.device)
+    classes = pairs.about["classes"]
+    segmenter = models.load(run.model).load(checkpoint, len(classes)).to(processes.device)
     segmenter.check_prompt(run.prompt)
     digest = weights.digest(checkpoint)
     if trained is not None:
@@ -72,10 +72,10 @@ def probabilities(
 
 
 def _answer(
-    segmenter: Segmenter, features: Features, pair: Pair, settings: params.Prompt, classes: int, seed: int
+    segmenter: Segmenter, features: Features, pair: Pair, settings: params.Prompt, classes: list[str], seed: int
 ) -> Prediction:
-    asked, _ = prompts.ask(settings, container.mask(pair), classes, seed, pair.id)
-    probability = probabilities(segmenter, features, asked, classes, pair.height, pair.width)
+    asked, _ = prompts.ask(settings, container.mask(pair), classes, seed, pair.id, pair.text)
+    probability = probabilities(segmenter, features, asked, len(classes), pair.height, pair.width)
     return Prediction(pair.id, container.pack(probability), prompts.to_json(asked))
 
 

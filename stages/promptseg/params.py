@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
 import yaml
@@ -14,11 +14,13 @@ NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,40}")
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
-class _Settings(pydantic.BaseModel):
+class Settings(pydantic.BaseModel):
+    """A section of params.yaml: unknown keys and wrong types are refused."""
+
     model_config = pydantic.ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
-class Scale(_Settings):
+class Scale(Settings):
     """How much of the study to run."""
 
     data: Literal["sample", "official"] = "official"
@@ -27,24 +29,37 @@ class Scale(_Settings):
     max_images: PositiveInt | None = None  # None: all; else so many a split, picked evenly
 
 
-class Dataset(_Settings):
+class Dataset(Settings):
     """Where a dataset comes from and how its pictures are cut, filtered and split."""
 
-    source: str | None = None  # sample | official | a folder in the official layout; None: as scale.data says
+    reader: str  # the file in datasets/ that reads it; several entries may share one
+    parts: str = "common"  # the folder in parts/ with what that file needs beside it
+    source: str | None = None  # sample | official | a folder or archive in that layout; None: as scale.data says
+    options: dict[str, Any] = {}  # what this reader alone understands
+    classes: list[str] | dict[str, list[str]] | None = None  # of the reader's, which count; merged under new names
+    resize: Annotated[int, Field(ge=16)] | None = None  # longer side in pixels, before tiling; None: as it is
     tile: Annotated[int, Field(ge=16)] | None = None  # side in pixels; None: pictures stay whole
     overlap: NonNegativeInt = 0  # pixels shared by neighbouring tiles
+    edge: Literal["shift", "cut", "drop"] = "shift"  # where no whole tile fits: move the last one back, cut it, drop it
     min_foreground: Fraction | None = 0.0  # keep what has a larger share of foreground; None: keep everything
+    min_pixels: NonNegativeInt = 0  # keep what has at least so many pixels of foreground
+    skip_bad: bool = False  # leave out, and count, pictures that cannot be read; otherwise they end the stage
     val_fraction: Fraction = 0.1  # of the training groups, where the source has no validation split of its own
     test_fraction: Fraction = 0.5  # of all groups, where the source has no test split of its own
 
     @pydantic.model_validator(mode="after")
-    def _overlap_leaves_a_step(self):
+    def _hangs_together(self):
+        for key in ("reader", "parts"):  # they go into paths
+            if not re.fullmatch(r"[a-z][a-z0-9_]*", getattr(self, key)):
+                raise ValueError(f"{key}: {getattr(self, key)!r} is no module's name")
         if self.tile is not None and self.overlap >= self.tile:
             raise ValueError(f"overlap ({self.overlap}) must be smaller than tile ({self.tile})")
+        if self.classes is not None and not self.classes:
+            raise ValueError("classes names none; leave it out to take all")
         return self
 
 
-class Model(_Settings):
+class Model(Settings):
     """Where the released weights of a model come from."""
 
     source: str | None = None  # tiny | official | a local file or folder; None: as scale.checkpoints says
@@ -60,7 +75,7 @@ class Model(_Settings):
         return self
 
 
-class Prompt(_Settings):
+class Prompt(Settings):
     """How a model is asked: by points, by boxes, by words, or not at all."""
 
     points: PositiveInt | None = None  # so many points on the true mask
@@ -68,7 +83,7 @@ class Prompt(_Settings):
     box: bool = False  # the box round the true mask
     jitter: Fraction = 0.0  # each side of the box moves outward by up to this share of the picture's longer side
     per: Literal["picture", "object"] = "picture"  # one question for the whole mask, or one for each of its components
-    text: list[str] | None = None  # one phrase for each class
+    text: list[str] | Literal["class", "own"] | None = None  # a phrase for each class; their names; the picture's own
 
     @pydantic.model_validator(mode="after")
     def _one_kind(self):
@@ -78,7 +93,7 @@ class Prompt(_Settings):
             raise ValueError("jitter belongs to box")
         if self.kind in ("text", "none") and (self.per, self.how) != ("picture", "random"):
             raise ValueError("how and per belong to points and box")
-        if self.text is not None and (not self.text or any(not phrase.strip() for phrase in self.text)):
+        if isinstance(self.text, list) and (not self.text or any(not phrase.strip() for phrase in self.text)):
             raise ValueError("text needs a phrase for each class, none of them empty")
         return self
 
@@ -94,7 +109,9 @@ class Prompt(_Settings):
         return self.kind in ("points", "box")
 
     def describe(self) -> str:
-        """A few words for tables: `1 random point`, `box per object, jitter 0.02`, `"black spots"`."""
+        """A few words for tables: `1 random point`, `box per object, jitter 0.02`, `"black spots"`, `class names`."""
+        if isinstance(self.text, str):
+            return "class names" if self.text == "class" else "its own phrase"
         if self.kind == "text":
             return ", ".join(f'"{phrase}"' for phrase in self.text)
         if self.kind == "none":
@@ -108,7 +125,7 @@ class Prompt(_Settings):
         return words + (f", jitter {self.jitter:g}" if self.jitter else "")
 
 
-class Train(_Settings):
+class Train(Settings):
     """How a run is trained."""
 
     prompt: Prompt = Prompt()
@@ -120,7 +137,7 @@ class Train(_Settings):
     weight_decay: NonNegativeFloat = 0.0
 
 
-class Run(_Settings):
+class Run(Settings):
     """One row of the results table."""
 
     dataset: str
@@ -133,7 +150,7 @@ class FineTune(Run):
     train: Train
 
 
-class Params(_Settings):
+class Params(Settings):
     """All of params.yaml."""
 
     seed: NonNegativeInt = 0
@@ -195,12 +212,21 @@ def load(path: Path = Path("params.yaml")) -> Params:
 
 def parse(raw: dict, where: str = "params.yaml") -> Params:
     """Settings from a mapping. Raises Problem naming the first wrong key; how many more there are is said."""
+    return validate(Params, raw, where)
+
+
+def validate(kind: type[Settings], raw: dict, where: str, at: str = "") -> Settings:
+    """A section of its kind from a mapping. where: the file; at: the key that the mapping stands at. Raises Problem."""
     try:
-        return Params.model_validate(raw)
+        return kind.model_validate(raw)
     except pydantic.ValidationError as error:
         errors = error.errors()
-        key = ".".join(str(part) for part in errors[0]["loc"])
+        # Where several types are allowed, pydantic puts the type it tried into the way to the key.
+        way = [str(part) for part in errors[0]["loc"] if not re.match(r"(list|dict|literal)\[", str(part))]
+        key = ".".join([at] * bool(at) + way)
         reason = errors[0]["msg"].removeprefix("Value error, ")
+        if errors[0]["type"] == "extra_forbidden" and len(errors[0]["loc"]) == 1:
+            reason += f" (known: {', '.join(kind.model_fields)})"
         given = "" if isinstance(errors[0]["input"], dict) else f", got {errors[0]['input']!r}"
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
         raise Problem(f"{where}: {key + ': ' if key else ''}{reason}{given}{more}") from None

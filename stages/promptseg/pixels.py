@@ -22,11 +22,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from promptseg.errors import Problem
 
 MAX_PIXELS = 120_000_000  # a whole 10k x 12k scan; what is larger comes as a TIFF stack or in tiles
+IGNORED = 255  # in our masks: what counts neither as a class nor as background
 _UNKNOWN = 254  # seldom a label: classes are few, and 255 is ignored
 _ACCEPTED = ("1", "L", "P", "RGB", "LA", "RGBA", "I;16", "I;16B", "I;16L", "I", "F")
 
@@ -46,6 +47,11 @@ def read_mask(path: Path, labels: dict[int, int]) -> np.ndarray:
     value raises Problem, which names the file, the value and how many pixels have it.
     """
     return map_labels(_indices(_open(path, lossless=True), path), labels, path)
+
+
+def read_gray(path: Path) -> np.ndarray:
+    """The values of a PNG or TIFF mask that holds no labels, for its dataset to cut: (h, w) or (h, w, 3) uint8."""
+    return _pixels(_open(path, lossless=True), path, None)
 
 
 def map_labels(mask: np.ndarray, labels: dict[int, int], path: Path | str) -> np.ndarray:
@@ -77,6 +83,14 @@ def png(array: np.ndarray) -> bytes:
     if not done:
         raise RuntimeError(f"an array of shape {array.shape} and type {array.dtype} does not go into a PNG")
     return data.tobytes()
+
+
+def jpeg(path: Path) -> bytes | None:
+    """The bytes of a file, if it is a JPEG from which `decode` makes the same as `read_image`: gray or RGB, upright."""
+    data = Path(path).read_bytes()
+    with Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "TIFF")) as picture:
+        upright = picture.getexif().get(ExifTags.Base.Orientation, 1) == 1
+        return data if picture.format == "JPEG" and picture.mode in ("L", "RGB") and upright else None
 
 
 def decode(data: bytes) -> np.ndarray:

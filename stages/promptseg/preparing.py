@@ -1,134 +1,162 @@
-"""From a dataset's own files to one container a split: split by group, cut into tiles, filtered, capped.
+"""From a dataset's own files to a container for each split: split by group, cut into tiles, filtered, capped.
 
-Two passes: the first reads masks alone and decides what is kept, the second reads the pictures that are. Both hold one
-picture at a time, so a stack of any length passes.
+Two passes: the first reads masks alone and decides what is kept, the second reads the pictures that are. Both hold a
+few pictures at a time. The rows are dealt into files of about equal size before any is made, so that several processes
+(torchrun, on one machine or several that share the folder) write the same bytes as one.
 """
 
-import hashlib
-import os
-from concurrent.futures import ThreadPoolExecutor
+import contextlib
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from promptseg import container, datasets, files, params, pixels, tiling
-from promptseg.container import Pair
+from promptseg import container, datasets, duplicates, files, params, selection, splitting
+from promptseg.choosing import Choice, Measured, choose, measure
+from promptseg.container import PARTS, Pair
+from promptseg.cutting import Cutter
 from promptseg.datasets import Picture
+from promptseg.duplicates import Fingerprint
 from promptseg.errors import Problem
-from promptseg.tiling import Window
+from promptseg.queues import Pool
+from promptseg.ranks import Ranks
+from promptseg.splitting import SPLITS
 
-SPLITS = ("train", "val", "test")
+PART_PIXELS = 64 << 20  # of pictures in one file: 20 to 200 MB once encoded
+TOGETHER = 16  # pictures measured by one process at a time
+SHOWN = 10  # near-duplicates that are named
 
 
 def prepare(
     name: str, settings: params.Dataset, max_images: int | None, seed: int, raw: Path, out: Path, metrics: Path
 ) -> None:
-    """Write out/{train,val,test}.parquet and, as JSON, what was kept and dropped. Raises Problem."""
+    """Write out/{train,val,test}.parquet/ and, as JSON, what was kept and dropped. Raises Problem."""
     cv2.setNumThreads(1)  # the pool below has a thread a core; OpenCV's own beside them only spin
-    dataset = datasets.load(name)
-    dataset.verify(raw)
-    pictures = list(dataset.read(raw))
-    splits = assign(pictures, settings, seed, ordered=getattr(dataset, "ORDERED_GROUPS", False))
-    about = {"dataset": name, "title": dataset.TITLE, "classes": list(dataset.CLASSES), "licence": dataset.LICENCE}
-    report = {}
-    with files.replacing(out) as aside, ThreadPoolExecutor(os.cpu_count()) as pool:
-        aside.mkdir()
-        for split in SPLITS:
-            mine = [picture for picture, of in zip(pictures, splits) if of == split]
-            kept, report[split] = choose(mine, settings, max_images)
-            with container.Writer(aside / f"{split}.parquet", Pair, about) as writer:
-                for picture, windows in kept:
-                    for pair in pool.map(*_cutter(picture, windows, settings)):
-                        writer.add(pair)
+    ranks = Ranks()
+    dataset, options = datasets.load(settings.reader), datasets.options(name, settings)
+    dataset.verify(raw, *options)
+    known = datasets.classes(dataset, *options)
+    classes, table = selection.select(known, settings.classes, f"datasets.{name}.classes")
+    cutter, fingerprint = Cutter(settings, table), getattr(dataset, "CHECK_DUPLICATES", False)
+    pictures = list(dataset.read(raw, *options))
+    splits = splitting.assign(pictures, settings, seed, datasets.ordered(dataset, *options))
+    about = {"dataset": name, "title": dataset.TITLE, "classes": list(classes), "licence": dataset.LICENCE}
+    with Pool(ranks.cores) as pool, contextlib.ExitStack() as stack:
+        measured = _measure(pictures, cutter, pool, ranks)
+        choices = {split: _choose(split, splits, measured, settings, max_images) for split in SPLITS}
         for split in ("train", "test"):
-            if not report[split]["pairs"]:
+            if not choices[split].windows:
                 mend = f"lower datasets.{name}.min_foreground or give more data"
                 raise Problem(f"{name}: nothing is left for {split}; {mend}")
-    files.write_json(metrics, report)
+        aside = stack.enter_context(files.replacing(out)) if ranks.main else None
+        if ranks.main:
+            for split in SPLITS:
+                (aside / f"{split}.parquet").mkdir(parents=True)
+        aside = ranks.gather(aside)[0]
+        parts = _deal(choices, measured, cutter)
+        mine = parts[ranks.rank :: ranks.world]
+        done = [_write(part, aside, about, pictures, cutter, pool, fingerprint) for part in mine]
+        done = [results for share in ranks.gather(done) for results in share]
+    if ranks.main:
+        report = {split: choices[split].report for split in SPLITS}
+        for written in done:
+            report[written.split]["pairs"] -= written.lost
+            report[written.split]["dropped_unreadable"] += written.lost
+        if fingerprint:
+            report["near_duplicates"] = _warn(name, done)
+        files.write_json(metrics, report)
+    ranks.close()
 
 
-def assign(pictures: list[Picture], settings: params.Dataset, seed: int, ordered: bool) -> list[str]:
-    """The split of each picture: the source's own, and what it lacks is made of whole groups.
+@dataclass(frozen=True)
+class Part:
+    """One file of a split: its number among `count`, and the windows of pictures that are its rows."""
 
-    ordered: groups lie in an order in which neighbours are alike (slices of a stack), so a split is cut off at the
-    end; otherwise each group is drawn for itself, by a digest of (seed, split, group), so that more data moves no group
-    to another split. Only so few that a split would get none or all are shared out: it gets one, or leaves one.
-    """
-    splits = [picture.split or "train" for picture in pictures]
-    for split, fraction, lacks in (
-        ("test", settings.test_fraction, "test" not in splits),
-        ("val", settings.val_fraction, "val" not in splits),
-    ):
-        if not lacks:
-            continue
-        groups = list(dict.fromkeys(p.group for p, of in zip(pictures, splits) if of == "train"))
-        wanted = round(fraction * len(groups))
-        if not ordered:
-            drawn = {group: _draw(f"{seed}/{split}/{group}") for group in groups}
-            groups.sort(key=drawn.get, reverse=True)
-            wanted = sum(number < fraction for number in drawn.values())
-        count = min(len(groups) - 1, max(1, wanted)) if fraction else 0
-        taken = set(groups[len(groups) - count :])
-        splits = [split if of == "train" and p.group in taken else of for p, of in zip(pictures, splits)]
-    return splits
+    split: str
+    number: int
+    count: int
+    windows: list[tuple[int, np.ndarray]]
 
 
-def choose(
-    pictures: list[Picture], settings: params.Dataset, max_images: int | None
-) -> tuple[list[tuple[Picture, list[Window]]], dict[str, float]]:
-    """Which windows of which pictures are kept, and the numbers for the report; reads masks alone."""
-    kept, seen, foreground, counted = [], 0, 0, 0
-    for picture in pictures:
-        mask = picture.mask()
-        for window in tiling.windows(*mask.shape, settings.tile, settings.overlap):
-            seen += 1
-            part = window.of(mask)
-            known, marked = np.count_nonzero(part != 255), np.count_nonzero((part != 0) & (part != 255))
-            if settings.min_foreground is None or marked > settings.min_foreground * known:
-                kept.append((picture, window))
-                foreground, counted = foreground + marked, counted + known
-    pairs = len(kept) if max_images is None else min(max_images, len(kept))
-    chosen = [kept[(2 * i + 1) * len(kept) // (2 * pairs)] for i in range(pairs)]  # evenly, whatever the order means
-    by_picture: dict[str, tuple[Picture, list[Window]]] = {}
-    for picture, window in chosen:
-        by_picture.setdefault(picture.id, (picture, []))[1].append(window)
-    return list(by_picture.values()), {
-        "pictures": len(pictures),
-        "pairs": pairs,
-        "dropped_empty": seen - len(kept),
-        "dropped_over_cap": len(kept) - pairs,
-        "foreground": round(foreground / max(counted, 1), 6),
-    }
+@dataclass(frozen=True)
+class Written:
+    """What became of a part: the rows that could not be read, and fingerprints of its pictures by id."""
+
+    split: str
+    lost: int
+    fingerprints: dict[str, Fingerprint]
 
 
-def _draw(key: str) -> float:
-    """A number in [0, 1) that depends on the key alone."""
-    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:6]) / 2**48
+def _measure(pictures: list[Picture], cutter: Cutter, pool: Pool, ranks: Ranks) -> list[Measured | None]:
+    mine = [index for chunk in ranks.chunks(len(pictures), TOGETHER) for index in chunk]
+    found = dict(zip(mine, measure([pictures[index] for index in mine], cutter, pool)))
+    for share in ranks.gather(found):
+        found |= share
+    return [found[index] for index in range(len(pictures))]
 
 
-def _cutter(picture: Picture, windows: list[Window], settings: params.Dataset) -> tuple:
-    """A function and its arguments, one for each window, for a pool to map: the encoding is most of the work."""
-    image, mask = picture.image(), picture.mask()
-    pixels.check_pair(image, mask, picture.id)
-    height, width = mask.shape
-    grid = tiling.windows(height, width, settings.tile, settings.overlap)
-    rows, columns = sorted({window.top for window in grid}), sorted({window.left for window in grid})
+def _choose(
+    split: str, splits: list[str], measured: list[Measured | None], settings: params.Dataset, max_images: int | None
+) -> Choice:
+    return choose([index for index, of in enumerate(splits) if of == split], measured, settings, max_images)
 
-    def cut(window: Window) -> Pair:
-        place = f"/r{rows.index(window.top)}c{columns.index(window.left)}" if settings.tile is not None else ""
-        return Pair(
-            id=picture.id + place,
-            group=picture.group,
-            image=pixels.png(np.ascontiguousarray(window.of_picture(image))),
-            mask=pixels.png(np.ascontiguousarray(window.of(mask))),
-            height=window.height,
-            width=window.width,
-            source=picture.id,
-            top=window.top,
-            left=window.left,
-            whole_height=height,
-            whole_width=width,
+
+def _deal(choices: dict[str, Choice], measured: list[Measured | None], cutter: Cutter) -> list[Part]:
+    """The files of all splits, each of whole pictures and of about PART_PIXELS; at least one a split."""
+    parts = []
+    for split, choice in choices.items():
+        dealt, room = [[]], PART_PIXELS
+        for index, chosen in choice.windows:
+            grid = cutter.windows(measured[index].height, measured[index].width)
+            pixels = sum(grid[place].height * grid[place].width for place in chosen)
+            if pixels > room and dealt[-1]:
+                dealt.append([])
+                room = PART_PIXELS
+            dealt[-1].append((index, chosen))
+            room -= pixels
+        parts += [Part(split, number, len(dealt), windows) for number, windows in enumerate(dealt)]
+    return parts
+
+
+def _write(
+    part: Part, folder: Path, about: dict, pictures: list[Picture], cutter: Cutter, pool: Pool, fingerprint: bool
+) -> Written:
+    def cut(item: tuple[int, np.ndarray]) -> tuple[list[Pair], Fingerprint | None] | None:
+        picture = pictures[item[0]]
+        try:
+            image, mask = cutter.read(picture)
+            print = duplicates.hashes(image) if fingerprint else None
+            return list(cutter.pairs(picture, image, mask, item[1])), print
+        except Problem:
+            if cutter.settings.skip_bad:
+                return None
+            raise
+
+    path = container.part(folder / f"{part.split}.parquet", part.number)
+    lost, fingerprints = 0, {}
+    with container.Writer(path, Pair, {**about, PARTS: part.count}) as writer:
+        for (index, chosen), result in zip(part.windows, pool.in_order(cut, part.windows)):
+            if result is None:
+                lost += len(chosen)
+                continue
+            for pair in result[0]:
+                writer.add(pair)
+            if fingerprint:
+                fingerprints[pictures[index].id] = result[1]
+    return Written(part.split, lost, fingerprints)
+
+
+def _warn(name: str, done: list[Written]) -> int:
+    """Say on stderr which pictures of different splits are nearly the same; how many there are."""
+    seen = [(written.split, id, print) for written in done for id, print in written.fingerprints.items()]
+    found = duplicates.across(*([row[column] for row in seen] for column in range(3)))
+    for one, of_one, other, of_other in found[:SHOWN]:
+        print(
+            f"warning: {name}: {one} ({of_one}) and {other} ({of_other}) are nearly the same picture", file=sys.stderr
         )
-
-    return cut, windows
+    if found:
+        more = f"{len(found)} such pairs, " if len(found) > SHOWN else ""
+        print(f"warning: {name}: {more}scores on test will flatter; see options.group in the README", file=sys.stderr)
+    return len(found)

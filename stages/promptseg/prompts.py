@@ -29,22 +29,21 @@ class Prompt:
 
 
 def ask(
-    settings: params.Prompt, mask: np.ndarray, classes: int, seed: int, id: str
+    settings: params.Prompt, mask: np.ndarray, classes: list[str], seed: int, id: str, own: str = ""
 ) -> tuple[list[Prompt], list[np.ndarray]]:
     """The prompts for one picture, and for each the map that would answer it: (h, w) bool.
 
-    mask: (h, w) uint8, 0 background, i class i, 255 ignored. A class that the picture does not hold gets no points
-    and no box. id: the picture's; with `seed` it decides every random choice. Raises Problem if the phrases are not
-    one for each class.
+    mask: (h, w) uint8, 0 background, i class i, 255 ignored. classes: their names. A class that the picture does not
+    hold gets no points and no box. id: the picture's; with `seed` it decides every random choice. own: what the picture
+    says of itself in words. Raises Problem if the phrases are not one for each class, or the picture has none.
     """
-    if settings.text is not None and len(settings.text) != classes:
-        raise Problem(f"params.yaml: {len(settings.text)} phrases in text, but the dataset has {classes} classes")
+    phrases = _phrases(settings.text, classes, own, id) if settings.text is not None else [None] * len(classes)
     rng = np.random.default_rng(np.frombuffer(hashlib.sha256(f"{seed}/{id}".encode()).digest(), np.uint32))
     prompts, answers = [], []
-    for target in range(1, classes + 1):
+    for target, phrase in enumerate(phrases, 1):
         of_class = mask == target
         if settings.kind in ("none", "text"):
-            prompts.append(Prompt(target, text=settings.text[target - 1] if settings.text else None))
+            prompts.append(Prompt(target, text=phrase))
             answers.append(of_class)
             continue
         for part in _parts(of_class, settings.per):
@@ -68,6 +67,20 @@ def to_json(prompts: list[Prompt]) -> str:
             entry["text"] = prompt.text
         out.append(entry)
     return json.dumps(out, ensure_ascii=False)
+
+
+def check_phrases(text: list[str] | str | None, classes: list[str], where: str) -> None:
+    """Raise Problem unless there is a phrase for each class. where: the run's name, or what to call it."""
+    count = 1 if text == "own" else len(text) if isinstance(text, list) else len(classes)
+    if count != len(classes):
+        raise Problem(f"params.yaml: {where}: {count} phrase{'s' * (count > 1)}, but there are {len(classes)} classes")
+
+
+def _phrases(text: list[str] | str, classes: list[str], own: str, id: str) -> list[str]:
+    check_phrases(text, classes, id)
+    if text == "own" and not own.strip():
+        raise Problem(f"{id}: the dataset says nothing of this picture in words, as text: own needs; give the phrases")
+    return {"class": classes, "own": [own]}[text] if isinstance(text, str) else text
 
 
 def _parts(of_class: np.ndarray, per: str) -> list[np.ndarray]:

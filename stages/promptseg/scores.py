@@ -16,9 +16,9 @@ import numpy as np
 from promptseg import masks
 from promptseg.errors import Problem
 from promptseg.files import replacing
+from promptseg.pixels import IGNORED
 
 COUNTS = ("tp", "fp", "fn", "tn", "boundary_intersection", "boundary_union")
-IGNORED = 255
 DRAWS = 2000  # bootstrap samples behind the 95 % interval
 THRESHOLDS = tuple(step / 20 for step in range(1, 20))  # of the curve: 0.05 .. 0.95
 _NOTHING = "nothing to score: no picture has a pixel that counts; check the test split and its masks"

@@ -43,10 +43,14 @@ def _end(message: str) -> None:
 
 
 def _die_with_parent() -> None:
-    """A killed `dvc repro` leaves its stage running, and the next one starts a second writer: tie the two (Linux)."""
-    if not sys.platform.startswith("linux"):
-        return
+    """A killed `dvc repro` leaves its stage running, and the next one starts a second writer: tie the two."""
     parent = os.getppid()
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    tied_to_parent()
     if os.getppid() != parent:  # it died before the tie was made
         sys.exit(1)
+
+
+def tied_to_parent() -> None:
+    """Let this process be killed when its parent ends (Linux alone knows how)."""
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

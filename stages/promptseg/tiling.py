@@ -44,18 +44,22 @@ class Window(NamedTuple):
             raise ValueError(f"{self} is empty or not inside a picture of {height} x {width}")
 
 
-def windows(height: int, width: int, tile: int | None, overlap: int = 0) -> list[Window]:
-    """Windows of one size that cover every pixel, row by row.
+def windows(height: int, width: int, tile: int | None, overlap: int = 0, edge: str = "shift") -> list[Window]:
+    """Windows of one size, row by row; neighbours share `overlap` pixels, in 0..tile-1.
 
-    Neighbours share `overlap` pixels, in 0..tile-1. The last row and column move back to end at the border, so they
-    share at least as many. Where the picture is smaller than a tile, its windows are as large as the picture.
-    `tile` None: one window, the whole picture. Raises ValueError for sizes below 1 and for an overlap out of range.
+    edge: what happens at the end of a row or column where a whole tile does not fit. `shift`: the last one moves back
+    to end at the border, so that it shares more; where the picture is smaller than a tile, its windows are as large as
+    the picture. `cut`: the last one is smaller. `drop`: it is left out, and those pixels lie in no window.
+    `tile` None: one window, the whole picture. Raises ValueError for sizes below 1, an overlap out of range, and an
+    unknown edge.
     """
     height, width, overlap = map(operator.index, (height, width, overlap))
     if height < 1 or width < 1:
         raise ValueError(f"a picture of {height} x {width} has no pixels")
     if overlap < 0:
         raise ValueError(f"overlap ({overlap}) must not be negative")
+    if edge not in _STARTS:
+        raise ValueError(f"edge {edge!r} is none of {', '.join(_STARTS)}")
     if tile is None:
         return [Window(0, 0, height, width)]
     tile = operator.index(tile)
@@ -63,9 +67,8 @@ def windows(height: int, width: int, tile: int | None, overlap: int = 0) -> list
         raise ValueError(f"tile ({tile}) must be positive")
     if overlap >= tile:
         raise ValueError(f"overlap ({overlap}) must be smaller than tile ({tile})")
-    tops, lefts = (_starts(extent, tile, tile - overlap) for extent in (height, width))
-    size = min(tile, height), min(tile, width)
-    return [Window(top, left, *size) for top in tops for left in lefts]
+    tops, lefts = (_STARTS[edge](extent, tile, tile - overlap) for extent in (height, width))
+    return [Window(top, left, min(tile, height - top), min(tile, width - left)) for top in tops for left in lefts]
 
 
 def overlapping(windows: Iterable[Window]) -> bool:
@@ -147,11 +150,23 @@ class Blender:
         return values, self._total > 0
 
 
-def _starts(extent: int, tile: int, step: int) -> list[int]:
+def _shift(extent: int, tile: int, step: int) -> list[int]:
     last = max(extent - tile, 0)
     return [*range(0, last, step), last]
+
+
+def _cut(extent: int, tile: int, step: int) -> list[int]:
+    # Up to the first tile that reaches the border: what would follow holds nothing new.
+    return [0, *range(step, extent - (tile - step), step)]
+
+
+def _drop(extent: int, tile: int, step: int) -> list[int]:
+    return list(range(0, extent - tile + 1, step))
 
 
 def _triangle(extent: int) -> np.ndarray:
     rising = np.arange(1, extent + 1, dtype=np.float32)
     return np.minimum(rising, rising[::-1])
+
+
+_STARTS = {"shift": _shift, "cut": _cut, "drop": _drop}

@@ -61,7 +61,7 @@ class Split:
     def __init__(self, path: Path, segmenter: Segmenter, checkpoint: str, cache: Path, train: params.Train, seed: int,
                  processes: Processes):  # fmt: skip
         self.pairs: Container = container.pairs(path)
-        self.classes = len(self.pairs.about["classes"])
+        self.classes = self.pairs.about["classes"]
         self.features = embeddings.features(segmenter, checkpoint, path, self.pairs, cache, processes)
         self._frame, self._settings, self._seed, self._device = segmenter.frame, train.prompt, seed, processes.device
 
@@ -72,7 +72,7 @@ class Split:
         """Prompts in the frame's pixels, the maps that would answer them, and which pixels count."""
         pair = self.pairs[index]
         mask = container.mask(pair)
-        asked, answers = prompts.ask(self._settings, mask, self.classes, self._seed, pair.id + salt)
+        asked, answers = prompts.ask(self._settings, mask, self.classes, self._seed, pair.id + salt, pair.text)
         return [self._frame.prompt(p, pair.height, pair.width) for p in asked], answers, mask != 255
 
     def targets(self, answers: list[np.ndarray], counted: np.ndarray, side: int) -> tuple[torch.Tensor, torch.Tensor]:

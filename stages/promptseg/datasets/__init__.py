@@ -4,31 +4,44 @@ A dataset's module has
     TITLE, LICENCE, CITATION   str
     CLASSES                    tuple of str: what 1, 2, ... in its masks mean; 0 is background, 255 is ignored
     download(folder)           fetch the official files into `folder`, or raise Problem saying what to do by hand
-    verify(folder)             raise Problem with the first thing that is missing or wrong
+    verify(folder)             raise Problem with the first thing that is missing or wrong, without decoding much
     read(folder)               yield a Picture for each pair, in a fixed order
     sample(folder, seed)       draw a small stand-in, in the official layout and file types, so that `read` reads it
-and, where groups lie in an order in which neighbours are alike, ORDERED_GROUPS = True. It knows no model.
+and, where they apply,
+    COUNTS                     {split: pairs} of the whole official data
+    ORDERED_GROUPS = True      groups lie in an order in which neighbours are alike (slices of a stack)
+    Options                    params.Settings of its own, `datasets.<name>.options` in params.yaml; then it is
+                               verify(folder, options) and read(folder, options), with options=Options() as default,
+                               and, where they follow from them, classes(options) in place of CLASSES and
+                               Options.ordered_groups in place of ORDERED_GROUPS
+    CHECK_DUPLICATES = True    nobody knows whether its splits share pictures: preprocess looks and warns
+It knows no model.
 """
 
 import importlib
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import Literal
 
 import numpy as np
 
+from promptseg import params
 from promptseg.errors import Problem
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Picture:
     """One pair, read only when asked for: deciding what to keep takes the masks alone.
 
     id: stable and readable, such as `training/007`; split: the source's own, None where it has none;
     group: what must not be split between training and test (stack, sequence, patient, city);
     image(): (h, w) or (h, w, 3) uint8; mask(): (h, w) uint8. Both raise Problem naming the file.
+    text: what the mask shows, in words, where that differs from picture to picture (a phrase, a one-shot class);
+    support(): another picture of the same class and its mask, as image() and mask() give them, for one-shot data;
+    file: the file that image() decodes as it is; a JPEG that stays whole goes into the container byte by byte.
     """
 
     id: str
@@ -36,6 +49,9 @@ class Picture:
     group: str
     image: Callable[[], np.ndarray]
     mask: Callable[[], np.ndarray]
+    text: str = ""
+    support: Callable[[], tuple[np.ndarray, np.ndarray]] | None = None
+    file: Path | None = None
 
 
 def names() -> list[str]:
@@ -46,5 +62,26 @@ def names() -> list[str]:
 def load(name: str) -> ModuleType:
     """The module of a dataset. Raises Problem if there is none of that name."""
     if name not in names():
-        raise Problem(f"unknown dataset {name!r}; known: {', '.join(names())}")
+        raise Problem(f"params.yaml: unknown dataset {name!r}; known: {', '.join(names())}")
     return importlib.import_module(f"{__name__}.{name}")
+
+
+def options(name: str, settings: params.Dataset) -> tuple:
+    """What comes after `folder` in calls of a reader: an entry's Options, or nothing. Raises Problem naming the key."""
+    at = f"datasets.{name}.options"
+    kind = getattr(load(settings.reader), "Options", None)
+    if kind is not None:
+        return (params.validate(kind, settings.options, "params.yaml", at),)
+    if settings.options:
+        raise Problem(f"params.yaml: {at}: the reader {settings.reader!r} has none")
+    return ()
+
+
+def classes(module: ModuleType, *options) -> tuple[str, ...]:
+    """The names of what 1, 2, ... mean in the masks that a reader gives."""
+    return module.classes(*options) if hasattr(module, "classes") else module.CLASSES
+
+
+def ordered(module: ModuleType, *options) -> bool:
+    """Whether groups lie in an order in which neighbours are alike."""
+    return getattr(module, "ORDERED_GROUPS", False) or any(getattr(given, "ordered_groups", False) for given in options)

@@ -1,11 +1,13 @@
-"""COVID-QU-Ex, its infection segmentation part: chest X-rays with the infected area of the lungs.
+"""COVID-QU-Ex, its infection segmentation part: chest X-rays with the lungs and their infected area.
 
 Layout (the folder's name stands twice in the official archive, once after some unpackings):
     Infection Segmentation Data/Infection Segmentation Data/
         {Train,Val,Test}/{COVID-19,Non-COVID,Normal}/{images,infection masks,lung masks}/<name>.png
 with names `covid_N`, `non_COVID (N)` (41 of them `Non_COVID (N)`) and `Normal (N)`; all files 256x256, 8-bit gray,
 masks 0 / 255. A picture and its masks share the name. The infection masks of Non-COVID and Normal pictures exist
-and are all zero. Lung masks are kept, never read.
+and are all zero. The two masks become one: infection goes before lung, and stays infection outside the lung too
+(which the official masks never are). A copy without any `lung masks` folder is taken: then nothing is lung; one that
+has some of them is not, since background would mean two things.
 
 Which pictures are of one patient is not published, so each picture is a group of its own: the official split is
 used as it is, and whether patients cross it cannot be checked.
@@ -20,10 +22,10 @@ from pathlib import Path
 
 import numpy as np
 
-from promptseg import pixels
+from promptseg import kaggle, pixels
 from promptseg.datasets import Picture
-from promptseg.drawing.covid.xray import chest_xray
 from promptseg.errors import Problem
+from promptseg.parts.covid.xray import chest_xray
 
 TITLE = "COVID-QU-Ex, infection segmentation"
 LICENCE = (
@@ -36,7 +38,8 @@ CITATION = (
     "infection masks: A. Degerli et al., COVID-19 infection map generation and detection from chest X-ray images, "
     "Health Information Science and Systems 9 (2021) 15, doi:10.1007/s13755-021-00146-8"
 )
-CLASSES = ("infection",)
+CLASSES = ("infection", "lung")  # lung: without infection; the whole lung is both
+COUNTS = {"train": 3728, "val": 932, "test": 1166}
 
 SLUG = "anasmohammedtahir/covidqu"
 PART = "Infection Segmentation Data"
@@ -45,38 +48,27 @@ KINDS = ("COVID-19", "Non-COVID", "Normal")
 IMAGES, MASKS, LUNGS = "images", "infection masks", "lung masks"
 OFFICIAL = {"Train": (1864, 932, 932), "Val": (466, 233, 233), "Test": (583, 292, 291)}  # pictures of each kind
 SAMPLE = {"Train": (24, 4, 4), "Val": (8, 1, 1), "Test": (20, 2, 2)}
-_LABELS = {0: 0, 255: 1}
+_INFECTION, _LUNG = {0: 0, 255: 1}, {0: 0, 255: 2}
 
 
 def download(folder: Path) -> None:
-    """Fetch the archive through kagglehub, which checks its MD5 and resumes, and copy the infection part.
+    """Fetch the archive through kagglehub, which checks it and resumes, and copy the infection part.
 
-    kagglehub keeps the whole archive's files in its own cache, and takes a login from its own places alone.
-    Raises Problem if it is not installed, does not get the archive, or gets other numbers than the official ones.
+    Raises Problem if it cannot be had that way, or holds other numbers than the official ones.
     """
-    by_hand = f"download archive {SLUG} from Kaggle by hand, unpack it, and set datasets.covid.source to the folder"
-    try:
-        import kagglehub
-    except ImportError:
-        raise Problem(f"covid: install promptseg[kaggle] and log in to Kaggle, or {by_hand}") from None
-    try:
-        source = Path(kagglehub.dataset_download(SLUG))
-    except Exception as error:  # its errors, those of requests and of zipfile have no common base
-        reason = re.split(r"\n| with url", str(error))[0]  # an address may be signed and has no place in a log
-        reason = reason or type(error).__name__
-        raise Problem(f"covid: Kaggle: {reason}; log in to Kaggle (kaggle.json), or {by_hand}") from error
-    pairs = _pairs(source)
-    counts = Counter(path.parts[-4:-2] for path, _ in pairs)
+    source = kaggle.files(SLUG, "covid")
+    images = [image for image, _, _ in _pairs(source)]
+    counts = Counter(image.parts[-4:-2] for image in images)
     for split, numbers in OFFICIAL.items():
         for kind, number in zip(KINDS, numbers):
             if counts[split, kind] != number:
                 found = f"{counts[split, kind]} pictures in {split}/{kind}, where {number} are official"
                 raise Problem(f"{source}: {found}; delete this folder and download again")
-    for path, _ in pairs:
+    for image in images:
         for part in (IMAGES, MASKS, LUNGS):
-            target = folder / PART / PART / Path(*path.parts[-4:-2], part, path.name)
+            target = folder / PART / PART / Path(*image.parts[-4:-2], part, image.name)
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path.parents[1] / part / path.name, target)
+            shutil.copyfile(image.parents[1] / part / image.name, target)
 
 
 def verify(folder: Path) -> None:
@@ -84,7 +76,7 @@ def verify(folder: Path) -> None:
 
     A part of the official files is accepted, without Val too; pixels are checked when they are read.
     """
-    found = {path.parts[-4] for path, _ in _pairs(folder)}
+    found = {image.parts[-4] for image, _, _ in _pairs(folder)}
     for split in ("Train", "Test"):
         if split not in found:
             raise Problem(f"{_root(folder) / split}: no pictures; copy this part of the official data as well")
@@ -93,7 +85,8 @@ def verify(folder: Path) -> None:
 def read(folder: Path) -> Iterator[Picture]:
     """Pictures in the order Train, Val, Test; COVID-19, Non-COVID, Normal; then by number.
 
-    image() is (256, 256) uint8, mask() the same with 1 where infected. Raises Problem at once where names do not pair.
+    image() is (256, 256) uint8, mask() the same with 1 where infected, 2 in the rest of the lungs, 0 elsewhere. Raises
+    Problem at once where names do not pair.
     """
     return map(_picture, _pairs(folder))
 
@@ -114,16 +107,27 @@ def sample(folder: Path, seed: int) -> None:
                     (home / part / name).write_bytes(pixels.png(array))
 
 
-def _picture(pair: tuple[Path, Path]) -> Picture:
-    image, mask = pair
+def _picture(files: tuple[Path, Path, Path | None]) -> Picture:
+    image, infection, lungs = files
     id = "/".join((*image.parts[-4:-2], image.stem))
     return Picture(
         id=id,
         split=SPLITS[image.parts[-4]],
         group=id,
         image=partial(pixels.read_image, image),
-        mask=partial(pixels.read_mask, mask, _LABELS),
+        mask=partial(_mask, infection, lungs),
+        file=image,
     )
+
+
+def _mask(infection: Path, lungs: Path | None) -> np.ndarray:
+    """(h, w) uint8: 1 where infected, 2 where lung without infection, 0 elsewhere."""
+    mask = pixels.read_mask(infection, _INFECTION)
+    if lungs is None:
+        return mask
+    whole = pixels.read_mask(lungs, _LUNG)
+    pixels.check_pair(mask, whole, lungs)
+    return np.where(mask > 0, mask, whole)
 
 
 def _root(folder: Path) -> Path:
@@ -135,19 +139,23 @@ def _root(folder: Path) -> Path:
     raise Problem(f"{folder}: it holds neither `{PART}` nor Train, Val and Test; give the archive's folder")
 
 
-def _pairs(folder: Path) -> list[tuple[Path, Path]]:
-    """(picture, infection mask) of every name, in order. Raises Problem where one lacks the other, or at none."""
+def _pairs(folder: Path) -> list[tuple[Path, Path, Path | None]]:
+    """(picture, infection mask, lung mask) of every name, in order; no lung mask where there are none at all.
+
+    Raises Problem where one of them lacks another, or at none.
+    """
     root, pairs = _root(folder), []
-    for split in SPLITS:
-        for kind in KINDS:
-            home = root / split / kind
-            if not home.is_dir():
-                continue  # a part of the official data
-            images, masks = _names(home / IMAGES), _names(home / MASKS)
+    homes = [root / split / kind for split in SPLITS for kind in KINDS if (root / split / kind).is_dir()]
+    lungs = any((home / LUNGS).is_dir() for home in homes)
+    for home in homes:
+        images = _names(home / IMAGES)
+        for part in (MASKS, LUNGS) if lungs else (MASKS,):
+            masks = _names(home / part)
             for name in sorted(images ^ masks, key=_natural)[:1]:
-                here, there = (IMAGES, MASKS) if name in images else (MASKS, IMAGES)
+                here, there = (IMAGES, part) if name in images else (part, IMAGES)
                 raise Problem(f"{home / here / name}: no file of this name in `{there}`; restore it or delete this one")
-            pairs += [(home / IMAGES / name, home / MASKS / name) for name in sorted(images, key=_natural)]
+        for name in sorted(images, key=_natural):
+            pairs.append((home / IMAGES / name, home / MASKS / name, home / LUNGS / name if lungs else None))
     if not pairs:
         kinds = ",".join(KINDS)
         raise Problem(f"{root}: no pictures in {{Train,Val,Test}}/{{{kinds}}}/{IMAGES}; unpack the archive again")
@@ -156,7 +164,7 @@ def _pairs(folder: Path) -> list[tuple[Path, Path]]:
 
 def _names(folder: Path) -> set[str]:
     if not folder.is_dir():
-        raise Problem(f"{folder}: not found; it belongs to the `{PART}` of the archive (the lung part has none)")
+        raise Problem(f"{folder}: not found; it belongs to the `{PART}` of the archive: copy it as well")
     # Hidden files are what systems and unpackers leave behind.
     names = {path.name for path in folder.iterdir() if path.suffix.lower() == ".png" and not path.name.startswith(".")}
     for name in names:

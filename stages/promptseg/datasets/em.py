@@ -3,10 +3,9 @@
 Layout: training.tif, training_groundtruth.tif, testing.tif, testing_groundtruth.tif in one folder; multi-page TIFF,
 gray uint8, masks 0 and 255. The stacks differ in place (the upper and the lower part of one volume), so the source's
 own split holds; volumedata.tif, the volume without annotation, is not needed. Lucchi++ is another annotation of the
-same stacks and must not be mixed with this one.
+same stacks, and another dataset here (`lucchi_pp`): the two are never mixed.
 """
 
-import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -15,10 +14,10 @@ import numpy as np
 import tifffile
 
 from promptseg.datasets import Picture
-from promptseg.drawing.em.stack import stack as draw
 from promptseg.errors import Problem
 from promptseg.fetch import fetch
 from promptseg.files import replacing
+from promptseg.parts.em.stack import stack as draw
 from promptseg.pixels import map_labels
 from promptseg.stacks import Stack, check_pair
 
@@ -29,6 +28,7 @@ CITATION = (
     "Working Sets, CVPR 2013; data by G. Knott and M. Cantoni, EPFL"
 )
 CLASSES = ("mitochondrion",)
+COUNTS = {"train": 165, "test": 165}  # slices
 ORDERED_GROUPS = True  # neighbouring blocks of slices are alike: the validation split is cut off at the end
 
 # The %20 is part of the address. No checksum is published; the size is what one client lists.
@@ -44,10 +44,7 @@ def download(folder: Path) -> None:
     """Fetch the four files from EPFL (520 MB) and verify them. A size other than the listed one is only noted."""
     for name in SPLITS:
         for file in _files(Path(folder), name):
-            fetch(BASE + file.name, file)
-            size = file.stat().st_size
-            if size != BYTES:
-                print(f"note: {file} has {size:,} bytes where {BYTES:,} are listed", file=sys.stderr)
+            fetch(BASE + file.name, file, size=BYTES)
     verify(folder)
 
 
@@ -86,20 +83,37 @@ def sample(folder: Path, seed: int) -> None:
     for number, name in enumerate(SPLITS):
         rng = np.random.default_rng([seed, number])
         image, mask = _files(Path(folder), name)
-        with replacing(image) as image_aside, replacing(mask) as mask_aside:
+        with (
+            replacing(image) as image_aside,
+            replacing(mask) as mask_aside,
             # Neither time nor program goes into the tags: the same seed gives the same bytes.
-            with tifffile.TiffWriter(image_aside) as images, tifffile.TiffWriter(mask_aside) as masks:
-                for picture, truth in draw(rng, SAMPLE_SLICES, SAMPLE_SIDE):
-                    for writer, page in ((images, picture), (masks, truth.astype(np.uint8) * 255)):
-                        writer.write(page, photometric="minisblack", compression="zlib", metadata=None, software=False)
+            tifffile.TiffWriter(image_aside) as images,
+            tifffile.TiffWriter(mask_aside) as masks,
+        ):
+            for picture, truth in draw(rng, SAMPLE_SLICES, SAMPLE_SIDE):
+                for writer, page in ((images, picture), (masks, truth.astype(np.uint8) * 255)):
+                    writer.write(
+                        page,
+                        photometric="minisblack",
+                        compression="zlib",
+                        predictor=True,
+                        metadata=None,
+                        software=False,
+                    )
 
 
 def _files(folder: Path, name: str) -> tuple[Path, Path]:
     return folder / f"{name}.tif", folder / f"{name}_groundtruth.tif"
 
 
+def _home(folder: Path) -> Path:
+    """The folder with the files: the given one, or the only one just below it that has them, as an archive may."""
+    below = [path for path in sorted(folder.iterdir()) if (path / "training.tif").is_file()] if folder.is_dir() else []
+    return below[0] if len(below) == 1 and not (folder / "training.tif").is_file() else folder
+
+
 def _stacks(folder: Path) -> dict[str, tuple[Stack, Stack]]:
-    files = {name: _files(Path(folder), name) for name in SPLITS}
+    files = {name: _files(_home(Path(folder)), name) for name in SPLITS}
     for file in (file for pair in files.values() for file in pair):
         if not file.is_file():
             raise Problem(f"{file}: not found; needed: training.tif, testing.tif and the _groundtruth.tif of each")

@@ -20,9 +20,9 @@ import numpy as np
 
 from promptseg import pixels
 from promptseg.datasets import Picture
-from promptseg.drawing.fires.recipes import SEQUENCES, SINGLES, Recipe
-from promptseg.drawing.fires.scene import Scene
 from promptseg.errors import Problem
+from promptseg.parts.fires.recipes import SEQUENCES, SINGLES, Recipe
+from promptseg.parts.fires.scene import Scene
 
 TITLE = "Corsican Fire Database"
 LICENCE = "research use under a licence that each user signs: cfdb.univ-corse.fr"
@@ -43,8 +43,8 @@ def download(folder: Path) -> None:
     """Raise Problem: the files are handed out by hand, to those who signed the licence."""
     raise Problem(
         "fires: the Corsican Fire Database is given out by hand: fill in and sign the licence form at "
-        "cfdb.univ-corse.fr, download with the credentials that you are sent, unpack it, and set "
-        "datasets.fires.source in params.yaml to that folder; nothing else is needed"
+        "cfdb.univ-corse.fr, download with the credentials that you are sent, and set datasets.fires.source in "
+        "params.yaml to the archive, or to the folder where it was unpacked; nothing else is needed"
     )
 
 
@@ -56,7 +56,7 @@ def verify(folder: Path) -> None:
 def read(folder: Path) -> Iterator[Picture]:
     """A Picture for each pair: photos by number, then sequences by number and frame. Raises Problem as `verify`."""
     return (
-        Picture(id, None, id.split("/")[0], partial(pixels.read_image, photo), partial(_mask, mask))
+        Picture(id, None, id.split("/")[0], partial(pixels.read_image, photo), partial(_mask, mask), file=photo)
         for id, photo, mask in _pairs(folder)
     )
 

@@ -1,0 +1,8 @@
+"""What the label ids of Cityscapes mean: those below VOID are no class, then come the classes."""
+
+VOID = 7
+CLASSES = (
+    "road", "sidewalk", "parking", "rail track", "building", "wall", "fence", "guard rail", "bridge", "tunnel", "pole",
+    "polegroup", "traffic light", "traffic sign", "vegetation", "terrain", "sky", "person", "rider", "car", "truck",
+    "bus", "caravan", "trailer", "train", "motorcycle", "bicycle",
+)  # fmt: skip

@@ -1,0 +1,222 @@
+"""Cityscapes: the reader on tiny files in the true layout, and the sample."""
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from promptseg.datasets import cityscapes
+from promptseg.errors import Problem
+
+REAL = Path(os.environ.get("PROMPTSEG_REAL_DATA", "/nonexistent")) / "cityscapes"
+STEMS = {
+    "train": ["aachen_000000_000019", "aachen_000010_000019", "aachen_000002_000019", "hamburg_000000_000042"],
+    "val": ["lindau_000000_000019"],
+    "test": ["berlin_000000_000019"],
+}
+ORDER = [
+    "train/aachen/aachen_000000_000019", "train/aachen/aachen_000002_000019", "train/aachen/aachen_000010_000019",
+    "train/hamburg/hamburg_000000_000042", "val/lindau/lindau_000000_000019",
+]  # fmt: skip
+
+
+def build(root: Path, ids: np.ndarray | None = None) -> Path:
+    """The pictures of STEMS, 6x34, below `root`; each mask has every official id once in a row; test is void."""
+    ids = np.tile(np.arange(34, dtype=np.uint8), (6, 1)) if ids is None else ids
+    for split, stems in STEMS.items():
+        for number, stem in enumerate(stems):
+            image, gt = (root / part / split / stem.split("_")[0] for part in ("leftImg8bit", "gtFine"))
+            image.mkdir(parents=True, exist_ok=True)
+            gt.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.full((*ids.shape, 3), 40 + number, np.uint8)).save(image / f"{stem}_leftImg8bit.png")
+            Image.fromarray(ids * (split != "test")).save(gt / f"{stem}_gtFine_labelIds.png")
+            Image.fromarray(ids.astype(np.uint16) * 1000).save(gt / f"{stem}_gtFine_instanceIds.png")
+            Image.fromarray(np.zeros((*ids.shape, 4), np.uint8)).save(gt / f"{stem}_gtFine_color.png")
+            (gt / f"{stem}_gtFine_polygons.json").write_text("{}")
+    return root
+
+
+def refused(call, *words: str) -> None:
+    with pytest.raises(Problem) as problem:
+        call()
+    message = str(problem.value)
+    assert "\n" not in message
+    for word in words:
+        assert word in message, message
+
+
+def image_of(root: Path, city: str = "aachen", split: str = "train", sequence: int = 0) -> Path:
+    return root / f"leftImg8bit/{split}/{city}/{city}_{sequence:06d}_000019_leftImg8bit.png"
+
+
+def mask_of(root: Path, city: str = "aachen", split: str = "train", sequence: int = 0) -> Path:
+    return root / f"gtFine/{split}/{city}/{city}_{sequence:06d}_000019_gtFine_labelIds.png"
+
+
+def test_order_split_and_group(tmp_path):
+    cityscapes.verify(build(tmp_path))
+    pictures = list(cityscapes.read(tmp_path))
+    assert [picture.id for picture in pictures] == ORDER
+    assert [picture.split for picture in pictures] == ["train"] * 4 + ["test"]
+    assert [picture.group for picture in pictures] == ["aachen"] * 3 + ["hamburg", "lindau"]
+    assert pictures[1].file == image_of(tmp_path, sequence=2)
+
+
+def test_every_id_becomes_its_class(tmp_path):
+    build(tmp_path)
+    picture = next(iter(cityscapes.read(tmp_path)))
+    assert picture.image().shape == (6, 34, 3) and (picture.image() == 40).all()
+    assert picture.mask()[0].tolist() == [255] * 7 + list(range(1, 28))
+    names = dict(zip(range(7, 34), cityscapes.CLASSES, strict=True))
+    assert [names[i] for i in (7, 11, 21, 24, 26, 33)] == ["road", "building", "vegetation", "person", "car", "bicycle"]
+
+
+def test_parts_unpacked_apart_are_found(tmp_path):
+    build(tmp_path)
+    for part in ("leftImg8bit", "gtFine"):
+        shutil.move(tmp_path / part, tmp_path / f"{part}_trainvaltest" / part)
+    assert [picture.id for picture in cityscapes.read(tmp_path)] == ORDER
+    shutil.copytree(tmp_path / "gtFine_trainvaltest/gtFine", tmp_path / "gtFine")
+    refused(lambda: cityscapes.read(tmp_path), "gtFine_trainvaltest", "keep one")
+
+
+def test_only_what_is_asked_for_is_read(tmp_path):
+    build(tmp_path)
+    image_of(tmp_path).write_bytes(image_of(tmp_path).read_bytes()[:60])
+    picture = next(iter(cityscapes.read(tmp_path)))
+    assert picture.mask().any()
+    refused(picture.image, "aachen_000000_000019_leftImg8bit.png", "fetch it again")
+
+
+@pytest.mark.parametrize(
+    "mask, words",
+    [
+        (np.full((6, 34), 34, np.uint8), ("34 at 204 pixels",)),
+        (np.full((6, 34), 7000, np.uint16), ("8-bit label",)),
+        (np.tile(np.uint8([128, 64, 128]), (6, 34, 1)), ("8-bit label", "RGB")),
+    ],
+)
+def test_masks_that_are_no_label_ids_are_refused(tmp_path, mask, words):
+    build(tmp_path)
+    Image.fromarray(mask).save(mask_of(tmp_path))
+    refused(next(iter(cityscapes.read(tmp_path))).mask, "aachen_000000_000019_gtFine_labelIds.png", *words)
+
+
+@pytest.mark.parametrize("call", [cityscapes.read, cityscapes.verify])
+def test_names_must_pair(tmp_path, call):
+    build(tmp_path)
+    mask_of(tmp_path).rename(tmp_path / "away.png")
+    refused(lambda: call(tmp_path), str(image_of(tmp_path)), "aachen_000000_000019_gtFine_labelIds.png is missing")
+    image_of(tmp_path).unlink()
+    image_of(tmp_path, sequence=2).unlink()
+    refused(lambda: call(tmp_path), str(mask_of(tmp_path, sequence=2)), "_leftImg8bit.png is missing")
+
+
+def test_a_picture_in_another_citys_folder_is_refused(tmp_path):
+    build(tmp_path)
+    strange = image_of(tmp_path).with_name("bremen_000000_000019_leftImg8bit.png")
+    image_of(tmp_path).rename(strange)
+    refused(lambda: cityscapes.read(tmp_path), str(strange), "aachen_<sequence>_<frame>")
+
+
+def test_a_city_in_two_splits_is_refused(tmp_path):
+    build(tmp_path)
+    for part in ("leftImg8bit", "gtFine"):
+        shutil.copytree(tmp_path / part / "train/hamburg", tmp_path / part / "val/hamburg")
+    refused(lambda: cityscapes.read(tmp_path), "hamburg", "leak")
+
+
+def test_missing_parts(tmp_path):
+    refused(lambda: cityscapes.verify(tmp_path / "nowhere"), "leftImg8bit", "leftImg8bit_trainvaltest.zip")
+    (tmp_path / "leftImg8bit/train").mkdir(parents=True)
+    refused(lambda: cityscapes.read(tmp_path), "`gtFine`", "gtFine_trainvaltest.zip")
+    (tmp_path / "gtFine/train").mkdir(parents=True)
+    refused(lambda: cityscapes.read(tmp_path), "no pictures")
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_verify_wants_train_and_val(tmp_path, split):
+    build(tmp_path)
+    for part in ("leftImg8bit", "gtFine"):
+        shutil.rmtree(tmp_path / part / split)
+    refused(lambda: cityscapes.verify(tmp_path), f"leftImg8bit/{split}")
+    assert list(cityscapes.read(tmp_path))
+
+
+def test_part_of_the_data_and_strays_are_accepted(tmp_path):
+    build(tmp_path)
+    for part in ("leftImg8bit", "gtFine"):
+        shutil.rmtree(tmp_path / part / "train/hamburg")
+        shutil.rmtree(tmp_path / part / "test")
+        (tmp_path / part / "train/aachen/Thumbs.db").write_bytes(b"stray")
+    image_of(tmp_path).with_name("._aachen_000000_000019_leftImg8bit.png").write_bytes(b"stray")
+    cityscapes.verify(tmp_path)
+    assert [picture.id for picture in cityscapes.read(tmp_path)] == ORDER[:3] + ORDER[4:]
+
+
+def digest(folder: Path) -> dict[str, str]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("sample")
+    cityscapes.sample(folder, 0)
+    return folder
+
+
+def test_sample_is_deterministic(drawn, tmp_path, monkeypatch):
+    monkeypatch.setattr(cityscapes, "SAMPLE", {"train": {"altenau": "old town"}})
+    cityscapes.sample(tmp_path / "again", 0)
+    cityscapes.sample(tmp_path / "other", 1)
+    again, first = digest(tmp_path / "again"), digest(drawn)
+    assert len(again) == 14 and again == {name: first[name] for name in again}
+    assert not set(digest(tmp_path / "other").values()) & set(first.values())
+    assert sum(path.stat().st_size for path in drawn.rglob("*.png")) < 5e6
+
+
+def test_sample_reads_back(drawn):
+    cityscapes.verify(drawn)
+    pictures = list(cityscapes.read(drawn))
+    assert [sum(p.split == split for p in pictures) for split in ("train", "test")] == [28, 16]
+    assert len({picture.group for picture in pictures}) == 6
+    seen = np.zeros(256, int)
+    for picture in pictures:
+        image, mask = picture.image(), picture.mask()
+        assert image.shape == (256, 512, 3) and mask.shape == (256, 512)
+        seen += np.bincount(mask.ravel(), minlength=256)
+    found = {cityscapes.CLASSES[i - 1] for i in np.flatnonzero(seen) if i != 255}
+    assert {"road", "building", "vegetation", "person", "car", "sky", "sidewalk", "pole", "traffic sign"} <= found
+    assert seen[255] and not seen[0]
+
+
+def best_threshold(pictures, name: str, classes=cityscapes.CLASSES) -> float:
+    """The pooled IoU of the best single gray level, with the class on its bright or on its dark side."""
+    counts, number = np.zeros((2, 256), int), classes.index(name) + 1
+    for picture in pictures:
+        gray, mask = cv2.cvtColor(picture.image(), cv2.COLOR_RGB2GRAY), picture.mask()
+        for value, where in enumerate((mask != number, mask == number)):
+            counts[value] += np.bincount(gray[where & (mask != 255)], minlength=256)
+    assert counts[1].any(), f"no {name}"
+    sides = [counts.cumsum(axis=1), counts[:, ::-1].cumsum(axis=1)]
+    return max((side[1] / (counts[1].sum() + side[0])).max() for side in sides)
+
+
+@pytest.mark.parametrize("name", ["road", "building", "vegetation", "person", "car"])
+def test_threshold_does_not_solve_the_sample(drawn, name):
+    assert best_threshold([picture for picture in cityscapes.read(drawn) if picture.split == "test"], name) < 0.45
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="PROMPTSEG_REAL_DATA names no folder with cityscapes")
+def test_real_data():
+    cityscapes.verify(REAL)
+    pictures = list(cityscapes.read(REAL))
+    assert len({picture.id for picture in pictures}) == len(pictures)
+    for picture in pictures[::97]:
+        assert picture.image().shape == (1024, 2048, 3) and picture.mask().shape == (1024, 2048)

@@ -1,0 +1,169 @@
+"""Cityscapes as image pairs: the reader on JPEGs made here, its nearest colours, the sample, the download."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from promptseg import kaggle
+from promptseg.datasets import cityscapes, cityscapes_pairs
+from promptseg.parts.cityscapes.scene import STYLES, street_scene
+from test_cityscapes import best_threshold, digest, refused
+
+REAL = Path(os.environ.get("PROMPTSEG_REAL_DATA", "/nonexistent")) / "cityscapes_pairs"
+BELOW = ["", "cityscapes_data", "cityscapes_data/cityscapes_data"]
+
+
+def pair(ids: np.ndarray, left: int = 90) -> np.ndarray:
+    """(256, 512, 3): a gray photo and the official colours of (256, 256) ids; ids without a colour are black."""
+    colours = np.zeros((256, 3), np.uint8)
+    colours[list(cityscapes_pairs.COLOURS)] = list(cityscapes_pairs.COLOURS.values())
+    return np.hstack([np.full((256, 256, 3), left, np.uint8), colours[ids]])
+
+
+def save(path: Path, array: np.ndarray, **options) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(array).save(path, quality=80, **options)
+    return path
+
+
+def build(root: Path, train: int = 3, val: int = 2) -> Path:
+    ids = np.full((256, 256), 7)
+    for split, number in (("train", train), ("val", val)):
+        for n in range(1, number + 1):
+            save(root / split / f"{n * 5}.jpg", pair(ids, 50 + n))  # 5, 10, 15
+    return root
+
+
+@pytest.mark.parametrize("below", BELOW)
+def test_folder_name_once_twice_or_not_at_all(tmp_path, below):
+    build(tmp_path / below)
+    cityscapes_pairs.verify(tmp_path)
+    pictures = list(cityscapes_pairs.read(tmp_path))
+    assert [picture.id for picture in pictures] == ["train/5", "train/10", "train/15", "val/5", "val/10"]
+    assert [picture.split for picture in pictures] == ["train"] * 3 + ["test"] * 2
+    assert all(picture.group == picture.id and picture.file is None for picture in pictures)
+
+
+def test_the_same_files_at_both_depths_are_read_once(tmp_path):
+    for below in BELOW[1:]:
+        build(tmp_path / below)
+    assert len(list(cityscapes_pairs.read(tmp_path))) == 5
+
+
+def test_halves(tmp_path):
+    build(tmp_path)
+    picture = next(iter(cityscapes_pairs.read(tmp_path)))
+    image, mask = picture.image(), picture.mask()
+    assert image.shape == (256, 256, 3) and image.flags.c_contiguous and abs(int(image.mean()) - 51) <= 1
+    assert mask.shape == (256, 256) and mask.dtype == np.uint8 and (mask == 1).all()
+
+
+def test_flat_colours_survive_the_jpeg_and_seams_are_ignored(tmp_path):
+    known = [*cityscapes_pairs.COLOURS, 0]
+    ids = np.array((known * 3)[:64]).reshape(8, 8).repeat(32, 0).repeat(32, 1)
+    path = save(tmp_path / "train/1.jpg", pair(ids))
+    mask = cityscapes_pairs._mask(path).reshape(8, 32, 8, 32)
+    wanted = np.where(ids < 7, 255, ids - 6).reshape(8, 32, 8, 32)
+    assert (mask == wanted)[:, 12:20, :, 12:20].all()
+    assert (mask == 255).mean() < 0.3 and (mask != wanted).any()
+
+
+def test_most_of_a_drawn_street_survives(tmp_path):
+    _, ids = street_scene(np.random.default_rng(2), STYLES["suburb"])
+    ids = ids[:, ::2]
+    mask = cityscapes_pairs._mask(save(tmp_path / "1.jpg", pair(ids)))
+    wanted = np.where(ids < 7, 255, ids.astype(int) - 6)
+    known = wanted != 255
+    assert np.mean(mask[known] == wanted[known]) > 0.85
+    assert np.mean((mask != wanted) & (mask != 255) & known) < 0.05
+
+
+def test_a_photo_where_the_mask_should_be_is_refused(tmp_path):
+    photo, _ = street_scene(np.random.default_rng(2), STYLES["old town"])
+    build(tmp_path)
+    save(tmp_path / "train/5.jpg", photo)
+    refused(next(iter(cityscapes_pairs.read(tmp_path))).mask, "train/5.jpg", "colour mask right")
+
+
+@pytest.mark.parametrize(
+    "array, words", [(np.zeros((256, 256, 3), np.uint8), "256x256"), (np.zeros((256, 512), np.uint8), "in gray")]
+)
+def test_other_pictures_are_refused(tmp_path, array, words):
+    build(tmp_path)
+    save(tmp_path / "train/5.jpg", array)
+    picture = next(iter(cityscapes_pairs.read(tmp_path)))
+    refused(picture.mask, "train/5.jpg", "512x256", words)
+    refused(picture.image, "train/5.jpg", words)
+
+
+def test_a_truncated_file_is_named_when_it_is_read(tmp_path):
+    build(tmp_path)
+    path = tmp_path / "train/5.jpg"
+    path.write_bytes(path.read_bytes()[:900])
+    cityscapes_pairs.verify(tmp_path)
+    refused(next(iter(cityscapes_pairs.read(tmp_path))).image, "train/5.jpg", "fetch it again")
+
+
+def test_missing_parts_and_strays(tmp_path):
+    refused(lambda: cityscapes_pairs.read(tmp_path), str(tmp_path), "cityscapes_data")
+    build(tmp_path, val=0)
+    refused(lambda: cityscapes_pairs.verify(tmp_path), "`val`")
+    build(tmp_path, val=1)
+    (tmp_path / "val/._5.jpg").write_bytes(b"stray")
+    (tmp_path / "val/Thumbs.db").write_bytes(b"stray")
+    cityscapes_pairs.verify(tmp_path)
+    assert len(list(cityscapes_pairs.read(tmp_path))) == 4
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("sample")
+    cityscapes_pairs.sample(folder, 0)
+    return folder
+
+
+def test_sample_is_deterministic(drawn, tmp_path, monkeypatch):
+    monkeypatch.setattr(cityscapes_pairs, "SAMPLE", {"train": 4})
+    cityscapes_pairs.sample(tmp_path / "again", 0)
+    cityscapes_pairs.sample(tmp_path / "other", 1)
+    again, first = digest(tmp_path / "again"), digest(drawn)
+    assert len(again) == 4 and again == {name: first[name] for name in again}
+    assert not set(digest(tmp_path / "other").values()) & set(first.values())
+    assert sum(path.stat().st_size for path in drawn.rglob("*.jpg")) < 4e6
+
+
+def test_sample_reads_back(drawn):
+    cityscapes_pairs.verify(drawn)
+    pictures = list(cityscapes_pairs.read(drawn))
+    assert [sum(p.split == split for p in pictures) for split in ("train", "test")] == [32, 20]
+    test = [picture for picture in pictures if picture.split == "test"]
+    for name in ("road", "building", "vegetation", "person", "car"):
+        assert best_threshold(test, name) < 0.45
+
+
+def test_download(tmp_path, monkeypatch):
+    asked, cache = [], build(tmp_path / "cache/cityscapes_data/cityscapes_data")
+    monkeypatch.setattr(kaggle, "files", lambda *names: asked.append(names) or tmp_path / "cache")
+    (tmp_path / "raw").mkdir()
+    refused(lambda: cityscapes_pairs.download(tmp_path / "raw"), "3 pictures in train, where 2975 are official")
+    monkeypatch.setattr(cityscapes_pairs, "COUNTS", {"train": 3, "test": 2})
+    cityscapes_pairs.download(tmp_path / "raw")
+    assert asked == [("dansbecker/cityscapes-image-pairs", "cityscapes_pairs")] * 2
+    assert digest(tmp_path / "raw") == {f"cityscapes_data/{name}": value for name, value in digest(cache).items()}
+
+
+def test_colours_and_classes_are_those_of_cityscapes():
+    assert cityscapes_pairs.CLASSES is cityscapes.CLASSES
+    assert set(cityscapes_pairs.COLOURS) == set(range(7, 34)) - {18}
+    assert len({*cityscapes_pairs.COLOURS.values(), *cityscapes_pairs.VOIDS}) == len(cityscapes_pairs.COLOURS) + 3
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="PROMPTSEG_REAL_DATA names no folder with cityscapes_pairs")
+def test_real_data():
+    cityscapes_pairs.verify(REAL)
+    for picture in list(cityscapes_pairs.read(REAL))[::50]:
+        assert picture.image().shape == (256, 256, 3)
+        assert np.mean(picture.mask() != 255) > 0.6

@@ -1,0 +1,281 @@
+"""FSS-1000: the reader on tiny files in the true layout with every known trap, the sample, the download."""
+
+import hashlib
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from promptseg.datasets import fss
+from promptseg.errors import Problem
+
+REAL = Path(os.environ.get("PROMPTSEG_REAL_DATA", "/nonexistent")) / "fss1000"
+TINY = {"abe's_flyingfish": (1, 2, 10), "bus": (3, 5), "key": (1,)}  # file names' order is 1, 10, 2
+
+
+def build(root: Path, tested: str | None = "bus\r\nabe's_flyingfish\r\nvilla_savoye") -> Path:
+    """The classes of TINY below `root`, 6x8; the object is as many columns as the picture's number, up to 4."""
+    for name, numbers in TINY.items():
+        for number in numbers:
+            mask = np.zeros((6, 8), np.uint8)
+            mask[:, : min(number, 4)] = 255
+            (root / name).mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (8, 6), (10 * number, 0, 0)).save(root / name / f"{number}.jpg")
+            Image.fromarray(mask).save(root / name / f"{number}.png")
+    if tested is not None:
+        (root / fss.LIST).write_bytes(tested.encode())
+    return root
+
+
+def refused(call, *words: str) -> None:
+    with pytest.raises(Problem) as problem:
+        call()
+    message = str(problem.value)
+    assert "\n" not in message
+    for word in words:
+        assert str(word) in message, message
+
+
+def picture(folder: Path, id: str):
+    return {picture.id: picture for picture in fss.read(folder)}[id]
+
+
+@pytest.mark.parametrize("below", ["", "fewshot_data", "fewshot_data/fewshot_data"])
+def test_layouts(tmp_path, below):
+    build(tmp_path / below)
+    fss.verify(tmp_path)
+    pictures = list(fss.read(tmp_path))
+    assert [p.id for p in pictures] == [f"{name}/{number}" for name, numbers in TINY.items() for number in numbers]
+    assert [p.split for p in pictures] == ["test"] * 5 + ["train"]
+    assert [p.group for p in pictures] == [p.id.split("/")[0] for p in pictures]
+    assert pictures[0].text == "abe's flyingfish" and pictures[0].file.name == "1.jpg"
+
+
+def test_the_list_beside_the_folder_of_the_archive(tmp_path):
+    build(tmp_path / "fewshot_data", None)
+    (tmp_path / fss.LIST).write_text("key\n")
+    assert [p.split for p in fss.read(tmp_path)] == ["train"] * 5 + ["test"]
+
+
+def test_without_a_list_no_picture_has_a_split(tmp_path):
+    build(tmp_path, None)
+    fss.verify(tmp_path)
+    assert {p.split for p in fss.read(tmp_path)} == {None}
+
+
+@pytest.mark.parametrize("text", ["", "\r\n", "<html>\n", "a/b\n", b"\xff\xfe\x00"])
+def test_a_list_that_is_none(tmp_path, text):
+    build(tmp_path, None)
+    (tmp_path / fss.LIST).write_bytes(text if isinstance(text, bytes) else text.encode())
+    refused(lambda: fss.verify(tmp_path), tmp_path / fss.LIST, "remove it")
+
+
+def test_nothing_left_to_train_on(tmp_path):
+    build(tmp_path, "\n".join(TINY))
+    refused(lambda: fss.verify(tmp_path), "names every class")
+    assert {p.split for p in fss.read(tmp_path)} == {"test"}
+
+
+SOFT = np.array([[0, 3, 126, 129, 252, 255]] * 8, np.uint8)
+
+
+@pytest.mark.parametrize(
+    "name, array",
+    [
+        ("RGBA of 0..255 with soft rims", np.dstack([SOFT, SOFT, SOFT, np.full_like(SOFT, 255)])),
+        ("RGB of 0..255", np.dstack([SOFT] * 3)),
+        ("RGB with channels that differ a little", np.dstack([SOFT, SOFT, np.clip(SOFT, 12, 240)])),
+        ("RGB of 0 and 1", np.dstack([SOFT // 128] * 3)),
+        ("gray", SOFT),
+        ("gray of 0 and 1", SOFT // 128),
+        ("gray up to 200", (SOFT * 0.78).astype(np.uint8)),
+        ("one bit", SOFT > 127),
+    ],
+)
+def test_encodings_of_masks(tmp_path, name, array, monkeypatch):
+    monkeypatch.setattr(fss, "STRANGE", 0.5)  # two of the six columns are rims here
+    build(tmp_path)
+    Image.fromarray(array).save(tmp_path / "key/1.png")
+    mask = picture(tmp_path, "key/1").mask()
+    assert mask.dtype == np.uint8 and mask.tolist() == [[0, 0, 0, 1, 1, 1]] * 8, name
+
+
+def test_an_empty_mask_is_no_error(tmp_path):
+    build(tmp_path)
+    Image.new("L", (8, 6)).save(tmp_path / "key/1.png")
+    assert not picture(tmp_path, "key/1").mask().any()
+
+
+@pytest.mark.parametrize(
+    "array, words",
+    [
+        (np.tile(np.arange(0, 250, 10, dtype=np.uint8), (6, 1)), ("is gray", "fetch it again")),
+        (np.full((6, 8, 3), (200, 90, 20), np.uint8), ("100% of it is coloured", "fetch it again")),
+        (np.dstack([np.full((6, 8), 255, np.uint8)] * 3 + [np.full((6, 8), 9, np.uint8)]), ("transparent",)),
+    ],
+)
+def test_what_is_no_mask(tmp_path, array, words):
+    build(tmp_path)
+    Image.fromarray(array).save(tmp_path / "key/1.png")
+    refused(picture(tmp_path, "key/1").mask, tmp_path / "key/1.png", *words)
+
+
+@pytest.mark.parametrize("call", [fss.read, fss.verify])
+@pytest.mark.parametrize("gone, words", [("5.jpg", "this photo"), ("5.png", "this mask")])
+def test_pairs_are_by_name(tmp_path, call, gone, words):
+    build(tmp_path)
+    (tmp_path / "bus" / gone).unlink()
+    refused(lambda: call(tmp_path), tmp_path / "bus" / gone, "not found", words)
+
+
+def test_names_with_zeros_are_refused(tmp_path):
+    build(tmp_path)
+    (tmp_path / "bus/03.png").write_bytes(b"")
+    refused(lambda: fss.verify(tmp_path), "03.png", "name it 3.png")
+
+
+def test_strays_and_the_broken_pair_are_left_out(tmp_path):
+    build(tmp_path)
+    (tmp_path / "peregine_falcon").mkdir()
+    for number, size in ((7, (8, 6)), (8, (20, 10))):
+        Image.new("RGB", (8, 6)).save(tmp_path / f"peregine_falcon/{number}.jpg")
+        Image.new("L", size, 255).save(tmp_path / f"peregine_falcon/{number}.png")
+    for stray in ("bus/1.jpeg", "bus/Thumbs.db", "bus/._3.png", "bus/photo.png"):
+        (tmp_path / stray).write_bytes(b"stray")
+    for stray in ("__MACOSX", ".cache", "empty"):
+        (tmp_path / stray).mkdir()
+    (tmp_path / "__MACOSX/1.jpg").write_bytes(b"stray")
+    fss.verify(tmp_path)
+    ids = [p.id for p in fss.read(tmp_path)]
+    assert "peregine_falcon/7" in ids and "peregine_falcon/8" not in ids and len(ids) == 7
+
+
+def test_no_data(tmp_path):
+    refused(lambda: fss.verify(tmp_path), tmp_path, "fewshot_data.zip")
+    refused(lambda: fss.read(tmp_path / "nowhere"), "nowhere")
+
+
+def test_unprintable_names_are_refused(tmp_path):
+    (tmp_path / os.fsdecode(b"bus\xff")).mkdir()
+    refused(lambda: fss.verify(tmp_path), "\\udcff", "rename")
+
+
+def test_only_what_is_asked_for_is_read(tmp_path):
+    build(tmp_path)
+    photo, mask = tmp_path / "key/1.jpg", tmp_path / "key/1.png"
+    photo.write_bytes(photo.read_bytes()[:200])
+    found = picture(tmp_path, "key/1")
+    assert found.mask().any()
+    refused(found.image, photo, "fetch it again")
+    mask.write_bytes(b"")
+    refused(found.mask, mask)
+
+
+def test_support_is_another_picture_of_the_class(tmp_path):
+    build(tmp_path)
+    chosen = set()
+    for number in TINY["abe's_flyingfish"]:
+        found = picture(tmp_path, f"abe's_flyingfish/{number}")
+        image, mask = found.support()
+        assert np.array_equal(image, found.support()[0])
+        assert image.shape == (6, 8, 3) and not np.array_equal(image, found.image())
+        chosen.add(int(mask.sum()) // 6)
+    assert len(chosen) > 1
+    assert picture(tmp_path, "key/1").support is None
+
+
+def test_support_shows_the_object(tmp_path):
+    build(tmp_path)
+    name = "abe's_flyingfish"
+    for number in (1, 2):
+        Image.new("L", (8, 6)).save(tmp_path / name / f"{number}.png")
+    for number in (1, 2):
+        assert picture(tmp_path, f"{name}/{number}").support()[1].sum() == 24  # of number 10
+    refused(picture(tmp_path, f"{name}/10").support, "10.jpg", "as support")
+    Image.new("L", (3, 3), 255).save(tmp_path / name / "10.png")
+    refused(picture(tmp_path, f"{name}/1").support, "10.jpg", "3x3")
+
+
+def digest(folder: Path) -> dict[str, str]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("fss") / "sample"
+    fss.sample(folder, 0)
+    return folder
+
+
+def test_sample_is_deterministic(drawn, tmp_path):
+    fss.sample(tmp_path / "again", 0)
+    fss.sample(tmp_path / "other", 1)
+    first = digest(drawn)
+    assert digest(tmp_path / "again") == first
+    other = digest(tmp_path / "other").values()
+    assert not set(other) & {value for name, value in first.items() if name.endswith(".jpg")}
+    assert sum(path.stat().st_size for path in drawn.rglob("*") if path.is_file()) < 4e6
+
+
+def test_sample_reads_as_the_official_data_do(drawn):
+    fss.verify(drawn)
+    pictures = list(fss.read(drawn))
+    groups = {split: {p.group for p in pictures if p.split == split} for split in ("train", "test")}
+    assert groups["test"] == set(fss.TESTED) and not groups["test"] & groups["train"] and len(groups["train"]) == 10
+    assert len(pictures) == 16 * fss.PER_CLASS
+    for p in pictures:
+        image, mask = p.image(), p.mask()
+        assert image.shape == (224, 224, 3) and mask.shape == (224, 224)
+        assert 0.005 < mask.mean() < 0.6 and mask.max() == 1, p.id
+    modes = {Image.open(path).mode for path in drawn.rglob("*.png")}
+    assert modes == {"RGBA", "RGB", "L"}
+
+
+def test_threshold_does_not_solve_the_sample(drawn):
+    """Neither one gray level for all pictures nor, with the truth at hand, the best one for each."""
+    counts, each = np.zeros((2, 256), int), []
+    for p in fss.read(drawn):
+        if p.split == "test":
+            gray, mask = p.image().mean(2).astype(np.uint8), p.mask()
+            mine = np.stack([np.bincount(gray[mask == value], minlength=256) for value in (0, 1)])
+            counts += mine
+            each.append(best(mine))
+    assert best(counts) < 0.25 and np.mean(each) < 0.55
+
+
+def best(counts: np.ndarray) -> float:
+    """The IoU of the best gray level, the object on its bright or on its dark side."""
+    sides = [counts.cumsum(axis=1), counts[:, ::-1].cumsum(axis=1)]
+    return max((side[1] / (counts[1].sum() + side[0])).max() for side in sides)
+
+
+def test_download(tmp_path, monkeypatch):
+    asked = []
+
+    def fetched(url, path, **checks):
+        asked.append((url, checks))
+        path.write_bytes(b"bus\r\nkey" if path.name == fss.LIST else b"zip")
+
+    monkeypatch.setattr(fss.fetch, "fetch", fetched)
+    monkeypatch.setattr(fss.fetch, "drive", lambda id: f"drive:{id}")
+    monkeypatch.setattr(fss.archives, "unpack", lambda archive, folder: build(folder / "fewshot_data", None))
+    fss.download(tmp_path)
+    commit = "4157351078fc1c574101c38d75604e0d90dc02e0"
+    listed = f"https://raw.githubusercontent.com/HKUSTCV/FSS-1000/{commit}/fss_test_set.txt"
+    assert asked == [(listed, {"sha256": fss.LIST_SHA256}), ("drive:16TgqOeI_0P41Eh3jWQlxlRXG9KIqtMgI", {})]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["fewshot_data", fss.LIST]
+    fss.verify(tmp_path)
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="PROMPTSEG_REAL_DATA names no folder with fss1000")
+def test_real_data():
+    fss.verify(REAL)
+    pictures = list(fss.read(REAL))
+    assert pictures
+    for p in pictures[::2]:
+        image, mask = p.image(), p.mask()
+        assert image.shape[:2] == mask.shape and 0.01 < mask.mean() < 0.6, p.id
+        support = p.support()
+        assert support[1].any() and not np.array_equal(support[0], image)

@@ -1,0 +1,304 @@
+"""Inspecting a dataset's own files: every wrong thing is told, once, and nothing that is right; on made-up readers."""
+
+import threading
+import types
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from promptseg import cli, datasets, inspecting, params, pixels
+from promptseg.datasets import Picture
+from promptseg.errors import Problem
+
+ENTRY = params.Dataset(reader="fake")
+
+
+class Options(params.Settings):
+    fold: int | None = None
+
+
+def picture(id="a", split="train", group=None, size=(4, 6), image=None, mask=None, **more):
+    """A gray picture and a mask of ones; an exception in the place of either is raised when it is asked for."""
+    image = np.zeros(size, np.uint8) if image is None else image
+    mask = np.ones(image.shape[:2] if isinstance(image, np.ndarray) else size, np.uint8) if mask is None else mask
+    return Picture(id, split, group or id, lambda: given(image), lambda: given(mask), **more)
+
+
+def given(what):
+    if isinstance(what, Exception):
+        raise what
+    return what
+
+
+def reader(pictures, verify=lambda folder: None, classes=("thing",), **more):
+    return types.SimpleNamespace(CLASSES=classes, verify=verify, read=lambda folder: iter(pictures), **more)
+
+
+@pytest.fixture
+def inspect(monkeypatch, tmp_path):
+    """Inspects pictures as if they were a dataset; gives the lines and how many things are wrong."""
+
+    def run(module, entry=ENTRY, official=False):
+        if isinstance(module, list):
+            module = reader(module)
+        monkeypatch.setattr(datasets, "load", lambda _: module)
+        lines, found = [], inspecting.inspect("fake", entry, tmp_path, official)
+        while True:
+            try:
+                lines.append(next(found))
+            except StopIteration as end:
+                return lines, end.value
+
+    return run
+
+
+# --- what is right
+
+
+def test_nothing_wrong_is_one_line(inspect):
+    pictures = [picture("a", "train"), picture("b", "test"), picture("c", "test")]
+    assert inspect(pictures) == (["fake: 3 pairs in 2 splits, 6x4, gray 8-bit, nothing wrong"], 0)
+
+
+@pytest.mark.parametrize(
+    ("pictures", "words"),
+    [
+        ([picture(split=None)], "1 pair without splits, 6x4, gray 8-bit"),
+        ([picture("a"), picture("b", split=None)], "2 pairs in 1 split, 6x4, gray 8-bit"),
+        ([picture("a", size=(4, 9)), picture("b", size=(7, 6))], "2 pairs in 1 split, 6..9x4..7, gray 8-bit"),
+        ([picture(image=np.zeros((5, 3, 3), np.uint8))], "1 pair in 1 split, 3x5, colour 8-bit"),
+        ([picture("a", image=np.zeros((4, 6, 3), np.uint8)), picture("b")],
+         "2 pairs in 1 split, 6x4, gray and colour 8-bit"),
+        ([], "0 pairs"),
+    ],
+)  # fmt: skip
+def test_the_summary_says_what_there_is(inspect, pictures, words):
+    assert inspect(pictures) == ([f"fake: {words}, nothing wrong"], 0)
+
+
+def test_masks_without_foreground_are_a_note(inspect):
+    empty, ignored = np.zeros((4, 6), np.uint8), np.full((4, 6), 255, np.uint8)
+    lines, wrong = inspect([picture("a", mask=empty), picture("b", mask=ignored), picture("c")])
+    assert lines[0] == "fake: note: masks without any foreground: 2"
+    assert len(lines) == 2 and lines[1].endswith("nothing wrong") and wrong == 0
+
+
+def test_groups_and_labels_that_are_right(inspect):
+    mask = np.array([[0, 1, 2, 255]], np.uint8)
+    pictures = [picture("a", group="g", mask=mask, size=(1, 4)), picture("b", group="g", mask=mask, size=(1, 4))]
+    assert inspect(reader(pictures, classes=("x", "y")))[1] == 0
+
+
+# --- what is wrong
+
+
+def test_every_file_that_cannot_be_read_is_a_line_in_order(inspect):
+    pictures = [
+        picture(f"p{i}", image=Problem(f"{i}.jpg: truncated") if i % 2 else None, mask=Problem(f"{i}.png: no\n mask"))
+        for i in range(40)
+    ]
+    lines, wrong = inspect(pictures)
+    expected = [[f"fake: {i}.jpg: truncated"] * (i % 2) + [f"fake: {i}.png: no mask"] for i in range(40)]
+    assert lines[:-1] == sum(expected, []) and wrong == 60
+    assert lines[-1] == "fake: 40 pairs in 1 split, 6x4, gray 8-bit, 60 wrong"
+
+
+def test_sizes_that_differ(inspect):
+    lines, wrong = inspect([picture("odd/7", mask=np.ones((5, 5), np.uint8)), picture("b")])
+    assert wrong == 1 and lines[0].startswith("fake: odd/7: the picture is 6x4 and its mask 5x5")
+
+
+def test_labels_beyond_the_classes(inspect):
+    mask = np.array([[0, 1, 2, 255], [9, 9, 2, 254]], np.uint8)
+    lines, wrong = inspect([picture("a", mask=mask, size=(2, 4)), picture("b")])
+    assert wrong == 1
+    assert lines[0] == "fake: a: the mask holds 2, 9, 254 at 5 pixels; classes are 1 to 1, 255 is ignored"
+
+
+def test_a_support_picture_is_looked_at_too(inspect):
+    image, mask = np.zeros((4, 6), np.uint8), np.full((4, 6), 7, np.uint8)
+    supports = [(image, mask), (image, mask[:2] * 0), Problem("s.png: gone"), (image, mask * 0)]
+    pictures = [picture(f"p{i}", support=lambda pair=pair: given(pair)) for i, pair in enumerate(supports)]
+    lines, wrong = inspect(pictures)
+    assert wrong == 3
+    assert lines[0].startswith("fake: p0, its support picture: the mask holds 7 at 24 pixels")
+    assert lines[1].startswith("fake: p1, its support picture: the picture is 6x4 and its mask 6x2")
+    assert lines[2] == "fake: s.png: gone"
+
+
+def test_an_id_that_several_pairs_have(inspect):
+    lines, wrong = inspect([picture("a"), picture("b"), picture("a"), picture("a")])
+    assert (lines[0], wrong) == ("fake: a: more than one pair has this id", 1)
+
+
+def test_a_group_in_two_splits(inspect):
+    splits = ["train", "train", "test", "test", None]
+    lines, wrong = inspect([picture(str(i), split, group="patient 3") for i, split in enumerate(splits)])
+    assert wrong == 2
+    assert lines[0].startswith("fake: patient 3: this group stands in train and in test")
+    assert lines[1].startswith("fake: patient 3: this group stands in train and in no split")
+
+
+def test_what_many_pairs_share_is_told_once(inspect):
+    lines, wrong = inspect([picture(str(i), image=Problem("photo.jpg: truncated")) for i in range(5)])
+    assert wrong == 1 and lines == ["fake: photo.jpg: truncated", "fake: 5 pairs in 1 split, 1 wrong"]
+
+
+def test_what_verify_says_is_a_line_and_the_pairs_are_read_all_the_same(inspect):
+    def verify(folder):
+        raise Problem(f"{folder.name}: no list")
+
+    lines, wrong = inspect(reader([picture(mask=Problem("a.png: gone"))], verify))
+    assert wrong == 2 and lines[0].endswith(": no list") and lines[1] == "fake: a.png: gone"
+
+
+def test_a_reader_that_gives_up_is_told_after_what_it_gave_and_counts_are_not_compared(inspect):
+    def read(folder):
+        yield picture("a", mask=Problem("a.png: gone"))
+        raise Problem("list.txt: line 2 is damaged")
+
+    module = types.SimpleNamespace(
+        CLASSES=("thing",), COUNTS={"train": 5}, verify=lambda folder: next(read(folder)), read=read
+    )
+    lines, wrong = inspect(module, official=True)
+    assert lines[:2] == ["fake: a.png: gone", "fake: list.txt: line 2 is damaged"] and wrong == 2
+
+
+def test_the_same_refusal_of_verify_and_read_is_told_once(inspect):
+    def refuse(folder):
+        raise Problem("images: not found")
+
+    lines, wrong = inspect(types.SimpleNamespace(CLASSES=("thing",), verify=refuse, read=refuse))
+    assert (lines, wrong) == (["fake: images: not found", "fake: 0 pairs, 1 wrong"], 1)
+
+
+@pytest.mark.parametrize(
+    ("counts", "official", "wrong"),
+    [
+        ({"train": 2, "test": 1}, True, []),
+        ({"train": 3, "test": 1}, True, ["2 pairs in train, where 3 are official"]),
+        ({"train": 2, "val": 1_000}, True, ["0 pairs in val, where 1,000 are official"]),
+        ({"train": 3}, False, []),
+    ],
+)
+def test_numbers_are_compared_where_the_files_are_the_official_ones(inspect, tmp_path, counts, official, wrong):
+    pictures = [picture("a"), picture("b"), picture("c", "test")]
+    lines, _ = inspect(reader(pictures, COUNTS=counts), official=official)
+    assert lines[:-1] == [f"fake: {tmp_path}: {line}" for line in wrong]
+
+
+def test_numbers_are_not_compared_where_nothing_states_a_split(inspect):
+    assert inspect(reader([picture(split=None)], COUNTS={"train": 9}), official=True)[1] == 0
+
+
+def test_options_reach_the_reader_and_other_options_have_other_numbers(inspect):
+    def read(folder, options):
+        yield picture(f"fold {options.fold}", mask=np.full((4, 6), 2, np.uint8))
+
+    module = types.SimpleNamespace(
+        Options=Options, COUNTS={"train": 9}, verify=lambda folder, options: None, read=read,
+        classes=lambda options: ("x",) * (options.fold or 1),
+    )  # fmt: skip
+    lines, wrong = inspect(module, official=True)
+    assert wrong == 2 and lines[0].startswith("fake: fold None: the mask holds 2")
+    entry = params.Dataset(reader="fake", options={"fold": 2})
+    assert inspect(module, entry, official=True)[1] == 0
+    with pytest.raises(Problem, match=r"datasets\.fake\.options\.colour"):
+        inspect(module, params.Dataset(reader="fake", options={"colour": 1}))
+
+
+def test_pictures_are_held_a_few_at_a_time(inspect, monkeypatch):
+    monkeypatch.setattr(inspecting, "Ranks", lambda: types.SimpleNamespace(cores=3))
+    lock, held, most = threading.Lock(), 0, 0
+
+    def read(folder):
+        nonlocal held, most
+        for i in range(50):
+            with lock:
+                held, most = held + 1, max(most, held + 1)
+
+            def image():
+                nonlocal held
+                with lock:
+                    held -= 1
+                return np.zeros((4, 6), np.uint8)
+
+            yield Picture(str(i), None, str(i), image, lambda: np.ones((4, 6), np.uint8))
+
+    inspect(types.SimpleNamespace(CLASSES=("thing",), verify=lambda folder: None, read=read))
+    assert held == 0 and most <= 6
+
+
+def test_a_bug_of_a_reader_keeps_its_traceback(inspect):
+    with pytest.raises(ZeroDivisionError):
+        inspect([picture(), picture("b", image=ZeroDivisionError())])
+
+
+# --- the command
+
+
+@pytest.fixture
+def project(monkeypatch, tmp_path):
+    """A project folder with params.yaml; gives what the command prints and its exit code."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(datasets, "load", lambda name: reader([picture()] if name == "good" else [picture()] * 2))
+
+    def run(*arguments, there=("one", "two"), data="sample"):
+        (tmp_path / "params.yaml").write_text(
+            f"scale: {{data: {data}}}\nmodels: {{}}\n"
+            "datasets: {one: {reader: good}, two: {reader: twice}, three: {reader: good}}\n"
+        )
+        for name in there:
+            (tmp_path / "data" / "raw" / name).mkdir(parents=True, exist_ok=True)
+        result = CliRunner().invoke(cli.app, ["verify", *arguments])
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result.stdout.splitlines(), result.exit_code
+
+    return run
+
+
+def test_the_command_looks_at_what_is_there(project):
+    lines, code = project()
+    assert [line.partition(":")[0] for line in lines] == ["one", "two", "two"] and code == 1
+    assert project("one") == (["one: 1 pair in 1 split, 6x4, gray 8-bit, nothing wrong"], 0)
+    assert project("two")[1] == 1
+
+
+def test_the_command_takes_a_folder(project, tmp_path):
+    (tmp_path / "mine").mkdir()
+    assert project("three", "mine")[1] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "there", "words"),
+    [
+        (["four"], ["one"], "unknown dataset 'four'; known: one, two, three"),
+        (["three"], ["one"], "data/raw/three: no such folder; `dvc repro download@three`"),
+        (["one", "nowhere"], ["one"], "nowhere: no such folder"),
+        ([], [], "no dataset is there yet"),
+    ],
+)
+def test_what_is_not_there_is_a_problem(project, arguments, there, words):
+    with pytest.raises(Problem, match=words):
+        project(*arguments, there=there)
+
+
+def test_numbers_are_compared_as_params_or_the_flag_say(project, monkeypatch, tmp_path):
+    monkeypatch.setattr(datasets, "load", lambda name: reader([picture()], COUNTS={"train": 7}))
+    (tmp_path / "mine").mkdir()
+    assert project("one")[1] == 0
+    assert project("one", "--official")[1] == 1
+    assert project("one", data="official")[1] == 1
+    assert project("one", "mine", data="official")[1] == 0
+
+
+def test_real_files_that_are_damaged(inspect, tmp_path):
+    """Through the border that readers use: what it refuses comes out as a line each."""
+    (tmp_path / "a.png").write_bytes(pixels.png(np.zeros((4, 6), np.uint8))[:45])
+    (tmp_path / "b.png").write_bytes(pixels.png(np.full((4, 6), 3, np.uint8)))
+    one = Picture("one", "train", "one", lambda: pixels.read_image(tmp_path / "a.png"),
+                  lambda: pixels.read_mask(tmp_path / "b.png", {0: 0, 255: 1}))  # fmt: skip
+    lines, wrong = inspect([one])
+    assert wrong == 2 and "a.png: truncated" in lines[0] and "b.png: the mask holds 3 at 24 pixels" in lines[1]

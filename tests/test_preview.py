@@ -1,0 +1,148 @@
+"""A page of a prepared dataset: the right pairs, their truth, words and support pictures, in a small file."""
+
+from collections import Counter
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from promptseg import canvas, container, pixels, preview
+from promptseg.container import Container, Pair
+
+SIZE = (48, 64)
+
+
+def pair(id="a", values=(1,), size=SIZE, image=None, **more):
+    """A gray picture, its mask a column of equal width for each value."""
+    height, width = size
+    columns = np.resize(np.repeat(values, -(-width // len(values))), width).astype(np.uint8)
+    truth = np.repeat(columns[None], height, axis=0)
+    picture = np.full((height, width), 100, np.uint8) if image is None else image
+    return Pair(id, "g", pixels.png(picture), pixels.png(truth), height, width, id, 0, 0, height, width, **more)
+
+
+@pytest.fixture
+def page(tmp_path):
+    """Makes a page of rows by split; gives it as (h, w, 3) uint8."""
+
+    def make(classes=("disc",), name="page", **splits):
+        paths = {split: tmp_path / f"{name}-{split}.parquet" for split in splits}
+        for split, rows in splits.items():
+            with container.Writer(paths[split], Pair, {"classes": list(classes)}) as out:
+                for row in rows:
+                    out.add(row)
+        preview.preview(paths, tmp_path / f"{name}.png")
+        with Image.open(tmp_path / f"{name}.png") as file:
+            return np.asarray(file.convert("RGB"))
+
+    return make
+
+
+def shown(found, colour):
+    return (found == np.array(colour, np.uint8)).all(axis=-1)
+
+
+def swatches(found, colours):
+    """Which of the colours stand in the legend, as squares of 11 pixels at the foot of the page."""
+    foot = found[-80:]
+    return [i for i, colour in enumerate(colours) if _square(shown(foot, colour))]
+
+
+def _square(where):
+    sums = np.cumsum(np.cumsum(np.pad(where.astype(int), ((1, 0), (1, 0))), 0), 1)
+    return ((sums[11:, 11:] - sums[:-11, 11:] - sums[11:, :-11] + sums[:-11, :-11]) == 121).any()
+
+
+@pytest.mark.parametrize(
+    ("count", "picked"), [(1, [0]), (3, [0, 1, 2]), (4, [0, 1, 2, 3]), (8, [1, 3, 5, 7]), (100, [12, 37, 62, 87])]
+)
+def test_pairs_are_spread_evenly_and_no_other_row_is_read(page, monkeypatch, count, picked):
+    monkeypatch.setattr(container, "GROUP_BYTES", 1)
+    read, groups = Counter(), Counter()
+    row, group = Container.__getitem__, Container._rows
+    monkeypatch.setattr(Container, "__getitem__", lambda self, i: (read.update([i]), row(self, i))[1])
+    monkeypatch.setattr(Container, "_rows", lambda self, i: (groups.update([i]), group(self, i))[1])
+    page(train=[pair(f"p{i}") for i in range(count)])
+    assert sorted(read) == sorted(groups) == picked
+
+
+def test_panels_stand_two_abreast_and_empty_splits_are_left_out(page):
+    rows = [pair(f"p{i}", size=(64, 64)) for i in range(4)]
+    one, two, four = (page(train=rows[:count], val=[]) for count in (1, 2, 4))
+    assert one.shape == two.shape and one.shape[1] < 700
+    assert four.shape[0] == pytest.approx(one.shape[0] + preview.SIDE, abs=30)
+    assert page(train=rows, val=rows, test=rows).shape[0] > 2.5 * four.shape[0]
+
+
+def test_the_picture_stands_left_and_its_truth_right(page):
+    picture = np.zeros((156, 156, 3), np.uint8)
+    picture[...] = (200, 60, 20)
+    found = page(train=[pair(image=picture, size=(156, 156), values=(0, 1))])
+    rows, columns = np.nonzero((np.abs(found.astype(int) - (200, 60, 20)) < 8).all(axis=-1))
+    assert len(rows) == 156 * 156 and np.ptp(rows) == np.ptp(columns) == 155
+    truth = found[rows.min() : rows.max() + 1, columns.max() + 5 : columns.max() + 5 + 156]
+    assert (truth[:, :78] == truth[:, :78, :1]).all()  # gray where nothing is
+    green = truth[:, 78:].astype(int)
+    assert (green[..., 1] > green[..., 0] + 30).all()
+    assert shown(truth, canvas.GREEN).sum() == 2 * (156 + 78) - 4
+
+
+def test_ignored_pixels_are_hatched_and_named_only_where_there_are_any(page):
+    plain, some = page(train=[pair()]), page(train=[pair(values=(1, 255))])
+    assert swatches(plain, [canvas.GRAY]) == [] and shown(plain, canvas.GRAY).sum() < 100  # rims of letters
+    assert swatches(some, [canvas.GRAY]) == [0] and shown(some, canvas.GRAY).sum() > 1000
+
+
+def test_the_legend_names_all_classes_where_they_are_few(page):
+    classes = [f"class {i}" for i in range(12)]
+    colours = canvas.class_colours(12)
+    assert swatches(page(classes, train=[pair(values=(1, 2))]), colours) == list(range(12))
+    assert swatches(page(train=[pair()]), colours[:1]) == []
+
+
+def test_the_legend_names_those_that_are_shown_where_they_are_many(page):
+    classes, colours = [f"class {i}" for i in range(182)], canvas.class_colours(182)
+    found = page(classes, train=[pair(values=(3, 90))], test=[pair(values=(90, 182, 255))])
+    assert swatches(found, colours) == [2, 89, 181]
+    rows = [pair(values=tuple(range(start, start + 4)) * 2) for start in (1, 5, 9, 13)]
+    found = page(classes, train=rows, val=[pair(values=(0, 0, 0, 0, 0, 0, 0, 17, 18, 19))])  # that cover less
+    assert swatches(found, colours) == list(range(16))
+
+
+def test_words_stand_above_a_panel(page):
+    without, some = (page(train=[pair(text=text), pair()]) for text in ("", "a man <on> the left " * 9))
+    assert some.shape[0] == without.shape[0] + canvas.LINE and some.shape[1] == without.shape[1]
+
+
+def test_a_support_picture_is_a_third_view_with_its_mask_outlined(page):
+    support = np.full((60, 60, 3), (20, 60, 200), np.uint8)
+    truth = np.zeros((60, 60), np.uint8)
+    truth[20:40, 20:40], truth[:4] = 1, 255
+    rows = [pair("a", support_image=pixels.png(support), support_mask=pixels.png(truth)), pair("b")]
+    found = page(train=rows)
+    assert 900 < found.shape[1] < 1000
+    blue = np.abs(found.astype(int) - (20, 60, 200)).max(axis=-1) < 8
+    rows, columns = np.nonzero(blue)
+    view = found[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+    assert view.shape[:2] == (156, 156)
+    white = shown(view, canvas.WHITE)
+    assert 190 < white.sum() < 220 and white[52, 60:90].all() and not white[:50].any()
+    assert not blue[:, found.shape[1] // 2 :].any()  # the other pair has none
+
+
+def test_any_size_and_gray_or_colour(page):
+    sizes = [(1, 300), (300, 1), (7, 3), (900, 400)]
+    found = page(train=[pair(f"p{i}", size=size) for i, size in enumerate(sizes)])
+    assert found.shape[1] == 664
+    assert page(train=[pair(image=np.zeros((*SIZE, 3), np.uint8)), pair()]).shape[1] == 664
+
+
+def test_the_same_rows_give_the_same_small_file(page, tmp_path):
+    rng = np.random.default_rng(0)
+    noise = [cv2.GaussianBlur(rng.integers(0, 256, (200, 200), np.uint8), (0, 0), 1) for _ in range(4)]  # as under EM
+    rows = [pair(f"p{i}", size=(200, 200), image=image) for i, image in enumerate(noise)]
+    for name in ("one", "two"):
+        page(name=name, train=rows, val=rows, test=rows)
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
+    assert (tmp_path / "one.png").stat().st_size < 300_000
