@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import settings
-
 from promptseg import container, pixels
 
 # Time limits of single examples say more about a busy machine than about the code.

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from promptseg import archives, members
 from promptseg.archives import is_archive, unpack
 from promptseg.errors import Problem

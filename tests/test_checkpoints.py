@@ -13,12 +13,11 @@ import huggingface_hub
 import pytest
 import torch
 from huggingface_hub import constants
-from safetensors.torch import load_file, save_file
-from transformers import CLIPSegConfig, CLIPSegForImageSegmentation, Sam2Config, Sam2Model, SamConfig, SamModel
-
 from imports import STAGES
 from promptseg import checkpoints, models, params, stage, weights
 from promptseg.errors import Problem
+from safetensors.torch import load_file, save_file
+from transformers import CLIPSegConfig, CLIPSegForImageSegmentation, Sam2Config, Sam2Model, SamConfig, SamModel
 
 REPOSITORY, REVISION = "someone/sam-tiny", "0123456789abcdef" * 2 + "01234567"
 OFFICIAL = params.Model(official=REPOSITORY, revision=REVISION)

@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
-
 from promptseg.datasets import cityscapes
 from promptseg.errors import Problem
 

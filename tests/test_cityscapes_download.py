@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import requests
-
 from promptseg.datasets import cityscapes
 from test_cityscapes import ORDER, build, refused
 

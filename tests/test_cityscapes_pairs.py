@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-
 from promptseg import kaggle
 from promptseg.datasets import cityscapes, cityscapes_pairs
 from promptseg.parts.cityscapes.scene import STYLES, street_scene

@@ -9,7 +9,6 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from promptseg import container, pixels
 from promptseg.container import Pair, Prediction, Writer
 from promptseg.errors import Problem

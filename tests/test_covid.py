@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-
 from promptseg.datasets import covid
 from promptseg.errors import Problem
 
@@ -241,7 +240,9 @@ def _kagglehub(monkeypatch, answer) -> None:
 
 def test_download_without_kagglehub(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "kagglehub", None)
-    refused(lambda: covid.download(tmp_path), "pip install kagglehub", "anasmohammedtahir/covidqu", "datasets.covid.source")
+    refused(
+        lambda: covid.download(tmp_path), "pip install kagglehub", "anasmohammedtahir/covidqu", "datasets.covid.source"
+    )
 
 
 def test_download_failure_names_no_signed_address(tmp_path, monkeypatch):

@@ -3,7 +3,6 @@
 import re
 
 import pytest
-
 from promptseg import curves
 from promptseg.errors import Problem
 

@@ -5,7 +5,6 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
-
 from promptseg import container, pixels
 from promptseg.cutting import Cutter
 from promptseg.datasets import Picture

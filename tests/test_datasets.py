@@ -16,7 +16,6 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 from filelock import FileLock
-
 from imports import STAGES
 from promptseg import container, datasets, files, inspecting, params, pixels, preparing, splitting, stacks
 from promptseg.datasets import Picture

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-
 from promptseg import stacks
 from promptseg.datasets import em, load
 from promptseg.errors import Problem

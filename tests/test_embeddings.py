@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-
 from promptseg import container, embeddings, models
 from promptseg.distributed import Processes
 from promptseg.errors import Problem

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-
 from promptseg import container, figures, pixels, scores
 from promptseg.container import Pair, Prediction
 from promptseg.errors import Problem

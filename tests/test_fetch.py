@@ -18,7 +18,6 @@ from pathlib import Path
 import pytest
 import requests
 import urllib3
-
 from promptseg import fetch as fetching
 from promptseg.errors import Problem
 from promptseg.fetch import drive, fetch

@@ -7,7 +7,6 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
-
 from promptseg import canvas, figures
 
 SIDE = 160

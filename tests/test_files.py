@@ -7,7 +7,6 @@ import subprocess
 import sys
 
 import pytest
-
 from imports import STAGES
 from promptseg.files import replacing, sha256, write_json, write_text
 

@@ -9,11 +9,10 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from segment_anything.modeling import Sam
-from segment_anything.utils.transforms import ResizeLongestSide
-
 from promptseg.frame import Frame
 from promptseg.prompts import Prompt
+from segment_anything.modeling import Sam
+from segment_anything.utils.transforms import ResizeLongestSide
 
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 SIZES = [(100, 160), (160, 100), (61, 64), (200, 30), (64, 64), (7, 9), (1, 64)]

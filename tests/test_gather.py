@@ -8,9 +8,8 @@ import threading
 import numpy as np
 import pytest
 from PIL import Image
-
-from promptseg.parts.phrasecut import gather
 from promptseg.errors import Problem
+from promptseg.parts.phrasecut import gather
 from promptseg.parts.phrasecut.gather import Wanted
 
 HOST = "pictures.example"

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import yaml
 from dvc.repo import Repo
-
 from imports import PACKAGE, STAGES, reached
 from promptseg import params
 

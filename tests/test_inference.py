@@ -8,7 +8,6 @@ import sys
 import numpy as np
 import pytest
 import torch
-
 from promptseg import container, inference, models, params, weights
 from promptseg.errors import Problem
 from promptseg.frame import Frame

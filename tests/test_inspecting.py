@@ -5,11 +5,10 @@ import types
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
-
 from promptseg import cli, datasets, inspecting, params, pixels
 from promptseg.datasets import Picture
 from promptseg.errors import Problem
+from typer.testing import CliRunner
 
 ENTRY = params.Dataset(reader="fake")
 

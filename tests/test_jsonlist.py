@@ -6,9 +6,8 @@ import tracemalloc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from promptseg.parts.phrasecut import jsonlist
 from promptseg.errors import Problem
+from promptseg.parts.phrasecut import jsonlist
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),

@@ -4,7 +4,6 @@ import sys
 import types
 
 import pytest
-
 from promptseg import kaggle
 from promptseg.errors import Problem
 

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
-
 from promptseg.datasets import em, load, lucchi_pp
 from promptseg.errors import Problem
 

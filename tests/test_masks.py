@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-
 from promptseg import masks
 
 shapes = arrays.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=24)

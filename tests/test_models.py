@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-
 from promptseg import finetuned, models, params, weights
 from promptseg.checking import segmenter_class
 from promptseg.errors import Problem

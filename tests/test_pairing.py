@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from promptseg.errors import Problem
-from promptseg.parts.folder.pairing import listing, natural, pairs
+from promptseg.names import natural
+from promptseg.parts.folder.pairing import listing, pairs
 from promptseg.parts.folder.patterns import Pattern
 
 

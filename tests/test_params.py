@@ -4,7 +4,6 @@ import copy
 
 import pytest
 import yaml
-
 from promptseg import checking, datasets, models, params, prompts, selection
 from promptseg.errors import Problem
 from promptseg.params import Prompt

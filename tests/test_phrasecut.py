@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-
 from promptseg.datasets import phrasecut
 from promptseg.errors import Problem
 

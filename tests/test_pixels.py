@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
-
 from promptseg import pixels
 from promptseg.errors import Problem
 

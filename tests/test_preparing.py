@@ -9,7 +9,6 @@ from collections import Counter
 
 import numpy as np
 import pytest
-
 from promptseg import choosing, container, datasets, files, preparing, splitting, tiling
 from promptseg.cutting import Cutter
 from promptseg.datasets import Picture

@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
-
 from promptseg import canvas, container, pixels, preview
 from promptseg.container import Container, Pair
 

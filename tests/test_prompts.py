@@ -5,7 +5,6 @@ import json
 import cv2
 import numpy as np
 import pytest
-
 from promptseg import masks, prompts
 from promptseg.errors import Problem
 from promptseg.params import Prompt

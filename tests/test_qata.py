@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-
 from promptseg.datasets import qata
 from promptseg.errors import Problem
 

@@ -4,7 +4,6 @@ import threading
 import time
 
 import pytest
-
 from promptseg.queues import Pool
 
 

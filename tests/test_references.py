@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-
 from promptseg import inference, models
 from promptseg.prompts import Prompt
 

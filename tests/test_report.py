@@ -9,7 +9,6 @@ import re
 import numpy as np
 import pytest
 from PIL import Image
-
 from promptseg import figures, params, report
 from promptseg.errors import Problem
 

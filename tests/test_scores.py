@@ -10,7 +10,6 @@ import torch
 import torchmetrics.classification as oracle
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from promptseg import scores
 from promptseg.errors import Problem
 from promptseg.scores import COUNTS, IGNORED, Scores

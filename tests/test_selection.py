@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-
 from promptseg.errors import Problem
 from promptseg.selection import select
 

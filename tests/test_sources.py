@@ -8,7 +8,6 @@ import zipfile
 
 import numpy as np
 import pytest
-
 from promptseg import datasets, params, pixels, sources
 from promptseg.errors import Problem
 
@@ -259,7 +258,9 @@ def test_official_fires_says_what_to_do_by_hand(out):
 def test_official_covid_without_kaggle_says_what_to_do(out, monkeypatch):
     monkeypatch.setitem(sys.modules, "kagglehub", None)
     message = refused("covid", out, source="official")
-    assert all(part in message for part in ("pip install kagglehub", "anasmohammedtahir/covidqu", "datasets.covid.source"))
+    assert all(
+        part in message for part in ("pip install kagglehub", "anasmohammedtahir/covidqu", "datasets.covid.source")
+    )
     assert nothing_left(out)
 
 

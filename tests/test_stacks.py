@@ -6,7 +6,6 @@ import os
 import numpy as np
 import pytest
 import tifffile
-
 from promptseg.errors import Problem
 from promptseg.stacks import Stack, check_pair
 

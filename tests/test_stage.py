@@ -7,7 +7,6 @@ import sys
 import time
 
 import pytest
-
 from imports import PACKAGE, STAGES, reached
 
 ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.endswith("_OFFLINE")} | {

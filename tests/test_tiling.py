@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from promptseg.tiling import Blender, Window, overlapping, weights, windows
 
 SIDE = st.integers(1, 70)

@@ -10,7 +10,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-
 from promptseg import models, params, training, weights
 from promptseg.errors import Problem
 from promptseg.losses import LOSSES, bce, dice, focal

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-
 from imports import PACKAGE, reached
 from promptseg import canvas, views
 

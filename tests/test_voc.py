@@ -7,11 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-
 from promptseg import pixels
 from promptseg.datasets import voc
-from promptseg.parts.voc.palette import palette
 from promptseg.errors import Problem
+from promptseg.parts.voc.palette import palette
 
 REAL = Path(os.environ.get("PROMPTSEG_REAL_DATA", "/nonexistent")) / "voc2012"
 # By list, then photo: the label of each row of its mask (the photos are 6 rows of 8 pixels).

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-
 from promptseg.datasets import voc
 from test_voc import TINY, build, by_id, refused, save_mask
 

@@ -8,12 +8,11 @@ import zipfile
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
-from torch import nn
-
 from promptseg import finetuned, weights
 from promptseg.errors import Problem
 from promptseg.segmenter import Segmenter
+from safetensors.torch import save_file
+from torch import nn
 
 CONFIG = {"model": "tiny", "sizes": [3, 4], "note": "é"}
 FILES = {"vocab.json": b"{}", "merges.txt": b"#version: 0.2\n"}

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from promptseg import datasets, models, params, prompts, selection
+from promptseg.errors import Problem
 from promptseg.segmenter import Segmenter
 
 PARTS = Path(__file__).parent / "parts"

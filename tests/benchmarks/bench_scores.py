@@ -12,9 +12,8 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 import torch
-from torchmetrics.classification import BinaryJaccardIndex, MulticlassJaccardIndex
-
 from promptseg import masks, scores
+from torchmetrics.classification import BinaryJaccardIndex, MulticlassJaccardIndex
 
 SIDE, REPEATS = 1024, 21
 

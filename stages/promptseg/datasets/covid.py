@@ -13,7 +13,6 @@ Which pictures are of one patient is not published, so each picture is a group o
 used as it is, and whether patients cross it cannot be checked.
 """
 
-import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ import numpy as np
 from promptseg import kaggle, pixels
 from promptseg.datasets import Picture
 from promptseg.errors import Problem
+from promptseg.names import listed, natural
 from promptseg.parts.covid.xray import chest_xray
 
 TITLE = "COVID-QU-Ex, infection segmentation"
@@ -46,6 +46,7 @@ PART = "Infection Segmentation Data"
 SPLITS = {"Train": "train", "Val": "val", "Test": "test"}
 KINDS = ("COVID-19", "Non-COVID", "Normal")
 IMAGES, MASKS, LUNGS = "images", "infection masks", "lung masks"
+_MEND = f"it belongs to the `{PART}` of the archive: copy it as well"
 OFFICIAL = {"Train": (1864, 932, 932), "Val": (466, 233, 233), "Test": (583, 292, 291)}  # pictures of each kind
 SAMPLE = {"Train": (24, 4, 4), "Val": (8, 1, 1), "Test": (20, 2, 2)}
 _INFECTION, _LUNG = {0: 0, 255: 1}, {0: 0, 255: 2}
@@ -148,31 +149,15 @@ def _pairs(folder: Path) -> list[tuple[Path, Path, Path | None]]:
     homes = [root / split / kind for split in SPLITS for kind in KINDS if (root / split / kind).is_dir()]
     lungs = any((home / LUNGS).is_dir() for home in homes)
     for home in homes:
-        images = _names(home / IMAGES)
+        images = listed(home / IMAGES, ".png", _MEND)
         for part in (MASKS, LUNGS) if lungs else (MASKS,):
-            masks = _names(home / part)
-            for name in sorted(images ^ masks, key=_natural)[:1]:
+            masks = listed(home / part, ".png", _MEND)
+            for name in sorted(images ^ masks, key=natural)[:1]:
                 here, there = (IMAGES, part) if name in images else (part, IMAGES)
                 raise Problem(f"{home / here / name}: no file of this name in `{there}`; restore it or delete this one")
-        for name in sorted(images, key=_natural):
+        for name in sorted(images, key=natural):
             pairs.append((home / IMAGES / name, home / MASKS / name, home / LUNGS / name if lungs else None))
     if not pairs:
         kinds = ",".join(KINDS)
         raise Problem(f"{root}: no pictures in {{Train,Val,Test}}/{{{kinds}}}/{IMAGES}; unpack the archive again")
     return pairs
-
-
-def _names(folder: Path) -> set[str]:
-    if not folder.is_dir():
-        raise Problem(f"{folder}: not found; it belongs to the `{PART}` of the archive: copy it as well")
-    # Hidden files are what systems and unpackers leave behind.
-    names = {path.name for path in folder.iterdir() if path.suffix.lower() == ".png" and not path.name.startswith(".")}
-    for name in names:
-        if not name.isprintable():
-            raise Problem(f"{folder}: the name {name!r} holds characters that cannot be shown; rename the file")
-    return names
-
-
-def _natural(name: str) -> tuple:
-    """`covid_9` before `covid_10`; the name itself decides between twins by case."""
-    return [int(part) if part.isdecimal() else part.lower() for part in re.split(r"(\d+)", name)], name

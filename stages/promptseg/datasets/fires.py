@@ -21,6 +21,7 @@ import numpy as np
 from promptseg import pixels
 from promptseg.datasets import Picture
 from promptseg.errors import Problem
+from promptseg.names import natural
 from promptseg.parts.fires.recipes import SEQUENCES, SINGLES, Recipe
 from promptseg.parts.fires.scene import Scene
 
@@ -92,7 +93,7 @@ def _pairs(folder: Path) -> list[tuple[str, Path, Path]]:
         elif _MEANT.match(path.name):
             raise Problem(f"{path}: name it like 001_rgb.png, 001_gt.png, seq05_rgb_001.png, or move it away")
     pairs = []
-    for id in sorted(found, key=lambda id: (_natural(id), id)):
+    for id in sorted(found, key=natural):
         files = found[id]
         if "rgb" in files and "gt" in files:
             pairs.append((id, files["rgb"], files["gt"]))
@@ -125,11 +126,6 @@ def _files(folder: Path) -> list[Path]:
 
 def _ours(name: str) -> bool:
     return bool(_PHOTO.fullmatch(name) or _FRAME.fullmatch(name) or _MEANT.match(name))
-
-
-def _natural(id: str) -> list:
-    """Key that sorts 9 before 10, and photos before sequences."""
-    return [int(part) if part.isdigit() else part for part in re.split(r"([0-9]+)", id)]
 
 
 def _mask(path: Path) -> np.ndarray:

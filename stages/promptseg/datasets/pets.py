@@ -27,6 +27,7 @@ import numpy as np
 from promptseg import archives, fetch, pixels
 from promptseg.datasets import Picture
 from promptseg.errors import Problem
+from promptseg.names import natural
 from promptseg.parts.pets.breeds import BREEDS
 from promptseg.parts.pets.photo import photo
 from promptseg.parts.pets.poses import POSES
@@ -130,7 +131,7 @@ def sample(folder: Path, seed: int) -> None:
         "#All images with 1st letter as captial are cat images",  # as the official list spells it
         "#images with small first letter are dog images",
     ]
-    rows["list.txt"] = header + sorted((row for lines in rows.values() for row in lines), key=_natural)
+    rows["list.txt"] = header + sorted((row for lines in rows.values() for row in lines), key=natural)
     for name, lines in rows.items():
         (folder / ANNOTATIONS / name).write_bytes("\n".join([*lines, ""]).encode("ascii"))
 
@@ -148,7 +149,7 @@ def _pairs(folder: Path) -> list[tuple[int, str | None, Path, Path]]:
     photos, drawn = _names(images, ".jpg"), _names(trimaps, ".png")
     wanted = (photos | drawn) - LEFT_OUT
     wanted &= splits.keys() or species.keys() or wanted
-    for name in sorted(wanted & (photos ^ drawn), key=_natural)[:1]:
+    for name in sorted(wanted & (photos ^ drawn), key=natural)[:1]:
         here, there = images / f"{name}.jpg", trimaps / f"{name}.png"
         alone, missing = (here, there) if name in photos else (there, here)
         raise Problem(f"{missing}: not found, and {alone.name} needs it; restore it or delete {alone.name}")
@@ -156,7 +157,7 @@ def _pairs(folder: Path) -> list[tuple[int, str | None, Path, Path]]:
         raise Problem(f"{images}: no photo that the lists in {trimaps.parent} name; unpack both archives again")
     return [
         (species.get(name, _by_name(name)), splits.get(name), images / f"{name}.jpg", trimaps / f"{name}.png")
-        for name in sorted(wanted, key=_natural)
+        for name in sorted(wanted, key=natural)
     ]
 
 
@@ -217,8 +218,3 @@ def _lines(path: Path) -> Iterator[tuple[str, str, int]]:
 def _by_name(name: str) -> int:
     """The species by the first letter: 1 cat if it is a capital, else 2 dog."""
     return 1 if name[0].isupper() else 2
-
-
-def _natural(name: str) -> list:
-    """Key that sorts Abyssinian_9 before Abyssinian_10, and capitals as small letters."""
-    return [int(part) if part.isdigit() else part.lower() for part in re.split(r"([0-9]+)", name)] + [name]

@@ -24,6 +24,7 @@ import numpy as np
 from promptseg import kaggle, pixels
 from promptseg.datasets import Picture
 from promptseg.errors import Problem
+from promptseg.names import listed, natural
 from promptseg.params import Settings
 from promptseg.parts.covid.film import infected, names
 
@@ -45,6 +46,7 @@ ABOVE, PART = "QaTa-COV19", "QaTa-COV19-v2"
 SPLITS = {"Train Set": "train", "Test Set": "test"}
 IMAGES, MASKS = "Images", "Ground-truths"
 SAMPLE = {"Train Set": 36, "Test Set": 22}
+_MEND = f"it belongs to `{PART}` of the archive: copy it as well"
 _LABELS = {0: 0, 255: 1}
 _SUBJECT = re.compile(r"sub-[A-Za-z0-9]+(?=_)")
 
@@ -145,29 +147,13 @@ def _pairs(folder: Path) -> list[tuple[Path, Path]]:
     """(picture, mask) of every name, in order. Raises Problem where one lacks the other, or at none."""
     root, pairs = _root(folder), []
     for home in (root / name for name in SPLITS if (root / name).is_dir()):
-        images, masks = _names(home / IMAGES), _names(home / MASKS)
+        images, masks = listed(home / IMAGES, ".png", _MEND), listed(home / MASKS, ".png", _MEND)
         for name in sorted({f"mask_{name}" for name in images} ^ masks)[:1]:
             photo = home / IMAGES / name.removeprefix("mask_")
             if name not in masks:
                 raise Problem(f"{home / MASKS / name}: not found; the mask of {photo.name} is to be here: restore it")
             raise Problem(f"{home / MASKS / name}: there is no picture {photo} for it; restore it or delete the mask")
-        pairs += [(home / IMAGES / name, home / MASKS / f"mask_{name}") for name in sorted(images, key=_natural)]
+        pairs += [(home / IMAGES / name, home / MASKS / f"mask_{name}") for name in sorted(images, key=natural)]
     if not pairs:
         raise Problem(f"{root}: no pictures in {IMAGES}; unpack the archive again")
     return pairs
-
-
-def _names(folder: Path) -> set[str]:
-    if not folder.is_dir():
-        raise Problem(f"{folder}: not found; it belongs to `{PART}` of the archive: copy it as well")
-    # Hidden files are what systems and unpackers leave behind.
-    names = {path.name for path in folder.iterdir() if path.suffix.lower() == ".png" and not path.name.startswith(".")}
-    for name in names:
-        if not name.isprintable():
-            raise Problem(f"{folder}: the name {name!r} holds characters that cannot be shown; rename the file")
-    return names
-
-
-def _natural(name: str) -> tuple:
-    """`covid_9` before `covid_10`; the name itself decides between twins by case."""
-    return [int(part) if part.isdecimal() else part.lower() for part in re.split(r"(\d+)", name)], name

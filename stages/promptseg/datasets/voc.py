@@ -37,6 +37,7 @@ from promptseg import archives, params, pixels
 from promptseg.datasets import Picture
 from promptseg.errors import Problem
 from promptseg.fetch import fetch
+from promptseg.names import listed
 from promptseg.parts.voc.palette import IGNORED, from_colours, is_coloured
 from promptseg.parts.voc.recipes import write
 
@@ -140,7 +141,8 @@ def _chosen(folder: Path, options: Options) -> list[Pair]:
 def _pairs(folder: Path) -> list[Pair]:
     """Every photo with its mask, train before val, then by name. Raises Problem naming the first file that is alone."""
     root = _root(folder)
-    photos, masks = _names(root / "JPEGImages", ".jpg"), _names(root / "SegmentationClass", ".png")
+    homes = (root / "JPEGImages", ".jpg"), (root / "SegmentationClass", ".png")
+    photos, masks = ({Path(name).stem for name in listed(*home, "unpack the archive again")} for home in homes)
     lists = root / "ImageSets" / "Segmentation"
     there = [name for name in LISTS if (lists / f"{name}.txt").is_file()]
     if len(there) == 1:
@@ -165,17 +167,6 @@ def _root(folder: Path) -> Path:
         if (root / "SegmentationClass").is_dir():
             return root
     raise Problem(f"{folder}: no VOCdevkit/VOC2012/SegmentationClass in it; give the folder of the unpacked archive")
-
-
-def _names(folder: Path, suffix: str) -> set[str]:
-    """Names without their suffix; hidden files are left out, as systems and unpackers make them."""
-    if not folder.is_dir():
-        raise Problem(f"{folder}: not found; unpack the archive again")
-    names = {path.stem for path in folder.iterdir() if path.suffix == suffix and not path.name.startswith(".")}
-    for name in names:
-        if not name.isprintable():
-            raise Problem(f"{folder}: the name {name!r} holds characters that cannot be shown; rename the file")
-    return names
 
 
 def _listed(folder: Path) -> dict[str, str]:

@@ -2,12 +2,12 @@
 
 import difflib
 import os
-import re
 import unicodedata
 from pathlib import Path
 from typing import NamedTuple
 
 from promptseg.errors import Problem
+from promptseg.names import natural
 from promptseg.parts.folder.patterns import Pattern, split_of
 
 KINDS = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
@@ -61,11 +61,6 @@ def listing(folder: Path) -> list[str]:
         below = os.path.relpath(root, folder).replace(os.sep, "/")
         paths += [name if below == "." else f"{below}/{name}" for name in names if not name.startswith(".")]
     return sorted(paths)
-
-
-def natural(name: str) -> tuple:
-    """Key that sorts `p9` before `p10`; the name itself decides between twins by case."""
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part.lower()) for part in re.split(r"(\d+)", name)], name
 
 
 def _matching(files: list[str], pattern: Pattern) -> dict[str, dict[str, str]]:
