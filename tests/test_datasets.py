@@ -380,7 +380,7 @@ def test_no_group_stands_in_two_splits(case, looked):
 @READS
 def test_what_the_sample_calls_a_split_is_one_of_those_with_official_numbers(case, looked):
     given = {one.picture.split for one in looked(case)}
-    assert given == {None} or given == set(getattr(case.module, "COUNTS", given))
+    assert given == {None} or given >= set(getattr(case.module, "COUNTS", given))
 
 
 @READS
