@@ -4,6 +4,7 @@ DVC runs one stage at a time, but lets go of its lock while a stage's command ru
 `dvc repro --single-item` of its own, begun when those that it depends on are done, and at most so many at a time.
 """
 
+import contextlib
 import json
 import os
 import subprocess
@@ -22,6 +23,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from promptseg import warm
 from promptseg.errors import Problem
 from promptseg.stage import tied_to_parent
 
@@ -57,10 +59,16 @@ def reproduce(jobs: int, targets: list[str]) -> None:
         wanted |= needs[name] if name in wanted else set()
     before = list(load_yaml(LOCK).get("stages", {})) if LOCK.exists() else []
     todo = _stale([name for name in order if name in wanted], needs)
-    try:
-        _run(todo, needs, jobs)
-    finally:
-        _settle(before, order)
+    # Threads of one stage that spin while they wait would take the cores from the stage beside it. How many threads
+    # there are stays the same, since the last bits of a sum may depend on it.
+    environment = dict(os.environ) if jobs == 1 else {"OMP_WAIT_POLICY": "PASSIVE", **os.environ}
+    with tempfile.TemporaryDirectory(prefix="promptseg-") as folder, contextlib.ExitStack() as stack:
+        if todo:
+            environment = stack.enter_context(warm.server(Path(folder), environment))
+        try:
+            _run(todo, needs, jobs, environment)
+        finally:
+            _settle(before, order)
 
 
 def _graph() -> tuple[list[str], dict[str, set[str]]]:
@@ -84,7 +92,7 @@ def _stale(names: list[str], needs: dict[str, set[str]]) -> list[str]:
     return [name for name in names if name in stale or needs[name] & stale]
 
 
-def _run(todo: list[str], needs: dict[str, set[str]], jobs: int) -> None:
+def _run(todo: list[str], needs: dict[str, set[str]], jobs: int, environment: dict[str, str]) -> None:
     waiting, running, done = list(todo), {}, 0
     console = Console(stderr=True)
     failed: str | None = None
@@ -93,7 +101,7 @@ def _run(todo: list[str], needs: dict[str, set[str]], jobs: int) -> None:
             free = jobs - len(running) if failed is None else 0
             for name in [name for name in waiting if not needs[name] & {*waiting, *running}][:free]:
                 waiting.remove(name)
-                running[name] = _begin(name, jobs)
+                running[name] = _begin(name, environment)
             live.update(_table(running))
             time.sleep(PAUSE)
             for name, stage in [item for item in running.items() if item[1].process.poll() is not None]:
@@ -109,10 +117,7 @@ def _run(todo: list[str], needs: dict[str, set[str]], jobs: int) -> None:
         raise Problem(f"{failed} failed; {len(waiting)} stages that were still to come were not begun")
 
 
-def _begin(name: str, jobs: int) -> Running:
-    # Threads of one stage that spin while they wait would take the cores from the stage beside it. How many threads
-    # there are stays the same, since the last bits of a sum may depend on it.
-    environment = os.environ if jobs == 1 else {"OMP_WAIT_POLICY": "PASSIVE", **os.environ}
+def _begin(name: str, environment: dict[str, str]) -> Running:
     output = tempfile.TemporaryFile()
     command = [*DVC, "--wait-for-lock", "repro", "--quiet", "--single-item", name]
     process = subprocess.Popen(

@@ -6,8 +6,7 @@ import signal
 import sys
 from collections.abc import Callable
 
-import typer
-
+from promptseg import warm
 from promptseg.errors import Problem
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -19,9 +18,13 @@ def run(main: Callable, *, network: bool = False) -> None:
     `network`: only `download` and `checkpoint` may reach for it; the hub libraries of all others are held offline.
     """
     _die_with_parent()
+    if not network:
+        warm.hand_over()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # unwind, so that temporary files are removed
     if not network:
         os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
+    import typer  # late, since a stage that is handed over does not need it
+
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(main)
     guarded(app)
