@@ -12,6 +12,7 @@ from promptseg.prompts import Prompt
 KINDS = {
     "points": [params.Prompt(points=1), params.Prompt(points=3)],
     "box": [params.Prompt(box=True)],
+    "mask": [params.Prompt(mask=True)],
     "text": [params.Prompt(text=["black spots"])],
     "none": [params.Prompt()],
 }
@@ -29,6 +30,10 @@ def questions(settings: params.Prompt, shift: float = 0.0) -> Prompt:
         return Prompt(points=POINTS[: settings.points] + shift, labels=np.ones(settings.points, np.int64))
     if settings.kind == "box":
         return Prompt(box=np.array([10.0, 12.0, 50.0, 40.0]) + shift)
+    if settings.kind == "mask":
+        mask = np.zeros((256, 256), np.float32)
+        mask[40 + int(20 * shift) : 160, 30:200] = 1
+        return Prompt(mask=mask)
     return Prompt(text=settings.text[0] + ("!" if shift else "") if settings.text else None)
 
 

@@ -51,6 +51,7 @@ class Frame:
             prompt,
             points=None if prompt.points is None else prompt.points * scale,
             box=None if prompt.box is None else prompt.box * np.tile(scale, 2),
+            mask=None if prompt.mask is None else self.from_picture(prompt.mask, self.size),
         )
 
     def to_picture(self, logits: torch.Tensor, height: int, width: int) -> torch.Tensor:

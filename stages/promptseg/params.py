@@ -76,37 +76,38 @@ class Model(Settings):
 
 
 class Prompt(Settings):
-    """How a model is asked: by points, by boxes, by words, or not at all."""
+    """How a model is asked: by points, by boxes, by the mask itself, by words, or not at all."""
 
     points: PositiveInt | None = None  # so many points on the true mask
     how: Literal["random", "centre"] = "random"  # anywhere in the mask, or its deepest pixels
     box: bool = False  # the box round the true mask
     jitter: Fraction = 0.0  # each side of the box moves outward by up to this share of the picture's longer side
+    mask: bool = False  # the true mask itself, as rough as the model takes it
     per: Literal["picture", "object"] = "picture"  # one question for the whole mask, or one for each of its components
     text: list[str] | Literal["class", "own"] | None = None  # a phrase for each class; their names; the picture's own
 
     @pydantic.model_validator(mode="after")
     def _one_kind(self):
-        if (self.points is not None) + self.box + (self.text is not None) > 1:
-            raise ValueError("give one of points, box and text")
+        if (self.points is not None) + self.box + self.mask + (self.text is not None) > 1:
+            raise ValueError("give one of points, box, mask and text")
         if self.jitter and not self.box:
             raise ValueError("jitter belongs to box")
         if self.kind in ("text", "none") and (self.per, self.how) != ("picture", "random"):
-            raise ValueError("how and per belong to points and box")
+            raise ValueError("how and per belong to points, box and mask")
         if isinstance(self.text, list) and (not self.text or any(not phrase.strip() for phrase in self.text)):
             raise ValueError("text needs a phrase for each class, none of them empty")
         return self
 
     @property
-    def kind(self) -> Literal["points", "box", "text", "none"]:
+    def kind(self) -> Literal["points", "box", "mask", "text", "none"]:
         if self.points is not None:
             return "points"
-        return "box" if self.box else "text" if self.text is not None else "none"
+        return "box" if self.box else "mask" if self.mask else "text" if self.text is not None else "none"
 
     @property
     def oracle(self) -> bool:
         """True where the prompt is taken from the true mask, so that its score is no score of a system in use."""
-        return self.kind in ("points", "box")
+        return self.kind in ("points", "box", "mask")
 
     def describe(self) -> str:
         """A few words for tables: `1 random point`, `box per object, jitter 0.02`, `"black spots"`, `class names`."""
@@ -120,7 +121,7 @@ class Prompt(Settings):
             how = "random" if self.how == "random" else "central"
             words = f"{self.points} {how} point{'s' if self.points > 1 else ''}"
         else:
-            words = "box"
+            words = self.kind
         words += " per object" if self.per == "object" else ""
         return words + (f", jitter {self.jitter:g}" if self.jitter else "")
 

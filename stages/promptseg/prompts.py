@@ -1,4 +1,4 @@
-"""What a model is asked about one picture: points, a box, words, or nothing; made from settings and the truth.
+"""What a model is asked about one picture: points, a box, a mask, words, or nothing; made from settings and the truth.
 
 Coordinates are continuous: pixel i covers [i, i + 1), so its centre is i + 0.5 and a box ends where its last pixel
 ends. Prompts taken from the truth depend on (seed, id) alone, so they are the same whoever computes them and when.
@@ -18,13 +18,15 @@ from promptseg.errors import Problem
 class Prompt:
     """One question about one picture; what is None is not asked. The answer is a map of class `target` (1, 2, ...).
 
-    points: (k, 2) float x, y; labels: (k,) int, 1 on the object and 0 off it; box: (4,) float x0, y0, x1, y1.
+    points: (k, 2) float x, y; labels: (k,) int, 1 on the object and 0 off it; box: (4,) float x0, y0, x1, y1;
+    mask: (h, w) in [0, 1], over the picture, or over the frame once it is in the frame's pixels.
     """
 
     target: int = 1
     points: np.ndarray | None = None
     labels: np.ndarray | None = None
     box: np.ndarray | None = None
+    mask: np.ndarray | None = None
     text: str | None = None
 
 
@@ -34,8 +36,9 @@ def ask(
     """The prompts for one picture, and for each the map that would answer it: (h, w) bool.
 
     mask: (h, w) uint8, 0 background, i class i, 255 ignored. classes: their names. A class that the picture does not
-    hold gets no points and no box. id: the picture's; with `seed` it decides every random choice. own: what the picture
-    says of itself in words. Raises Problem if the phrases are not one for each class, or the picture has none.
+    hold gets no points, no box and no mask. id: the picture's; with `seed` it decides every random choice. own: what
+    the picture says of itself in words. Raises Problem if the phrases are not one for each class, or the picture has
+    none.
     """
     phrases = _phrases(settings.text, classes, own, id) if settings.text is not None else [None] * len(classes)
     rng = np.random.default_rng(np.frombuffer(hashlib.sha256(f"{seed}/{id}".encode()).digest(), np.uint32))
@@ -47,15 +50,13 @@ def ask(
             answers.append(of_class)
             continue
         for part in _parts(of_class, settings.per):
-            prompts.append(
-                _points(settings, target, part, rng) if settings.points else _box(settings, target, part, rng)
-            )
+            prompts.append(_FROM_TRUTH[settings.kind](settings, target, part, rng))
             answers.append(part)
     return prompts, answers
 
 
 def to_json(prompts: list[Prompt]) -> str:
-    """The prompts as a JSON list, coordinates to a hundredth of a pixel; what is None is left out."""
+    """The prompts as a JSON list, coordinates to a hundredth of a pixel, without masks; what is None is left out."""
     out = []
     for prompt in prompts:
         entry = {"target": prompt.target}
@@ -115,3 +116,10 @@ def _box(settings: params.Prompt, target: int, part: np.ndarray, rng: np.random.
         moved = rng.uniform(0, settings.jitter * max(height, width), 4)
         box = np.clip(box + moved * [-1, -1, 1, 1], 0, [width, height, width, height])
     return Prompt(target, box=box)
+
+
+def _mask(settings: params.Prompt, target: int, part: np.ndarray, rng: np.random.Generator) -> Prompt:
+    return Prompt(target, mask=part)
+
+
+_FROM_TRUTH = {"points": _points, "box": _box, "mask": _mask}

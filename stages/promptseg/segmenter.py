@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from promptseg import params
 from promptseg.errors import Problem
@@ -15,12 +16,13 @@ from promptseg.frame import Frame
 from promptseg.prompts import Prompt
 
 Features = dict[str, torch.Tensor]
+MASK_LOGIT = 10.0  # what a mask prompt says of a pixel that is surely on the object; the negative of it, off
 
 
 class Segmenter(torch.nn.Module):
     """A model that answers prompts about pictures: `decode(encode(pictures), prompts)`.
 
-    PROMPTS: the kinds it takes, of "points", "box", "text", "none".
+    PROMPTS: the kinds it takes, of "points", "box", "mask", "text", "none".
     PARTS: what can be trained, each part with the beginnings of its parameters' names.
     CACHED: whether `encode` is worth keeping; False where it is only the scaling of pixels.
     """
@@ -87,7 +89,7 @@ class Interactive(Segmenter):
     (Kirillov et al. 2023, section 3).
     """
 
-    PROMPTS = frozenset({"points", "box"})
+    PROMPTS = frozenset({"points", "box", "mask"})
     PARTS = {"mask_decoder": ("network.mask_decoder.",)}
 
     def __init__(self, network: torch.nn.Module, frame: Frame, single_mask: bool = False):
@@ -99,20 +101,42 @@ class Interactive(Segmenter):
         raise NotImplementedError
 
     def decode(self, features: Features, prompts: list[list[Prompt]]) -> torch.Tensor:
+        masks = self._stack(prompts, "mask")
+        if masks is not None:
+            # The networks take one mask a picture: each prompt gets a copy of its picture.
+            n, p = len(prompts), len(prompts[0])
+            features = {name: values.repeat_interleave(p, dim=0) for name, values in features.items()}
+            prompts = [[prompt] for row in prompts for prompt in row]
+            logits = self._ask(features, prompts, self._mask_input(masks.flatten(0, 1)))
+            return logits.reshape(n, p, *logits.shape[-2:])
+        return self._ask(features, prompts)
+
+    def _ask(self, features: Features, prompts: list[list[Prompt]], masks: torch.Tensor | None = None) -> torch.Tensor:
+        """As decode; masks: (n, 1, side, side) logits, where there is one prompt a picture."""
         points, boxes = self._stack(prompts, "points"), self._stack(prompts, "box")
         labels = self._stack(prompts, "labels")
-        ambiguous = not self.single_mask and points is not None and points.shape[2] == 1
+        ambiguous = not self.single_mask and masks is None and points is not None and points.shape[2] == 1
         out = self.network(
             image_embeddings=self.image_embeddings(features),
             input_points=points,
             input_labels=labels,
             input_boxes=boxes,
+            input_masks=masks,
             multimask_output=ambiguous,
         )
         if not ambiguous:
             return out.pred_masks[:, :, 0]
         best = out.iou_scores.argmax(dim=2)[:, :, None, None, None]
         return out.pred_masks.take_along_dim(best, dim=2)[:, :, 0]
+
+    def _mask_input(self, masks: torch.Tensor) -> torch.Tensor:
+        """Masks (m, size, size) in [0, 1] over the frame -> (m, 1, side, side) logits for the prompt encoder.
+
+        Its side is four times that of the image embedding; logits, because in training SAM is given back those of its
+        own answer before (Kirillov et al. 2023, appendix A).
+        """
+        side = 4 * self.network.prompt_encoder.image_embedding_size[0]
+        return MASK_LOGIT * (2 * F.adaptive_avg_pool2d(masks[:, None], side) - 1)
 
     def trained(self) -> None:
         self.single_mask = True  # fine-tuning teaches the single mask, whatever the prompt

@@ -1,0 +1,88 @@
+"""PA-SAM (Xie et al. 2024): frozen SAM ViT-L, and a prompt adapter inside its mask decoder.
+
+Released by its authors as the state dict of the decoder (epoch_20.pth), which belongs to sam_vit_l_0b3195.pth: give a
+folder with both. One file with all of them, as their train.py merges them, is taken as well. Both sides of a picture
+become 1024, as the authors evaluate it.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from promptseg import original_sam, sam_network, weights
+from promptseg.errors import Problem
+from promptseg.frame import Frame
+from promptseg.prompt_adapter import Adapted, AdaptedSam, guide
+from promptseg.prompts import Prompt
+from promptseg.sam_network import MEAN, STD
+from promptseg.segmenter import Features, Interactive
+
+OFFICIAL = "a folder with sam_vit_l_0b3195.pth and the file that PA-SAM's authors released"
+SAM, ADAPTER = "image_encoder.pos_embed", "prompt_adapter.static_refined_token.weight"
+
+
+class PaSam(Interactive):
+    NAME = "pa_sam"
+    PROMPTS = frozenset({"points", "box"})
+    # All that the authors train; the two-way transformer and the head for the predicted IoU stay SAM's.
+    PARTS = {
+        "adapter": tuple(
+            f"network.mask_decoder.{name}"
+            for name in ("prompt_adapter.", "guiding_conv.", "upscale_", "output_hypernetworks_mlps.", "mask_tokens.")
+        )
+    }
+
+    def __init__(self, network: AdaptedSam):
+        frame = Frame(network.config.vision_config.image_size, False, MEAN, STD)
+        super().__init__(network, frame, single_mask=True)
+
+    def encode(self, images: list[np.ndarray]) -> Features:
+        pixels = self.frame.pixels(images).to(self.device)
+        side = 4 * self.network.config.prompt_encoder_config.image_embedding_size
+        return {"image": self.network.get_image_embeddings(pixels), "guide": guide(pixels, side)}
+
+    def decode(self, features: Features, prompts: list[list[Prompt]]) -> torch.Tensor:
+        return self.adapt(features, prompts).logits.unflatten(0, (len(prompts), -1))
+
+    def adapt(self, features: Features, prompts: list[list[Prompt]]) -> Adapted:
+        """The answers to all prompts, (n * p, ...), with what the adapter's losses are about."""
+        points, labels, boxes = (self._stack(prompts, name) for name in ("points", "labels", "box"))
+        return self.network.adapt(features["image"], features["guide"], points, labels, boxes)
+
+
+def create(size: str, seed: int) -> PaSam:
+    if size != "tiny":
+        raise Problem(f"pa_sam: its released weights are on no hub; give {OFFICIAL} as models.pa_sam.source")
+    return PaSam(sam_network.create(AdaptedSam, size, seed)).eval()
+
+
+def convert(source: Path) -> PaSam:
+    original = _merged(source)
+    config = original_sam.config(original, source)
+    return PaSam(weights.fill(AdaptedSam, config, original_sam.converted(original), source)).eval()
+
+
+def load(folder: Path, classes: int) -> PaSam:
+    _, network = sam_network.load(AdaptedSam, folder)
+    return PaSam(network).eval()
+
+
+def _merged(source: Path) -> dict[str, torch.Tensor]:
+    """SAM's tensors with the adapter's decoder in place of its own. Raises Problem if one of the two is not there."""
+    paths = (
+        sorted(path for path in source.iterdir() if path.suffix in original_sam.SUFFIXES)
+        if source.is_dir()
+        else [source]
+    )
+    merged = {}
+    parts = [original_sam.tensors(path) for path in paths]
+    for part in sorted(
+        parts, key=lambda part: ADAPTER in part
+    ):  # the adapter's last: its decoder is the one that counts
+        beginning = "mask_decoder." if ADAPTER in part else ""
+        merged.update({beginning + name: tensor for name, tensor in part.items()})
+    for name in (SAM, "mask_decoder." + ADAPTER):
+        if name not in merged:
+            raise Problem(f"{source}: no tensor {name} in its .pth files; {OFFICIAL} is expected")
+    return merged

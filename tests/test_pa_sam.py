@@ -1,0 +1,184 @@
+"""PA-SAM against its authors' steps, done one prompt at a time with segment_anything's modules; and its files."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from promptseg import checkpoints, models, original_sam, params, prompt_adapter
+from promptseg.errors import Problem
+from promptseg.prompts import Prompt
+from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
+from segment_anything.modeling.common import LayerNorm2d
+from segment_anything.modeling.mask_decoder import MLP
+from segment_anything.modeling.transformer import Attention
+from torch import nn
+from transformers import SamMaskDecoderConfig
+
+SIDE, PATCH, GRID, WIDTH = 128, 8, 16, 64
+PICTURES = [np.random.default_rng(i).integers(0, 256, (40, 60, 3), np.uint8).repeat(3, 0).repeat(3, 1) for i in (1, 2)]
+ASKED = {
+    "points": [[Prompt(points=np.array([[30.0, 40], [90, 20]]) + i, labels=np.array([1, 0])) for i in (0, 9)]] * 2,
+    "box": [[Prompt(box=np.array([10.0, 20, 90, 100]) + i) for i in (0, 9)]] * 2,
+}
+
+
+class Adapter(nn.Module):
+    """The adapter's tensors under the names of the released file (model/mask_decoder_pa.py of xzz2/pa-sam)."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.guiding_conv = nn.Sequential(
+            nn.Conv2d(4, width // 4, 2, 2), LayerNorm2d(width // 4), nn.GELU(), nn.Conv2d(width // 4, width, 2, 2),
+            LayerNorm2d(width), nn.GELU(), nn.Conv2d(width, width, 1),
+        )  # fmt: skip
+        self.prompt_adapter = nn.Module()
+        self.prompt_adapter.static_uncertain_token = nn.Embedding(1, width)
+        self.prompt_adapter.static_refined_token = nn.Embedding(1, width)
+        self.prompt_adapter.uncertain_mlp = MLP(2 * width, width // 4, width, 3)
+        self.prompt_adapter.refined_mlp = MLP(2 * width, width // 4, width, 3)
+        self.prompt_adapter.cross_attn_token_to_image = Attention(width, 8, downsample_rate=2)
+
+
+@pytest.fixture(scope="module")
+def authors():
+    torch.manual_seed(4)
+    sam = Sam(
+        ImageEncoderViT(
+            depth=2, embed_dim=48, img_size=SIDE, num_heads=4, patch_size=PATCH, use_rel_pos=True, mlp_ratio=2,
+            global_attn_indexes=(1,), window_size=7, out_chans=WIDTH,
+        ),
+        PromptEncoder(WIDTH, (GRID, GRID), (SIDE, SIDE), 16),
+        MaskDecoder(
+            transformer_dim=WIDTH, transformer=TwoWayTransformer(2, WIDTH, 8, 128), iou_head_hidden_dim=WIDTH
+        ),
+    ).eval()  # fmt: skip
+    return sam, Adapter(WIDTH).eval()
+
+
+@pytest.fixture(scope="module")
+def released(authors, tmp_path_factory):
+    """SAM's file, and the decoder's as the authors save it; SAM's own decoder is another."""
+    folder = tmp_path_factory.mktemp("pa-sam")
+    sam, adapter = authors
+    torch.save({**sam.mask_decoder.state_dict(), **adapter.state_dict()}, folder / "epoch_20.pth")
+    others = {name: value + ("mask_decoder" in name) for name, value in sam.state_dict().items()}
+    torch.save(others, folder / "sam_tiny.pth")
+    return folder
+
+
+def steps(sam: Sam, adapter: Adapter, pixels: torch.Tensor, prompt: Prompt) -> dict[str, torch.Tensor]:
+    """One prompt about one picture, as the released code goes (mask_decoder_pa.py, transformer.py), in eval mode."""
+    points = box = None
+    if prompt.points is not None:
+        points = torch.tensor(prompt.points[None], dtype=torch.float), torch.tensor(prompt.labels[None])
+    else:
+        box = torch.tensor(prompt.box[None], dtype=torch.float)
+    sparse, dense = sam.prompt_encoder(points, box, None)
+    decoder, adapt, transformer = sam.mask_decoder, adapter.prompt_adapter, sam.mask_decoder.transformer
+    small = F.interpolate(pixels, (4 * GRID, 4 * GRID), mode="bilinear", align_corners=False)
+    edges = cv2.Canny((small[0].permute(1, 2, 0).numpy().astype(np.int64) % 256).astype(np.uint8), 10, 100)
+    guide = adapter.guiding_conv(torch.cat([small, torch.from_numpy(edges).float()[None, None] / 255], 1))
+    guide = guide.flatten(2).permute(0, 2, 1)
+    pe = tokens = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight, sparse[0]])[None]
+    keys = (sam.image_encoder(pixels) + dense).flatten(2).permute(0, 2, 1)
+    key_pe = sam.prompt_encoder.get_dense_pe().flatten(2).permute(0, 2, 1)
+    first, second = transformer.layers
+    queries, keys = first(queries=tokens, keys=keys, query_pe=pe, key_pe=key_pe)
+    queries = second.norm1(queries + second.self_attn(q=queries + pe, k=queries + pe, v=queries))
+    out = second.cross_attn_token_to_image(q=queries + pe, k=keys + key_pe, v=keys)
+    guided = guide * keys
+    fine = adapt.cross_attn_token_to_image(q=queries + pe, k=guided + key_pe, v=guided)
+    uncertain = adapt.uncertain_mlp(torch.cat([adapt.static_uncertain_token.weight, fine[:, 1]], -1))
+    refined = adapt.refined_mlp(torch.cat([adapt.static_refined_token.weight, fine[:, 1]], -1))
+    u = torch.sigmoid(uncertain @ guided[0].T)[0]
+    r, m = (refined @ guided[0].T)[0], (fine[:, 1] @ guided[0].T)[0]
+    rank = u * (torch.sigmoid(r) - torch.sigmoid(m))
+    for values, sign in ((rank, 1), (-rank, 0)):
+        chosen = torch.zeros(len(values), dtype=bool)
+        chosen[values.argsort(descending=True)[:4]] = True
+        pe = torch.cat([pe, key_pe[:, chosen] + sam.prompt_encoder.point_embeddings[sign].weight], 1)
+        fine = torch.cat([fine, (keys + guided)[:, chosen]], 1)
+    fine[:, 1] = refined
+    blank = torch.zeros(1, 8, WIDTH)
+    queries = torch.cat([queries, blank], 1) + torch.cat([out, blank], 1) + fine
+    keys = keys + guided
+    queries = second.norm2(queries)
+    queries = second.norm3(queries + second.mlp(queries))
+    keys = second.norm4(keys + second.cross_attn_image_to_token(q=keys + key_pe, k=queries + pe, v=queries))
+    out = transformer.final_attn_token_to_image(q=queries + pe, k=keys + key_pe, v=keys)
+    queries = transformer.norm_final_attn(queries + out)
+    up = decoder.output_upscaling(keys.transpose(1, 2).view(1, WIDTH, GRID, GRID))
+    logits = torch.einsum("c,chw->hw", decoder.output_hypernetworks_mlps[0](queries[0, 1]), up[0])
+    found = {"uncertainty": u, "coarse": m, "refined": r, "intermediate": torch.where(u >= 0.5, r, m)}
+    return {"logits": logits, **{name: values.view(GRID, GRID) for name, values in found.items()}}
+
+
+@pytest.mark.parametrize("kind", ASKED)
+def test_answers_and_intermediate_maps_are_those_of_the_authors_steps(kind, authors, released):
+    model = models.load("pa_sam").convert(released)
+    with torch.no_grad():
+        features = model.encode(PICTURES)
+        found = model.adapt(features, ASKED[kind])
+        torch.testing.assert_close(model.decode(features, ASKED[kind]).flatten(0, 1), found.logits)
+        for i, picture in enumerate(PICTURES):
+            pixels = model.frame.pixels([picture])
+            assert 0.01 < features["guide"][i, 3].mean() < 0.9, "edges"
+            for j, prompt in enumerate(ASKED[kind][i]):
+                expected = steps(*authors, pixels, prompt)
+                for name, values in expected.items():
+                    torch.testing.assert_close(getattr(found, name)[2 * i + j], values, rtol=1e-4, atol=1e-4)
+                one, other = found.logits[2 * i + j], expected["logits"]
+                one, other = one > other.median(), other > other.median()
+                assert (one & other).sum() / (one | other).sum() > 0.999
+
+
+def test_one_file_with_everything_is_as_good_as_the_two(released, tmp_path):
+    two = models.load("pa_sam").convert(released)
+    sam, adapter = (original_sam.tensors(released / name) for name in ("sam_tiny.pth", "epoch_20.pth"))
+    torch.save(sam | {f"mask_decoder.{name}": value for name, value in adapter.items()}, tmp_path / "sam_pa.pth")
+    one = models.load("pa_sam").convert(tmp_path / "sam_pa.pth").state_dict()
+    assert all(torch.equal(value, one[name]) for name, value in two.state_dict().items())
+
+
+@pytest.mark.parametrize("gone", ["sam_tiny.pth", "epoch_20.pth"])
+def test_a_folder_without_one_of_the_two_is_refused(gone, released, tmp_path):
+    for path in released.iterdir():
+        if path.name != gone:
+            (tmp_path / path.name).symlink_to(path)
+    settings = params.Model(source=str(tmp_path))
+    with pytest.raises(Problem, match="no tensor .* in its .pth files; a folder with sam_vit_l_0b3195.pth and"):
+        checkpoints.obtain("pa_sam", settings, params.Scale(), 0, tmp_path / "ours")
+
+
+def test_its_official_weights_have_to_be_brought(tmp_path):
+    with pytest.raises(Problem, match="are on no hub; give a folder with sam_vit_l_0b3195.pth"):
+        checkpoints.obtain("pa_sam", params.Model(), params.Scale(), 0, tmp_path / "ours")
+
+
+def test_the_decoder_has_the_names_and_shapes_of_the_released_one():
+    with torch.device("meta"):
+        ours = prompt_adapter.AdaptedMaskDecoder(SamMaskDecoderConfig()).state_dict()
+        decoder = MaskDecoder(transformer_dim=256, transformer=TwoWayTransformer(2, 256, 8, 2048)).state_dict()
+        theirs = {f"mask_decoder.{name}": value for name, value in (decoder | Adapter(256).state_dict()).items()}
+    found = {name: value.shape for name, value in original_sam.converted(theirs).items()}
+    assert found == {f"mask_decoder.{name}": value.shape for name, value in ours.items()}
+
+
+def test_the_frozen_rest_of_sam_is_not_among_what_learns():
+    model = models.load("pa_sam").create("tiny", 0)
+    learned = model.train_only(["adapter"])
+    frozen = {name for name, _ in model.named_parameters()} - set(learned)
+    assert all("mask_decoder" in name for name in learned) and any("prompt_adapter" in name for name in learned)
+    inside = {name.removeprefix("network.mask_decoder.").split(".")[0] for name in frozen if "mask_decoder" in name}
+    assert inside == {"transformer", "iou_token", "iou_prediction_head"}
+
+
+def test_hard_points_are_the_surest_gains_and_losses():
+    rank = torch.randn(2, 49, generator=torch.Generator().manual_seed(1))
+    maps = {"uncertainty": torch.full((2, 49), 0.5), "refined": rank, "coarse": torch.zeros(2, 49)}
+    places = prompt_adapter.hard_points(maps)
+    order = rank.argsort(dim=1, descending=True)
+    for row, by_rank in zip(places, order, strict=True):
+        assert set(row[:4].tolist()) == set(by_rank[:4].tolist())
+        assert set(row[4:].tolist()) == set(by_rank[-4:].tolist())
