@@ -199,6 +199,7 @@ def test_it_says_what_it_is_and_whose(name):
     assert re.search(r"\blayout\b", module.__doc__, re.IGNORECASE), "its docstring shows no layout"
     for function in (module.download, module.verify, module.read, module.sample):
         assert function.__doc__
+    assert module.OBTAIN in ("automatic", "login", "by hand")
     counts = getattr(module, "COUNTS", {})
     assert counts.keys() <= SPLITS and all(count > 0 for count in counts.values())
 

@@ -1,5 +1,6 @@
 """The command `promptseg`."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -33,6 +34,57 @@ def verify(
     from promptseg import inspecting
 
     if inspecting.verify(dataset, folder, official):
+        raise typer.Exit(1)
+
+
+@app.command()
+def segment(
+    pictures: Annotated[list[Path], typer.Argument(help="PNG, JPEG and TIFF files, TIFF stacks, folders of them")],
+    model: Annotated[str | None, typer.Option(help="its name, as in params.yaml")] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="a fine-tuned run, such as data/weights/fires-clipseg-20, instead of --model")
+    ] = None,
+    text: Annotated[list[str], typer.Option(help="what to look for; several times: a class each")] = [],
+    box: Annotated[
+        list[str], typer.Option(help="X0,Y0,X1,Y1 in pixels round an object; several times: all of them")
+    ] = [],
+    point: Annotated[list[str], typer.Option(help="X,Y in pixels on the object; several times: all on one")] = [],
+    no_point: Annotated[list[str], typer.Option(help="X,Y in pixels that is not on it")] = [],
+    classes: Annotated[
+        str | None,
+        typer.Option(help="names, with commas; a model that takes words looks for them if there is no --text"),
+    ] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="folder of the weights; data/checkpoints/MODEL if left out")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="where masks, overlays and run lengths are written")] = Path("segments"),
+    threshold: Annotated[float, typer.Option(help="probability from which on a pixel counts")] = 0.5,
+    window: Annotated[str | None, typer.Option(help="LOW,HIGH: what is black and white in 16-bit pictures")] = None,
+):
+    """Segment pictures with a model of your choice: a mask, an overlay to look at and COCO run lengths for each."""
+    from promptseg import asking, opening
+
+    question = asking.Question(
+        tuple(text),
+        tuple(asking.numbers(each, 4, "--box") for each in box),
+        tuple(asking.numbers(each, 2, "--point") for each in point),
+        tuple(asking.numbers(each, 2, "--no-point") for each in no_point),
+    )
+    levels = asking.window(window) if window is not None else None
+    names = asking.names(classes) if classes is not None else []
+    os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
+    from promptseg import chosen, segmenting
+
+    found = list(opening.pictures(pictures, levels, without=out))
+    segmenting.segment(found, chosen.choose(question, model, weights, checkpoint, names), threshold, out)
+
+
+@app.command()
+def doctor():
+    """Say what this machine has, what of params.yaml's datasets and weights is here, and what brings the rest."""
+    from promptseg import doctor
+
+    if not doctor.report():
         raise typer.Exit(1)
 
 

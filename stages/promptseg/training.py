@@ -124,7 +124,8 @@ def finetune(
         progress.set_postfix(loss=f"{loss:.3f}", val_iou="none" if val is None else f"{val_iou:.3f}")
     if processes.main:
         segmenter.load_state_dict(kept)
-        finetuned.write(out, segmenter, learned, digest, {"train": settings.model_dump(exclude_defaults=True)})
+        about = {"classes": list(splits[0].classes), "train": settings.model_dump(exclude_defaults=True)}
+        finetuned.write(out, segmenter, learned, digest, about)
         files.write_text(curve, _csv(rows))
     processes.wait()
     processes.close()

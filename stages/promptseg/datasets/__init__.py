@@ -2,6 +2,8 @@
 
 A dataset's module has
     TITLE, LICENCE, CITATION   str
+    OBTAIN                     how the official files come: "automatic" (download does it), "login" (it does once an
+                               account is set up, as it says), or "by hand"
     CLASSES                    tuple of str: what 1, 2, ... in its masks mean; 0 is background, 255 is ignored
     download(folder)           fetch the official files into `folder`, or raise Problem saying what to do by hand
     verify(folder)             raise Problem with the first thing that is missing or wrong, without decoding much

@@ -38,6 +38,7 @@ CITATION = (
     "M. Cordts, M. Omran, S. Ramos, T. Rehfeld, M. Enzweiler, R. Benenson, U. Franke, S. Roth, B. Schiele, "
     "The Cityscapes dataset for semantic urban scene understanding, CVPR 2016, doi:10.1109/CVPR.2016.350"
 )
+OBTAIN = "login"
 COUNTS = {"train": 2975, "test": 500}
 
 PACKAGES = ("gtFine_trainvaltest.zip", "leftImg8bit_trainvaltest.zip")

@@ -36,6 +36,7 @@ CITATION = (
     "doi:10.1109/CVPR.2016.350; as pairs: P. Isola, J.-Y. Zhu, T. Zhou, A. A. Efros, Image-to-image translation with "
     "conditional adversarial networks, CVPR 2017, doi:10.1109/CVPR.2017.632"
 )
+OBTAIN = "login"
 COUNTS = {"train": 2975, "test": 500}
 
 SLUG = "dansbecker/cityscapes-image-pairs"

@@ -34,6 +34,7 @@ CITATION = (
     "H. Caesar, J. Uijlings, V. Ferrari, COCO-Stuff: thing and stuff classes in context, CVPR 2018, arXiv:1612.03716; "
     "photos and things: T.-Y. Lin et al., Microsoft COCO: common objects in context, ECCV 2014, arXiv:1405.0312"
 )
+OBTAIN = "automatic"
 # Category ids 1 to 182 in order, from labels.txt of github.com/nightrome/cocostuff.
 THINGS = (
     "person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat", "traffic light",

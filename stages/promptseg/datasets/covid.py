@@ -38,6 +38,7 @@ CITATION = (
     "infection masks: A. Degerli et al., COVID-19 infection map generation and detection from chest X-ray images, "
     "Health Information Science and Systems 9 (2021) 15, doi:10.1007/s13755-021-00146-8"
 )
+OBTAIN = "login"
 CLASSES = ("infection", "lung")  # lung: without infection; the whole lung is both
 COUNTS = {"train": 3728, "val": 932, "test": 1166}
 

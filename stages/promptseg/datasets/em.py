@@ -27,6 +27,7 @@ CITATION = (
     "A. Lucchi, Y. Li and P. Fua, Learning for Structured Prediction Using Approximate Subgradient Descent with "
     "Working Sets, CVPR 2013; data by G. Knott and M. Cantoni, EPFL"
 )
+OBTAIN = "automatic"
 CLASSES = ("mitochondrion",)
 COUNTS = {"train": 165, "test": 165}  # slices
 ORDERED_GROUPS = True  # neighbouring blocks of slices are alike: the validation split is cut off at the end

@@ -32,6 +32,7 @@ CITATION = (
     "an evolving image dataset for processing and analysis, Fire Safety Journal 92 (2017) 188-194, "
     "doi:10.1016/j.firesaf.2017.06.012"
 )
+OBTAIN = "by hand"
 CLASSES = ("fire",)
 
 _PHOTO = re.compile(r"([0-9]+)_(rgb|nir|gt)\.png")

@@ -38,6 +38,7 @@ from promptseg.stacks import Stack
 TITLE = "Your own pictures"
 LICENCE = "yours to know: whoever gives the folder states it"
 CITATION = "none: the user's own data"
+OBTAIN = "by hand"
 CHECK_DUPLICATES = True
 
 SPLITS = ("train", "val", "test")

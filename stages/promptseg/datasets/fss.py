@@ -40,6 +40,7 @@ CITATION = (
     "X. Li, T. Wei, Y. P. Chen, Y.-W. Tai, C.-K. Tang, FSS-1000: a 1000-class dataset for few-shot segmentation, "
     "CVPR 2020, arXiv:1907.12347"
 )
+OBTAIN = "automatic"
 CLASSES = ("object",)
 COUNTS = {"train": 7600, "test": 2399}  # 760 and 240 classes of ten, less the broken pair
 

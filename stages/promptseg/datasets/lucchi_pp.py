@@ -31,6 +31,7 @@ CITATION = (
     "V. Casser, K. Kang, H. Pfister and D. Haehn, Fast Mitochondria Detection for Connectomics, MIDL 2020, "
     "PMLR 121:111-120; the stacks: A. Lucchi, Y. Li and P. Fua, CVPR 2013, data by G. Knott and M. Cantoni, EPFL"
 )
+OBTAIN = "automatic"
 CLASSES = ("mitochondrion",)
 COUNTS = {"train": 165, "test": 165}  # slices
 ORDERED_GROUPS = True  # neighbouring blocks of slices are alike: the validation split is cut off at the end

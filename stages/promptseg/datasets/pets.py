@@ -39,6 +39,7 @@ CITATION = (
     "O. M. Parkhi, A. Vedaldi, A. Zisserman, C. V. Jawahar, Cats and dogs, "
     "IEEE Conference on Computer Vision and Pattern Recognition (2012) 3498-3505, doi:10.1109/CVPR.2012.6248092"
 )
+OBTAIN = "automatic"
 CLASSES = ("cat", "dog")
 COUNTS = {"train": 3678, "test": 3668}  # of 3680 and 3669, without LEFT_OUT
 

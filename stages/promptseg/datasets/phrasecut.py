@@ -48,6 +48,7 @@ CITATION = (
     "arXiv:2008.01187; R. Krishna et al., Visual Genome, International Journal of Computer Vision 123 (2017) 32-73, "
     "doi:10.1007/s11263-016-0981-7"
 )
+OBTAIN = "automatic"
 CLASSES = ("referred",)
 COUNTS = {"train": 310816, "val": 20316, "test": 14354}  # of the authors' README; val with its 821 tasks of miniv
 

@@ -37,6 +37,7 @@ CITATION = (
     "A. Degerli, S. Kiranyaz, M. E. H. Chowdhury and M. Gabbouj, OSegNet: Operational Segmentation Network for "
     "COVID-19 Detection Using Chest X-Ray Images, ICIP 2022, doi:10.1109/ICIP46576.2022.9897412"
 )
+OBTAIN = "login"
 CLASSES = ("infection",)
 OFFICIAL = {"train": 7145, "test": 2113}  # pairs in the files
 COUNTS = {"test": OFFICIAL["test"]}  # of train, those whose subjects are not in test

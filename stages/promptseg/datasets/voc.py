@@ -48,6 +48,7 @@ CITATION = (
     "Classes Challenge: A Retrospective, International Journal of Computer Vision 111 (2015) 98-136, "
     "doi:10.1007/s11263-014-0733-5"
 )
+OBTAIN = "automatic"
 CLASSES = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog",
     "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",

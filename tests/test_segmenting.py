@@ -1,0 +1,276 @@
+"""`promptseg segment`: what it reads, what it writes, and that every mistake is one line before or at its picture."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+import tifffile
+import torch
+from PIL import Image
+from promptseg import asking, canvas, chosen, cli, container, finetuned, inference, models, opening, overlay, pixels
+from promptseg import rle, scores, weights
+from promptseg.errors import Problem
+from promptseg.prompts import Prompt
+from typer.testing import CliRunner
+
+MODELS = ("sam", "clipseg", "unet")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A project with tiny checkpoints, a fine-tuned run of clipseg, and one of unet with two classes."""
+    home = tmp_path_factory.mktemp("project")
+    for name in MODELS:
+        model = models.load(name).create("tiny", 0)
+        weights.write(home / "data/checkpoints" / name, model.configuration(), model.state_dict(), model.files())
+    for run, name, learns, about in (
+        ("fires", "clipseg", "network.decoder.", {"train": {"prompt": {"text": ["fire"]}}, "classes": ["blaze"]}),
+        ("pets", "unet", "network.", {"train": {}, "classes": ["cat", "dog"]}),
+    ):
+        place = home / "data/checkpoints" / name
+        model = models.load(name).load(place, len(about["classes"]))
+        learned = [key for key, _ in model.named_parameters() if key.startswith(learns)]
+        torch.manual_seed(1)
+        with torch.no_grad():
+            for key in learned:
+                model.get_parameter(key).add_(0.05 * torch.randn_like(model.get_parameter(key)))
+        finetuned.write(home / "data/weights" / run, model, learned, weights.digest(place), about)
+    return home
+
+
+@pytest.fixture
+def run(folder, tmp_path, monkeypatch):
+    """Runs the command in the project, results to `tmp_path/out`; gives its lines, or the message of its Problem."""
+    monkeypatch.chdir(folder)
+
+    def call(*arguments) -> list[str] | str:
+        arguments = [str(each) for each in arguments]
+        result = CliRunner().invoke(cli.app, ["segment", *arguments, "--out", str(tmp_path / "out")])
+        if isinstance(result.exception, Problem):
+            message = str(result.exception)
+            assert len(message.splitlines()) == 1 and message.isprintable()
+            return message
+        if result.exception:
+            raise result.exception
+        return result.stdout.splitlines()
+
+    return call
+
+
+def photo(path, size=(40, 60), seed=0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(seed).integers(0, 256, (size[0] // 4 + 1, size[1] // 4 + 1, 3), np.uint8)
+    picture = Image.fromarray(cv2.resize(noise, size[::-1], interpolation=cv2.INTER_CUBIC))
+    picture.save(path)
+    return path
+
+
+def written(out):
+    return sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file())
+
+
+def test_a_mask_an_overlay_and_run_lengths_that_agree(run, tmp_path):
+    path = photo(tmp_path / "a.png")
+    lines = run(path, "--model", "clipseg", "--text", "fire", "--text", "a tree", "--threshold", "0.45")
+    assert written(tmp_path / "out") == ["a.json", "a_mask.png", "a_overlay.png"]
+    mask = np.array(Image.open(tmp_path / "out/a_mask.png"))
+    assert mask.shape == (40, 60) and mask.dtype == np.uint8 and mask.max() <= 2 and mask.any()
+    about = json.loads((tmp_path / "out/a.json").read_text())
+    assert about["image"] == {"file_name": path.as_posix(), "height": 40, "width": 60}
+    assert (about["model"], about["threshold"]) == ("clipseg", 0.45)
+    assert about["prompts"] == [{"target": 1, "text": "fire"}, {"target": 2, "text": "a tree"}]
+    for label, found in enumerate(about["annotations"], 1):
+        assert found["category_id"] == label and found["area"] == np.count_nonzero(mask == label)
+        assert np.array_equal(rle.decode(found["segmentation"]), mask == label)
+        if found["area"]:
+            y, x = np.nonzero(mask == label)
+            assert found["bbox"] == [x.min(), y.min(), np.ptp(x) + 1, np.ptp(y) + 1]
+    shares = ", ".join(f"{name} {np.mean(mask == label):.1%}" for label, name in enumerate(("fire", "a tree"), 1))
+    assert len(lines) == 1 and lines[0].startswith(f"a: {shares}, ") and lines[0].endswith(" s")
+    assert Image.open(tmp_path / "out/a_overlay.png").size[0] == overlay.SMALLEST
+
+
+def test_the_mask_is_the_one_that_a_run_would_be_scored_by(folder, run, tmp_path):
+    path = photo(tmp_path / "a.png", (57, 43))
+    run(path, "--model", "sam", "--box", "5,6,30,40.5", "--box", "20,1,43,57", "--threshold", "0.5")
+    segmenter, image = models.load("sam").load(folder / "data/checkpoints/sam", 1), pixels.read_image(path)
+    asked = [Prompt(1, box=np.array([5, 6, 30, 40.5])), Prompt(1, box=np.array([20.0, 1, 43, 57]))]
+    found = inference.probabilities(segmenter, segmenter.encode([image]), asked, 1, 57, 43)
+    kept = container.unpack(container.Prediction("a", container.pack(found), "[]"), 1)
+    assert np.array_equal(np.array(Image.open(tmp_path / "out/a_mask.png")), scores.predicted(kept))
+
+
+def test_points_on_and_off_are_one_question(run, tmp_path):
+    run(photo(tmp_path / "a.png"), "--model", "sam", "--point", "30,20", "--point", "10,12.5", "--no-point", "59,0")
+    about = json.loads((tmp_path / "out/a.json").read_text())
+    assert about["prompts"] == [{"target": 1, "points": [[30, 20], [10, 12.5], [59, 0]], "labels": [1, 1, 0]}]
+    assert about["annotations"][0]["category"] == "object"
+
+
+def test_folders_stacks_and_every_kind_of_file(run, tmp_path):
+    home = tmp_path / "pictures"
+    photo(home / "b10.jpg"), photo(home / "b9.JPG"), photo(home / "deep/er/c.tiff")
+    (home / "notes.txt").write_text("none"), photo(home / ".hidden/d.png")
+    slices = np.random.default_rng(0).integers(0, 256, (3, 24, 30), np.uint8)
+    tifffile.imwrite(home / "stack.tif", slices, photometric="minisblack")
+    tifffile.imwrite(home / "one.tif", slices[0])
+    lines = run(home, "--model", "clipseg", "--text", "fire")
+    names = ["b9", "b10", "deep/er/c", "one", "stack_000", "stack_001", "stack_002"]
+    assert [line.partition(":")[0] for line in lines] == names
+    assert {name for name in written(tmp_path / "out") if name.endswith(".json")} == {f"{name}.json" for name in names}
+    about = json.loads((tmp_path / "out/stack_002.json").read_text())
+    assert about["image"] == {"file_name": (home / "stack.tif").as_posix(), "height": 24, "width": 30, "slice": 2}
+
+
+def test_what_was_written_before_is_no_input(run, tmp_path):
+    photo(tmp_path / "a.png")
+    for _ in range(2):
+        assert len(run(tmp_path, "--model", "clipseg", "--text", "fire")) == 1
+
+
+def test_slices_behind_one_header_are_slices(tmp_path):
+    """ImageJ's way to write stacks above 4 GB: one page, and a description that says how many slices follow."""
+    slices = np.arange(4 * 5 * 6, dtype=np.uint8).reshape(4, 5, 6)
+    tifffile.imwrite(tmp_path / "s.tif", slices, imagej=True)
+    tifffile.imwrite(
+        tmp_path / "shaped.tif", slices, metadata={"axes": "ZYX"}, photometric="minisblack", contiguous=True
+    )
+    for name in ("s", "shaped"):
+        found = list(opening.pictures([tmp_path / f"{name}.tif"], None, tmp_path / "out"))
+        assert [each.name for each in found] == [f"{name}_{i:03d}" for i in range(4)]
+        assert all(np.array_equal(each.read(), each_slice) for each, each_slice in zip(found, slices))
+
+
+def test_a_window_opens_16_bit_pictures(run, tmp_path):
+    values = np.linspace(0, 4000, 40 * 60).reshape(40, 60).astype(np.uint16)
+    Image.fromarray(values).save(tmp_path / "a.png")
+    ask = tmp_path / "a.png", "--model", "clipseg", "--text", "fire"
+    assert "need a window" in run(*ask)
+    assert len(run(*ask, "--window", "0,4000")) == 1
+    (found,) = opening.pictures([tmp_path / "a.png"], (0, 4000), tmp_path / "out")
+    assert found.read().min() == 0 and found.read().max() == 255
+
+
+def test_a_fine_tuned_run_needs_no_more_than_its_folder(folder, run, tmp_path):
+    path = photo(tmp_path / "a.png")
+    asked = run(path, "--model", "clipseg", "--text", "fire")[0]
+    trained = run(path, "--weights", "data/weights/fires")[0]  # asked as it was trained
+    assert trained.startswith("a: fire ") and trained.split()[2] != asked.split()[2]
+    about = json.loads((tmp_path / "out/a.json").read_text())
+    assert (about["model"], about["weights"]) == ("clipseg", "data/weights/fires")
+    assert run(path, "--weights", "data/weights/pets")[0].startswith("a: cat ")
+    assert run(path, "--weights", "data/weights/fires", "--text", "smoke")[0].startswith("a: smoke ")
+
+
+def test_a_run_s_checkpoint_is_found_by_what_is_in_it(folder, run, tmp_path):
+    path, place = photo(tmp_path / "a.png"), folder / "data/checkpoints"
+    other = models.load("unet").create("tiny", 1)
+    (place / "unet").rename(place / "earlier")
+    try:
+        weights.write(place / "unet", other.configuration(), other.state_dict())
+        assert len(run(path, "--weights", "data/weights/pets")) == 1
+        wrong = run(path, "--weights", "data/weights/pets", "--checkpoint", place / "unet")
+        assert "trained from another checkpoint" in wrong
+    finally:
+        for file in (place / "unet").iterdir():
+            file.unlink()
+        (place / "earlier").rename(place / "unet")
+
+
+def test_a_model_of_words_takes_the_names_of_classes(run, tmp_path):
+    assert run(photo(tmp_path / "a.png"), "--model", "clipseg", "--classes", "road, car")[0].startswith("a: road ")
+    assert [entry["text"] for entry in json.loads((tmp_path / "out/a.json").read_text())["prompts"]] == ["road", "car"]
+
+
+def test_of_a_tiny_checkpoint_one_is_told(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    for name, trained in (("sam", None), ("unet", folder / "data/weights/pets")):
+        question = asking.Question(boxes=((0, 0, 9, 9),) if name == "sam" else ())
+        chosen.choose(question, name, trained, None, [])
+        line = capsys.readouterr().err
+        assert line.startswith(f"note: data/checkpoints/{name} is the tiny") and line.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--model", "sam", "--text", "fire"], "sam takes no --text; give --box X0,Y0,X1,Y1 or --point X,Y"),
+        (["--model", "clipseg", "--box", "1,2,3,4"], "clipseg takes no --box; give --text WORDS"),
+        (["--model", "sam"], "sam cannot do without a prompt; give --box"),
+        (["--model", "clipseg"], "clipseg cannot do without a prompt; give --text WORDS"),
+        (["--model", "unet"], "unet: which classes? give --weights"),
+        (["--weights", "data/weights/pets", "--classes", "cat"], "--classes names 1, but 2 are asked for"),
+        (["--model", "unet", "--point", "1,2"], "unet takes no --point; give no prompt at all"),
+        (["--text", "fire"], "give --model (clipseg, "),
+        (["--model", "sam3", "--text", "fire"], "unknown model 'sam3'; known: "),
+        (["--model", "sam", "--weights", "data/weights/fires"], "--model sam: data/weights/fires is a run of clipseg"),
+        (["--weights", "data/weights/none"], "data/weights/none: no fine-tuned run there; `dvc repro finetune@none`"),
+        (["--weights", "data/checkpoints/sam"], "data/checkpoints/sam: a checkpoint, and no fine-tuned run"),
+        (
+            ["--model", "sam2", "--box", "1,2,3,4"],
+            "data/checkpoints/sam2: no checkpoint there; `dvc repro checkpoint@sam2`",
+        ),
+        (
+            ["--model", "sam", "--box", "1,2,3,4", "--checkpoint", "data/checkpoints/unet"],
+            "a checkpoint of unet, not of sam",
+        ),
+        (["--model", "sam", "--box", "1,2,3"], "--box '1,2,3': 4 numbers with commas between them are expected"),
+        (["--model", "sam", "--point", "1,nan"], "--point '1,nan': 2 numbers"),
+        (["--model", "sam", "--box", "1,2,61,4"], "a: --box 1,2,61,4 reaches out of the picture, which is 60x40"),
+        (["--model", "sam", "--box", "-1,2,5,4"], "a: --box -1,2,5,4 reaches out"),
+        (["--model", "sam", "--box", "5,2,5,4"], "--box 5,2,5,4: it is empty"),
+        (["--model", "sam", "--point", "60,4"], "a: the point 60,4 lies outside the picture, which is 60x40"),
+        (["--model", "sam", "--no-point", "6,4"], "--no-point says where the object is not; give a --point"),
+        (["--model", "sam", "--point", "6,4", "--box", "1,2,3,4"], "give one of --text, --box and --point"),
+        (["--model", "sam", "--point", "6,4", "--classes", "a,b"], "--classes names 2, but 1 is asked for"),
+        (["--model", "clipseg", "--text", " "], "--text: an empty phrase"),
+        (["--model", "clipseg", "--classes", "a,,b"], "--classes 'a,,b': names with commas"),
+        (["--model", "clipseg", "--text", "fire", "--threshold", "1"], "--threshold 1: it should lie between 0 and 1"),
+        (["--model", "clipseg", "--text", "fire", "--window", "9,9"], "--window '9,9': LOW,HIGH are expected"),
+    ],
+)
+def test_a_mistake_is_one_line_and_nothing_is_written(arguments, message, run, tmp_path):
+    assert message in run(photo(tmp_path / "a.png"), *arguments)
+    assert not (tmp_path / "out").exists()
+
+
+def test_pictures_that_are_none(run, tmp_path):
+    ask = "--model", "clipseg", "--text", "fire"
+    assert run(tmp_path / "no.png", *ask) == f"{tmp_path / 'no.png'}: not found"
+    (tmp_path / "empty").mkdir()
+    assert "no PNG, JPEG or TIFF picture in this folder" in run(tmp_path / "empty", *ask)
+    for name in ("page.png", "page.tif"):
+        (tmp_path / name).write_text("<html>")
+        assert run(tmp_path / name, *ask).startswith(f"{tmp_path / name}: no PNG, JPEG or TIFF picture")
+    twins = photo(tmp_path / "x/a.png"), photo(tmp_path / "y/a.jpg")
+    assert "would have the name of those of" in run(*twins, *ask)
+    assert "too narrow for sam" in run(photo(tmp_path / "line.png", (1, 900)), "--model", "sam", "--point", "3,0")
+
+
+def test_an_overlay_shows_each_class_the_prompts_and_leaves_the_rest_gray():
+    image = np.full((300, 400), 120, np.uint8)
+    mask = np.zeros((300, 400), np.uint8)
+    mask[50:150, 50:150], mask[200:280, 300:380] = 1, 2
+    asked = [
+        Prompt(1, box=np.array([40.0, 40, 160, 160])),
+        Prompt(2, points=np.array([[340.0, 240]]), labels=np.ones(1)),
+    ]
+    view = overlay.overlay(image, mask, ["cat", "dog"], asked)
+    assert view.shape[1] == overlay.SMALLEST and view.shape[0] > 480 and view.dtype == np.uint8
+    scale = overlay.SMALLEST / 400
+    for place, colour in (((100, 100), 0), ((290, 310), 1)):
+        y, x = (int(scale * each) for each in (place if colour == 0 else (210, 315)))
+        toward = canvas.class_colours(2)[colour].astype(int) - 120
+        assert (np.sign(view[y, x].astype(int) - 120) == np.sign(toward)).all()
+    background = view[int(scale * 20), int(scale * 250)]
+    assert (background == background[0]).all() and 60 < background[0] < 120
+    assert tuple(view[int(scale * 40), int(scale * 100)]) == canvas.WHITE  # the box
+    assert tuple(view[int(scale * 240), int(scale * 340)]) == canvas.GREEN  # the point
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 900), (900, 5), (256, 256), (2000, 1700)])
+def test_overlays_of_all_sizes(size):
+    mask = np.ones(size, np.uint8)
+    view = overlay.overlay(np.zeros((*size, 3), np.uint8), mask, ["all"], [])
+    assert max(view.shape[:2]) <= overlay.LARGEST + canvas.LINE * 4 and view.shape[2] == 3
