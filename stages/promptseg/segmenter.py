@@ -20,7 +20,7 @@ Features = dict[str, torch.Tensor]
 class Segmenter(torch.nn.Module):
     """A model that answers prompts about pictures: `decode(encode(pictures), prompts)`.
 
-    PROMPTS: the kinds it takes, of "points", "box", "text", "none".
+    PROMPTS: the kinds it takes, as params.Prompt.kind names them.
     PARTS: what can be trained, each part with the beginnings of its parameters' names.
     CACHED: whether `encode` is worth keeping; False where it is only the scaling of pixels.
     """
