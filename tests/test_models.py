@@ -35,7 +35,7 @@ def questions(settings: params.Prompt, shift: float = 0.0) -> Prompt:
     shown = np.zeros((60, 80), bool)
     shown[10:40, 20:60] = True
     example = Example(picture(7 + int(shift)), shown, tuple(settings.prepare)) if settings.support else None
-    return Prompt(text=text, example=example)
+    return Prompt(text=text, example=example, mix=settings.mix if text and example else None)
 
 
 def cases(name: str) -> list[params.Prompt]:

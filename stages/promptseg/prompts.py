@@ -40,7 +40,7 @@ class Prompt:
     """One question about one picture; what is None is not asked. The answer is a map of class `target` (1, 2, ...).
 
     points: (k, 2) float x, y; labels: (k,) int, 1 on the object and 0 off it; box: (4,) float x0, y0, x1, y1.
-    example: the object in another picture; mix: its share in (0, 1) where there is a text beside it.
+    example: the object in another picture; mix: its share, in (0, 1), where both it and a text are asked.
     """
 
     target: int = 1
@@ -49,7 +49,7 @@ class Prompt:
     box: np.ndarray | None = None
     text: str | None = None
     example: Example | None = None
-    mix: float = params.Prompt().mix
+    mix: float | None = None
 
 
 def ask(
@@ -73,7 +73,8 @@ def ask(
         if not settings.oracle:
             example = _example(settings, support, target)
             if settings.kind != "image" or example is not None:
-                prompts.append(Prompt(target, text=phrase, example=example, mix=settings.mix))
+                mix = None if phrase is None or example is None else settings.mix
+                prompts.append(Prompt(target, text=phrase, example=example, mix=mix))
                 answers.append(of_class)
             continue
         for part in _parts(of_class, settings.per):
@@ -101,7 +102,7 @@ def to_json(prompts: list[Prompt]) -> str:
         if prompt.text is not None:
             entry["text"] = prompt.text
         if prompt.example is not None:
-            entry["support"] = prompt.mix if prompt.text is not None else 1.0
+            entry["support"] = 1.0 if prompt.mix is None else prompt.mix
         out.append(entry)
     return json.dumps(out, ensure_ascii=False)
 

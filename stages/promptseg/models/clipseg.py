@@ -97,7 +97,7 @@ class ClipSeg(Segmenter):
             if prompt.example is not None:
                 digest = prompt.example.digest
                 shown = _kept(self._examples, [digest], lambda _: self._embed_example(prompt.example))[digest]
-                condition = shown if condition is None else torch.lerp(condition, shown, prompt.mix)
+                condition = shown if prompt.mix is None else torch.lerp(condition, shown, prompt.mix)
             conditions.append(condition)
         return torch.stack(conditions)
 
