@@ -8,10 +8,10 @@ import sys
 import numpy as np
 import pytest
 import torch
-from promptseg import container, inference, models, params, weights
+from promptseg import container, inference, models, params, pixels, weights
 from promptseg.errors import Problem
 from promptseg.frame import Frame
-from promptseg.prompts import Prompt
+from promptseg.prompts import Example, Prompt
 from promptseg.segmenter import Segmenter
 
 
@@ -99,3 +99,31 @@ def test_a_prompt_that_the_model_does_not_take_ends_before_the_work(blobs, tmp_p
     with pytest.raises(Problem, match="sam takes no text prompt; it takes box, points"):
         inference.predict(run, 0, blobs("test", 2), tmp_path / "w", None, tmp_path / "e", tmp_path / "out.parquet")
     assert not (tmp_path / "out.parquet").exists() and not (tmp_path / "e").exists()
+
+
+def test_a_support_picture_is_asked_with_and_a_row_without_one_is_named(tmp_path):
+    rng = np.random.default_rng(0)
+    image, other = (rng.integers(0, 256, (*size, 3), np.uint8) for size in ((40, 50), (30, 60)))
+    mask, shown = np.zeros((40, 50), np.uint8), np.zeros((30, 60), np.uint8)
+    mask[5:20, 5:20], shown[10:20, 10:40] = 1, 1
+    model = models.load("clipseg").create("tiny", 0)
+    weights.write(tmp_path / "w", model.configuration(), model.state_dict(), model.files())
+    rest = (pixels.png(image), pixels.png(mask), 40, 50, "a", 0, 0, 40, 50, "thing")
+    rows = [
+        container.Pair("a", "g", *rest, support_image=pixels.png(other), support_mask=pixels.png(shown)),
+        container.Pair("b", "g", *rest),
+    ]
+    for name, count in (("one", 1), ("two", 2)):
+        with container.Writer(tmp_path / name, container.Pair, {"classes": ["thing"]}) as out:
+            for row in rows[:count]:
+                out.add(row)
+    run = params.Run(dataset="fss", model="clipseg", prompt=params.Prompt(support=True))
+    inference.predict(run, 0, tmp_path / "one", tmp_path / "w", None, tmp_path / "e", tmp_path / "out.parquet")
+    answers = container.predictions(tmp_path / "out.parquet")
+    assert answers.about["oracle"] is False and json.loads(answers[0].prompts) == [{"target": 1, "support": 1.0}]
+    example = Prompt(example=Example(other, shown == 1, ("darken", "blur", "crop")))
+    expected = inference.probabilities(model, model.encode([image]), [example], 1, 40, 50)
+    # The features went through half precision.
+    assert np.abs(container.unpack(answers[0], 1).astype(int) - np.floor(expected * 256)).max() <= 2
+    with pytest.raises(Problem, match="b: the dataset has no support picture"):
+        inference.predict(run, 0, tmp_path / "two", tmp_path / "w", None, tmp_path / "e", tmp_path / "out.parquet")

@@ -7,13 +7,15 @@ from promptseg import finetuned, models, params, weights
 from promptseg.checking import segmenter_class
 from promptseg.errors import Problem
 from promptseg.losses import dice
-from promptseg.prompts import Prompt
+from promptseg.prompts import Example, Prompt
 
 KINDS = {
     "points": [params.Prompt(points=1), params.Prompt(points=3)],
     "box": [params.Prompt(box=True)],
     "mask": [params.Prompt(mask=True)],
     "text": [params.Prompt(text=["black spots"])],
+    "image": [params.Prompt(support=True)],
+    "text + image": [params.Prompt(text=["black spots"], support=True)],
     "none": [params.Prompt()],
 }
 MODELS = pytest.mark.parametrize("name", models.names())
@@ -34,7 +36,11 @@ def questions(settings: params.Prompt, shift: float = 0.0) -> Prompt:
         mask = np.zeros((256, 256), np.float32)
         mask[40 + int(20 * shift) : 160, 30:200] = 1
         return Prompt(mask=mask)
-    return Prompt(text=settings.text[0] + ("!" if shift else "") if settings.text else None)
+    text = settings.text[0] + ("!" if shift else "") if settings.text else None
+    shown = np.zeros((60, 80), bool)
+    shown[10:40, 20:60] = True
+    example = Example(picture(7 + int(shift)), shown, tuple(settings.prepare)) if settings.support else None
+    return Prompt(text=text, example=example, mix=settings.mix if text and example else None)
 
 
 def cases(name: str) -> list[params.Prompt]:

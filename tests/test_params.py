@@ -117,6 +117,14 @@ TRAIN = "finetune/em-sam-20/train"
         (PROMPT, {"box": True, "text": ["a"]}, ["zero_shot.em-sam.prompt:", "one of points, box, mask and text"]),
         (PROMPT, {"points": 1, "jitter": 0.1}, ["zero_shot.em-sam.prompt:", "jitter belongs to box"]),
         (PROMPT, {"box": True, "jitter": 1.0}, ["zero_shot.em-sam.prompt.jitter:"]),
+        (PROMPT, {"box": True, "support": True}, ["zero_shot.em-sam.prompt:", "support goes alone or with text"]),
+        (PROMPT, {"text": ["a"], "prepare": []}, ["zero_shot.em-sam.prompt:", "prepare belongs to support"]),
+        (PROMPT, {"support": True, "prepare": ["bright"]}, ["zero_shot.em-sam.prompt.prepare.0:", "'bright'"]),
+        (PROMPT, {"support": True, "prepare": ["crop", "crop"]}, ["zero_shot.em-sam.prompt:", "twice"]),
+        (PROMPT, {"support": True, "mix": 0.5}, ["zero_shot.em-sam.prompt:", "mix belongs to support with text"]),
+        (PROMPT, {"text": ["a"], "mix": 0.5}, ["zero_shot.em-sam.prompt:", "mix belongs to support with text"]),
+        (PROMPT, {"text": ["a"], "support": True, "mix": 1.0}, ["zero_shot.em-sam.prompt.mix:"]),
+        (PROMPT, {"support": True, "per": "object"}, ["zero_shot.em-sam.prompt:", "belong to points, box and mask"]),
         (PROMPT, {"points": 0}, ["zero_shot.em-sam.prompt.points:"]),
         (PROMPT, {"points": 1, "how": "middle"}, ["zero_shot.em-sam.prompt.how:", "'random' or 'centre'", "'middle'"]),
         (PROMPT, {"text": []}, ["zero_shot.em-sam.prompt:", "a phrase for each class"]),
@@ -243,21 +251,33 @@ def test_settings_cannot_be_changed():
 
 
 @pytest.mark.parametrize(
-    "prompt, kind, oracle, words",
+    "prompt, kind, source, words",
     [
-        (Prompt(), "none", False, "none"),
-        (Prompt(points=1), "points", True, "1 random point"),
-        (Prompt(points=3, how="centre"), "points", True, "3 central points"),
-        (Prompt(points=2, per="object"), "points", True, "2 random points per object"),
-        (Prompt(box=True), "box", True, "box"),
-        (Prompt(box=True, per="object", jitter=0.02), "box", True, "box per object, jitter 0.02"),
-        (Prompt(mask=True), "mask", True, "mask"),
-        (Prompt(mask=True, per="object"), "mask", True, "mask per object"),
-        (Prompt(text=["black spots"]), "text", False, '"black spots"'),
-        (Prompt(text=["cat", "dog"]), "text", False, '"cat", "dog"'),
+        (Prompt(), "none", "none", "none"),
+        (Prompt(points=1), "points", "truth (oracle)", "1 random point"),
+        (Prompt(points=3, how="centre"), "points", "truth (oracle)", "3 central points"),
+        (Prompt(points=2, per="object"), "points", "truth (oracle)", "2 random points per object"),
+        (Prompt(box=True), "box", "truth (oracle)", "box"),
+        (
+            Prompt(box=True, per="object", jitter=0.02),
+            "box",
+            "truth with jitter (oracle)",
+            "box per object, jitter 0.02",
+        ),
+        (Prompt(mask=True), "mask", "truth (oracle)", "mask"),
+        (Prompt(mask=True, per="object"), "mask", "truth (oracle)", "mask per object"),
+        (Prompt(text=["black spots"]), "text", "text", '"black spots"'),
+        (Prompt(text=["cat", "dog"]), "text", "text", '"cat", "dog"'),
+        (Prompt(support=True), "image", "image", "support picture (darken, blur, crop)"),
+        (
+            Prompt(text="own", support=True, prepare=[]),
+            "text + image",
+            "text + image",
+            "its own phrase + 0.75 support picture (plain)",
+        ),
     ],
 )
-def test_a_prompt_says_what_it_is(prompt, kind, oracle, words):
+def test_a_prompt_says_what_it_is(prompt, kind, source, words):
     assert prompt.kind == kind
-    assert prompt.oracle is oracle
+    assert prompt.source == source and prompt.oracle is source.startswith("truth")
     assert prompt.describe() == words

@@ -26,11 +26,13 @@ SETTINGS = {
     },
     "models": {"sam": {}, "clipseg": {"source": "official"}, "unet": {"source": "unet.pth"}},
     "zero_shot": {
-        "fires-clipseg": {"dataset": "fires", "model": "clipseg", "prompt": {"text": ["fire"]}},
+        "fires-clipseg": {"dataset": "fires", "model": "clipseg", "prompt": {"text": ["fire"], "support": True}},
         "em-clipseg": {"dataset": "em", "model": "clipseg", "prompt": {"text": [EVIL]}},
         "em-sam": {"dataset": "em", "model": "sam", "prompt": {"points": 1}},
         "em-grid": {"dataset": "em", "model": "sam", "prompt": {}},
-        "covid-sam": {"dataset": "covid", "model": "sam", "prompt": {"box": True}, "published": 0.851},
+        "covid-sam": {
+            "dataset": "covid", "model": "sam", "prompt": {"box": True, "jitter": 0.02}, "published": 0.851,
+        },
     },
     "finetune": {
         "em-sam-20": {
@@ -120,7 +122,8 @@ def test_rows_say_how_a_run_came_about(project, settings):
     assert training == dict.fromkeys(ORDER, "zero-shot") | {"em-sam-20": "3 epochs", "covid-unet": "1 epoch"}
     assert rows["em-sam-20"]["prompt"] == "2 central points"
     source = {name: row["prompt_source"] for name, row in rows.items()}
-    others = {"em-clipseg": "text", "fires-clipseg": "text", "covid-unet": "none"}
+    others = {"em-clipseg": "text", "fires-clipseg": "text + image", "covid-unet": "none"}
+    others["covid-sam"] = "truth with jitter (oracle)"
     assert source == dict.fromkeys(ORACLE, "truth (oracle)") | others
     assert [rows[name]["data"] for name in ("em-sam", "fires-clipseg", "covid-sam")] == ["sample", "folder", "official"]
     weights = [rows[name]["checkpoints"] for name in ("em-sam", "em-clipseg", "covid-unet")]

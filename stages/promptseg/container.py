@@ -259,6 +259,13 @@ def mask(pair: Pair) -> np.ndarray:
     return pixels.decode(pair.mask)
 
 
+def support(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
+    """The pair's support picture, (h, w, 3) uint8, and its mask, (h, w) uint8. Raises Problem where it has none."""
+    if not pair.support_image:
+        raise Problem(f"{pair.id}: the dataset has no support picture for it, as support: true needs; ask by text")
+    return pixels.rgb(pixels.decode(pair.support_image)), pixels.decode(pair.support_mask)
+
+
 def pack(probability: np.ndarray) -> bytes:
     """(k, h, w) float in [0, 1] -> the bytes of Prediction.probability."""
     values = np.minimum(np.floor(probability * 256.0), 255).astype(np.uint8)

@@ -91,6 +91,7 @@ def _asked(
             for colour, thickness in ((0, 0, 0), 4), (ink, 2):
                 _mark(view, place(point), label == 1, colour, thickness)
     phrases = [f"“{prompt['text']}”" for prompt in prompts if "text" in prompt]
+    phrases += ["support picture" for prompt in prompts if "support" in prompt]
     words = ", ".join(dict.fromkeys(phrases))  # every tile of a picture was asked the same
     return _caption(view, words, picture.shape[0]) if words else view
 

@@ -74,7 +74,8 @@ def probabilities(
 def _answer(
     segmenter: Segmenter, features: Features, pair: Pair, settings: params.Prompt, classes: list[str], seed: int
 ) -> Prediction:
-    asked, _ = prompts.ask(settings, container.mask(pair), classes, seed, pair.id, pair.text)
+    support = container.support(pair) if settings.support else None
+    asked, _ = prompts.ask(settings, container.mask(pair), classes, seed, pair.id, pair.text, support)
     probability = probabilities(segmenter, features, asked, len(classes), pair.height, pair.width)
     return Prediction(pair.id, container.pack(probability), prompts.to_json(asked))
 

@@ -76,7 +76,7 @@ class Model(Settings):
 
 
 class Prompt(Settings):
-    """How a model is asked: by points, by boxes, by the mask itself, by words, or not at all."""
+    """How a model is asked: by points, boxes, the mask itself, words, another picture, these two mixed, or not at all."""
 
     points: PositiveInt | None = None  # so many points on the true mask
     how: Literal["random", "centre"] = "random"  # anywhere in the mask, or its deepest pixels
@@ -85,38 +85,56 @@ class Prompt(Settings):
     mask: bool = False  # the true mask itself, as rough as the model takes it
     per: Literal["picture", "object"] = "picture"  # one question for the whole mask, or one for each of its components
     text: list[str] | Literal["class", "own"] | None = None  # a phrase for each class; their names; the picture's own
+    support: bool = False  # the row's support picture and its mask, as one-shot data have them
+    prepare: list[Literal["darken", "blur", "crop"]] = ["darken", "blur", "crop"]  # done to the support picture
+    mix: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.75  # the picture's share beside words; CLIPSeg learned 0.5 to 1
 
     @pydantic.model_validator(mode="after")
     def _one_kind(self):
         if (self.points is not None) + self.box + self.mask + (self.text is not None) > 1:
             raise ValueError("give one of points, box, mask and text")
+        if self.support and self.oracle:
+            raise ValueError("support goes alone or with text")
+        if "prepare" in self.model_fields_set and not self.support:
+            raise ValueError("prepare belongs to support")
+        if "mix" in self.model_fields_set and self.kind != "text + image":
+            raise ValueError("mix belongs to support with text")
+        if len(set(self.prepare)) < len(self.prepare):
+            raise ValueError("prepare names something twice")
         if self.jitter and not self.box:
             raise ValueError("jitter belongs to box")
-        if self.kind in ("text", "none") and (self.per, self.how) != ("picture", "random"):
+        if not self.oracle and (self.per, self.how) != ("picture", "random"):
             raise ValueError("how and per belong to points, box and mask")
         if isinstance(self.text, list) and (not self.text or any(not phrase.strip() for phrase in self.text)):
             raise ValueError("text needs a phrase for each class, none of them empty")
         return self
 
     @property
-    def kind(self) -> Literal["points", "box", "mask", "text", "none"]:
+    def kind(self) -> Literal["points", "box", "mask", "text", "image", "text + image", "none"]:
         if self.points is not None:
             return "points"
-        return "box" if self.box else "mask" if self.mask else "text" if self.text is not None else "none"
+        if self.box or self.mask:
+            return "box" if self.box else "mask"
+        return " + ".join(["text"] * (self.text is not None) + ["image"] * self.support) or "none"
 
     @property
     def oracle(self) -> bool:
         """True where the prompt is taken from the true mask, so that its score is no score of a system in use."""
         return self.kind in ("points", "box", "mask")
 
+    @property
+    def source(self) -> str:
+        """Where the prompt comes from, a column of the tables: none | text | image | text + image | truth (oracle) |
+        truth with jitter (oracle)."""
+        return f"truth{' with jitter' * bool(self.jitter)} (oracle)" if self.oracle else self.kind
+
     def describe(self) -> str:
-        """A few words for tables: `1 random point`, `box per object, jitter 0.02`, `"black spots"`, `class names`."""
-        if isinstance(self.text, str):
-            return "class names" if self.text == "class" else "its own phrase"
-        if self.kind == "text":
-            return ", ".join(f'"{phrase}"' for phrase in self.text)
+        """A few words for tables: `1 random point`, `box per object, jitter 0.02`, `"black spots"`, `class names`,
+        `support picture (darken, blur, crop)`, `its own phrase + 0.75 support picture (plain)`."""
         if self.kind == "none":
             return "none"
+        if not self.oracle:
+            return " + ".join(self._words() + self._shown())
         if self.kind == "points":
             how = "random" if self.how == "random" else "central"
             words = f"{self.points} {how} point{'s' if self.points > 1 else ''}"
@@ -124,6 +142,15 @@ class Prompt(Settings):
             words = self.kind
         words += " per object" if self.per == "object" else ""
         return words + (f", jitter {self.jitter:g}" if self.jitter else "")
+
+    def _words(self) -> list[str]:
+        if isinstance(self.text, str):
+            return ["class names" if self.text == "class" else "its own phrase"]
+        return [", ".join(f'"{phrase}"' for phrase in self.text)] if self.text is not None else []
+
+    def _shown(self) -> list[str]:
+        share = f"{self.mix:g} " if self.text is not None else ""
+        return [f"{share}support picture ({', '.join(self.prepare) or 'plain'})"] if self.support else []
 
 
 class Train(Settings):

@@ -17,7 +17,7 @@ COLUMNS = (
     "run", "dataset", "model", "training", "prompt", "prompt_source", "data", "checkpoints", "pictures",
     "iou_mean", "iou_low", "iou_high", "iou_pooled", "dice_mean", "dice_pooled", "boundary_iou", "published",
 )  # fmt: skip
-ORACLE = "truth (oracle)"
+ORACLE = ("truth (oracle)", "truth with jitter (oracle)")
 _SCORES = COLUMNS[COLUMNS.index("iou_mean") : COLUMNS.index("published")]
 _INTERVAL = ("iou_low", "iou_high")  # absent where the test split has a single group
 _SPLITS = ("train", "val", "test")
@@ -63,7 +63,7 @@ def write_chart(rows: list[dict], path: Path) -> None:
         axes = figure.add_subplot()
         for place, row in zip(places, rows):
             fill = _SKY if row["training"] == "zero-shot" else _BLUE
-            hatch = "////" if row["prompt_source"] == ORACLE else None
+            hatch = "////" if row["prompt_source"] in ORACLE else None
             axes.barh(place, row["iou_mean"], 0.72, color=fill, hatch=hatch, edgecolor="white", lw=0)
             if row["iou_low"] is not None:
                 axes.plot([row["iou_low"], row["iou_high"]], [place] * 2, color=_INK, lw=1.3, marker="|", ms=5)
@@ -140,7 +140,7 @@ def _row(name: str, run: Run, params: Params, path: Path) -> dict:
     data = params.datasets[run.dataset].source or params.scale.data
     checkpoints = params.models[run.model].source or params.scale.checkpoints
     # An automatic mask that was matched with the truth has no prompt, and yet needed the truth: evaluate says so.
-    source = ORACLE if run.prompt.oracle or scores["oracle"] else run.prompt.kind
+    source = ORACLE[0] if scores["oracle"] and not run.prompt.oracle else run.prompt.source
     return {
         "run": name,
         "dataset": run.dataset,
@@ -164,12 +164,12 @@ def _epochs(run: FineTune, params: Params) -> str:
 def _best(rows: list[dict], dataset: str) -> dict[str, dict | None]:
     """The best row of a dataset without training, fine-tuned, of these two, and with an oracle; None where none is."""
     rows = [row for row in rows if row["dataset"] == dataset]
-    honest = [row for row in rows if row["prompt_source"] != ORACLE]
+    honest = [row for row in rows if row["prompt_source"] not in ORACLE]
     kinds = {
         "zero_shot": [row for row in honest if row["training"] == "zero-shot"],
         "finetuned": [row for row in honest if row["training"] != "zero-shot"],
         "honest": honest,
-        "oracle": [row for row in rows if row["prompt_source"] == ORACLE],
+        "oracle": [row for row in rows if row["prompt_source"] in ORACLE],
     }
     return {kind: max(found, key=lambda row: row["iou_mean"], default=None) for kind, found in kinds.items()}
 

@@ -22,7 +22,7 @@ MASK_LOGIT = 10.0  # what a mask prompt says of a pixel that is surely on the ob
 class Segmenter(torch.nn.Module):
     """A model that answers prompts about pictures: `decode(encode(pictures), prompts)`.
 
-    PROMPTS: the kinds it takes, of "points", "box", "mask", "text", "none".
+    PROMPTS: the kinds it takes, as params.Prompt.kind names them.
     PARTS: what can be trained, each part with the beginnings of its parameters' names.
     CACHED: whether `encode` is worth keeping; False where it is only the scaling of pixels.
     """

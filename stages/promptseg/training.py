@@ -72,7 +72,8 @@ class Split:
         """Prompts in the frame's pixels, the maps that would answer them, and which pixels count."""
         pair = self.pairs[index]
         mask = container.mask(pair)
-        asked, answers = prompts.ask(self._settings, mask, self.classes, self._seed, pair.id + salt, pair.text)
+        support = container.support(pair) if self._settings.support else None
+        asked, answers = prompts.ask(self._settings, mask, self.classes, self._seed, pair.id + salt, pair.text, support)
         return [self._frame.prompt(p, pair.height, pair.width) for p in asked], answers, mask != 255
 
     def targets(self, answers: list[np.ndarray], counted: np.ndarray, side: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,21 +1,22 @@
 """CLIPSeg (Lueddecke & Ecker 2022), as transformers' CLIPSegForImageSegmentation: frozen CLIP, a small decoder.
 
 Released as CIDAS/clipseg-rd64-refined. Both sides of a picture become 352. The vision part runs once a picture and
-only as far as the decoder looks; a phrase runs through the text part once.
+only as far as the decoder looks; a phrase runs through the text part once, a support picture through the vision part.
 """
 
 import json
-from functools import lru_cache
+from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 from transformers import CLIPSegConfig, CLIPSegForImageSegmentation, CLIPTokenizer
 
-from promptseg import weights
+from promptseg import support, weights
 from promptseg.errors import Problem
 from promptseg.frame import Frame
-from promptseg.prompts import Prompt
+from promptseg.prompts import Example, Prompt
 from promptseg.segmenter import Features, Segmenter
 
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
@@ -33,11 +34,12 @@ TINY = {
     "use_complex_transposed_convolution": True,
 }  # fmt: skip
 TOKENIZER = ("vocab.json", "merges.txt")
+KEPT = 4096  # embeddings of phrases, and of support pictures; 8 MB
 
 
 class ClipSeg(Segmenter):
     NAME = "clipseg"
-    PROMPTS = frozenset({"text"})
+    PROMPTS = frozenset({"text", "image", "text + image"})
     PARTS = {"decoder": ("network.decoder.",)}
 
     def __init__(self, network: CLIPSegForImageSegmentation, tokenizer: dict[str, bytes], size: int):
@@ -47,8 +49,9 @@ class ClipSeg(Segmenter):
         merges = [tuple(line.split()) for line in tokenizer["merges.txt"].decode().splitlines()[1:] if line]
         self._tokenizer = CLIPTokenizer(vocab=vocabulary, merges=merges)
         self._longest = network.config.text_config.max_position_embeddings
-        # One instance's own cache: a run asks the same few phrases of every picture.
-        self._phrase = lru_cache(maxsize=1024)(self._embed_phrase)
+        # A run asks the same few phrases of every picture, and in every epoch shows the same examples.
+        self._phrases: OrderedDict[str, torch.Tensor] = OrderedDict()
+        self._examples: OrderedDict[bytes, torch.Tensor] = OrderedDict()
 
     @torch.no_grad()
     def encode(self, images: list[np.ndarray]) -> Features:
@@ -65,7 +68,7 @@ class ClipSeg(Segmenter):
 
     def decode(self, features: Features, prompts: list[list[Prompt]]) -> torch.Tensor:
         n, p = len(prompts), len(prompts[0])
-        conditions = torch.stack([self._phrase(prompt.text) for row in prompts for prompt in row])
+        conditions = torch.cat([self._conditions(row) for row in prompts])
         activations = [
             features[f"layer{index}"].repeat_interleave(p, dim=0) for index in self.network.config.extract_layers
         ]
@@ -80,11 +83,39 @@ class ClipSeg(Segmenter):
     def files(self) -> dict[str, bytes]:
         return self._files
 
+    def _conditions(self, asked: list[Prompt]) -> torch.Tensor:
+        """(p, projection_dim), what FiLM takes: embeddings of phrases, of examples, or points on the line between.
+
+        Neither is normalised, as in training.py of the original. New phrases of a picture go through the text part
+        together, which reads its weights once; those of other pictures do not, so that their company changes no bit.
+        """
+        texts = list(dict.fromkeys(prompt.text for prompt in asked if prompt.text is not None))
+        phrases = _kept(self._phrases, texts, self._embed_phrases)
+        conditions = []
+        for prompt in asked:
+            condition = phrases.get(prompt.text)
+            if prompt.example is not None:
+                digest = prompt.example.digest
+                shown = _kept(self._examples, [digest], lambda _: self._embed_example(prompt.example))[digest]
+                condition = shown if prompt.mix is None else torch.lerp(condition, shown, prompt.mix)
+            conditions.append(condition)
+        return torch.stack(conditions)
+
     @torch.no_grad()
-    def _embed_phrase(self, text: str) -> torch.Tensor:
-        """A phrase -> (projection_dim,) its CLIP text embedding, as CLIPSeg is conditioned on it."""
-        ids = self._tokenizer(text, truncation=True, max_length=self._longest, return_tensors="pt").input_ids
-        return self.network.get_conditional_embeddings(batch_size=1, input_ids=ids.to(self.device))[0]
+    def _embed_example(self, example: Example) -> torch.Tensor:
+        """A support picture -> (1, projection_dim) its CLIP image embedding, at the same size as the other pictures."""
+        cover = self.frame.from_picture(example.mask, self.frame.size)
+        pixels = support.prepare(self.frame.pixels([example.image])[0], cover, example.prepare)
+        pixels = pixels[None].to(self.device)
+        return self.network.get_conditional_embeddings(batch_size=1, conditional_pixel_values=pixels)
+
+    @torch.no_grad()
+    def _embed_phrases(self, texts: list[str]) -> torch.Tensor:
+        """Phrases -> (n, projection_dim) their CLIP text embeddings, as CLIPSeg is conditioned on them."""
+        tokens = self._tokenizer(
+            texts, padding=True, truncation=True, max_length=self._longest, return_tensors="pt"
+        ).to(self.device)
+        return self.network.get_conditional_embeddings(batch_size=len(texts), **tokens)
 
 
 def create(size: str, seed: int) -> ClipSeg:
@@ -110,6 +141,17 @@ def load(folder: Path, classes: int) -> ClipSeg:
     config_, tensors = CLIPSegConfig.from_dict(config["network"]), weights.without(tensors, "network.")
     network = weights.fill(CLIPSegForImageSegmentation, config_, tensors, folder)
     return ClipSeg(network, {name: (folder / name).read_bytes() for name in TOKENIZER}, config["size"]).eval()
+
+
+def _kept(known: OrderedDict, keys: list, embed: Callable[[list], torch.Tensor]) -> dict:
+    """What each of the keys stands for: out of `known`, or made by one call of `embed` and kept there."""
+    new = [key for key in keys if key not in known]
+    if new:
+        known.update(zip(new, embed(new)))
+    found = {key: known[key] for key in keys}
+    while len(known) > KEPT:
+        known.popitem(last=False)
+    return found
 
 
 def _letters() -> dict[str, bytes]:
