@@ -182,3 +182,13 @@ def test_a_mask_comes_back_as_it_went(keep_aspect, height, width):
     there = torch.from_numpy(frame(256, keep_aspect).from_picture(disc, 64))
     back = frame(256, keep_aspect).to_picture(there[None], height, width)[0].numpy() >= 0.5
     assert (back & disc).sum() / (back | disc).sum() > 0.95
+
+
+@pytest.mark.parametrize("keep_aspect, height", [(True, 24), (False, 32)])
+def test_a_mask_prompt_lies_in_the_frame_where_the_picture_does(keep_aspect, height):
+    mask = np.zeros((60, 80), bool)
+    mask[30:, 40:] = True
+    moved = Frame(32, keep_aspect, (0, 0, 0), (1, 1, 1)).prompt(Prompt(mask=mask), 60, 80).mask
+    expected = np.zeros((32, 32), np.float32)
+    expected[height // 2 : height, 16:] = 1
+    np.testing.assert_allclose(moved, expected, atol=1e-6)

@@ -212,3 +212,13 @@ def test_json_keeps_boxes_to_a_hundredth_of_a_pixel(mask):
     for prompt, entry in zip(asked, json.loads(to_json(asked)), strict=True):
         assert set(entry) == {"target", "box"}
         np.testing.assert_allclose(entry["box"], prompt.box, atol=0.005001)
+
+
+@pytest.mark.parametrize("per", ["picture", "object"])
+def test_a_mask_prompt_is_its_own_answer(mask, per):
+    asked, answers = ask(Prompt(mask=True, per=per), mask, NAMES[:3], 0, "a")
+    assert [prompt.target for prompt in asked] == ([1, 2] if per == "picture" else [1, 1, 2, 2])  # there is no cow
+    for prompt, answer in zip(asked, answers, strict=True):
+        np.testing.assert_array_equal(prompt.mask, answer)
+        assert prompt.points is None and prompt.box is None and prompt.text is None
+    assert json.loads(to_json(asked))[0] == {"target": 1}
