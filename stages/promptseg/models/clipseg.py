@@ -5,14 +5,13 @@ only as far as the decoder looks; a phrase runs through the text part once.
 """
 
 import json
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import CLIPSegConfig, CLIPSegForImageSegmentation, CLIPTokenizer
+from transformers import CLIPSegConfig, CLIPSegForImageSegmentation
 
-from promptseg import weights
+from promptseg import phrases, weights
 from promptseg.errors import Problem
 from promptseg.frame import Frame
 from promptseg.prompts import Prompt
@@ -25,14 +24,10 @@ TINY = {
     "vision_config": dict(
         hidden_size=64, intermediate_size=128, num_hidden_layers=4, num_attention_heads=4, image_size=160, patch_size=8
     ),
-    "text_config": dict(
-        hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4, vocab_size=514,
-        pad_token_id=513, bos_token_id=512, eos_token_id=513,
-    ),
+    "text_config": phrases.TINY_TEXT,
     "projection_dim": 64, "extract_layers": [1, 2, 3], "reduce_dim": 32, "decoder_intermediate_size": 128,
     "use_complex_transposed_convolution": True,
 }  # fmt: skip
-TOKENIZER = ("vocab.json", "merges.txt")
 
 
 class ClipSeg(Segmenter):
@@ -42,13 +37,9 @@ class ClipSeg(Segmenter):
 
     def __init__(self, network: CLIPSegForImageSegmentation, tokenizer: dict[str, bytes], size: int):
         super().__init__()
-        self.network, self.frame, self._files = network, Frame(size, False, MEAN, STD), tokenizer
-        vocabulary = json.loads(tokenizer["vocab.json"])
-        merges = [tuple(line.split()) for line in tokenizer["merges.txt"].decode().splitlines()[1:] if line]
-        self._tokenizer = CLIPTokenizer(vocab=vocabulary, merges=merges)
-        self._longest = network.config.text_config.max_position_embeddings
-        # One instance's own cache: a run asks the same few phrases of every picture.
-        self._phrase = lru_cache(maxsize=1024)(self._embed_phrase)
+        self.network, self.frame = network, Frame(size, False, MEAN, STD)
+        longest = network.config.text_config.max_position_embeddings
+        self.phrases = phrases.Phrases(tokenizer, longest, self._embed)
 
     @torch.no_grad()
     def encode(self, images: list[np.ndarray]) -> Features:
@@ -65,7 +56,7 @@ class ClipSeg(Segmenter):
 
     def decode(self, features: Features, prompts: list[list[Prompt]]) -> torch.Tensor:
         n, p = len(prompts), len(prompts[0])
-        conditions = torch.stack([self._phrase(prompt.text) for row in prompts for prompt in row])
+        conditions = torch.stack([self.phrases(prompt.text) for row in prompts for prompt in row])
         activations = [
             features[f"layer{index}"].repeat_interleave(p, dim=0) for index in self.network.config.extract_layers
         ]
@@ -78,13 +69,11 @@ class ClipSeg(Segmenter):
         return {"model": self.NAME, "network": network, "size": self.frame.size}
 
     def files(self) -> dict[str, bytes]:
-        return self._files
+        return self.phrases.files
 
-    @torch.no_grad()
-    def _embed_phrase(self, text: str) -> torch.Tensor:
-        """A phrase -> (projection_dim,) its CLIP text embedding, as CLIPSeg is conditioned on it."""
-        ids = self._tokenizer(text, truncation=True, max_length=self._longest, return_tensors="pt").input_ids
-        return self.network.get_conditional_embeddings(batch_size=1, input_ids=ids.to(self.device))[0]
+    def _embed(self, ids: torch.Tensor) -> torch.Tensor:
+        """A phrase's tokens (1, length) -> (1, projection_dim), its CLIP text embedding, the condition of CLIPSeg."""
+        return self.network.get_conditional_embeddings(batch_size=1, input_ids=ids.to(self.device))
 
 
 def create(size: str, seed: int) -> ClipSeg:
@@ -92,35 +81,19 @@ def create(size: str, seed: int) -> ClipSeg:
         raise Problem("clipseg: it is only of use with its released weights; set models.clipseg.official or source")
     torch.manual_seed(seed)
     network = CLIPSegForImageSegmentation(CLIPSegConfig(**TINY))
-    return ClipSeg(network, _letters(), TINY_SIZE).eval()
+    return ClipSeg(network, phrases.letters(), TINY_SIZE).eval()
 
 
 def convert(source: Path) -> ClipSeg:
     config, tensors = weights.released(source)
-    missing = [name for name in TOKENIZER if not (source / name).is_file()]
-    if missing:
-        raise Problem(f"{source / missing[0]}: not found; clipseg needs its tokenizer's {' and '.join(TOKENIZER)}")
+    tokenizer = phrases.read(source)
     config = CLIPSegConfig.from_dict(json.loads(config.read_text()))
     network = weights.fill(CLIPSegForImageSegmentation, config, weights.tensors(tensors), source)
-    return ClipSeg(network, {name: (source / name).read_bytes() for name in TOKENIZER}, SIZE).eval()
+    return ClipSeg(network, tokenizer, SIZE).eval()
 
 
 def load(folder: Path, classes: int) -> ClipSeg:
     config, tensors = weights.read(folder)
     config_, tensors = CLIPSegConfig.from_dict(config["network"]), weights.without(tensors, "network.")
     network = weights.fill(CLIPSegForImageSegmentation, config_, tensors, folder)
-    return ClipSeg(network, {name: (folder / name).read_bytes() for name in TOKENIZER}, config["size"]).eval()
-
-
-def _letters() -> dict[str, bytes]:
-    """CLIP's tokenizer without merges: every byte a token, with and without the mark of a word's end."""
-    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    others = [byte for byte in range(256) if byte not in printable]
-    # GPT-2's table: printable bytes stand for themselves, the others for the characters from 256 on.
-    symbols = [chr(byte) for byte in printable] + [chr(256 + i) for i in range(len(others))]
-    tokens = symbols + [symbol + "</w>" for symbol in symbols] + ["<|startoftext|>", "<|endoftext|>"]
-    vocabulary = {token: index for index, token in enumerate(tokens)}
-    return {
-        "vocab.json": json.dumps(vocabulary, ensure_ascii=True).encode(),
-        "merges.txt": b"#version: 0.2\n",
-    }
+    return ClipSeg(network, phrases.read(folder), config["size"]).eval()
