@@ -25,10 +25,7 @@ class Phrases:
     """
 
     def __init__(self, files: dict[str, bytes], longest: int, embed: Callable[[torch.Tensor], torch.Tensor]):
-        self.files = files
-        vocabulary = json.loads(files["vocab.json"])
-        merges = [tuple(line.split()) for line in files["merges.txt"].decode().splitlines()[1:] if line]
-        self.tokenizer = CLIPTokenizer(vocab=vocabulary, merges=merges)
+        self.files, self.tokenizer = files, tokenizer(files)
         self._longest, self._embed = longest, embed
         self._embedding = lru_cache(maxsize=1024)(self._compute)  # one instance's own
 
@@ -40,6 +37,12 @@ class Phrases:
     def _compute(self, text: str) -> torch.Tensor:
         ids = self.tokenizer(text, truncation=True, max_length=self._longest, return_tensors="pt").input_ids
         return self._embed(ids)[0]
+
+
+def tokenizer(files: dict[str, bytes]) -> CLIPTokenizer:
+    vocabulary = json.loads(files["vocab.json"])
+    merges = [tuple(line.split()) for line in files["merges.txt"].decode().splitlines()[1:] if line]
+    return CLIPTokenizer(vocab=vocabulary, merges=merges)
 
 
 def read(folder: Path) -> dict[str, bytes]:
