@@ -14,8 +14,16 @@ from promptseg import models, params, training, weights
 from promptseg.errors import Problem
 from promptseg.losses import LOSSES, bce, dice, focal
 
-PROMPTS = {"sam": {"points": 1}, "sam2": {"box": True}, "clipseg": {"text": ["disc"]}, "unet": {}}
-PARTS = {"sam": "mask_decoder", "sam2": "mask_decoder", "clipseg": "decoder", "unet": "all"}
+PROMPTS = {
+    "sam": {"points": 1}, "sam2": {"box": True}, "clipseg": {"text": ["disc"]}, "unet": {}, "unet_box": {"box": True},
+    "autoencoder": {}, "clip_decoder_cnn": {}, "clip_decoder_unet": {"text": ["disc"]},
+    "clip_decoder_transformer": {"text": "class"},
+}  # fmt: skip
+PARTS = {
+    "sam": "mask_decoder", "sam2": "mask_decoder", "clipseg": "decoder", "unet": "all", "unet_box": "all",
+    "autoencoder": "all", "clip_decoder_cnn": "decoder", "clip_decoder_unet": "decoder",
+    "clip_decoder_transformer": "decoder",
+}  # fmt: skip
 
 
 def run(name: str, epochs: int = 3, lr: float = 2e-3, **train) -> params.FineTune:

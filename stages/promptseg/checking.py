@@ -34,7 +34,7 @@ def check() -> str:
             segmenter.check_prompt(prompt)
             prompts.check_phrases(prompt.text, classes[run.dataset], name)
     for name, run in settings.finetune.items():
-        segmenter_class(run.model).check_parts(run.train.parts)
+        segmenter_class(run.model).check_training(run.train)
     counts = f"{len(settings.datasets)} datasets, {len(settings.models)} models"
     return f"params.yaml: {counts}, {len(settings.zero_shot)} zero-shot and {len(settings.finetune)} fine-tuned runs"
 

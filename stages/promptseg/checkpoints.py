@@ -9,7 +9,7 @@ from promptseg import models, params, weights
 from promptseg.errors import Problem
 from promptseg.segmenter import Segmenter
 
-_WANTED = ["config.json", "model.safetensors", "vocab.json", "merges.txt"]
+_WANTED = ["config.json", "vocab.json", "merges.txt"]  # beside the tensors
 TIMEOUT = 10  # seconds for the hub's first answer
 
 
@@ -22,7 +22,9 @@ def obtain(name: str, settings: params.Model, scale: params.Scale, seed: int, fo
     elif source != "official":
         segmenter = _converted(name, _existing(name, source))
     elif settings.official:
-        segmenter = _converted(name, _from_hub(settings.official, settings.revision))
+        segmenter = _converted(
+            name, _from_hub(settings.official, settings.revision, getattr(model, "RELEASED", weights.TENSORS))
+        )
     else:
         segmenter = model.create("full", seed)
     _write(segmenter, folder)
@@ -50,10 +52,10 @@ def _existing(name: str, source: str) -> Path:
     return path
 
 
-def _from_hub(repository: str, revision: str | None) -> Path:
+def _from_hub(repository: str, revision: str | None, tensors: str) -> Path:
     """A folder with the released files, fetched with Hugging Face's own client, its cache and its login.
 
-    The address PROMPTSEG_MIRROR, where it is set, takes the place of the hub's.
+    tensors: the name of their file. The address PROMPTSEG_MIRROR, where it is set, takes the place of the hub's.
     """
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub.utils import disable_progress_bars, logging
@@ -68,7 +70,7 @@ def _from_hub(repository: str, revision: str | None) -> Path:
             snapshot_download(
                 repository,
                 revision=revision,
-                allow_patterns=_WANTED,
+                allow_patterns=[*_WANTED, tensors],
                 endpoint=hub,
                 local_files_only=trouble is not None,
             )

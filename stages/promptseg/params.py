@@ -158,6 +158,7 @@ class Train(Settings):
 
     prompt: Prompt = Prompt()
     epochs: PositiveInt
+    pretrain: NonNegativeInt = 0  # epochs of a task of the model's own before, such as giving the picture back
     lr: PositiveFloat = 1e-4
     loss: Literal["dice", "bce", "dice_bce", "focal"] = "dice"
     batch: PositiveInt = 8

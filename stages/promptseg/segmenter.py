@@ -25,12 +25,14 @@ class Segmenter(torch.nn.Module):
     PROMPTS: the kinds it takes, as params.Prompt.kind names them.
     PARTS: what can be trained, each part with the beginnings of its parameters' names.
     CACHED: whether `encode` is worth keeping; False where it is only the scaling of pixels.
+    PRETRAIN: the beginnings of what learns from `pretext`, before the parts do; empty where there is no such thing.
     """
 
     NAME: ClassVar[str]
     PROMPTS: ClassVar[frozenset[str]]
     PARTS: ClassVar[dict[str, tuple[str, ...]]]
     CACHED: ClassVar[bool] = True
+    PRETRAIN: ClassVar[tuple[str, ...]] = ()
     frame: Frame
 
     @abstractmethod
@@ -49,6 +51,10 @@ class Segmenter(torch.nn.Module):
     def files(self) -> dict[str, bytes]:
         """Further files of the checkpoint, such as a tokenizer's, by name."""
         return {}
+
+    def pretext(self, features: Features) -> torch.Tensor:
+        """The loss of a task that needs no masks, (n,), one for each picture; where there is PRETRAIN."""
+        raise NotImplementedError
 
     def trained(self) -> None:
         """Told when fine-tuned weights were put in, or are about to be learned."""
@@ -72,10 +78,21 @@ class Segmenter(torch.nn.Module):
             what = f"has no part {unknown[0]!r} to train" if unknown else "needs a part to train"
             raise Problem(f"params.yaml: {cls.NAME} {what}; known: {', '.join(cls.PARTS)}")
 
+    @classmethod
+    def check_training(cls, settings: params.Train) -> None:
+        """Raise Problem unless the model can be trained so."""
+        cls.check_prompt(settings.prompt)
+        cls.check_parts(settings.parts)
+        if settings.pretrain and not cls.PRETRAIN:
+            raise Problem(f"params.yaml: {cls.NAME} has no task of its own to learn first; leave out train.pretrain")
+
     def train_only(self, parts: list[str]) -> list[str]:
         """Freeze all but `parts`; the names of the parameters that learn. Raises Problem for an unknown part."""
         self.check_parts(parts)
-        beginnings = tuple(beginning for part in parts for beginning in self.PARTS[part])
+        return self.learn(tuple(beginning for part in parts for beginning in self.PARTS[part]))
+
+    def learn(self, beginnings: tuple[str, ...]) -> list[str]:
+        """Freeze all parameters but those whose names begin so; the names of those that learn."""
         for name, parameter in self.named_parameters():
             parameter.requires_grad_(name.startswith(beginnings))
         return [name for name, parameter in self.named_parameters() if parameter.requires_grad]

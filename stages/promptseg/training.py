@@ -15,14 +15,15 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from promptseg import container, embeddings, files, finetuned, models, params, prompts, weights
+from promptseg import container, embeddings, files, finetuned, models, params, pretraining, prompts, weights
 from promptseg.container import Container
 from promptseg.distributed import Processes
 from promptseg.errors import Problem
 from promptseg.losses import LOSSES
 from promptseg.segmenter import Segmenter
+from promptseg.steps import step
 
-COLUMNS = ("epoch", "loss", "val_loss", "val_iou", "lr", "foreground", "val_foreground")
+COLUMNS = ("epoch", "phase", "loss", "val_loss", "val_iou", "lr", "foreground", "val_foreground")
 
 
 @dataclass
@@ -101,18 +102,20 @@ def finetune(
     settings = run.train
     segmenter = models.load(run.model).load(checkpoint, len(container.pairs(train).about["classes"]))
     segmenter.to(processes.device)
-    segmenter.check_prompt(settings.prompt)
+    segmenter.check_training(settings)
     segmenter.check_prompt(run.prompt)
-    learned = segmenter.train_only(settings.parts)
     segmenter.trained()
     digest = weights.digest(checkpoint)
     splits = [Split(path, segmenter, digest, cache, settings, seed, processes) for path in (train, val)]
     if len(splits[0]) == 0:
         raise Problem(f"{train}: no pictures to train on; lower datasets.{run.dataset}.min_foreground")
+    before = min(settings.pretrain, max_epochs or settings.pretrain)
+    rows, learned = pretraining.pretrain(segmenter, splits, settings, processes, seed, before) if before else ([], [])
+    learned = list({*learned, *segmenter.train_only(settings.parts)})
     parameters = [parameter for parameter in segmenter.parameters() if parameter.requires_grad]
     optimiser = torch.optim.Adam(parameters, lr=settings.lr, weight_decay=settings.weight_decay)
     epochs = min(settings.epochs, max_epochs or settings.epochs)
-    best, rows = -math.inf, []
+    best = -math.inf
     progress = tqdm(range(1, epochs + 1), "train", disable=not (processes.main and sys.stderr.isatty()), leave=False)
     for epoch in progress:
         loss, _, foreground = _epoch(segmenter, splits[0], settings, processes, seed, epoch, optimiser, parameters)
@@ -121,7 +124,7 @@ def finetune(
         # Without a validation split the last epoch is the one to keep.
         if val is None or val_iou > best:
             best, kept = val_iou, {name: value.detach().clone() for name, value in segmenter.state_dict().items()}
-        rows.append((epoch, loss, val_loss, val_iou, settings.lr, foreground, val_foreground))
+        rows.append((before + epoch, "train", loss, val_loss, val_iou, settings.lr, foreground, val_foreground))
         progress.set_postfix(loss=f"{loss:.3f}", val_iou="none" if val is None else f"{val_iou:.3f}")
     if processes.main:
         segmenter.load_state_dict(kept)
@@ -151,7 +154,7 @@ def _epoch(
         with torch.set_grad_enabled(optimiser is not None):
             loss = _batch(segmenter, split, mine, LOSSES[settings.loss], sums, f"/epoch{epoch}")
             if optimiser is not None:
-                _step(loss, optimiser, parameters, processes, [split.pairs[i].id for i in mine])
+                step(loss, optimiser, parameters, processes, [split.pairs[i].id for i in mine])
     return sums.means(processes) if len(split) else None
 
 
@@ -173,32 +176,10 @@ def _batch(segmenter: Segmenter, split: Split, indexes: list[int], loss, sums: S
     return losses
 
 
-def _step(
-    losses: list[torch.Tensor], optimiser: torch.optim.Optimizer, parameters: list, processes: Processes, ids: list[str]
-) -> None:
-    """One step along the mean gradient of the batch's maps, wherever they were computed."""
-    optimiser.zero_grad(set_to_none=False)
-    total = torch.cat(losses).sum() if losses else None
-    if total is not None:
-        total.backward()
-    for parameter in parameters:
-        if parameter.grad is None:  # this process had no map to learn from, but the sum needs its place
-            parameter.grad = torch.zeros_like(parameter)
-    count = torch.tensor(
-        [float(sum(map(len, losses))), 0.0 if total is None else total.item()], device=processes.device
-    )
-    processes.sum([parameter.grad for parameter in parameters] + [count])
-    if not torch.isfinite(count).all():
-        raise Problem(f"the loss is no longer finite, at pictures {', '.join(ids)}; lower lr")
-    if count[0] > 0:
-        for parameter in parameters:
-            parameter.grad /= count[0]
-        optimiser.step()
-
-
 def _csv(rows: list[tuple]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
-    writer.writerows([epoch, *("" if value is None else f"{value:.6g}" for value in values)] for epoch, *values in rows)
+    for epoch, phase, *values in rows:
+        writer.writerow([epoch, phase, *("" if value is None else f"{value:.6g}" for value in values)])
     return out.getvalue()

@@ -15,6 +15,7 @@ from promptseg.errors import Problem
 from promptseg.files import replacing, sha256
 
 CONFIG, TENSORS, SUMS = "config.json", "model.safetensors", "SHA256SUMS"
+OLD = "pytorch_model.bin"  # what the hub has in place of model.safetensors for a release from before 2023
 
 
 def write(folder: Path, config: dict, tensors: dict[str, torch.Tensor], files: dict[str, bytes] | None = None) -> None:
@@ -59,8 +60,13 @@ def check(folder: Path) -> None:
 
 
 def released(source: Path) -> tuple[Path, Path]:
-    """config.json and model.safetensors in a folder as the Hugging Face hub has it. Raises Problem if not there."""
+    """config.json and the tensors in a folder as the Hugging Face hub has it. Raises Problem if not there.
+
+    The tensors are model.safetensors, or pytorch_model.bin where a release is too old to have it.
+    """
     config, tensors = source / "config.json", source / "model.safetensors"
+    if not tensors.is_file() and (source / OLD).is_file():
+        tensors = source / OLD
     for path in (config, tensors):
         if not path.is_file():
             raise Problem(f"{path}: not found; a folder with config.json and model.safetensors is expected")

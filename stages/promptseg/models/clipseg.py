@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import CLIPSegConfig, CLIPSegForImageSegmentation, CLIPTokenizer
+from transformers import CLIPSegConfig, CLIPSegForImageSegmentation
 
-from promptseg import support, weights
+from promptseg import phrases, support, weights
 from promptseg.errors import Problem
 from promptseg.frame import Frame
 from promptseg.prompts import Example, Prompt
@@ -26,14 +26,10 @@ TINY = {
     "vision_config": dict(
         hidden_size=64, intermediate_size=128, num_hidden_layers=4, num_attention_heads=4, image_size=160, patch_size=8
     ),
-    "text_config": dict(
-        hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4, vocab_size=514,
-        pad_token_id=513, bos_token_id=512, eos_token_id=513,
-    ),
+    "text_config": phrases.TINY_TEXT,
     "projection_dim": 64, "extract_layers": [1, 2, 3], "reduce_dim": 32, "decoder_intermediate_size": 128,
     "use_complex_transposed_convolution": True,
 }  # fmt: skip
-TOKENIZER = ("vocab.json", "merges.txt")
 KEPT = 4096  # embeddings of phrases, and of support pictures; 8 MB
 
 
@@ -45,9 +41,7 @@ class ClipSeg(Segmenter):
     def __init__(self, network: CLIPSegForImageSegmentation, tokenizer: dict[str, bytes], size: int):
         super().__init__()
         self.network, self.frame, self._files = network, Frame(size, False, MEAN, STD), tokenizer
-        vocabulary = json.loads(tokenizer["vocab.json"])
-        merges = [tuple(line.split()) for line in tokenizer["merges.txt"].decode().splitlines()[1:] if line]
-        self._tokenizer = CLIPTokenizer(vocab=vocabulary, merges=merges)
+        self._tokenizer = phrases.tokenizer(tokenizer)
         self._longest = network.config.text_config.max_position_embeddings
         # A run asks the same few phrases of every picture, and in every epoch shows the same examples.
         self._phrases: OrderedDict[str, torch.Tensor] = OrderedDict()
@@ -90,10 +84,10 @@ class ClipSeg(Segmenter):
         together, which reads its weights once; those of other pictures do not, so that their company changes no bit.
         """
         texts = list(dict.fromkeys(prompt.text for prompt in asked if prompt.text is not None))
-        phrases = _kept(self._phrases, texts, self._embed_phrases)
+        embedded = _kept(self._phrases, texts, self._embed_phrases)
         conditions = []
         for prompt in asked:
-            condition = phrases.get(prompt.text)
+            condition = embedded.get(prompt.text)
             if prompt.example is not None:
                 digest = prompt.example.digest
                 shown = _kept(self._examples, [digest], lambda _: self._embed_example(prompt.example))[digest]
@@ -123,24 +117,22 @@ def create(size: str, seed: int) -> ClipSeg:
         raise Problem("clipseg: it is only of use with its released weights; set models.clipseg.official or source")
     torch.manual_seed(seed)
     network = CLIPSegForImageSegmentation(CLIPSegConfig(**TINY))
-    return ClipSeg(network, _letters(), TINY_SIZE).eval()
+    return ClipSeg(network, phrases.letters(), TINY_SIZE).eval()
 
 
 def convert(source: Path) -> ClipSeg:
     config, tensors = weights.released(source)
-    missing = [name for name in TOKENIZER if not (source / name).is_file()]
-    if missing:
-        raise Problem(f"{source / missing[0]}: not found; clipseg needs its tokenizer's {' and '.join(TOKENIZER)}")
+    tokenizer = phrases.read(source)
     config = CLIPSegConfig.from_dict(json.loads(config.read_text()))
     network = weights.fill(CLIPSegForImageSegmentation, config, weights.tensors(tensors), source)
-    return ClipSeg(network, {name: (source / name).read_bytes() for name in TOKENIZER}, SIZE).eval()
+    return ClipSeg(network, tokenizer, SIZE).eval()
 
 
 def load(folder: Path, classes: int) -> ClipSeg:
     config, tensors = weights.read(folder)
     config_, tensors = CLIPSegConfig.from_dict(config["network"]), weights.without(tensors, "network.")
     network = weights.fill(CLIPSegForImageSegmentation, config_, tensors, folder)
-    return ClipSeg(network, {name: (folder / name).read_bytes() for name in TOKENIZER}, config["size"]).eval()
+    return ClipSeg(network, phrases.read(folder), config["size"]).eval()
 
 
 def _kept(known: OrderedDict, keys: list, embed: Callable[[list], torch.Tensor]) -> dict:
@@ -152,17 +144,3 @@ def _kept(known: OrderedDict, keys: list, embed: Callable[[list], torch.Tensor])
     while len(known) > KEPT:
         known.popitem(last=False)
     return found
-
-
-def _letters() -> dict[str, bytes]:
-    """CLIP's tokenizer without merges: every byte a token, with and without the mark of a word's end."""
-    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    others = [byte for byte in range(256) if byte not in printable]
-    # GPT-2's table: printable bytes stand for themselves, the others for the characters from 256 on.
-    symbols = [chr(byte) for byte in printable] + [chr(256 + i) for i in range(len(others))]
-    tokens = symbols + [symbol + "</w>" for symbol in symbols] + ["<|startoftext|>", "<|endoftext|>"]
-    vocabulary = {token: index for index, token in enumerate(tokens)}
-    return {
-        "vocab.json": json.dumps(vocabulary, ensure_ascii=True).encode(),
-        "merges.txt": b"#version: 0.2\n",
-    }

@@ -1,0 +1,54 @@
+"""Frozen CLIP under a convolutional decoder with an output for each class: nothing is asked in words.
+
+After the study "CLIP image encoder + CNN decoder" on the pets; it gives no architecture. Ours: the last block's patch
+tokens, then three times bilinear upsampling by 2 and a 3 x 3 convolution, so that a patch becomes 8 x 8 logits.
+"""
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from promptseg import clip_decoder, fixed_classes, weights
+from promptseg.clip_decoder import ChannelNorm, ClipDecoder
+from promptseg.prompts import Prompt
+from promptseg.segmenter import Features
+
+RELEASED = weights.OLD
+GROUPS = 8
+
+
+class ClipDecoderCnn(ClipDecoder):
+    NAME = "clip_decoder_cnn"
+    PROMPTS = frozenset({"none"})
+    BLOCKS = (4,)
+    LAST = "decoder.classify."
+
+    @staticmethod
+    def build(tokens: int, phrase: int, width: int, classes: int) -> nn.Module:
+        layers = nn.Sequential()
+        layers.add_module("norm", ChannelNorm(tokens))
+        layers.add_module("project", nn.Conv2d(tokens, width, 1))
+        for step, narrower in enumerate((1, 2, 4), 1):
+            before, after = width // max(1, narrower // 2), width // narrower
+            layers.add_module(f"up{step}", nn.Upsample(scale_factor=2, mode="bilinear"))
+            layers.add_module(f"conv{step}", nn.Conv2d(before, after, 3, padding=1))
+            layers.add_module(f"norm{step}", nn.GroupNorm(min(GROUPS, after), after))
+            layers.add_module(f"relu{step}", nn.ReLU())
+        layers.add_module("classify", nn.Conv2d(width // 4, classes, 1))
+        return layers
+
+    def decode(self, features: Features, prompts: list[list[Prompt]]) -> torch.Tensor:
+        return fixed_classes.asked(self.decoder(features["quarter4"]), prompts)
+
+
+def create(size: str, seed: int) -> ClipDecoderCnn:
+    return clip_decoder.create(ClipDecoderCnn, size, seed)
+
+
+def convert(source: Path) -> ClipDecoderCnn:
+    return clip_decoder.convert(ClipDecoderCnn, source)
+
+
+def load(folder: Path, classes: int) -> ClipDecoderCnn:
+    return clip_decoder.load(ClipDecoderCnn, folder, classes)

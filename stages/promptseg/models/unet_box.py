@@ -1,0 +1,65 @@
+"""U-Net that is told where to look: the box is a fourth input channel, the answer is what lies in it.
+
+No study has it. It is the fair opponent of SAM with a box from the truth: what a plain network makes of the same hint.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from promptseg import fixed_classes, unets, weights
+from promptseg.errors import Problem
+from promptseg.prompts import Prompt
+from promptseg.segmenter import Features, Segmenter
+
+
+class UnetBox(Segmenter):
+    NAME = "unet_box"
+    PROMPTS = frozenset({"box"})
+    PARTS = {"all": ("network.",)}
+    CACHED = False
+
+    def __init__(self, architecture: dict):
+        super().__init__()
+        self.architecture, self.frame = architecture, unets.frame(architecture)
+        self.network = unets.network(architecture, 4, 1)
+
+    def encode(self, images: list[np.ndarray]) -> Features:
+        return {"pixels": self.frame.pixels(images).to(self.device)}
+
+    def decode(self, features: Features, prompts: list[list[Prompt]]) -> torch.Tensor:
+        n, p, side = len(prompts), len(prompts[0]), self.frame.size
+        boxes = np.stack([prompt.box for row in prompts for prompt in row])
+        inside = coverage(torch.as_tensor(boxes, dtype=torch.float32, device=self.device), side)
+        pixels = features["pixels"].repeat_interleave(p, dim=0)
+        return self.network(torch.cat([pixels, inside[:, None]], dim=1)).reshape(n, p, side, side)
+
+    def configuration(self) -> dict:
+        return {"model": self.NAME, "architecture": self.architecture}
+
+
+def coverage(boxes: torch.Tensor, side: int) -> torch.Tensor:
+    """Boxes (m, 4) as x0, y0, x1, y1 -> (m, side, side) in [0, 1], the share of each pixel that lies inside."""
+    start = torch.arange(side, device=boxes.device)
+    shares = []
+    for axis in (0, 1):
+        low, high = boxes[:, axis, None], boxes[:, axis + 2, None]
+        shares.append((torch.minimum(start + 1, high) - torch.maximum(start, low)).clamp(0, 1))
+    return shares[1][:, :, None] * shares[0][:, None, :]
+
+
+def create(size: str, seed: int) -> UnetBox:
+    torch.manual_seed(seed)
+    return UnetBox(unets.SIZES[size]).eval()
+
+
+def convert(source: Path) -> UnetBox:
+    raise Problem(f"{source}: unet_box has no released weights; set models.unet_box.source to tiny or leave it out")
+
+
+def load(folder: Path, classes: int) -> UnetBox:
+    config, tensors = weights.read(folder)
+    model = UnetBox(config["architecture"])
+    fixed_classes.fill(model, tensors, folder)
+    return model.eval()
