@@ -91,13 +91,14 @@ def test_only_what_is_missing_is_named(run, tmp_path):
 def test_what_was_made_with_other_settings_is_not_taken_for_what_is_asked_for(run, tmp_path):
     fill(tmp_path)
     lines, code = run(scale={"data": "official", "checkpoints": "official"})
-    assert ["em", "official", "other scale.data", "other scale.data", "automatic"] in lines
+    assert ["em", "official", "scale.data was sample", "missing", "automatic"] in lines
     assert any(line[:2] == ["sam", "official"] and line[2].startswith("tiny, ") for line in lines)
     # Nobody but a person brings the fires.
     assert code == 1 and any(
         line[0].startswith("cannot work: fires: its official files come by hand") for line in lines
     )
-    assert lines[-1] == ["dvc repro preprocess@em preprocess@covid checkpoint@sam checkpoint@unet"]
+    assert lines[-2] == ["dvc repro preprocess@em preprocess@covid checkpoint@sam checkpoint@unet"]
+    assert lines[-1] == ["for covid log in first; the command says where"]
 
 
 @pytest.mark.parametrize("section, name", [("datasets", "covid"), ("models", "sam")])

@@ -30,9 +30,9 @@ def report() -> bool:
     _print("machine", _machine())
     _print("versions", [["python", platform.python_version()], *([name, _version(name)] for name in PACKAGES)])
     print(checked)
-    blocked, commands = [], []
+    blocked, commands, logins = [], [], []
     for title, rows in (
-        (f"datasets (scale.data: {settings.scale.data})", _datasets(settings, stages, blocked, commands)),
+        (f"datasets (scale.data: {settings.scale.data})", _datasets(settings, stages, blocked, commands, logins)),
         (f"weights (scale.checkpoints: {settings.scale.checkpoints})", _models(settings, stages, blocked, commands)),
     ):
         _print(title, rows)
@@ -41,6 +41,8 @@ def report() -> bool:
     if commands:
         print("to bring what is missing (`make repro` brings all, and runs the study):")
         print("  dvc repro", *commands)
+        if logins:
+            print(f"for {', '.join(logins)} log in first; the command says where")
     elif not blocked:
         print("all that params.yaml needs is here")
     return not blocked
@@ -70,14 +72,16 @@ class Stages:
         return value
 
 
-def _datasets(settings: Params, stages: Stages, blocked: list[str], commands: list[str]) -> list[list[str]]:
+def _datasets(
+    settings: Params, stages: Stages, blocked: list[str], commands: list[str], logins: list[str]
+) -> list[list[str]]:
     rows = [["name", "wanted", "files", "pairs: train, val, test", "official files"]]
     for name, entry in settings.datasets.items():
         source, how = entry.source or settings.scale.data, datasets.load(entry.reader).OBTAIN
         download, preprocess = f"download@{name}", f"preprocess@{name}"
         files = _state(RAW / name, stages, download)
         # What was cut out of other files is of no more use than these.
-        prepared = files if files.startswith("other") else _state(PREPARED / name, stages, preprocess)
+        prepared = _state(PREPARED / name, stages, preprocess) if files == "here" else "missing"
         rows.append([name, source, files, _pairs(name) if prepared == "here" else prepared, how])
         if {files, prepared} == {"here"}:
             continue
@@ -87,6 +91,8 @@ def _datasets(settings: Params, stages: Stages, blocked: list[str], commands: li
             blocked.append(f"{name}: nothing at {source}; correct datasets.{name}.source in params.yaml")
         else:
             commands.append(preprocess)
+            if files != "here" and source == "official" and how == "login":
+                logins.append(name)
     return rows
 
 
@@ -108,11 +114,14 @@ def _models(settings: Params, stages: Stages, blocked: list[str], commands: list
 
 
 def _state(path: Path, stages: Stages, stage: str) -> str:
-    """`here`, `missing`, or of which setting it was made with another value."""
+    """`here`, `missing`, or which setting was another one when it was made."""
     if not path.exists():
         return "missing"
     differs = stages.differs(stage)
-    return f"other {differs[0]}" if differs else "here"
+    if not differs:
+        return "here"
+    then = stages.value(stage, differs[0])
+    return f"{differs[0]} differed" if isinstance(then, dict) else f"{differs[0]} was {then}"
 
 
 def _kind(name: str, stages: Stages) -> str:

@@ -26,7 +26,7 @@ def overlay(image: np.ndarray, mask: np.ndarray, classes: list[str], asked: list
     for prompt in asked:
         _draw(view, prompt, scale)
     shares = np.bincount(mask.ravel(), minlength=len(classes) + 1) / mask.size
-    entries = [(f"{name} {share:.1%}", colour.tolist()) for name, share, colour in zip(classes, shares[1:], colours)]
+    entries = [(f"{name}: {share:.1%}", colour.tolist()) for name, share, colour in zip(classes, shares[1:], colours)]
     view = np.pad(view, ((0, 0), (0, max(0, SLIMMEST - view.shape[1])), (0, 0)), constant_values=255)
     legend = views.legend(entries, view.shape[1] - views.MARGIN)
     return np.concatenate([view, np.pad(legend, ((0, 0), (views.MARGIN, 0), (0, 0)), constant_values=255)])
