@@ -75,8 +75,28 @@ class Model(Settings):
         return self
 
 
+class Automatic(Settings):
+    """Which of its own masks a model gives, as segment_anything's SamAutomaticMaskGenerator has it."""
+
+    points: PositiveInt = 32  # a side, of the grid that is asked
+    iou: Annotated[float, Field(ge=0.0)] = 0.88  # masks of a larger predicted IoU pass; 0: all
+    stability: Annotated[float, Field(ge=0.0, le=1.0)] = 0.95  # masks of at least this pass
+    nms: Annotated[float, Field(gt=0.0, le=1.0)] = 0.7  # of two whose boxes overlap more, the surer one stays
+    crop_layers: Annotated[int, Field(ge=0, le=4)] = 0  # the picture again in 4 crops, in 16 and so on
+    crop_nms: Annotated[float, Field(gt=0.0, le=1.0)] = 0.7  # the same between crops, where the smaller crop's stays
+    crop_overlap: Fraction = 512 / 1500  # share of the picture's shorter side
+    crop_fewer_points: PositiveInt = 1  # each layer's grid has this many times fewer points a side
+    min_area: NonNegativeInt = 0  # smaller holes are filled and smaller islands removed
+
+    @pydantic.model_validator(mode="after")
+    def _points_left(self):
+        if self.points < self.crop_fewer_points**self.crop_layers:
+            raise ValueError("crop_fewer_points leaves no point for the smallest crops")
+        return self
+
+
 class Prompt(Settings):
-    """How a model is asked: by points, by boxes, by words, or not at all."""
+    """How a model is asked: by points, by boxes, by words, for its own masks, or not at all."""
 
     points: PositiveInt | None = None  # so many points on the true mask
     how: Literal["random", "centre"] = "random"  # anywhere in the mask, or its deepest pixels
@@ -84,24 +104,32 @@ class Prompt(Settings):
     jitter: Fraction = 0.0  # each side of the box moves outward by up to this share of the picture's longer side
     per: Literal["picture", "object"] = "picture"  # one question for the whole mask, or one for each of its components
     text: list[str] | Literal["class", "own"] | None = None  # a phrase for each class; their names; the picture's own
+    automatic: bool | Automatic = False  # all masks that it finds by itself; true: as they were released
 
     @pydantic.model_validator(mode="after")
     def _one_kind(self):
-        if (self.points is not None) + self.box + (self.text is not None) > 1:
-            raise ValueError("give one of points, box and text")
+        if (self.points is not None) + self.box + (self.text is not None) + (self.automatic is not False) > 1:
+            raise ValueError("give one of points, box, text and automatic")
         if self.jitter and not self.box:
             raise ValueError("jitter belongs to box")
-        if self.kind in ("text", "none") and (self.per, self.how) != ("picture", "random"):
+        if self.kind in ("text", "none", "automatic") and (self.per, self.how) != ("picture", "random"):
             raise ValueError("how and per belong to points and box")
         if isinstance(self.text, list) and (not self.text or any(not phrase.strip() for phrase in self.text)):
             raise ValueError("text needs a phrase for each class, none of them empty")
         return self
 
     @property
-    def kind(self) -> Literal["points", "box", "text", "none"]:
+    def kind(self) -> Literal["points", "box", "text", "none", "automatic"]:
         if self.points is not None:
             return "points"
+        if self.automatic is not False:
+            return "automatic"
         return "box" if self.box else "text" if self.text is not None else "none"
+
+    @property
+    def generator(self) -> Automatic:
+        """Which automatic masks are kept."""
+        return self.automatic if isinstance(self.automatic, Automatic) else Automatic()
 
     @property
     def oracle(self) -> bool:
@@ -114,6 +142,8 @@ class Prompt(Settings):
             return "class names" if self.text == "class" else "its own phrase"
         if self.kind == "text":
             return ", ".join(f'"{phrase}"' for phrase in self.text)
+        if self.kind == "automatic":
+            return "automatic masks"
         if self.kind == "none":
             return "none"
         if self.kind == "points":
@@ -135,6 +165,12 @@ class Train(Settings):
     batch: PositiveInt = 8
     parts: list[str]  # which of the model's parts learn
     weight_decay: NonNegativeFloat = 0.0
+
+    @pydantic.model_validator(mode="after")
+    def _can_be_learned(self):
+        if self.prompt.kind == "automatic":
+            raise ValueError("prompt: nothing is learned from automatic masks; train with points or box")
+        return self
 
 
 class Run(Settings):

@@ -20,7 +20,7 @@ Features = dict[str, torch.Tensor]
 class Segmenter(torch.nn.Module):
     """A model that answers prompts about pictures: `decode(encode(pictures), prompts)`.
 
-    PROMPTS: the kinds it takes, of "points", "box", "text", "none".
+    PROMPTS: the kinds it takes, of "points", "box", "text", "none", and "automatic" where `automatic` can ask for masks.
     PARTS: what can be trained, each part with the beginnings of its parameters' names.
     CACHED: whether `encode` is worth keeping; False where it is only the scaling of pixels.
     """
@@ -87,7 +87,7 @@ class Interactive(Segmenter):
     (Kirillov et al. 2023, section 3).
     """
 
-    PROMPTS = frozenset({"points", "box"})
+    PROMPTS = frozenset({"points", "box", "automatic"})
     PARTS = {"mask_decoder": ("network.mask_decoder.",)}
 
     def __init__(self, network: torch.nn.Module, frame: Frame, single_mask: bool = False):
