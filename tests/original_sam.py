@@ -92,7 +92,7 @@ def lively(ours: Sam, picture: np.ndarray) -> Sam:
     direction = seen[0] / seen[0].square().sum()
     for i, head in enumerate(decoder.output_hypernetworks_mlps[1:]):
         masks = out.pred_masks[0, :, i]
-        gain = 8.0 / masks.std()
+        gain = 40.0 / masks.std()
         head.proj_out.weight *= gain
         head.proj_out.bias *= gain
         head.proj_out.bias -= gain * masks.flatten()[::7].quantile(0.9) * direction

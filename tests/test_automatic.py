@@ -45,7 +45,7 @@ def ours(sam, settings: params.Automatic) -> list[Segment]:
 CASES = {  # of thresholds that the random network passes now and then; nms 1.0: nothing is suppressed
     "all that pass": (dict(points=8, iou=0.88, stability=0.9, nms=1.0), 20),
     "half of them unstable": (dict(points=6, iou=0.8, stability=0.93, nms=1.0), 10),
-    "suppressed": (dict(points=8, iou=0.85, stability=0.85, nms=0.97), 2),
+    "suppressed but for one": (dict(points=8, iou=0.85, stability=0.85, nms=0.97), 1),
     "crops": (dict(points=4, iou=0.85, stability=0.85, nms=0.98, crop_layers=1, crop_nms=0.9, crop_fewer_points=2), 1),
     "tidied": (dict(points=5, iou=0.88, stability=0.9, nms=1.0, min_area=30), 3),
 }
@@ -113,6 +113,8 @@ def test_a_part_of_a_mask_is_that_part_of_the_picture_s_and_bounds_hold(keep, si
         outside[top:bottom, left:right] = -9
         assert outside.max() <= -1.0 + 1e-5
         ys, xs = torch.nonzero(values > 0, as_tuple=True)
+        if len(ys) == 0:
+            continue
         true = np.array([ys.min(), xs.min(), ys.max() + 1, xs.max() + 1])
         assert (bounds.outer[i][:2] <= true[:2]).all() and (true[2:] <= bounds.outer[i][2:]).all()
         if (bounds.inner[i][2:] > bounds.inner[i][:2]).all():
@@ -146,7 +148,9 @@ def test_suppression_is_torchvision_s_and_equals_stay_in_order(threshold):
     corners = rng.integers(0, 60, (300, 2))
     boxes = np.concatenate([corners, corners + rng.integers(0, 40, (300, 2))], axis=1)
     scores = rng.integers(0, 20, 300) / 20
-    expected = nms(torch.tensor(boxes, dtype=torch.float32), torch.tensor(scores), threshold).tolist()
+    expected = nms(
+        torch.tensor(boxes, dtype=torch.float32), torch.tensor(scores, dtype=torch.float32), threshold
+    ).tolist()
     assert suppress(boxes, scores, threshold) == expected
     same = np.tile(boxes[:1] + [0, 0, 9, 9], (4, 1))
     assert suppress(same, np.ones(4), 0.5) == [0]

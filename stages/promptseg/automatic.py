@@ -83,11 +83,14 @@ def suppress(boxes: np.ndarray, scores: np.ndarray, threshold: float) -> list[in
 
 
 def overlaps(box: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """IoU of a box (4,) x0, y0, x1, y1 with others (k, 4), 0 where both are empty; float32 as torchvision's."""
+    """IoU of a box (4,) x0, y0, x1, y1 with others (k, 4), 0 where both are empty.
+
+    Computed as float32 and compared as float64, as torchvision's nms does, so that ties of a threshold go the same way.
+    """
     box, others = box.astype(np.float32), others.astype(np.float32)
     shared = np.maximum(np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2]), 0).prod(axis=1)
     union = (box[2:] - box[:2]).prod() + (others[:, 2:] - others[:, :2]).prod(axis=1) - shared
-    return shared / np.where(union > 0, union, 1)
+    return (shared / np.where(union > 0, union, 1)).astype(float)
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,7 @@ def _of_crop(
         if _surely_suppressed(one, boxes, settings.nms):
             continue
         mask, stability = _enlarge(enlarger, one)
-        if mask is None or stability < settings.stability:
+        if mask is None or np.float32(stability) < np.float32(settings.stability):
             continue
         ys, xs = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         top, left = int(one.reach[0]), int(one.reach[1])
