@@ -17,6 +17,7 @@ KINDS = {
     "image": [params.Prompt(support=True)],
     "text + image": [params.Prompt(text=["black spots"], support=True)],
     "none": [params.Prompt()],
+    "automatic": [params.Prompt(automatic=True)],
 }
 MODELS = pytest.mark.parametrize("name", models.names())
 POINTS = np.array([[20.5, 30.5], [40.5, 10.5], [5.5, 50.5]])
@@ -44,7 +45,9 @@ def questions(settings: params.Prompt, shift: float = 0.0) -> Prompt:
 
 
 def cases(name: str) -> list[params.Prompt]:
-    return [settings for kind in sorted(segmenter_class(name).PROMPTS) for settings in KINDS[kind]]
+    """Prompts that `decode` takes; automatic masks are asked for in points."""
+    kinds = sorted(segmenter_class(name).PROMPTS - {"automatic"})
+    return [settings for kind in kinds for settings in KINDS[kind]]
 
 
 @pytest.fixture(scope="module")

@@ -82,7 +82,7 @@ def test_a_mask_an_overlay_and_run_lengths_that_agree(run, tmp_path):
     assert about["prompts"] == [{"target": 1, "text": "fire"}, {"target": 2, "text": "a tree"}]
     for label, found in enumerate(about["annotations"], 1):
         assert found["category_id"] == label and found["area"] == np.count_nonzero(mask == label)
-        assert np.array_equal(rle.decode(found["segmentation"]), mask == label)
+        assert np.array_equal(rle.decode(rle.decompress(found["segmentation"]["counts"]), *found["segmentation"]["size"]), mask == label)
         if found["area"]:
             y, x = np.nonzero(mask == label)
             assert found["bbox"] == [x.min(), y.min(), np.ptp(x) + 1, np.ptp(y) + 1]

@@ -67,11 +67,13 @@ class Prediction:
 
     probability: PNG of (classes * h, w) uint8, the classes' maps one below the other; value = min(255, floor(256 p)),
     so that p >= t exactly where value >= 256 t. prompts: the prompts that were given, as JSON, for pictures of them.
+    segments: automatic masks (`segments.to_json`); they have no classes, so probability is empty then. Otherwise "".
     """
 
     id: str
     probability: bytes
     prompts: str
+    segments: str = ""
 
 
 _TYPES = {str: pa.string(), bytes: pa.binary(), int: pa.int32()}
@@ -107,7 +109,7 @@ class Writer:
     def add(self, row: Pair | Prediction) -> None:
         values = [getattr(row, name) for name in self._names]
         self._rows.append(values)
-        self._bytes += sum(len(value) for value in values if isinstance(value, bytes))
+        self._bytes += sum(len(value) for value in values if isinstance(value, (bytes, str)))
         self.count += 1
         if self._bytes >= GROUP_BYTES:
             self._flush()

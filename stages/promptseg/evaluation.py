@@ -3,12 +3,12 @@
 import csv
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from promptseg import container, figures, files, scores
+from promptseg import container, figures, files, matching, scores, segments
 from promptseg.container import Container
 from promptseg.errors import Problem
 from promptseg.tiling import Blender, Window, overlapping
@@ -19,15 +19,26 @@ SHOWN = 3  # pictures in the grid
 def evaluate(
     truth: Path, predictions: Path, seed: int, metrics: Path, table: Path, thresholds: Path, pictures: Path
 ) -> None:
-    """Write a run's metrics (JSON), its scores by picture (Parquet) and by threshold (CSV), and a grid of pictures."""
+    """Write a run's metrics (JSON), its scores by picture (Parquet) and by threshold (CSV), and a grid of pictures.
+
+    Automatic masks are matched with the truth, so their scores are an oracle's: those of the union of the masks that
+    lie inside each class, and beside them, as iou_best_single, iou_mean of the best single mask for each true segment.
+    """
     pairs, answers = container.pairs(truth), container.predictions(predictions)
     units = Units(pairs, answers)
-    found = scores.Scores(pairs.about["classes"])
+    found, single = scores.Scores(pairs.about["classes"]), scores.Scores(pairs.about["classes"])
+    matched = False
     for unit in map(units.__getitem__, range(len(units))):
         found.add(unit.id, unit.group, unit.truth, unit.probability)
+        if unit.single is not None:
+            single.add(unit.id, unit.group, unit.truth, unit.single)
+            matched = True
     rows = found.rows()
     scores.write_table(rows, table)
-    files.write_json(metrics, {**found.summary(seed), "oracle": answers.about["oracle"]})
+    summary = {**found.summary(seed), "oracle": answers.about["oracle"] or matched}
+    if matched:
+        summary["iou_best_single"] = single.summary(seed)["iou_mean"]
+    files.write_json(metrics, summary)
     files.write_text(thresholds, _csv(found.curve()))
     by_unit = _mean_iou(rows)
     chosen = figures.choose(list(enumerate(by_unit)), SHOWN)
@@ -38,7 +49,11 @@ def evaluate(
 
 @dataclass(frozen=True)
 class Unit:
-    """What is scored as one picture. truth: (h, w) uint8, 255 where nothing counts; probability: (k, h, w) uint8."""
+    """What is scored as one picture. truth: (h, w) uint8, 255 where nothing counts; probability: (k, h, w) uint8.
+
+    single: (k, h, w) uint8, the best single masks, and pieces: (h, w) int32, all masks (`matching.Match`), where the
+    answer is automatic masks; probability is then their union.
+    """
 
     id: str
     group: str
@@ -46,6 +61,8 @@ class Unit:
     truth: np.ndarray
     probability: np.ndarray
     prompts: list[dict]
+    single: np.ndarray | None = None
+    pieces: np.ndarray | None = None
 
 
 class Units:
@@ -76,14 +93,14 @@ class Units:
 
     def _row(self, index: int) -> Unit:
         pair, answer = self._pairs[index], self._answers[index]
-        return Unit(
-            pair.id,
-            pair.group,
-            container.image(pair),
-            container.mask(pair),
-            self._maps(pair, answer),
-            json.loads(answer.prompts),
-        )
+        image, truth, asked = container.image(pair), container.mask(pair), json.loads(answer.prompts)
+        if not answer.segments:
+            return Unit(pair.id, pair.group, image, truth, self._maps(pair, answer), asked)
+        try:
+            found = matching.match(truth, segments.masks(answer.segments, *truth.shape), self._classes)
+        except Problem as problem:
+            raise Problem(f"{self._answers.path}: {pair.id}: {problem}") from None
+        return Unit(pair.id, pair.group, image, truth, found.union, asked, found.single, found.pieces)
 
     def _maps(self, pair: container.Pair, answer: container.Prediction) -> np.ndarray:
         """The answer's maps, (classes, height, width). Raises Problem if they are of another number or size."""
@@ -100,7 +117,8 @@ class Units:
     def _joined(self, indexes: list[int]) -> Unit:
         first = self._pairs[indexes[0]]
         height, width = first.whole_height, first.whole_width
-        blender = Blender(height, width, self._classes)
+        blender, single = Blender(height, width, self._classes), Blender(height, width, self._classes)
+        pieces = np.zeros((height, width), np.int32)
         image, truth = np.zeros((height, width, 3), np.uint8), np.full((height, width), 255, np.uint8)
         prompts = []
         for index in indexes:
@@ -110,8 +128,16 @@ class Units:
             window.of_picture(image)[:] = tile.image
             window.of(truth)[:] = tile.truth
             prompts += [_moved(prompt, pair.left, pair.top) for prompt in tile.prompts]
-        values, _ = blender.result()
-        return Unit(first.source, first.group, image, truth, np.round(values).astype(np.uint8), prompts)
+            if tile.single is not None:
+                single.add(tile.single, window)
+                window.of(pieces)[:] = np.where(tile.pieces > 0, tile.pieces + pieces.max(), 0)
+        unit = Unit(first.source, first.group, image, truth, _blended(blender), prompts)
+        return replace(unit, single=_blended(single), pieces=pieces) if tile.single is not None else unit
+
+
+def _blended(blender: Blender) -> np.ndarray:
+    values, _ = blender.result()
+    return np.round(values).astype(np.uint8)
 
 
 def _moved(prompt: dict, x: int, y: int) -> dict:
@@ -134,7 +160,8 @@ def _mean_iou(rows: list[dict]) -> list[float]:
 
 
 def _panel(unit: Unit, classes: list[str]) -> np.ndarray:
-    return figures.panel(unit.image, unit.truth, unit.probability, json.dumps(unit.prompts), classes)
+    asked = json.dumps(unit.prompts)
+    return figures.panel(unit.image, unit.truth, unit.probability, asked, classes, pieces=unit.pieces)
 
 
 def _csv(rows: list[dict[str, float]]) -> str:

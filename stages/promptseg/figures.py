@@ -29,12 +29,19 @@ def choose(scores: list[tuple[int, float]], n: int = 4) -> list[int]:
 
 
 def panel(
-    image: np.ndarray, truth: np.ndarray, probability: np.ndarray, prompts: str, classes: list[str], side: int = 160
+    image: np.ndarray,
+    truth: np.ndarray,
+    probability: np.ndarray,
+    prompts: str,
+    classes: list[str],
+    side: int = 160,
+    pieces: np.ndarray | None = None,
 ) -> np.ndarray:
     """One picture as a row of four: with its prompt, truth, prediction, agreement.
 
     image: (h, w, 3) uint8; truth: (h, w) uint8, 0 background, i class i, 255 ignored; probability: (classes, h, w)
     uint8, floor(256 p). prompts: as prompts.to_json writes them. classes: their names, for classes 1, 2, ...
+    pieces: (h, w) int, the number of the automatic mask at each pixel, 0 for none; they are outlined in the picture.
     Returns (side, 4 * side + gaps, 3) uint8; each view keeps its aspect, stands at the top and is padded with paper.
     """
     height, width = truth.shape
@@ -42,6 +49,8 @@ def panel(
     picture = views.resize(image, size)
     dim = views.dim(picture)
     colours = canvas.class_colours(len(classes))
+    if pieces is not None:
+        picture = _pieces(picture, pieces)
     row = [
         _asked(picture, json.loads(prompts), (size[0] / width, size[1] / height), side, colours),
         views.pad(views.truth(dim, truth, colours), side),
@@ -94,6 +103,14 @@ def _asked(
     phrases += ["support picture" for prompt in prompts if "support" in prompt]
     words = ", ".join(dict.fromkeys(phrases))  # every tile of a picture was asked the same
     return _caption(view, words, picture.shape[0]) if words else view
+
+
+def _pieces(picture: np.ndarray, pieces: np.ndarray) -> np.ndarray:
+    """The picture with the outline of each automatic mask, as far as smaller ones leave it in sight."""
+    view, small = picture.copy(), views.nearest(pieces, picture.shape[1::-1])
+    for number in np.unique(small[small > 0]):
+        views.outline(view, small == number, canvas.WHITE)
+    return view
 
 
 def _mark(view: np.ndarray, centre: tuple[int, int], positive: bool, colour: tuple, thickness: int) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from promptseg import container, embeddings, finetuned, models, params, prompts, weights
+from promptseg import automatic, container, embeddings, finetuned, models, params, prompts, segments, weights
 from promptseg.container import Container, Pair, Prediction
 from promptseg.distributed import Processes
 from promptseg.prompts import Prompt
@@ -74,6 +74,9 @@ def probabilities(
 def _answer(
     segmenter: Segmenter, features: Features, pair: Pair, settings: params.Prompt, classes: list[str], seed: int
 ) -> Prediction:
+    if settings.kind == "automatic":
+        found = automatic.segments(segmenter, features, container.image(pair), settings.generator)
+        return Prediction(pair.id, b"", prompts.to_json([]), segments.to_json(found))
     support = container.support(pair) if settings.support else None
     asked, _ = prompts.ask(settings, container.mask(pair), classes, seed, pair.id, pair.text, support)
     probability = probabilities(segmenter, features, asked, len(classes), pair.height, pair.width)

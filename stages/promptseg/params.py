@@ -75,8 +75,28 @@ class Model(Settings):
         return self
 
 
+class Automatic(Settings):
+    """Which of its own masks a model gives, as segment_anything's SamAutomaticMaskGenerator has it."""
+
+    points: PositiveInt = 32  # a side, of the grid that is asked
+    iou: Annotated[float, Field(ge=0.0)] = 0.88  # masks of a larger predicted IoU pass; 0: all
+    stability: Annotated[float, Field(ge=0.0, le=1.0)] = 0.95  # masks of at least this pass
+    nms: Annotated[float, Field(gt=0.0, le=1.0)] = 0.7  # of two whose boxes overlap more, the surer one stays
+    crop_layers: Annotated[int, Field(ge=0, le=4)] = 0  # the picture again in 4 crops, in 16 and so on
+    crop_nms: Annotated[float, Field(gt=0.0, le=1.0)] = 0.7  # the same between crops, where the smaller crop's stays
+    crop_overlap: Fraction = 512 / 1500  # share of the picture's shorter side
+    crop_fewer_points: PositiveInt = 1  # each layer's grid has this many times fewer points a side
+    min_area: NonNegativeInt = 0  # smaller holes are filled and smaller islands removed
+
+    @pydantic.model_validator(mode="after")
+    def _points_left(self):
+        if self.points < self.crop_fewer_points**self.crop_layers:
+            raise ValueError("crop_fewer_points leaves no point for the smallest crops")
+        return self
+
+
 class Prompt(Settings):
-    """How a model is asked: by points, boxes, the mask itself, words, another picture, these two mixed, or not at all."""
+    """How a model is asked: by points, boxes, masks, words, another picture, these two mixed, for all it finds, or not."""
 
     points: PositiveInt | None = None  # so many points on the true mask
     how: Literal["random", "centre"] = "random"  # anywhere in the mask, or its deepest pixels
@@ -88,12 +108,14 @@ class Prompt(Settings):
     support: bool = False  # the row's support picture and its mask, as one-shot data have them
     prepare: list[Literal["darken", "blur", "crop"]] = ["darken", "blur", "crop"]  # done to the support picture
     mix: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.75  # the picture's share beside words; CLIPSeg learned 0.5 to 1
+    automatic: bool | Automatic = False  # all masks that it finds by itself; true: as they were released
 
     @pydantic.model_validator(mode="after")
     def _one_kind(self):
-        if (self.points is not None) + self.box + self.mask + (self.text is not None) > 1:
-            raise ValueError("give one of points, box, mask and text")
-        if self.support and self.oracle:
+        given = (self.points is not None, self.box, self.mask, self.text is not None, self.automatic is not False)
+        if sum(given) > 1:
+            raise ValueError("give one of points, box, mask, text and automatic")
+        if self.support and (self.oracle or self.automatic is not False):
             raise ValueError("support goes alone or with text")
         if "prepare" in self.model_fields_set and not self.support:
             raise ValueError("prepare belongs to support")
@@ -110,12 +132,19 @@ class Prompt(Settings):
         return self
 
     @property
-    def kind(self) -> Literal["points", "box", "mask", "text", "image", "text + image", "none"]:
+    def kind(self) -> Literal["points", "box", "mask", "automatic", "text", "image", "text + image", "none"]:
         if self.points is not None:
             return "points"
+        if self.automatic is not False:
+            return "automatic"
         if self.box or self.mask:
             return "box" if self.box else "mask"
         return " + ".join(["text"] * (self.text is not None) + ["image"] * self.support) or "none"
+
+    @property
+    def generator(self) -> Automatic:
+        """Which automatic masks are kept."""
+        return self.automatic if isinstance(self.automatic, Automatic) else Automatic()
 
     @property
     def oracle(self) -> bool:
@@ -125,12 +154,16 @@ class Prompt(Settings):
     @property
     def source(self) -> str:
         """Where the prompt comes from, a column of the tables: none | text | image | text + image | truth (oracle) |
-        truth with jitter (oracle)."""
+        truth with jitter (oracle) | none, matched with the truth (oracle), where it takes the truth to name masks."""
+        if self.kind == "automatic":
+            return "none, matched with the truth (oracle)"
         return f"truth{' with jitter' * bool(self.jitter)} (oracle)" if self.oracle else self.kind
 
     def describe(self) -> str:
         """A few words for tables: `1 random point`, `box per object, jitter 0.02`, `"black spots"`, `class names`,
-        `support picture (darken, blur, crop)`, `its own phrase + 0.75 support picture (plain)`."""
+        `support picture (darken, blur, crop)`, `its own phrase + 0.75 support picture (plain)`, `automatic masks`."""
+        if self.kind == "automatic":
+            return "automatic masks"
         if self.kind == "none":
             return "none"
         if not self.oracle:
@@ -164,6 +197,12 @@ class Train(Settings):
     batch: PositiveInt = 8
     parts: list[str]  # which of the model's parts learn
     weight_decay: NonNegativeFloat = 0.0
+
+    @pydantic.model_validator(mode="after")
+    def _can_be_learned(self):
+        if self.prompt.kind == "automatic":
+            raise ValueError("prompt: nothing is learned from automatic masks; train with points or box")
+        return self
 
 
 class Run(Settings):

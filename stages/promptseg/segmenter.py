@@ -106,7 +106,7 @@ class Interactive(Segmenter):
     (Kirillov et al. 2023, section 3).
     """
 
-    PROMPTS = frozenset({"points", "box", "mask"})
+    PROMPTS = frozenset({"points", "box", "mask", "automatic"})
     PARTS = {"mask_decoder": ("network.mask_decoder.",)}
 
     def __init__(self, network: torch.nn.Module, frame: Frame, single_mask: bool = False):

@@ -58,7 +58,7 @@ def _annotations(mask: np.ndarray, classes: list[str]) -> list[dict]:
             "category": name,
             "area": int(np.count_nonzero(mask == label)),
             "bbox": list(cv2.boundingRect((mask == label).astype(np.uint8))),
-            "segmentation": rle.encode(mask == label),
+            "segmentation": {"size": list(mask.shape), "counts": rle.compress(rle.encode(mask == label))},
         }
         for label, name in enumerate(classes, 1)
     ]

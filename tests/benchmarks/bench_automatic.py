@@ -1,0 +1,91 @@
+"""Automatic masks beside segment_anything's generator: SAM ViT-B in its true size, 32 x 32 points, a 1024 x 768 picture.
+
+The weights are random and turned up (`original_sam.lively`), so the thresholds are lowered (predicted IoU 0.9,
+stability 0.8) and box NMS left to boxes that nearly agree (0.98): with SAM's own nothing would pass. The encoder, which
+both run alike, is timed apart. With PROMPTSEG_SAM2, a folder of SAM 2's weights in the hub's layout, also the real
+SAM 2 on a real picture, with SAM's own thresholds, beside the generator's way over the network's own forward.
+
+Run: PYTHONPATH=stages:tests python tests/benchmarks/bench_automatic.py [points a side]
+"""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import matplotlib.cbook
+import numpy as np
+import torch
+from original_sam import lively, original
+from PIL import Image
+from promptseg import automatic, models, params
+from segment_anything import SamAutomaticMaskGenerator, SamPredictor
+
+
+def timed(work):
+    start = time.perf_counter()
+    result = work()
+    return result, time.perf_counter() - start
+
+
+def agreement(found: list[np.ndarray], expected: list[np.ndarray]) -> float:
+    """Share of the expected masks that one of ours matches with an IoU above 0.99."""
+    hits = 0
+    for mask in expected:
+        hits += any(np.count_nonzero(mask & one) > 0.99 * np.count_nonzero(mask | one) for one in found)
+    return hits / max(len(expected), 1)
+
+
+def sam(points: int) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (12, 16, 3), np.uint8)
+    picture = cv2.GaussianBlur(cv2.resize(noise, (1024, 768), interpolation=cv2.INTER_NEAREST), (0, 0), 9)
+    model = lively(models.load("sam").create("full", 0), picture)
+    theirs = original(model)
+    settings = params.Automatic(points=points, iou=0.9, stability=0.8, nms=0.98)
+    with torch.inference_mode():
+        features, encoder = timed(lambda: model.encode([picture]))
+    generator = SamAutomaticMaskGenerator(
+        theirs, points, pred_iou_thresh=0.9, stability_score_thresh=0.8, box_nms_thresh=0.98
+    )
+    _, theirs_encoder = timed(lambda: SamPredictor(theirs).set_image(picture))
+    found, mine = timed(lambda: automatic.segments(model, features, picture, settings))
+    expected, reference = timed(lambda: generator.generate(picture))
+    reference -= theirs_encoder
+    share = agreement([one.mask() for one in found], [one["segmentation"] for one in expected])
+    print(f"SAM ViT-B, random, {points} x {points} points: encoder {encoder:.1f} s, theirs {theirs_encoder:.1f} s")
+    print(f"  without it {mine:.1f} s, {len(found)} masks; theirs {reference:.1f} s, {len(expected)} masks")
+    print(f"  {reference / mine:.1f} times faster; {100 * share:.1f} % of theirs matched at IoU > 0.99")
+
+
+def sam2(folder: Path, points: int) -> None:
+    with matplotlib.cbook.get_sample_data("grace_hopper.jpg") as file:  # a photograph that everybody has
+        picture = np.asarray(Image.open(file).convert("RGB"))
+    model = models.load("sam2").convert(folder)
+    with torch.inference_mode():
+        features, encoder = timed(lambda: model.encode([picture]))
+        found, mine = timed(lambda: automatic.segments(model, features, picture, params.Automatic(points=points)))
+        embedding = model.image_embeddings(features)
+        asked = torch.as_tensor(automatic.grid(points) * model.frame.size, dtype=torch.float32)
+
+        def forward():
+            for batch in asked.split(64):
+                labels = torch.ones(1, len(batch), 1, dtype=torch.long)
+                out = model.network(image_embeddings=embedding, input_points=batch[None, :, None], input_labels=labels)
+                model.frame.to_picture(out.pred_masks[0].flatten(0, 1), *picture.shape[:2])
+
+        _, reference = timed(forward)
+    print(f"SAM 2, real, {points} x {points} points: encoder {encoder:.1f} s")
+    print(f"  without it {mine:.1f} s, {len(found)} masks; forward and enlarging alone {reference:.1f} s")
+
+
+def main() -> None:
+    torch.set_num_threads(2)
+    points = int(sys.argv[1]) if len(sys.argv) > 1 else 32
+    if "PROMPTSEG_SAM2" in os.environ:
+        sam2(Path(os.environ["PROMPTSEG_SAM2"]), points)
+    sam(points)
+
+
+if __name__ == "__main__":
+    main()
