@@ -158,6 +158,13 @@ def test_medsam_gives_the_masks_of_the_authors_script(original, file):
     agree(found, expected, 0.5)
 
 
+def test_medsam_s_folder_of_the_hub_is_taken_too(tmp_path):
+    network = models.load("sam").create("tiny", 5).network
+    network.save_pretrained(tmp_path)
+    found = models.load("medsam").convert(tmp_path).network.state_dict()
+    assert all(torch.equal(value, found[name]) for name, value in network.state_dict().items())
+
+
 def test_medsam_takes_the_extremes_after_the_size_and_stands_flat_pictures():
     frame = models.load("medsam").create("tiny", 0).frame
     speck = np.full((1024, 1024), 100, np.uint8)
