@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from promptseg import inference, models, params, prompts, scores, support
+from promptseg import inference, models, params, phrases, prompts, scores, support
 from promptseg.errors import Problem
 from promptseg.models import clipseg
 from promptseg.prompts import Example, Prompt
@@ -25,7 +25,7 @@ def large():
     torch.manual_seed(0)
     ends = {"pad_token_id": 513, "bos_token_id": 512, "eos_token_id": 513}
     config = CLIPSegConfig(text_config=ends, vision_config={"patch_size": 16}, use_complex_transposed_convolution=True)
-    model = clipseg.ClipSeg(CLIPSegForImageSegmentation(config), clipseg._letters(), clipseg.SIZE).eval()
+    model = clipseg.ClipSeg(CLIPSegForImageSegmentation(config), phrases.letters(), clipseg.SIZE).eval()
     with torch.no_grad():  # as initialised, logits are in the hundreds
         model.network.decoder.transposed_convolution[-1].weight /= 500
     return model

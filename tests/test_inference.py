@@ -96,7 +96,7 @@ def test_a_prompt_that_the_model_does_not_take_ends_before_the_work(blobs, tmp_p
     model = models.load("sam").create("tiny", 0)
     weights.write(tmp_path / "w", model.configuration(), model.state_dict())
     run = params.Run(dataset="em", model="sam", prompt=params.Prompt(text=["fire"]))
-    with pytest.raises(Problem, match="sam takes no text prompt; it takes box, points"):
+    with pytest.raises(Problem, match="sam takes no text prompt; it takes automatic, box, mask, points"):
         inference.predict(run, 0, blobs("test", 2), tmp_path / "w", None, tmp_path / "e", tmp_path / "out.parquet")
     assert not (tmp_path / "out.parquet").exists() and not (tmp_path / "e").exists()
 
