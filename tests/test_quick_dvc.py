@@ -51,7 +51,9 @@ def test_a_new_stage_comes_last_even_if_its_name_begins_like_another(both):
     assert ours == theirs and load_yaml(both[1])["stages"]["download@em"] == {"cmd": "c"}
 
 
-@pytest.mark.parametrize("value", ["x" * 100 + " " + "y" * 100, "two\n\nlines", "é", "a: b", None, 1e-7, [], {}, "'", "yes"])
+@pytest.mark.parametrize(
+    "value", ["x" * 100 + " " + "y" * 100, "two\n\nlines", "é", "a: b", None, 1e-7, [], {}, "'", "yes"]
+)
 def test_any_value_of_params_is_written_as_dvc_writes_it(both, value):
     stage = {"cmd": "a", "params": {"params.yaml": {"key": value, "list": [{"deeper": copy.deepcopy(value)}]}}}
     theirs, ours = put(both, {"download@em": stage, "new": copy.deepcopy(stage)})
