@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from promptseg import datasets, models
+from promptseg import datasets, models, parts
 from promptseg.base import params
 from promptseg.base.errors import Problem
 from promptseg.networks import prompts
 from promptseg.networks.segmenter import Segmenter
 from promptseg.preprocessing import selection
 
-PARTS = Path(__file__).parent / "parts"
+PARTS = Path(parts.__file__).parent
 NAMED = {  # keys with a default that dvc.yaml names all the same
     "source": "null: as scale says",
     "parts": "the folder in stages/promptseg/parts/ with what the reader needs, common if it needs none",
