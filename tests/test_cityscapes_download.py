@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import requests
 from promptseg.datasets import cityscapes
-from test_cityscapes import ORDER, build, refused
+from refusing import refused
+from test_cityscapes import ORDER, build
 
 
 class Tool(types.ModuleType):

@@ -25,7 +25,7 @@ def tiny():
 
 @pytest.fixture(scope="module")
 def released(tmp_path_factory, tiny):
-    """A folder as the hub has it, but tiny: 12 blocks and 4 x 4 positions, so that blocks and sizes are like ViT-B's."""
+    """A folder as the hub has it, but tiny: 12 blocks and 4 x 4 positions, so that blocks and sizes are ViT-B's."""
     folder = tmp_path_factory.mktemp("clip")
     vision = {**TINY["vision_config"], "num_hidden_layers": 12, "image_size": 32}
     torch.manual_seed(5)

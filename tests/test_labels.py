@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from promptseg.base.errors import Problem
 from promptseg.parts.folder.labelled import Masks
 from promptseg.parts.folder.labels import labels
+from refusing import refused
 
 GREEN, RED = (0, 128, 0), (200, 0, 0)
 
@@ -24,15 +24,6 @@ def save(path: Path, values, mode: str | None = None, palette: list[int] | None 
 
 def read(path: Path, **options) -> list:
     return Masks(labels(**{"classes": None, **options})).file(path)().tolist()
-
-
-def refused(call, *words: str) -> None:
-    with pytest.raises(Problem) as problem:
-        call()
-    message = str(problem.value)
-    assert "\n" not in message
-    for word in words:
-        assert word in message, message
 
 
 def colours(*rows) -> np.ndarray:

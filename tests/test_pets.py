@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from promptseg.base.errors import Problem
 from promptseg.datasets import pets
+from refusing import refused
 
 REAL = Path(os.environ.get("PROMPTSEG_REAL_DATA", "/nonexistent")) / "oxford_iiit_pet"
 TRAINVAL = ("Abyssinian_9 1 1 1", "Abyssinian_100 1 1 1", "boxer_1 9 2 5")
@@ -44,15 +44,6 @@ def build(root: Path) -> Path:
 @pytest.fixture
 def tiny(tmp_path) -> Path:
     return build(tmp_path / "pets")
-
-
-def refused(call, *words: str) -> None:
-    with pytest.raises(Problem) as problem:
-        call()
-    message = str(problem.value)
-    assert "\n" not in message
-    for word in words:
-        assert word in message, message
 
 
 def ids(folder: Path) -> list[str]:

@@ -430,7 +430,8 @@ def test_several_processes_write_the_same_bytes(root, tmp_path):
         "datasets: {em: {reader: em, tile: 128, overlap: 16, min_foreground: 0.01, val_fraction: 0.2}}\n"
     )
     (tmp_path / "small_parts.py").write_text(
-        "import sys\nfrom pathlib import Path\nfrom promptseg.base import params\nfrom promptseg.preprocessing import preparing\n"
+        "import sys\nfrom pathlib import Path\n"
+        "from promptseg.base import params\nfrom promptseg.preprocessing import preparing\n"
         "preparing.PART_PIXELS = 300_000\n"
         "raw, out = map(Path, sys.argv[1:])\n"
         "settings = params.load()\n"

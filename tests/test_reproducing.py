@@ -1,4 +1,4 @@
-"""Stages side by side: the same results as a serial run, sooner, and honest when one fails. With commands of seconds."""
+"""Stages side by side: the same results as a serial run, sooner, and honest when one fails; commands of seconds."""
 
 import os
 import re

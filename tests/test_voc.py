@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 from promptseg import pixels
-from promptseg.base.errors import Problem
 from promptseg.datasets import voc
 from promptseg.parts.voc.palette import palette
+from refusing import refused
 
 REAL = Path(os.environ.get("PROMPTSEG_REAL_DATA", "/nonexistent")) / "voc2012"
 # By list, then photo: the label of each row of its mask (the photos are 6 rows of 8 pixels).
@@ -49,15 +49,6 @@ def build(root: Path, lists: bool = True) -> Path:
             (sets / f"{part}.txt").write_text("".join(f"{name}\n" for name in rows))
     Image.new("RGB", (8, 6)).save(photos / "2012_004331.jpg")
     return root
-
-
-def refused(call, *words: str) -> None:
-    with pytest.raises(Problem) as problem:
-        call()
-    message = str(problem.value)
-    assert "\n" not in message
-    for word in words:
-        assert word in message, message
 
 
 def by_id(folder: Path, options=voc.Options()) -> dict:

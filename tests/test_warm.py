@@ -34,7 +34,9 @@ def run(tmp_path, root, monkeypatch):
     """Starts the script with a server beside it; gives the process."""
     (tmp_path / "script.py").write_text(SCRIPT)
     environment = {**os.environ, "PYTHONPATH": str(root / "stages")}
-    quick = "import sys; sys.path.insert(0, sys.argv.pop(1)); from promptseg.base import warm; warm.PRELOAD = ('numpy',)\n"
+    quick = (
+        "import sys; sys.path.insert(0, sys.argv.pop(1)); from promptseg.base import warm; warm.PRELOAD = ('numpy',)\n"
+    )
     quick += "sys.path.pop(0); [sys.modules.pop(n) for n in list(sys.modules) if n.startswith('promptseg')]\n"
     address = str(tmp_path / "socket")
     command = [sys.executable, "-P", "-c", quick + "warm.serve(sys.argv[1])", str(root / "stages"), address]

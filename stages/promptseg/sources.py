@@ -2,7 +2,6 @@
 
 import shutil
 from pathlib import Path
-from types import ModuleType
 
 from promptseg import datasets
 from promptseg.base import params
@@ -32,13 +31,9 @@ def obtain(name: str, settings: params.Dataset, scale: params.Scale, seed: int, 
             else:
                 aside.mkdir()
                 dataset.download(aside)
-            _verify(name, dataset, aside, settings)
+            dataset.verify(aside, *datasets.options(name, settings))
         except Problem as problem:  # the files are still aside, where nobody will find them later
             raise Problem(str(problem).replace(str(aside), str(theirs or folder))) from None
-
-
-def _verify(name: str, dataset: ModuleType, folder: Path, settings: params.Dataset) -> None:
-    dataset.verify(folder, *datasets.options(name, settings))
 
 
 def _existing(name: str, source: str) -> Path:

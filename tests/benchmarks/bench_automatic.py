@@ -1,4 +1,4 @@
-"""Automatic masks beside segment_anything's generator: SAM ViT-B in its true size, 32 x 32 points, a 1024 x 768 picture.
+"""Automatic masks beside segment_anything's generator: SAM ViT-B in its true size, 32 x 32 points, 1024 x 768 pixels.
 
 The weights are random and turned up (`original_sam.lively`), so the thresholds are lowered (predicted IoU 0.9,
 stability 0.8) and box NMS left to boxes that nearly agree (0.98): with SAM's own nothing would pass. The encoder, which

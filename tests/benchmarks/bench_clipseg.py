@@ -3,8 +3,8 @@
     python tests/benchmarks/bench_clipseg.py [PHRASES]
 
 Random weights in the layout of CIDAS/clipseg-rd64-refined, 352x352. Both sides start from a picture of 640x480 and end
-with probabilities at that size. Each round times all sides in turn, so that a busy machine slows them alike; the figures
-are the medians of the rounds, and the ratios of those of one round. The phrases' embeddings are made once a run: the
+with probabilities at that size. Each round times all sides in turn, so that a busy machine slows them alike; the
+figures are the medians of the rounds, and the ratios of those of one round. The phrases' embeddings are made once a run: the
 first picture pays for them, and the second does not.
 """
 

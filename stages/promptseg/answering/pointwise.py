@@ -157,7 +157,7 @@ def _as_linear(convolution: torch.nn.ConvTranspose2d):
 
 
 def _in_blocks(finer: torch.Tensor, grid: int) -> torch.Tensor:
-    """(c, s, s) -> (grid ** 2, 4, ..., c), with a 4 for each doubling from the grid to s: where `_as_linear` puts it."""
+    """(c, s, s) -> (grid ** 2, 4, ..., c), a 4 for each doubling from the grid to s: where `_as_linear` puts it."""
     if finer.shape[-1] == grid:
         return finer.permute(1, 2, 0).flatten(0, 1)
     half = finer.shape[-1] // 2

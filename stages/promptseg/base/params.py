@@ -96,7 +96,7 @@ class Automatic(Settings):
 
 
 class Prompt(Settings):
-    """How a model is asked: by points, boxes, masks, words, another picture, these two mixed, for all it finds, or not."""
+    """How a model is asked: by points, boxes, masks, words, another picture, both, for all that it finds, or not."""
 
     points: PositiveInt | None = None  # so many points on the true mask
     how: Literal["random", "centre"] = "random"  # anywhere in the mask, or its deepest pixels

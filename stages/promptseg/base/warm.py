@@ -2,7 +2,8 @@
 
 Half of a small stage's time goes into importing torch and transformers. `promptseg repro` starts this server and names
 its socket in the environment; a stage (see stage.py) hands over its arguments, folder, environment and open files, and
-waits for its exit code; so does DVC itself (see quick_dvc.py). Nothing of promptseg is imported here, so a stage always runs the code that is on disk.
+waits for its exit code; so does DVC itself (see quick_dvc.py). Nothing of promptseg is imported here, so a stage
+always runs the code that is on disk.
 Linux alone has what this needs; elsewhere, and where no server answers, a stage imports for itself as ever.
 """
 
@@ -22,7 +23,8 @@ from pathlib import Path
 ADDRESS = "PROMPTSEG_WARM"  # environment variable: the server's socket
 FORK = "PROMPTSEG_FORK"  # the process id of a fork, which is not to hand itself over; what it starts may
 PRELOAD = (
-    "dvc.cli", "dvc.commands.repro", "dvc.repo.reproduce", "cv2", "numpy", "pandas", "pyarrow.parquet", "pydantic", "tifffile", "typer", "yaml", "matplotlib.figure", "torch",
+    "dvc.cli", "dvc.commands.repro", "dvc.repo.reproduce",
+    "cv2", "numpy", "pandas", "pyarrow.parquet", "pydantic", "tifffile", "typer", "yaml", "matplotlib.figure", "torch",
     "accelerate", "segmentation_models_pytorch", "transformers.models.sam.modeling_sam",
     "transformers.models.sam2.modeling_sam2", "transformers.models.clipseg.modeling_clipseg",
     "transformers.models.clip.tokenization_clip",

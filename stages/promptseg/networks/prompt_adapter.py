@@ -115,7 +115,7 @@ class AdaptedMaskDecoder(SamMaskDecoder):
         """image: (m, c, h, w) embeddings; guide: (m, c, h, w), of guiding_conv; positions: (1, c, h, w); sparse:
         (m, k, c), dense: (m, c, h, w) prompts, all as SAM has them; point_embed: (2, c), of negative, positive points.
         """
-        (m, width, height, _), transformer = image.shape, self.transformer
+        (m, _, height, _), transformer = image.shape, self.transformer
         tokens = torch.cat([self.iou_token.weight, self.mask_tokens.weight]).expand(m, -1, -1)
         query_positions = queries = torch.cat([tokens, sparse], dim=1)
         keys, guide, positions = (_tokens(values) for values in (image + dense, guide, positions))

@@ -15,7 +15,7 @@ CONTEXT = 0.1  # of the object's height and width, kept on each side of it
 
 
 def prepare(pixels: torch.Tensor, cover: np.ndarray, how: tuple[str, ...]) -> torch.Tensor:
-    """A normalised picture (3, s, s) float32 and its object's cover (s, s) in [0, 1] -> the picture to embed, (3, s, s).
+    """A normalised picture (3, s, s) float32 and its object's cover (s, s) in [0, 1] -> what to embed, (3, s, s).
 
     As in the original the values are normalised already, so that a darkened background fades to the mean colour, and
     that is what pads a crop to a square. A pixel belongs to the object where it is half covered; of an object that is

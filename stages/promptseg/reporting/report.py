@@ -30,7 +30,7 @@ _SKY, _BLUE, _INK = "#56b4e9", "#0072b2", "#282828"
 def leaderboard(params: Params, metrics: Path) -> list[dict]:
     """One row a run, keys as in COLUMNS, grouped by dataset and otherwise in the order of params.
 
-    Scores are floats in [0, 1]; the interval, the best single masks and what is published are None where there are none.
+    Scores are floats in [0, 1]; the interval, the best single masks and what is published are None where there is none.
     Raises Problem, naming the file, where a run's metrics are missing or damaged.
     """
     runs = {**params.zero_shot, **params.finetune}
