@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 from promptseg import clip_decoder, models, weights
-from promptseg.clip_decoder import TINY
+from promptseg.clip_network import TINY
 from promptseg.errors import Problem
 from promptseg.prompts import Prompt
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel
