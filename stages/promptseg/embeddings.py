@@ -19,7 +19,7 @@ import torch
 from filelock import FileLock
 from tqdm import tqdm
 
-from promptseg import container, files, frame
+from promptseg import container, files
 from promptseg.container import Container
 from promptseg.distributed import Processes
 from promptseg.errors import Problem
@@ -82,7 +82,7 @@ def features(
         "checkpoint": checkpoint,
         "container": files.sha256(path),
         "frame": repr(segmenter.frame),
-        "code": [_code_digest(_encoding_class(segmenter)), _code_digest(frame.Frame)],
+        "code": [_code_digest(_encoding_class(segmenter)), _code_digest(type(segmenter.frame))],
         "precision": "float16",
     }
     name = hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:16]

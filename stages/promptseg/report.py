@@ -15,11 +15,13 @@ from promptseg.params import FineTune, Params, Run
 
 COLUMNS = (
     "run", "dataset", "model", "training", "prompt", "prompt_source", "data", "checkpoints", "pictures",
-    "iou_mean", "iou_low", "iou_high", "iou_pooled", "dice_mean", "dice_pooled", "boundary_iou", "published",
+    "iou_mean", "iou_low", "iou_high", "iou_pooled", "dice_mean", "dice_pooled", "boundary_iou", "part_miou",
+    "accuracy_top1", "published",
 )  # fmt: skip
 ORACLE = ("truth (oracle)", "truth with jitter (oracle)")
 _SCORES = COLUMNS[COLUMNS.index("iou_mean") : COLUMNS.index("published")]
-_INTERVAL = ("iou_low", "iou_high")  # absent where the test split has a single group
+# The interval is absent where the test split has a single group; clouds have one of the last two, and no boundary.
+_OPTIONAL = ("iou_low", "iou_high", "boundary_iou", "part_miou", "accuracy_top1")
 _SPLITS = ("train", "val", "test")
 _SKY, _BLUE, _INK = "#56b4e9", "#0072b2", "#282828"
 
@@ -27,7 +29,7 @@ _SKY, _BLUE, _INK = "#56b4e9", "#0072b2", "#282828"
 def leaderboard(params: Params, metrics: Path) -> list[dict]:
     """One row a run, keys as in COLUMNS, grouped by dataset and otherwise in the order of params.
 
-    Scores are floats in [0, 1]; iou_low, iou_high and published are None where there is none.
+    Scores are floats in [0, 1]; those of _OPTIONAL and published are None where there is none.
     Raises Problem, naming the file, where a run's metrics are missing or damaged.
     """
     runs = {**params.zero_shot, **params.finetune}
@@ -135,7 +137,7 @@ def write_html(
 def _row(name: str, run: Run, params: Params, path: Path) -> dict:
     scores = _json(path)
     for key in (*_SCORES, "pictures", "oracle"):
-        if key not in scores and key not in _INTERVAL:
+        if key not in scores and key not in _OPTIONAL:
             raise Problem(f"{path}: it has no {key!r}; delete it and run `dvc repro`")
     data = params.datasets[run.dataset].source or params.scale.data
     checkpoints = params.models[run.model].source or params.scale.checkpoints
