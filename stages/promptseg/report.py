@@ -15,13 +15,14 @@ from promptseg.params import FineTune, Params, Run
 
 COLUMNS = (
     "run", "dataset", "model", "training", "prompt", "prompt_source", "data", "checkpoints", "pictures",
-    "iou_mean", "iou_low", "iou_high", "iou_pooled", "dice_mean", "dice_pooled", "boundary_iou", "part_miou",
-    "accuracy_top1", "published",
+    "iou_mean", "iou_low", "iou_high", "iou_pooled", "dice_mean", "dice_pooled", "boundary_iou", "iou_best_single",
+    "part_miou", "accuracy_top1", "published",
 )  # fmt: skip
 ORACLE = ("truth (oracle)", "truth with jitter (oracle)")
 _SCORES = COLUMNS[COLUMNS.index("iou_mean") : COLUMNS.index("published")]
-# The interval is absent where the test split has a single group; clouds have one of the last two, and no boundary.
-_OPTIONAL = ("iou_low", "iou_high", "boundary_iou", "part_miou", "accuracy_top1")
+# No interval where the test split has a single group; single masks are those of automatic ones; clouds have no boundary
+# and one of the last two.
+_OPTIONAL = ("iou_low", "iou_high", "boundary_iou", "iou_best_single", "part_miou", "accuracy_top1")
 _SPLITS = ("train", "val", "test")
 _SKY, _BLUE, _INK = "#56b4e9", "#0072b2", "#282828"
 
@@ -123,7 +124,7 @@ def write_html(
         oracle=ORACLE,
         shrunk=_shrunk(params, rows),
         stand_ins=_stand_ins(rows) != [],
-        several_sources=len({(row["data"], row["checkpoints"]) for row in rows}) > 1,
+        best_single=any(row["iou_best_single"] is not None for row in rows),
         chart=_embedded(chart),
         pictures={row["run"]: _embedded(pictures / f"{row['run']}.png") for row in rows},
         training={name: _training(training / f"{name}.csv") for name in tuned},
@@ -159,8 +160,9 @@ def _row(name: str, run: Run, params: Params, path: Path) -> dict:
 
 
 def _epochs(run: FineTune, params: Params) -> str:
-    epochs = min(run.train.epochs, params.scale.max_epochs or run.train.epochs)
-    return f"{epochs} epoch{'s' if epochs > 1 else ''}"
+    whole = run.train.epochs
+    epochs = min(whole, params.scale.max_epochs or whole)
+    return f"{epochs}{f' of {whole}' if epochs < whole else ''} epoch{'s' if whole > 1 else ''}"
 
 
 def _best(rows: list[dict], dataset: str) -> dict[str, dict | None]:
