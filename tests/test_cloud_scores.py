@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from promptseg import cloud_scores, scores
+from promptseg import cloud_scores
+from promptseg.scoring import scores
 
 CLASSES = ["mug handle", "mug cup", "cap crown", "cap visor"]
 AMONG = {"mug": [1, 2], "cap": [3, 4]}

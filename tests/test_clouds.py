@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from promptseg import clouds, container, pixels
+from promptseg.base.errors import Problem
 from promptseg.container import Pair
-from promptseg.errors import Problem
 
 LINE = "0.1000 -0.2000 0.3000 0.0000 1.0000 0.0000 4.000000\n"
 

@@ -4,9 +4,13 @@ import shutil
 
 import numpy as np
 import pytest
-from promptseg import clouds, datasets, fetch, inspecting, params, preparing
+from promptseg import clouds, datasets
+from promptseg.base import params
+from promptseg.base.errors import Problem
+from promptseg.commands import inspecting
 from promptseg.datasets import modelnet40
-from promptseg.errors import Problem
+from promptseg.preprocessing import preparing
+from promptseg.raw import fetch
 
 LISTS = ("modelnet40_train.txt", "modelnet40_test.txt")
 

@@ -6,16 +6,21 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from promptseg import checking, clouds, container, depth_maps, evaluation, inference, models, params, pixels, weights
-from promptseg.clip_network import TINY
+from promptseg import clouds, container, models, pixels
+from promptseg.answering import inference
+from promptseg.base import params
+from promptseg.base.errors import Problem
+from promptseg.commands import checking
 from promptseg.datasets import shapenet_part
-from promptseg.depth_maps import VIEWS, Views
-from promptseg.errors import Problem
 from promptseg.models.pointclip import TEMPLATE, PointClip
+from promptseg.networks import depth_maps, weights
+from promptseg.networks.clip_network import TINY
+from promptseg.networks.depth_maps import VIEWS, Views
+from promptseg.networks.prompts import Prompt
+from promptseg.networks.segmenter import Features
 from promptseg.parts.clouds.surfaces import points
 from promptseg.parts.clouds.things import THINGS
-from promptseg.prompts import Prompt
-from promptseg.segmenter import Features
+from promptseg.scoring import evaluation
 from transformers import CLIPConfig, CLIPModel
 
 PHRASES = ("chair back", "chair seat", "mug")

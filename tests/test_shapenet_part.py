@@ -5,9 +5,11 @@ import shutil
 
 import numpy as np
 import pytest
-from promptseg import clouds, container, params, preparing
+from promptseg import clouds, container
+from promptseg.base import params
+from promptseg.base.errors import Problem
 from promptseg.datasets import shapenet_part
-from promptseg.errors import Problem
+from promptseg.preprocessing import preparing
 
 SIZES = [4, 2, 2, 4, 4, 3, 3, 2, 4, 2, 6, 2, 3, 3, 3, 3]  # parts of each category, as PointNet's code has them
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from promptseg.errors import Problem
+from promptseg.base.errors import Problem
 
 KIND = "cloud"  # what a dataset, a container's `about` and a model call it
 STEPS = 65535

@@ -19,12 +19,14 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from promptseg import archives, clouds, params
+from promptseg import clouds
+from promptseg.base import params
+from promptseg.base.errors import Problem
 from promptseg.datasets import Picture
-from promptseg.errors import Problem
-from promptseg.fetch import fetch
 from promptseg.parts.clouds.furniture import FURNITURE
 from promptseg.parts.clouds.surfaces import points
+from promptseg.raw import archives
+from promptseg.raw.fetch import fetch
 
 TITLE = "ModelNet40, resampled with normals"
 LICENCE = "models from the web, for academic research, rights with their authors: modelnet.cs.princeton.edu"

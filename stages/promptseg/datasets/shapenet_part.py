@@ -23,12 +23,14 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from promptseg import archives, clouds, params
+from promptseg import clouds
+from promptseg.base import params
+from promptseg.base.errors import Problem
 from promptseg.datasets import Picture
-from promptseg.errors import Problem
-from promptseg.fetch import fetch
 from promptseg.parts.clouds.surfaces import points
 from promptseg.parts.clouds.things import THINGS
+from promptseg.raw import archives
+from promptseg.raw.fetch import fetch
 
 TITLE = "ShapeNetPart"
 LICENCE = "ShapeNet's terms of use, non-commercial research, on registration: shapenet.org/terms"

@@ -17,10 +17,11 @@ import torch
 import torch.nn.functional as F
 from transformers import CLIPModel
 
-from promptseg import clip_network, clouds, phrases, weights
-from promptseg.depth_maps import VIEWS, Views
-from promptseg.prompts import Prompt
-from promptseg.segmenter import Features, Segmenter
+from promptseg import clouds
+from promptseg.networks import clip_network, phrases, weights
+from promptseg.networks.depth_maps import VIEWS, Views
+from promptseg.networks.prompts import Prompt
+from promptseg.networks.segmenter import Features, Segmenter
 
 RELEASED = weights.OLD
 TEMPLATE = "point cloud depth map of a {}."
