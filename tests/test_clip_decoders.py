@@ -9,8 +9,8 @@ from PIL import Image
 from promptseg import models
 from promptseg.base.errors import Problem
 from promptseg.decoders import clip_decoder
-from promptseg.decoders.clip_decoder import TINY
 from promptseg.networks import weights
+from promptseg.networks.clip_network import TINY
 from promptseg.networks.prompts import Prompt
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel
 

@@ -350,10 +350,11 @@ def test_the_sample_shows_every_class_in_pictures_that_differ(case, looked):
         entries = [entry for entry in SETTINGS.datasets.values() if entry.reader == case.reader and entry.classes]
         asked = {name for entry in entries for name in asked_of(entry)}
         wanted = {number for number, name in enumerate(case.classes, 1) if name in asked}
-        assert wanted
+        assert wanted or len(seen) >= SMALL  # of clouds no classes are selected
     assert [case.classes[label - 1] for label in sorted(wanted - set(seen))] == []
     assert len({one.image for one in looked(case)}) > 5, "its pictures are all the same"
-    assert any(len(one.labels) > 1 for one in looked(case)), "nothing to tell apart"
+    whole = getattr(case.module, "WHOLE", False)
+    assert whole or any(len(one.labels) > 1 for one in looked(case)), "nothing to tell apart"
 
 
 def asked_of(entry: params.Dataset) -> Iterator[str]:

@@ -397,7 +397,7 @@ def test_a_gray_picture_is_scored_too(tmp_path):
 def test_the_grid_shows_the_worst_the_median_and_the_best(tmp_path, count, monkeypatch):
     _, pairs, answers = several(count)
     shown, grid = [], figures.grid
-    monkeypatch.setattr(figures, "grid", lambda panels, captions, _: shown.extend(captions) or grid(panels, captions))
+    monkeypatch.setattr(figures, "grid", lambda panels, captions, *_: shown.extend(captions) or grid(panels, captions))
     table = pd.read_parquet(run(tmp_path, *write(tmp_path, pairs, answers))["table"]).sort_values(["iou"])
     ranked = [f"{row.id} · IoU {row.iou:.2f}" for row in table.itertuples()]
     assert shown == (ranked if count <= 3 else [ranked[0], ranked[(count - 1) // 2 + (count % 2 == 0)], ranked[-1]])

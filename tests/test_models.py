@@ -23,12 +23,21 @@ KINDS = {
     "automatic": [params.Prompt(automatic=True)],
 }
 MODELS = pytest.mark.parametrize("name", models.names())
+CLOUDS = [name for name in models.names() if segmenter_class(name).TAKES == "cloud"]
+TRAINED = pytest.mark.parametrize("name", [name for name in models.names() if segmenter_class(name).PARTS])
 POINTS = np.array([[20.5, 30.5], [40.5, 10.5], [5.5, 50.5]])
 
 
 def picture(seed: int, height: int = 60, width: int = 80, gray: bool = False) -> np.ndarray:
     shape = (height, width) if gray else (height, width, 3)
     return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+
+
+def given(name: str) -> list[np.ndarray]:
+    """Three different things that a model takes; clouds are of equally many points."""
+    if name in CLOUDS:
+        return [picture(seed, 70, 2) for seed in range(3)]
+    return [picture(0), picture(1, 90, 50), picture(2, gray=True)]
 
 
 def questions(settings: params.Prompt, shift: float = 0.0) -> Prompt:
@@ -98,14 +107,15 @@ def test_a_changed_byte_in_a_checkpoint_is_refused(name, tiny, tmp_path):
 def test_shapes_and_independence_of_company(name, tiny):
     """A picture's answer is its own: the others in the batch, and the other prompts, do not matter."""
     model = tiny(name)
-    pictures = [picture(0), picture(1, 90, 50), picture(2, gray=True)]
+    pictures = given(name)
     with torch.no_grad():
         together = model.encode(pictures)
         for settings in cases(name):
             rows = [[questions(settings), questions(settings, 3.0)] for _ in pictures]
             logits = model.decode(together, rows)
             side = logits.shape[-1]
-            assert logits.shape == (3, 2, side, side) and logits.isfinite().all()
+            shape = pictures[0].shape[:2] if name in CLOUDS else (side, side)
+            assert logits.shape == (3, 2, *shape) and logits.isfinite().all()
             for i, one in enumerate(pictures):
                 alone = model.decode(model.encode([one]), [rows[i][1:]])
                 torch.testing.assert_close(alone[0, 0], logits[i, 1], rtol=1e-3, atol=1e-3 * float(logits.std()) + 1e-6)
@@ -114,7 +124,7 @@ def test_shapes_and_independence_of_company(name, tiny):
             assert not torch.allclose(logits[0], logits[1], atol=1e-9), "the picture makes no difference"
 
 
-@MODELS
+@pytest.mark.parametrize("name", sorted({*models.names()} - {*CLOUDS}))
 def test_gray_is_the_same_as_gray_in_three_channels(name, tiny):
     gray = picture(5, gray=True)
     one, three = tiny(name).encode([gray]), tiny(name).encode([np.repeat(gray[..., None], 3, axis=2)])
@@ -130,11 +140,12 @@ def test_prompts_and_parts_that_it_does_not_have_are_refused_in_one_line(name):
         else:
             with pytest.raises(Problem, match=f"{name} .*it takes"):
                 model.check_prompt(settings[0])
-    with pytest.raises(Problem, match=f"{name} has no part 'brain'.*{list(model.PARTS)[0]}"):
+    wrong = f"{name} has no part 'brain'.*{list(model.PARTS)[0]}" if model.PARTS else f"{name} has nothing to train"
+    with pytest.raises(Problem, match=wrong):
         model.check_parts(["brain"])
 
 
-@MODELS
+@TRAINED
 def test_each_part_learns_and_nothing_else_does(name, tmp_path):
     weights.write(tmp_path / "w", (m := models.load(name).create("tiny", 0)).configuration(), m.state_dict(), m.files())
     for part in m.PARTS:
@@ -160,7 +171,7 @@ def test_each_part_learns_and_nothing_else_does(name, tmp_path):
         assert losses[-1] < losses[0] - 0.02, losses
 
 
-@MODELS
+@TRAINED
 def test_what_was_learned_goes_back_into_the_same_checkpoint_only(name, tmp_path):
     model = models.load(name).create("tiny", 0)
     learned = model.train_only(list(model.PARTS))
@@ -189,3 +200,12 @@ def test_unet_takes_as_many_classes_as_the_dataset_has(tmp_path):
 def test_an_unknown_model_answers_with_the_known_ones():
     with pytest.raises(Problem, match="unknown model 'sam3'; known: .*clipseg.*unet"):
         models.load("sam3")
+
+
+@MODELS
+def test_what_a_model_does_not_take_is_refused_in_one_line(name):
+    model = segmenter_class(name)
+    model.check_kind(model.TAKES, "mine")
+    other = "picture" if name in CLOUDS else "cloud"
+    with pytest.raises(Problem, match=f"^params.yaml: {name} takes {model.TAKES}s, and mine holds {other}s$"):
+        model.check_kind(other, "mine")

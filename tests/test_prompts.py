@@ -168,10 +168,23 @@ def test_text_asks_for_every_class_there_or_not(mask):
     assert not answers[2].any()
 
 
+def test_a_picture_can_be_asked_for_some_classes_and_as_a_whole(mask):
+    asked, answers = ask(Prompt(text="class"), mask, NAMES[:3], 0, "a", among=[1, 3], whole=True)
+    assert [(prompt.target, prompt.text, prompt.whole) for prompt in asked] == [
+        (1, NAMES[0], True),
+        (3, NAMES[2], True),
+    ]
+    np.testing.assert_array_equal(answers[1], mask == 3)
+    again, _ = ask(Prompt(text="class"), mask, NAMES[:3], 0, "a")
+    assert [prompt.target for prompt in again] == [1, 2, 3] and not any(prompt.whole for prompt in again)
+
+
 def test_no_prompt_asks_for_every_class_without_words(mask):
     asked, answers = ask(Prompt(), mask, NAMES[:2], 0, "a")
     assert [prompt.target for prompt in asked] == [1, 2]
-    assert all(value is None for prompt in asked for name, value in vars(prompt).items() if name != "target")
+    assert all(
+        value is None for prompt in asked for name, value in vars(prompt).items() if name not in ("target", "whole")
+    )
     np.testing.assert_array_equal(answers[1], mask == 2)
 
 

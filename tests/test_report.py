@@ -275,3 +275,16 @@ def test_a_missing_file_is_named_and_no_page_is_left(project, settings, tmp_path
     with pytest.raises(Problem, match=re.escape(str(tmp_path / name))):
         render(project, settings, tmp_path)
     assert not list(tmp_path.glob("*.html"))
+
+
+def test_clouds_have_scores_of_their_own_and_no_boundary(project, settings, tmp_path):
+    for name, key in (("em-clipseg", "part_miou"), ("fires-clipseg", "accuracy_top1")):
+        path = project["metrics"] / f"{name}.json"
+        scores = json.loads(path.read_text()) | {key: 0.678}
+        del scores["boundary_iou"]
+        path.write_text(json.dumps(scores))
+    rows = {row["run"]: row for row in report.leaderboard(settings, project["metrics"])}
+    assert rows["em-clipseg"]["boundary_iou"] is None and rows["em-clipseg"]["part_miou"] == 0.678
+    assert rows["fires-clipseg"]["accuracy_top1"] == 0.678 and rows["em-sam"]["accuracy_top1"] is None
+    text = Page(render(project, settings, tmp_path)).text
+    assert text.count("part mIoU 0.678") == text.count("top-1 accuracy 0.678") == 1

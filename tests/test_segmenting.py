@@ -201,6 +201,10 @@ def test_of_a_tiny_checkpoint_one_is_told(folder, tmp_path, monkeypatch, capsys)
 @pytest.mark.parametrize(
     "arguments, message",
     [
+        (
+            ["--model", "pointclip", "--text", "chair"],
+            "pointclip takes clouds, and what is segmented here are pictures",
+        ),
         (["--model", "sam", "--text", "fire"], "sam takes no --text; give --box X0,Y0,X1,Y1 or --point X,Y"),
         (["--model", "clipseg", "--box", "1,2,3,4"], "clipseg takes no --box; give --text WORDS"),
         (["--model", "sam"], "sam cannot do without a prompt; give --box"),

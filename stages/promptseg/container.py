@@ -66,7 +66,8 @@ class Prediction:
     """A model's answer to one picture.
 
     probability: PNG of (classes * h, w) uint8, the classes' maps one below the other; value = min(255, floor(256 p)),
-    so that p >= t exactly where value >= 256 t. prompts: the prompts that were given, as JSON, for pictures of them.
+    so that p >= t exactly where value >= 256 t (of clouds, p is relative to the surest class). prompts: the prompts
+    that were given, as JSON, for pictures of them.
     segments: automatic masks (`segments.to_json`); they have no classes, so probability is empty then. Otherwise "".
     """
 

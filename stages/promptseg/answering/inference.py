@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from promptseg import container, models, segments
+from promptseg import clouds, container, models, segments
 from promptseg.answering import automatic
 from promptseg.base import params
 from promptseg.container import Container, Pair, Prediction
@@ -33,6 +33,7 @@ def predict(
     pairs = container.pairs(truth)
     classes = pairs.about["classes"]
     segmenter = models.load(run.model).load(checkpoint, len(classes)).to(processes.device)
+    segmenter.check_kind(pairs.about.get("kind", "picture"), run.dataset)
     segmenter.check_prompt(run.prompt)
     digest = weights.digest(checkpoint)
     if trained is not None:
@@ -49,7 +50,7 @@ def predict(
         chunks = list(processes.chunks(len(pairs), CHUNK))
         for chunk in tqdm(chunks, "predict", disable=not (processes.main and sys.stderr.isatty()), leave=False):
             for index in chunk:
-                writer.add(_answer(segmenter, features([index]), pairs[index], run.prompt, classes, seed))
+                writer.add(_answer(segmenter, features([index]), pairs[index], run.prompt, pairs.about, seed))
     processes.wait()
     if processes.main and processes.world > 1:
         _merge(out, processes.world, len(pairs), about)
@@ -58,32 +59,40 @@ def predict(
 
 @torch.inference_mode()
 def probabilities(
-    segmenter: Segmenter, features: Features, asked: list[Prompt], classes: int, height: int, width: int
-) -> np.ndarray:
+    segmenter: Segmenter, features: Features, asked: list[Prompt], classes: int, height: int, width: int,
+    exclusive: bool = False,
+) -> np.ndarray:  # fmt: skip
     """What a model answers about one picture: (classes, height, width) float32 in [0, 1].
 
     asked: prompts in the picture's pixels. Where several ask for one class, each pixel takes the surest answer; a
-    class that nothing asks for is 0.
+    class that nothing asks for is 0. exclusive: each pixel is of exactly one of the classes that are asked for; then
+    it is their softmax, relative to the surest class, which so comes through eight bits as 1.
     """
-    out = np.zeros((classes, height, width), np.float32)
+    out = np.full((classes, height, width), -np.inf if exclusive else 0.0, np.float32)
     for start in range(0, len(asked), PROMPTS_AT_ONCE):
         part = asked[start : start + PROMPTS_AT_ONCE]
         logits = segmenter.decode(features, [[segmenter.frame.prompt(prompt, height, width) for prompt in part]])[0]
-        maps = torch.sigmoid(segmenter.frame.to_picture(logits, height, width)).cpu().numpy()
+        maps = segmenter.frame.to_picture(logits, height, width)
+        maps = (maps if exclusive else torch.sigmoid(maps)).cpu().numpy()
         for prompt, values in zip(part, maps):
             np.maximum(out[prompt.target - 1], values, out=out[prompt.target - 1])
-    return out
+    return np.exp(out - out.max(axis=0)) if exclusive else out
 
 
 def _answer(
-    segmenter: Segmenter, features: Features, pair: Pair, settings: params.Prompt, classes: list[str], seed: int
+    segmenter: Segmenter, features: Features, pair: Pair, settings: params.Prompt, about: dict, seed: int
 ) -> Prediction:
+    """about: what holds for all rows of the pair's container."""
     if settings.kind == "automatic":
         found = automatic.segments(segmenter, features, container.image(pair), settings.generator)
         return Prediction(pair.id, b"", prompts.to_json([]), segments.to_json(found))
     support = container.support(pair) if settings.support else None
-    asked, _ = prompts.ask(settings, container.mask(pair), classes, seed, pair.id, pair.text, support)
-    probability = probabilities(segmenter, features, asked, len(classes), pair.height, pair.width)
+    classes, among = about["classes"], about.get("among", {}).get(pair.text)
+    whole = about.get("whole", False)
+    asked, _ = prompts.ask(settings, container.mask(pair), classes, seed, pair.id, pair.text, support, among, whole)
+    probability = probabilities(
+        segmenter, features, asked, len(classes), pair.height, pair.width, clouds.is_cloud(about)
+    )
     return Prediction(pair.id, container.pack(probability), prompts.to_json(asked))
 
 

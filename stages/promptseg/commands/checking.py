@@ -19,7 +19,7 @@ NAMED = {  # keys with a default that dvc.yaml names all the same
 def check() -> str:
     """A line that says what params.yaml holds. Raises Problem with the first thing that cannot work."""
     settings = params.load()
-    classes = {}
+    classes, kinds = {}, {}
     for section in ("datasets", "models"):
         for name, entry in getattr(settings, section).items():
             for key in [key for key in NAMED if key in type(entry).model_fields and key not in entry.model_fields_set]:
@@ -28,10 +28,12 @@ def check() -> str:
         if not (PARTS / dataset.parts).is_dir():
             raise Problem(f"params.yaml: datasets.{name}.parts: no folder {dataset.parts!r} in stages/promptseg/parts/")
         known = datasets.classes(datasets.load(dataset.reader), *datasets.options(name, dataset))
+        kinds[name] = datasets.kind(name, dataset)
         classes[name], _ = selection.select(known, dataset.classes, f"datasets.{name}.classes")
     for name in {**settings.zero_shot, **settings.finetune}:
         run = settings.run(name)
         segmenter = segmenter_class(run.model)
+        segmenter.check_kind(kinds[run.dataset], run.dataset)
         segmenter.check_prompt(run.prompt)
         for prompt in (run.prompt, getattr(run, "train", run).prompt):
             segmenter.check_prompt(prompt)

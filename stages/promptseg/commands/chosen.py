@@ -38,6 +38,8 @@ def choose(
     run = _run(trained) if trained else {}
     name = _model(name, trained, run)
     kind = checking.segmenter_class(name)
+    if kind.TAKES != "picture":
+        raise Problem(f"{name} takes {kind.TAKES}s, and what is segmented here are pictures; give another --model")
     question = _question(question, classes, kind, run)
     question.check(name, kind.PROMPTS)
     classes = _classes(question, classes, name, run)

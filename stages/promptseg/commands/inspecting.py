@@ -54,7 +54,7 @@ def inspect(name: str, settings: params.Dataset, folder: Path, official: bool) -
     """
     module, options = datasets.load(settings.reader), datasets.options(name, settings)
     counts = getattr(module, "COUNTS", {}) if official and not settings.options else {}
-    seen, told = Seen(), set()
+    seen, told = Seen(datasets.kind(name, settings)), set()
     for line in _wrong(name, module, options, folder, counts, seen):
         line = " ".join(line.split())
         if line not in told:  # many pairs may share a file
@@ -82,7 +82,8 @@ class Look:
 class Seen:
     """What is remembered of all pairs: ids and groups, and for the rest a few numbers."""
 
-    def __init__(self):
+    def __init__(self, kind: str):
+        self._kind = kind
         self.splits, self.empty = Counter(), 0
         self._ids, self._groups = set(), {}
         self._low, self._high, self._colours = (sys.maxsize, sys.maxsize), (0, 0), set()
@@ -103,15 +104,20 @@ class Seen:
             self._colours.add(look.colour)
 
     def describe(self) -> str:
-        """`330 pairs in 2 splits, 1024x768, gray 8-bit`; sizes are width x height, as least..most where they differ."""
+        """`330 pairs in 2 splits, 1024x768, gray 8-bit`; sizes are width x height, as least..most where they differ.
+
+        Of clouds: `84 pairs in 2 splits, clouds of 2048 points`.
+        """
         total, named = sum(self.splits.values()), len(self.splits.keys() - {None})
         words = [f"{total:,} pair{'' if total == 1 else 's'}"]
         if total:
             words[0] += f" in {named} split{'' if named == 1 else 's'}" if named else " without splits"
         if self._colours:
-            sides = zip(self._low, self._high)
-            words.append("x".join(f"{low}" if low == high else f"{low}..{high}" for low, high in sides))
-            words.append(" and ".join(sorted(self._colours, reverse=True)) + " 8-bit")
+            sides = [f"{low}" if low == high else f"{low}..{high}" for low, high in zip(self._low, self._high)]
+            if self._kind == "cloud":
+                words.append(f"clouds of {sides[1]} points")
+            else:
+                words += ["x".join(sides), " and ".join(sorted(self._colours, reverse=True)) + " 8-bit"]
         return ", ".join(words)
 
 

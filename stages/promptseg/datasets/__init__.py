@@ -17,6 +17,9 @@ and, where they apply,
                                and, where they follow from them, classes(options) in place of CLASSES and
                                Options.ordered_groups in place of ORDERED_GROUPS
     CHECK_DUPLICATES = True    nobody knows whether its splits share pictures: preprocess looks and warns
+    KIND = "cloud"             what it calls pictures are point clouds (clouds.py): each point is of one class
+    WHOLE = True               each of its masks is of one class throughout: the question is what the whole is
+    AMONG                      {text: classes}: which classes a row can show, by its text; it is asked for no others
 It knows no model.
 """
 
@@ -77,6 +80,15 @@ def options(name: str, settings: params.Dataset) -> tuple:
     if settings.options:
         raise Problem(f"params.yaml: {at}: the reader {settings.reader!r} has none")
     return ()
+
+
+def kind(name: str, settings: params.Dataset) -> str:
+    """What an entry's reader gives, "picture" or "cloud". Raises Problem for settings that clouds cannot follow."""
+    of = getattr(load(settings.reader), "KIND", "picture")
+    for key in ("classes", "resize", "tile"):
+        if of != "picture" and getattr(settings, key) is not None:
+            raise Problem(f"params.yaml: datasets.{name}.{key}: its pictures are {of}s, which stay whole; leave it out")
+    return of
 
 
 def classes(module: ModuleType, *options) -> tuple[str, ...]:

@@ -5,30 +5,22 @@ pixels for patches of 16, with interpolated positions, as in CLIPSeg: so the two
 blocks of the vision tower are kept, and what the decoder is, each model's own file says; its weights are seeded.
 """
 
-import json
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import nn
-from transformers import CLIPConfig, CLIPModel
+from transformers import CLIPModel
 
-from promptseg.base.errors import Problem
 from promptseg.decoders import fixed_classes
-from promptseg.networks import phrases, weights
+from promptseg.networks import clip_network, phrases, weights
 from promptseg.networks.frame import Frame
 from promptseg.networks.segmenter import Features, Segmenter
 
 MEAN, STD = (122.7709383, 116.7460125, 104.09373615), (68.5005327, 66.6321579, 70.32316305)  # CLIP's, times 255
 PATCHES, TINY_PATCHES = 22, 16
 WIDTH, TINY_WIDTH = 128, 32  # of the decoders
-TINY = {
-    "vision_config": dict(
-        hidden_size=64, intermediate_size=128, num_hidden_layers=4, num_attention_heads=4, image_size=128, patch_size=8
-    ),
-    "text_config": phrases.TINY_TEXT, "projection_dim": 64,
-}  # fmt: skip
 
 
 class ClipDecoder(Segmenter):
@@ -46,7 +38,7 @@ class ClipDecoder(Segmenter):
         vision = network.config.vision_config
         self.network, self.patches, self.width = network, patches, width
         self.frame = Frame(patches * vision.patch_size, False, MEAN, STD)
-        self.phrases = phrases.Phrases(tokenizer, network.config.text_config.max_position_embeddings, self._embed)
+        self.phrases = clip_network.phrases_of(network, tokenizer)
         self.decoder = self.build(vision.hidden_size, network.config.projection_dim, width, classes)
 
     @staticmethod
@@ -64,16 +56,11 @@ class ClipDecoder(Segmenter):
         return {name: tokens.mT.unflatten(2, (self.patches, self.patches)) for name, tokens in kept.items()}
 
     def configuration(self) -> dict:
-        network = self.network.config.to_dict()
-        network.pop("transformers_version", None)
+        network = clip_network.configuration(self.network)
         return {"model": self.NAME, "network": network, "patches": self.patches, "width": self.width}
 
     def files(self) -> dict[str, bytes]:
         return self.phrases.files
-
-    def _embed(self, ids: torch.Tensor) -> torch.Tensor:
-        """A phrase's tokens (1, length) -> (1, projection_dim), CLIP's text embedding; at its own length, as CLIPSeg takes it."""
-        return self.network.get_text_features(ids.to(self.device)).pooler_output
 
 
 class ChannelNorm(nn.LayerNorm):
@@ -84,21 +71,13 @@ class ChannelNorm(nn.LayerNorm):
 
 
 def create(kind: type[ClipDecoder], size: str, seed: int) -> ClipDecoder:
-    if size != "tiny":
-        raise Problem(
-            f"{kind.NAME}: it is only of use on released CLIP weights; set models.{kind.NAME}.official or source"
-        )
-    torch.manual_seed(seed)
-    network = CLIPModel(CLIPConfig(**TINY))
-    return kind(network, phrases.letters(), TINY_PATCHES, TINY_WIDTH, classes=1).eval()
+    network, tokenizer = clip_network.create(kind.NAME, size, seed)
+    return kind(network, tokenizer, TINY_PATCHES, TINY_WIDTH, classes=1).eval()
 
 
 def convert(kind: type[ClipDecoder], source: Path) -> ClipDecoder:
     """CLIP from the hub's files, under a decoder that is the same each time."""
-    config, tensors = weights.released(source)
-    tokenizer = phrases.read(source)
-    config = CLIPConfig.from_dict(json.loads(config.read_text()))
-    network = weights.fill(CLIPModel, config, weights.tensors(tensors), source)
+    network, tokenizer = clip_network.convert(source)
     torch.manual_seed(0)
     return kind(network, tokenizer, PATCHES, WIDTH, classes=1).eval()
 
@@ -106,10 +85,7 @@ def convert(kind: type[ClipDecoder], source: Path) -> ClipDecoder:
 def load(kind: type[ClipDecoder], folder: Path, classes: int) -> ClipDecoder:
     """The stored model; a last layer for classes is drawn anew where their number is another."""
     config, tensors = weights.read(folder)
-    clip = {name: tensor for name, tensor in tensors.items() if name.startswith("network.")}
-    network = weights.fill(
-        CLIPModel, CLIPConfig.from_dict(config["network"]), weights.without(clip, "network."), folder
-    )
+    network = clip_network.load(config["network"], tensors, folder)
     torch.manual_seed(classes)
     model = kind(network, phrases.read(folder), config["patches"], config["width"], classes)
     fixed_classes.fill(model, tensors, folder, model.LAST)

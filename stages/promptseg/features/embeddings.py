@@ -24,7 +24,6 @@ from promptseg.base import files
 from promptseg.base.errors import Problem
 from promptseg.container import Container
 from promptseg.features.distributed import Processes
-from promptseg.networks import frame
 from promptseg.networks.segmenter import Features, Segmenter
 
 PIXELS_AT_ONCE = 1024 * 1024  # an encoder call takes as many pictures as fill this; 2 GB of activations in SAM 2
@@ -84,7 +83,7 @@ def features(
         "checkpoint": checkpoint,
         "container": files.sha256(path),
         "frame": repr(segmenter.frame),
-        "code": [_code_digest(_encoding_class(segmenter)), _code_digest(frame.Frame)],
+        "code": [_code_digest(_encoding_class(segmenter)), _code_digest(type(segmenter.frame))],
         "precision": "float16",
     }
     name = hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:16]

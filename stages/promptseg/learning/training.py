@@ -106,6 +106,7 @@ def finetune(
     settings = run.train
     segmenter = models.load(run.model).load(checkpoint, len(container.pairs(train).about["classes"]))
     segmenter.to(processes.device)
+    segmenter.check_kind(container.pairs(train).about.get("kind", "picture"), run.dataset)
     segmenter.check_training(settings)
     segmenter.check_prompt(run.prompt)
     segmenter.trained()

@@ -45,6 +45,7 @@ class Prompt:
     points: (k, 2) float x, y; labels: (k,) int, 1 on the object and 0 off it; box: (4,) float x0, y0, x1, y1;
     mask: (h, w) in [0, 1], over the picture, or over the frame once it is in the frame's pixels;
     example: the object in another picture; mix: its share, in (0, 1), where both it and a text are asked.
+    whole: the picture as a whole is asked about, and the answer is the same everywhere.
     """
 
     target: int = 1
@@ -55,11 +56,12 @@ class Prompt:
     text: str | None = None
     example: Example | None = None
     mix: float | None = None
+    whole: bool = False
 
 
 def ask(
     settings: params.Prompt, mask: np.ndarray, classes: list[str], seed: int, id: str, own: str = "",
-    support: tuple[np.ndarray, np.ndarray] | None = None,
+    support: tuple[np.ndarray, np.ndarray] | None = None, among: list[int] | None = None, whole: bool = False,
 ) -> tuple[list[Prompt], list[np.ndarray]]:  # fmt: skip
     """The prompts for one picture, and for each the map that would answer it: (h, w) bool.
 
@@ -67,19 +69,22 @@ def ask(
     hold gets no points, no box and no mask. id: the picture's; with `seed` it decides every random choice. own: what
     the picture says of itself in words. support: another picture (h, w, 3) uint8 and its mask like `mask`, where
     settings.support. A class that this one does not show is asked for by its phrase alone, as in CLIPSeg's training.py,
-    or not at all where there is none. Raises Problem if the phrases are not one for each class, the picture has none,
+    or not at all where there is none. among: the numbers of the classes that are asked for, None: all; whole: the answer
+    is one class for the whole picture. Raises Problem if the phrases are not one for each class, the picture has none,
     or the support picture leaves nothing to ask.
     """
     phrases = _phrases(settings.text, classes, own, id) if settings.text is not None else [None] * len(classes)
     rng = np.random.default_rng(np.frombuffer(hashlib.sha256(f"{seed}/{id}".encode()).digest(), np.uint32))
     prompts, answers = [], []
     for target, phrase in enumerate(phrases, 1):
+        if among is not None and target not in among:
+            continue
         of_class = mask == target
         if not settings.oracle:
             example = _example(settings, support, target)
             if settings.kind != "image" or example is not None:
                 mix = None if phrase is None or example is None else settings.mix
-                prompts.append(Prompt(target, text=phrase, example=example, mix=mix))
+                prompts.append(Prompt(target, text=phrase, example=example, mix=mix, whole=whole))
                 answers.append(of_class)
             continue
         for part in _parts(of_class, settings.per):

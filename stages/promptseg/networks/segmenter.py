@@ -22,13 +22,16 @@ MASK_LOGIT = 10.0  # what a mask prompt says of a pixel that is surely on the ob
 class Segmenter(torch.nn.Module):
     """A model that answers prompts about pictures: `decode(encode(pictures), prompts)`.
 
+    TAKES: "picture", or "cloud" for point clouds (clouds.py): pictures (points, 2, 3) of equally many points, where
+    logits are by point, (n, p, points, 2), and the frame is depth_maps.Views.
     PROMPTS: the kinds it takes, as params.Prompt.kind names them.
-    PARTS: what can be trained, each part with the beginnings of its parameters' names.
+    PARTS: what can be trained, each part with the beginnings of its parameters' names; empty where nothing can.
     CACHED: whether `encode` is worth keeping; False where it is only the scaling of pixels.
     PRETRAIN: the beginnings of what learns from `pretext`, before the parts do; empty where there is no such thing.
     """
 
     NAME: ClassVar[str]
+    TAKES: ClassVar[str] = "picture"
     PROMPTS: ClassVar[frozenset[str]]
     PARTS: ClassVar[dict[str, tuple[str, ...]]]
     CACHED: ClassVar[bool] = True
@@ -64,6 +67,12 @@ class Segmenter(torch.nn.Module):
         return next(self.parameters()).device
 
     @classmethod
+    def check_kind(cls, kind: str, dataset: str) -> None:
+        """Raise Problem unless the model takes what a dataset holds: kind, "picture" or "cloud"."""
+        if kind != cls.TAKES:
+            raise Problem(f"params.yaml: {cls.NAME} takes {cls.TAKES}s, and {dataset} holds {kind}s")
+
+    @classmethod
     def check_prompt(cls, settings: params.Prompt) -> None:
         """Raise Problem unless the model takes this kind of prompt."""
         if settings.kind not in cls.PROMPTS:
@@ -73,6 +82,8 @@ class Segmenter(torch.nn.Module):
     @classmethod
     def check_parts(cls, parts: list[str]) -> None:
         """Raise Problem unless the model has all these parts, and at least one is named."""
+        if not cls.PARTS:
+            raise Problem(f"params.yaml: {cls.NAME} has nothing to train; ask it in zero_shot")
         unknown = [part for part in parts if part not in cls.PARTS]
         if unknown or not parts:
             what = f"has no part {unknown[0]!r} to train" if unknown else "needs a part to train"

@@ -38,6 +38,7 @@ def prepare(
     cv2.setNumThreads(1)  # the pool below has a thread a core; OpenCV's own beside them only spin
     ranks = Ranks()
     dataset, options = datasets.load(settings.reader), datasets.options(name, settings)
+    kind = datasets.kind(name, settings)
     dataset.verify(raw, *options)
     known = datasets.classes(dataset, *options)
     classes, table = selection.select(known, settings.classes, f"datasets.{name}.classes")
@@ -45,6 +46,9 @@ def prepare(
     pictures = list(dataset.read(raw, *options))
     splits = splitting.assign(pictures, settings, seed, datasets.ordered(dataset, *options))
     about = {"dataset": name, "title": dataset.TITLE, "classes": list(classes), "licence": dataset.LICENCE}
+    if kind != "picture":
+        among = {text: [classes.index(part) + 1 for part in of] for text, of in getattr(dataset, "AMONG", {}).items()}
+        about |= {"kind": kind, "whole": getattr(dataset, "WHOLE", False), "among": among}
     with Pool(ranks.cores) as pool, contextlib.ExitStack() as stack:
         measured = _measure(pictures, cutter, pool, ranks)
         choices = {split: _choose(split, splits, measured, settings, max_images) for split in SPLITS}

@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from promptseg import canvas, container, pixels, views
+from promptseg import canvas, cloud_pictures, clouds, container, pixels, views
 from promptseg.container import Container, Pair
 
 SHOWN = 4  # pairs of a split
@@ -26,7 +26,8 @@ def preview(container_paths: dict[str, Path], out: Path) -> None:
     few, else those that cover most of what is shown. The same rows give the same bytes.
     """
     splits = {name: rows for name, path in container_paths.items() if len(rows := container.pairs(path))}
-    classes = next(iter(splits.values())).about["classes"]
+    about = next(iter(splits.values())).about
+    classes = about["classes"]
     colours = canvas.class_colours(len(classes))
     shown = {name: _pick(rows) for name, rows in splits.items()}
     supported = any(pair.support_image for picked in shown.values() for pair in picked)
@@ -36,7 +37,7 @@ def preview(container_paths: dict[str, Path], out: Path) -> None:
     width = parts[0].shape[1]
     for name, picked in shown.items():
         parts.append(_heading(name, len(splits[name]), width))
-        panels = [_panel(pair, colours, len(titles)) for pair in picked]
+        panels = [_panel(pair, clouds.is_cloud(about), colours, len(titles)) for pair in picked]
         parts += [_abreast(panels[start : start + COLUMNS], width) for start in range(0, len(panels), COLUMNS)]
     entries, listed = _legend(shown, classes, colours)
     if entries:
@@ -49,11 +50,14 @@ def _pick(rows: Container) -> list[Pair]:
     return [rows[(2 * i + 1) * len(rows) // (2 * count)] for i in range(count)]
 
 
-def _panel(pair: Pair, colours: np.ndarray, count: int) -> np.ndarray:
+def _panel(pair: Pair, is_cloud: bool, colours: np.ndarray, count: int) -> np.ndarray:
     """Caption and `count` views of a pair: picture, truth, and its support picture or paper."""
-    size = views.fit(pair.height, pair.width, SIDE)
-    picture = _thinned(views.resize(container.image(pair), size))
-    row = [picture, views.truth(views.dim(picture), container.mask(pair), colours)]
+    image, mask = container.image(pair), container.mask(pair)
+    if is_cloud:
+        drawing = cloud_pictures.draw(image)
+        image, mask = drawing.picture, drawing.spread(mask)
+    picture = _thinned(views.resize(image, views.fit(*mask.shape, SIDE)))
+    row = [picture, views.truth(views.dim(picture), mask, colours)]
     if pair.support_image:
         row.append(_support(pair))
     row = [views.pad(view, SIDE) for view in row]

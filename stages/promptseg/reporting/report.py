@@ -17,12 +17,13 @@ from promptseg.reporting import curves
 COLUMNS = (
     "run", "dataset", "model", "training", "prompt", "prompt_source", "data", "checkpoints", "pictures",
     "iou_mean", "iou_low", "iou_high", "iou_pooled", "dice_mean", "dice_pooled", "boundary_iou", "iou_best_single",
-    "published",
+    "part_miou", "accuracy_top1", "published",
 )  # fmt: skip
 ORACLE = ("truth (oracle)", "truth with jitter (oracle)")
 _SCORES = COLUMNS[COLUMNS.index("iou_mean") : COLUMNS.index("published")]
-# No interval where the test split has a single group, and no single masks but automatic ones.
-_OPTIONAL = ("iou_low", "iou_high", "iou_best_single")
+# No interval where the test split has a single group; single masks are those of automatic ones; clouds have no boundary
+# and one of the last two.
+_OPTIONAL = ("iou_low", "iou_high", "boundary_iou", "iou_best_single", "part_miou", "accuracy_top1")
 _SPLITS = ("train", "val", "test")
 _SKY, _BLUE, _INK = "#56b4e9", "#0072b2", "#282828"
 
@@ -30,7 +31,7 @@ _SKY, _BLUE, _INK = "#56b4e9", "#0072b2", "#282828"
 def leaderboard(params: Params, metrics: Path) -> list[dict]:
     """One row a run, keys as in COLUMNS, grouped by dataset and otherwise in the order of params.
 
-    Scores are floats in [0, 1]; the interval, the best single masks and what is published are None where there is none.
+    Scores are floats in [0, 1]; those of _OPTIONAL and published are None where there is none.
     Raises Problem, naming the file, where a run's metrics are missing or damaged.
     """
     runs = {**params.zero_shot, **params.finetune}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from promptseg import container, segments
+from promptseg import cloud_pictures, cloud_scores, clouds, container, segments
 from promptseg.base import files
 from promptseg.base.errors import Problem
 from promptseg.container import Container
@@ -25,6 +25,7 @@ def evaluate(
 
     Automatic masks are matched with the truth, so their scores are an oracle's: those of the union of the masks that
     lie inside each class, and beside them, as iou_best_single, iou_mean of the best single mask for each true segment.
+    Clouds have the scores of `cloud_scores` in place of boundary IoU: their points have no neighbours in a picture.
     """
     pairs, answers = container.pairs(truth), container.predictions(predictions)
     units = Units(pairs, answers)
@@ -35,18 +36,26 @@ def evaluate(
         if unit.single is not None:
             single.add(unit.id, unit.group, unit.truth, unit.single)
             matched = True
-    rows = found.rows()
+    rows, summary = found.rows(), found.summary(seed)
+    by_unit = _mean_iou(rows)
+    if clouds.is_cloud(pairs.about):
+        rows = [{key: value for key, value in row.items() if not key.startswith("boundary")} for row in rows]
+        del summary["boundary_iou"]
+        texts = dict(zip(pairs.column("id"), pairs.column("text")))
+        each = cloud_scores.per_cloud(rows, pairs.about, texts)
+        by_unit = list(each.values())
+        summary |= cloud_scores.summary(each, pairs.about, texts)
     scores.write_table(rows, table)
-    summary = {**found.summary(seed), "oracle": answers.about["oracle"] or matched}
+    summary |= {"oracle": answers.about["oracle"] or matched}
     if matched:
         summary["iou_best_single"] = single.summary(seed)["iou_mean"]
     files.write_json(metrics, summary)
     files.write_text(thresholds, _csv(found.curve()))
-    by_unit = _mean_iou(rows)
     chosen = figures.choose(list(enumerate(by_unit)), SHOWN)
-    panels = [_panel(units[i], pairs.about["classes"]) for i in chosen]
+    panels = [_panel(units[i], pairs.about) for i in chosen]
     captions = [f"{units[i].id} · IoU {by_unit[i]:.2f}" for i in chosen]
-    figures.write_png(pictures, figures.grid(panels, captions, pairs.about["classes"]))
+    listed = set().union(*(_seen(units[i]) for i in chosen)) if clouds.is_cloud(pairs.about) else frozenset()
+    figures.write_png(pictures, figures.grid(panels, captions, pairs.about["classes"], listed))
 
 
 @dataclass(frozen=True)
@@ -161,8 +170,17 @@ def _mean_iou(rows: list[dict]) -> list[float]:
     return [float(np.mean(values)) for values in by_id.values()]
 
 
-def _panel(unit: Unit, classes: list[str]) -> np.ndarray:
-    asked = json.dumps(unit.prompts)
+def _seen(unit: Unit) -> set[int]:
+    """The classes that truth and answer show; a set of clouds has too many for the legend to name them all."""
+    return {*np.unique(unit.truth).tolist(), *np.unique(scores.predicted(unit.probability)).tolist()}
+
+
+def _panel(unit: Unit, about: dict) -> np.ndarray:
+    classes, asked = about["classes"], json.dumps(unit.prompts)
+    if clouds.is_cloud(about):
+        drawing = cloud_pictures.draw(unit.image)
+        truth, probability = drawing.spread(unit.truth), drawing.spread(unit.probability)
+        unit = replace(unit, image=drawing.picture, truth=truth, probability=probability)
     return figures.panel(unit.image, unit.truth, unit.probability, asked, classes, pieces=unit.pieces)
 
 

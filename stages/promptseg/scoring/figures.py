@@ -60,10 +60,16 @@ def panel(
     return views.beside(row)
 
 
-def grid(panels: list[np.ndarray], captions: list[str], classes: list[str] | tuple[str, ...] = ()) -> np.ndarray:
+def grid(
+    panels: list[np.ndarray],
+    captions: list[str],
+    classes: list[str] | tuple[str, ...] = (),
+    listed: set[int] = frozenset(),
+) -> np.ndarray:
     """Panels of one size below each other, each under its caption, with column titles and a legend: (h, w, 3) uint8.
 
-    classes: their names, for the legend; it shows them where there is more than one.
+    classes: their names, for the legend; it shows them where there is more than one. listed: the numbers, from 1, of
+    those that it shows; empty: all.
     """
     side, width = panels[0].shape[:2]
     parts = [views.titles(TITLES, side, width)]
@@ -72,7 +78,8 @@ def grid(panels: list[np.ndarray], captions: list[str], classes: list[str] | tup
     entries = [("hit", HIT), ("miss", MISS), ("false alarm", FALSE_ALARM), ("ignored (hatched)", canvas.GRAY)]
     if len(classes) > 1:
         entries.insert(3, ("other class", OTHER_CLASS))
-        entries += zip(classes, canvas.class_colours(len(classes)).tolist(), strict=True)
+        named = zip(classes, canvas.class_colours(len(classes)).tolist(), strict=True)
+        entries += [entry for number, entry in enumerate(named, 1) if number in listed or not listed]
     return views.page([*parts, views.legend([*entries, ("shade: probability, white line: 0.5", None)], width)])
 
 
