@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-from promptseg import cloud_scores
-from promptseg.scoring import scores
+from promptseg.scoring import cloud_scores, scores
 
 CLASSES = ["mug handle", "mug cup", "cap crown", "cap visor"]
 AMONG = {"mug": [1, 2], "cap": [3, 4]}

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from promptseg.networks import depth_maps
-from promptseg.networks.depth_maps import BIAS, EMPTY, FILLED, SQUARE, TOLERANCE, VIEWS, Views
+from promptseg import depth_maps
+from promptseg.depth_maps import BIAS, EMPTY, FILLED, SQUARE, TOLERANCE, VIEWS, Views
 
 SIZE = 56
 

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from promptseg import clouds, container, models, pixels
+from promptseg import clouds, container, depth_maps, models, pixels
 from promptseg.answering import inference
 from promptseg.base import params
 from promptseg.base.errors import Problem
 from promptseg.commands import checking
 from promptseg.datasets import shapenet_part
+from promptseg.depth_maps import VIEWS, Views
 from promptseg.models.pointclip import TEMPLATE, PointClip
-from promptseg.networks import depth_maps, weights
+from promptseg.networks import weights
 from promptseg.networks.clip_network import TINY
-from promptseg.networks.depth_maps import VIEWS, Views
 from promptseg.networks.prompts import Prompt
 from promptseg.networks.segmenter import Features
 from promptseg.parts.clouds.surfaces import points

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from promptseg import clouds
-from promptseg.networks import depth_maps
+from promptseg import clouds, depth_maps
 
 SIDE = 320  # pixels
 SQUARE = 9  # pixels: side of a point's square

@@ -18,8 +18,8 @@ import torch.nn.functional as F
 from transformers import CLIPModel
 
 from promptseg import clouds
+from promptseg.depth_maps import VIEWS, Views
 from promptseg.networks import clip_network, phrases, weights
-from promptseg.networks.depth_maps import VIEWS, Views
 from promptseg.networks.prompts import Prompt
 from promptseg.networks.segmenter import Features, Segmenter
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from promptseg import cloud_pictures, cloud_scores, clouds, container, segments
+from promptseg import cloud_pictures, clouds, container, segments
 from promptseg.base import files
 from promptseg.base.errors import Problem
 from promptseg.container import Container
-from promptseg.scoring import figures, matching, scores
+from promptseg.scoring import cloud_scores, figures, matching, scores
 from promptseg.tiling import Blender, Window, overlapping
 
 SHOWN = 3  # pictures in the grid
