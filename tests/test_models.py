@@ -20,6 +20,7 @@ KINDS = {
     "automatic": [params.Prompt(automatic=True)],
 }
 MODELS = pytest.mark.parametrize("name", models.names())
+TRAINABLE = pytest.mark.parametrize("name", [name for name in models.names() if segmenter_class(name).PARTS])
 POINTS = np.array([[20.5, 30.5], [40.5, 10.5], [5.5, 50.5]])
 
 
@@ -127,11 +128,24 @@ def test_prompts_and_parts_that_it_does_not_have_are_refused_in_one_line(name):
         else:
             with pytest.raises(Problem, match=f"{name} .*it takes"):
                 model.check_prompt(settings[0])
-    with pytest.raises(Problem, match=f"{name} has no part 'brain'.*{list(model.PARTS)[0]}"):
+    known = f"'brain'.*{list(model.PARTS)[0]}" if model.PARTS else "to train"
+    with pytest.raises(Problem, match=f"{name} has no part {known}"):
         model.check_parts(["brain"])
 
 
 @MODELS
+def test_only_what_refines_takes_settings_of_it(name):
+    model = segmenter_class(name)
+    if "text" in model.PROMPTS:
+        settings = params.Prompt(text=["black spots"], refine=params.Refine(by="points"))
+        if model.REFINES:
+            model.check_prompt(settings)
+        else:
+            with pytest.raises(Problem, match=f"{name} refines no answer"):
+                model.check_prompt(settings)
+
+
+@TRAINABLE
 def test_each_part_learns_and_nothing_else_does(name, tmp_path):
     weights.write(tmp_path / "w", (m := models.load(name).create("tiny", 0)).configuration(), m.state_dict(), m.files())
     for part in m.PARTS:
@@ -157,7 +171,7 @@ def test_each_part_learns_and_nothing_else_does(name, tmp_path):
         assert losses[-1] < losses[0] - 0.02, losses
 
 
-@MODELS
+@TRAINABLE
 def test_what_was_learned_goes_back_into_the_same_checkpoint_only(name, tmp_path):
     model = models.load(name).create("tiny", 0)
     learned = model.train_only(list(model.PARTS))

@@ -44,6 +44,7 @@ class Prompt:
     points: (k, 2) float x, y; labels: (k,) int, 1 on the object and 0 off it; box: (4,) float x0, y0, x1, y1;
     mask: (h, w) in [0, 1], over the picture, or over the frame once it is in the frame's pixels;
     example: the object in another picture; mix: its share, in (0, 1), where both it and a text are asked.
+    refine: how a cascade goes on from its coarse answer; None: as params.Refine has it.
     """
 
     target: int = 1
@@ -54,6 +55,7 @@ class Prompt:
     text: str | None = None
     example: Example | None = None
     mix: float | None = None
+    refine: params.Refine | None = None
 
 
 def ask(
@@ -78,7 +80,7 @@ def ask(
             example = _example(settings, support, target)
             if settings.kind != "image" or example is not None:
                 mix = None if phrase is None or example is None else settings.mix
-                prompts.append(Prompt(target, text=phrase, example=example, mix=mix))
+                prompts.append(Prompt(target, text=phrase, example=example, mix=mix, refine=settings.refine))
                 answers.append(of_class)
             continue
         for part in _parts(of_class, settings.per):
