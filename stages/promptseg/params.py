@@ -103,9 +103,14 @@ class Automatic(Settings):
 
 
 class Refine(Settings):
-    """How a cascade turns the coarse map that a phrase leads to into prompts for the network that draws the edge."""
+    """How a cascade turns the coarse map that a phrase leads to into prompts for the network that draws the edge.
 
-    by: Literal["box", "points", "mask", "box + points", "box + mask"] = "box"  # what it is asked with
+    The default of `by` is the best of a measurement with SAM 2 Hiera-tiny on 20 real pictures (6 of fires, 8 of pets,
+    6 of COCO). As real CLIPSeg was not at hand, the coarse maps were made from the truth: 22 x 22, blurred and noisy.
+    Mean IoU: the maps 0.792, points 0.784, box 0.815, mask 0.824, box + mask 0.828, box + points 0.833.
+    """
+
+    by: Literal["box", "points", "mask", "box + points", "box + mask"] = "box + points"  # what it is asked with
     threshold: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5  # probability from which on a pixel is in a component
     min_share: Fraction = 0.001  # of the picture; smaller components are left out
     most: PositiveInt = 16  # components, the largest
