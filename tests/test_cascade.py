@@ -167,18 +167,19 @@ def test_every_way_of_asking_is_the_second_network_s_own_answer(name, by):
     torch.testing.assert_close(logits, alone, rtol=1e-3, atol=1e-3 * float(alone.std()))
 
 
+@pytest.mark.parametrize("by", ["box", "mask"])  # not points: a network of random weights has no peaks, but plateaus
 @pytest.mark.parametrize("name", ["cascade_sam", "cascade_sam2"])
-def test_features_from_the_cache_give_the_answer_of_fresh_ones(name, blobs, tmp_path):
+def test_features_from_the_cache_give_the_answer_of_fresh_ones(name, by, blobs, tmp_path):
     model, path = models.load(name).create("tiny", 0), blobs("test", 2, (70, 41))
     pairs = container.pairs(path)
-    asked = [[Prompt(text="disc")]]
+    asked = [[Prompt(text="disc", refine=params.Refine(by=by))]]
     with torch.no_grad():
         cached = embeddings.features(model, "digest", path, pairs, tmp_path / "cache", Processes())([1])
         fresh = model.encode([container.image(pairs[1])])
         assert cached["content"].tolist() == [[256, 150 if name == "cascade_sam" else 256]]
-        one, other = (model.decode(features, asked) > 0 for features in (cached, fresh))
-    assert other.any() and not other.all()
-    assert (one & other).sum() / (one | other).sum() > 0.95
+        one, other = (model.decode(features, asked) for features in (cached, fresh))
+    assert (other > cascade.NOTHING).all() and other.std() > 0
+    torch.testing.assert_close(one, other, rtol=0, atol=0.1 * float(other.std()))
 
 
 def test_the_largest_frame_s_size_survives_the_cache():
