@@ -1,4 +1,4 @@
-"""Cascades: what the second network is asked about a map, where it lands in its frame, and how its answers are united."""
+"""Cascades: what the second network is asked about a map, where that lies in its frame, how its answers are united."""
 
 import numpy as np
 import pytest

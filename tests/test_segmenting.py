@@ -311,7 +311,7 @@ def test_of_a_tiny_checkpoint_one_is_told(folder, tmp_path, monkeypatch, capsys)
         (["--model", "sam", "--no-point", "6,4"], "--no-point says where the object is not; give a --point"),
         (["--model", "sam", "--point", "6,4", "--box", "1,2,3,4"], "give one of --text, --box, --point and --auto"),
         (["--model", "sam", "--point", "6,4", "--classes", "a,b"], "--classes names 2, but 1 is asked for"),
-        (["--model", "clipseg", "--auto"], "clipseg takes no --auto; give --text WORDS or --support PICTURE --support-mask"),
+        (["--model", "clipseg", "--auto"], "clipseg takes no --auto; give --text WORDS or --support PICTURE"),
         (["--model", "sam", "--auto", "--box", "1,2,3,4"], "give one of --text, --box, --point and --auto"),
         (["--model", "sam", "--box", "1,2,3,4", "--auto-points", "9"], "--auto-points belongs to --auto"),
         (["--model", "clipseg", "--support", "a.png"], "--support PICTURE and --support-mask MASK go together"),

@@ -54,9 +54,7 @@ def _converted(name: str, source: Path) -> Segmenter:
 def _existing(source: str, key: str) -> Path:
     path = Path(source).expanduser()
     if not path.exists():
-        raise Problem(
-            f"params.yaml: {key}.source: nothing at {source!r}; give a folder, a file, `tiny` or `official`"
-        )
+        raise Problem(f"params.yaml: {key}.source: nothing at {source!r}; give a folder, a file, `tiny` or `official`")
     return path
 
 

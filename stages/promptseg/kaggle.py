@@ -6,7 +6,6 @@ from pathlib import Path
 
 from promptseg.errors import Problem
 
-
 LOGINS = ({"KAGGLE_USERNAME", "KAGGLE_KEY"}, {"KAGGLE_API_TOKEN"})  # in the environment
 STORED = ("kaggle.json", "access_token")  # in its own folder; only newer versions of kagglehub take the second of both
 

@@ -65,7 +65,7 @@ def main(sam2: str, *sources: str) -> None:
             mask = picture.mask()
             if np.isin(mask, (0, 255)).all():
                 continue
-            own.append(scored(model, picture.image(), mask, len(rows) + len(own)))
+            own.append(scored(model, picture.image(), mask, int(place)))
             print(f"{picture.id[-24:]:24}", *(f"{score:13.3f}" for score in own[-1]), flush=True)
         rows += own
         print(f"{f'{name}, {len(own)} pictures':24}", *(f"{score:13.3f}" for score in np.mean(own, axis=0)), flush=True)
