@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from promptseg import cascade, container, embeddings, frame, masks, models, params, refining
-from promptseg.distributed import Processes
-from promptseg.prompts import Prompt
-from promptseg.segmenter import Segmenter
+from promptseg import container, masks, models
+from promptseg.base import params
+from promptseg.features import embeddings
+from promptseg.features.distributed import Processes
+from promptseg.networks import cascade, frame, refining
+from promptseg.networks.prompts import Prompt
+from promptseg.networks.segmenter import Segmenter
 
 SIDE = 64  # of the stand-ins' maps
 

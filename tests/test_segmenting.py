@@ -8,27 +8,15 @@ import pytest
 import tifffile
 import torch
 from PIL import Image
-from promptseg import (
-    asking,
-    automatic,
-    canvas,
-    chosen,
-    cli,
-    container,
-    finetuned,
-    inference,
-    models,
-    opening,
-    overlay,
-    params,
-    pixels,
-    rle,
-    scores,
-    segments,
-    weights,
-)
-from promptseg.errors import Problem
-from promptseg.prompts import Example, Prompt
+from promptseg import canvas, cli, container, models, pixels, rle, segments
+from promptseg.answering import automatic, inference
+from promptseg.base import params
+from promptseg.base.errors import Problem
+from promptseg.commands import asking, chosen, opening, overlay
+from promptseg.features import finetuned
+from promptseg.networks import weights
+from promptseg.networks.prompts import Example, Prompt
+from promptseg.scoring import scores
 from typer.testing import CliRunner
 
 MODELS = ("sam", "clipseg", "unet", "cascade_sam")

@@ -5,10 +5,10 @@ Released as its two networks: see models/clipseg.py and models/sam2.py.
 
 from pathlib import Path
 
-from promptseg import cascade
-from promptseg.cascade import Cascade
 from promptseg.models import sam2
-from promptseg.segmenter import Segmenter
+from promptseg.networks import cascade
+from promptseg.networks.cascade import Cascade
+from promptseg.networks.segmenter import Segmenter
 
 NETWORKS = ("clipseg", "sam2")
 
