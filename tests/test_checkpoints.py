@@ -291,6 +291,44 @@ def test_what_has_no_released_form_says_so(originals, tmp_path):
     assert "models.clipseg.official" in refused(tmp_path, "clipseg")
 
 
+def both(source=None, **networks) -> params.Model:
+    """An entry for cascade_sam."""
+    entries = {name: params.Model(**networks.get(name, {})) for name in ("clipseg", "sam")}
+    return params.Model(source=source and str(source), networks=entries)
+
+
+def answers_of_both(folder) -> dict[str, torch.Tensor]:
+    model = models.load("cascade_sam").load(folder, 1)
+    return {"clipseg": answer("clipseg", model.words.network), "sam": answer("sam", model.refiner.network)}
+
+
+def test_a_model_of_two_networks_takes_them_from_a_folder_of_folders(originals, tmp_path):
+    obtain("cascade_sam", tmp_path / "ours", settings=both(originals))
+    for name, found in answers_of_both(tmp_path / "ours").items():
+        expected = answer(name, CLASSES[name][1].from_pretrained(originals / name).eval())
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5 * float(expected.std()))
+
+
+def test_one_of_its_networks_may_come_from_elsewhere(originals, tmp_path):
+    obtain("cascade_sam", tmp_path / "ours", settings=both("tiny", sam={"source": str(originals / "sam")}))
+    tiny = models.load("clipseg").create("tiny", 0).network
+    expected = {"clipseg": tiny, "sam": SamModel.from_pretrained(originals / "sam").eval()}
+    for name, found in answers_of_both(tmp_path / "ours").items():
+        wanted = answer(name, expected[name])
+        torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5 * float(wanted.std()))
+
+
+def test_what_is_wrong_with_one_of_its_networks_names_it(originals, released, tmp_path):
+    source = both("tiny", sam={"source": "nowhere"})
+    message = refused(tmp_path, "cascade_sam", settings=source)
+    assert message.startswith("params.yaml: models.cascade_sam.networks.sam.source: nothing at 'nowhere'")
+    message = refused(tmp_path, "cascade_sam", settings=both(originals / "sam"))
+    assert f"models.cascade_sam.networks.clipseg.source: nothing at '{originals}/sam/clipseg'" in message
+    message = refused(tmp_path, "cascade_sam", settings=params.Model(source="tiny"))
+    assert message == "params.yaml: models.cascade_sam.networks: clipseg and sam should stand there"
+    assert "models.sam.networks: none should stand there" in refused(tmp_path, "sam", settings=both("tiny"))
+
+
 def test_an_unknown_model_answers_with_the_known_ones(tmp_path):
     assert refused(tmp_path, "sam3").startswith("unknown model 'sam3'; known: ")
 
@@ -416,6 +454,15 @@ def test_a_stage_without_its_repository_ends_in_one_line(hubs, online, tmp_path,
     assert errors.startswith(f"error: {REPOSITORY}: not to be had from the hub (")
     assert "404" in errors and "models.<name>.source" in errors
     assert not (tmp_path / "data").exists()
+
+
+def test_each_of_two_networks_has_its_own_place_on_the_hub(hubs, online, originals, tmp_path):
+    online.setenv("PROMPTSEG_MIRROR", hubs().url)
+    pinned = {"official": REPOSITORY, "revision": REVISION}
+    settings = both(sam=pinned, clipseg={**pinned, "source": str(originals / "clipseg")})
+    obtain("cascade_sam", tmp_path / "ours", settings=settings)
+    obtain("cascade_sam", tmp_path / "expected", settings=both(originals))
+    assert weights.digest(tmp_path / "ours") == weights.digest(tmp_path / "expected")
 
 
 @pytest.mark.parametrize("how, line", [("page", "JSONDecodeError"), ("locked", "403"), ("without weights", "404")])

@@ -93,3 +93,14 @@ def test_download_without_cityscapesscripts(tmp_path, monkeypatch):
     words = ("pip install cityscapesscripts", "gtFine_trainvaltest.zip", "leftImg8bit_trainvaltest.zip", "one folder")
     refused(lambda: cityscapes.download(tmp_path), *words)
     assert not list(tmp_path.iterdir())
+
+
+def test_what_is_missing_of_a_login_is_said(tool, tmp_path, monkeypatch):
+    monkeypatch.setattr("appdirs.user_data_dir", lambda *names: str(tmp_path / "home" / names[0]))
+    assert cityscapes.missing_login() == f"{cityscapes.REGISTER}, then {cityscapes.STORE}"
+    (tmp_path / "home/cityscapesscripts").mkdir(parents=True)
+    (tmp_path / "home/cityscapesscripts/credentials.json").write_text("{}")
+    assert cityscapes.missing_login() == ""
+    monkeypatch.setitem(sys.modules, "cityscapesscripts", None)
+    monkeypatch.setitem(sys.modules, "cityscapesscripts.download", None)
+    assert "`pip install cityscapesscripts`" in cityscapes.missing_login()

@@ -204,6 +204,7 @@ def test_it_says_what_it_is_and_whose(name):
     for function in (module.download, module.verify, module.read, module.sample):
         assert function.__doc__
     assert module.OBTAIN in ("automatic", "login", "by hand")
+    assert hasattr(module, "missing_login") == (module.OBTAIN == "login")
     counts = getattr(module, "COUNTS", {})
     assert counts.keys() <= SPLITS and all(count > 0 for count in counts.values())
 

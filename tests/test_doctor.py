@@ -2,6 +2,8 @@
 
 import re
 import shutil
+import sys
+import types
 
 import pytest
 import yaml
@@ -37,6 +39,9 @@ LOCK = {
 def run(tmp_path, monkeypatch):
     """Runs the command in a project of three datasets and two models; gives its lines and its exit code."""
     monkeypatch.chdir(tmp_path)
+    for key in ("KAGGLE_USERNAME", "KAGGLE_KEY", "KAGGLE_API_TOKEN"):
+        monkeypatch.delenv(key, raising=False)
+    monkeypatch.setenv("KAGGLE_CONFIG_DIR", str(tmp_path / "keys"))
     (tmp_path / "dvc.lock").write_text(yaml.safe_dump(LOCK))
 
     def call(**changes):
@@ -101,7 +106,20 @@ def test_what_was_made_with_other_settings_is_not_taken_for_what_is_asked_for(ru
         line[0].startswith("cannot work: fires: its official files come by hand") for line in lines
     )
     assert lines[-2] == ["dvc repro preprocess@em preprocess@covid checkpoint@sam checkpoint@unet"]
-    assert lines[-1] == ["for covid log in first; the command says where"]
+    assert lines[-1] == ["for covid log in first, as said above"]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_it_says_whether_a_login_is_set_up_and_not_which(there, run, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "kagglehub", types.ModuleType("kagglehub"))
+    (tmp_path / "keys").mkdir()
+    if there:
+        (tmp_path / "keys/kaggle.json").write_text('{"username": "someone", "key": "secret"}')
+    lines, _ = run(scale={"data": "official"})
+    todo = f"not set up: make an API key at kaggle.com/settings and put its kaggle.json into {tmp_path / 'keys'}"
+    assert ["covid", "set up" if there else todo] in lines
+    assert (["for covid log in first, as said above"] in lines) == (not there)
+    assert not any("secret" in word or "someone" in word for line in lines for word in line)
 
 
 @pytest.mark.parametrize("section, name", [("datasets", "covid"), ("models", "sam")])
@@ -140,3 +158,14 @@ def test_the_machine_is_described(run, monkeypatch, tmp_path):
 def test_params_that_are_wrong_end_in_one_line(run):
     with pytest.raises(params.Problem, match="params.yaml: models.sam.parts"):
         run(models={"sam": {"parts": 3}})
+
+
+def test_a_model_of_two_networks_has_both_their_places(run, tmp_path):
+    pinned = {"official": "example/sam", "revision": "0" * 40}
+    networks = {"clipseg": {"official": "example/clip", "revision": "1" * 40}, "sam": pinned}
+    lines, code = run(models={"cascade_sam": {"source": None, "networks": networks}})
+    assert ["cascade_sam", "tiny", "missing", "example/clip + example/sam", "no"] in lines and code == 0
+    networks["sam"]["source"] = "elsewhere"
+    lines, code = run(models={"cascade_sam": {"source": None, "networks": networks}})
+    key = "models.cascade_sam.networks.sam.source"
+    assert [f"cannot work: cascade_sam: nothing at elsewhere; correct {key} in params.yaml"] in lines and code == 1

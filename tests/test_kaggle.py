@@ -55,3 +55,34 @@ def test_a_failure_without_words_is_named(monkeypatch):
 def test_a_folder_that_is_gone(tmp_path, monkeypatch):
     install(monkeypatch, lambda slug: str(tmp_path / "gone"))
     assert refused().startswith(f"{tmp_path / 'gone'}: ")
+
+
+@pytest.fixture
+def nobody(tmp_path, monkeypatch):
+    """A machine with kagglehub, and no login anywhere."""
+    install(monkeypatch, None)
+    for key in ("KAGGLE_USERNAME", "KAGGLE_KEY", "KAGGLE_API_TOKEN", "KAGGLE_CONFIG_DIR"):
+        monkeypatch.delenv(key, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".kaggle").mkdir()
+    return tmp_path / ".kaggle"
+
+
+def test_what_is_missing_of_a_login_is_said(nobody, monkeypatch):
+    assert kaggle.missing_login() == f"make an API key at kaggle.com/settings and put its kaggle.json into {nobody}"
+    monkeypatch.setitem(sys.modules, "kagglehub", None)
+    assert kaggle.missing_login().startswith("`pip install kagglehub`, make an API key")
+
+
+@pytest.mark.parametrize("keys", [["KAGGLE_USERNAME", "KAGGLE_KEY"], ["KAGGLE_API_TOKEN"]])
+def test_a_login_may_stand_in_the_environment(keys, nobody, monkeypatch):
+    for key in keys:
+        assert kaggle.missing_login() != ""
+        monkeypatch.setenv(key, "x")
+    assert kaggle.missing_login() == ""
+
+
+@pytest.mark.parametrize("name", ["kaggle.json", "access_token"])
+def test_a_login_may_be_stored(name, nobody):
+    (nobody / name).write_text("x")
+    assert kaggle.missing_login() == ""

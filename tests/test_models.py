@@ -145,6 +145,18 @@ def test_prompts_and_parts_that_it_does_not_have_are_refused_in_one_line(name):
         model.check_parts(["brain"])
 
 
+@MODELS
+def test_only_what_refines_takes_settings_of_it(name):
+    model = segmenter_class(name)
+    if "text" in model.PROMPTS:
+        settings = params.Prompt(text=["black spots"], refine=params.Refine(by="points"))
+        if model.REFINES:
+            model.check_prompt(settings)
+        else:
+            with pytest.raises(Problem, match=f"{name} refines no answer"):
+                model.check_prompt(settings)
+
+
 @TRAINED
 def test_each_part_learns_and_nothing_else_does(name, tmp_path):
     weights.write(tmp_path / "w", (m := models.load(name).create("tiny", 0)).configuration(), m.state_dict(), m.files())

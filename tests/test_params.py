@@ -145,6 +145,9 @@ TRAIN = "finetune/em-sam-20/train"
         (PROMPT, {"text": ["a"], "mix": 0.5}, ["zero_shot.em-sam.prompt:", "mix belongs to support with text"]),
         (PROMPT, {"text": ["a"], "support": True, "mix": 1.0}, ["zero_shot.em-sam.prompt.mix:"]),
         (PROMPT, {"support": True, "per": "object"}, ["zero_shot.em-sam.prompt:", "belong to points, box and mask"]),
+        (PROMPT, {"box": True, "refine": {}}, ["zero_shot.em-sam.prompt:", "refine belongs to text and support"]),
+        (PROMPT, {"text": ["a"], "refine": {"by": "boxes"}}, ["zero_shot.em-sam.prompt.refine.by:", "'boxes'"]),
+        (PROMPT, {"text": ["a"], "refine": {"threshold": 1.0}}, ["zero_shot.em-sam.prompt.refine.threshold:"]),
         (PROMPT, {"points": 0}, ["zero_shot.em-sam.prompt.points:"]),
         (PROMPT, {"points": 1, "how": "middle"}, ["zero_shot.em-sam.prompt.how:", "'random' or 'centre'", "'middle'"]),
         (PROMPT, {"text": []}, ["zero_shot.em-sam.prompt:", "a phrase for each class"]),
@@ -288,6 +291,7 @@ def test_settings_cannot_be_changed():
         (Prompt(mask=True, per="object"), "mask", "truth (oracle)", "mask per object"),
         (Prompt(text=["black spots"]), "text", "text", '"black spots"'),
         (Prompt(text=["cat", "dog"]), "text", "text", '"cat", "dog"'),
+        (Prompt(text=["fire"], refine=params.Refine(by="mask")), "text", "text", '"fire", refined by mask from 0.5'),
         (Prompt(support=True), "image", "image", "support picture (darken, blur, crop)"),
         (
             Prompt(text="own", support=True, prepare=[]),

@@ -8,17 +8,18 @@ import pytest
 import tifffile
 import torch
 from PIL import Image
-from promptseg import canvas, cli, container, models, pixels, rle
-from promptseg.answering import inference
+from promptseg import canvas, cli, container, models, pixels, rle, segments
+from promptseg.answering import automatic, inference
+from promptseg.base import params
 from promptseg.base.errors import Problem
 from promptseg.commands import asking, chosen, opening, overlay
 from promptseg.features import finetuned
 from promptseg.networks import weights
-from promptseg.networks.prompts import Prompt
+from promptseg.networks.prompts import Example, Prompt
 from promptseg.scoring import scores
 from typer.testing import CliRunner
 
-MODELS = ("sam", "clipseg", "unet")
+MODELS = ("sam", "clipseg", "unet", "cascade_sam")
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +113,74 @@ def test_points_on_and_off_are_one_question(run, tmp_path):
     about = json.loads((tmp_path / "out/a.json").read_text())
     assert about["prompts"] == [{"target": 1, "points": [[30, 20], [10, 12.5], [59, 0]], "labels": [1, 1, 0]}]
     assert about["annotations"][0]["category"] == "object"
+
+
+def square(size, left, top, side, iou):
+    mask = np.zeros(size, bool)
+    mask[top : top + side, left : left + side] = True
+    box = left, top, left + side - 1, top + side - 1
+    return segments.Segment(rle.encode(mask), size, box, iou, 0.97, (left + 0.5, top + 0.5), (0, 0, *size[::-1]))
+
+
+@pytest.mark.parametrize("count", [0, 3, 300])
+def test_all_masks_are_numbered_and_smaller_ones_lie_on_top(count, folder, run, tmp_path, monkeypatch):
+    given = [square((40, 60), 2 * (i % 30), 2 * (i // 30 % 20), 1, 0.95) for i in range(count)]
+    if count:
+        given[1] = square((40, 60), 0, 0, 20, 0.99)
+    calls = []
+    monkeypatch.setattr(automatic, "segments", lambda *arguments: calls.append(arguments) or given)
+    path = photo(tmp_path / "a.png")
+    lines = run(path, "--model", "sam", "--auto", "--auto-points", "7")
+    ((_, features, image, settings),) = calls
+    assert settings == params.Automatic(points=7)
+    assert torch.equal(features["image"], models.load("sam").create("tiny", 0).encode([image])["image"])
+    labels = np.array(Image.open(tmp_path / "out/a_mask.png"))
+    assert labels.dtype == (np.uint16 if count > 255 else np.uint8) and labels.max() == count
+    about = json.loads((tmp_path / "out/a.json").read_text())
+    assert about["automatic"]["points"] == 7 and [each["id"] for each in about["annotations"]] == [*range(1, count + 1)]
+    for each, one in zip(about["annotations"], given):
+        assert np.array_equal(rle.decode(rle.decompress(each["segmentation"]["counts"]), 40, 60), one.mask())
+        assert (each["predicted_iou"], each["stability_score"], each["area"]) == (one.iou, 0.97, one.mask().sum())
+        assert (labels == each["id"]).sum() <= each["area"] and (labels[one.mask()] > 0).all()
+    if count:
+        assert labels[0, 0] == 1 and labels[1, 1] == 2  # the small square lies on the large one
+    assert lines[0].startswith(f"a: {count} masks over {np.mean(labels > 0):.1%}, ")
+    assert Image.open(tmp_path / "out/a_overlay.png").size[0] == overlay.SMALLEST
+
+
+def test_an_example_is_asked_as_a_run_would_ask(folder, run, tmp_path):
+    path, shown = photo(tmp_path / "a.png"), photo(tmp_path / "shown.jpg", (50, 44), 1)
+    mask = np.zeros((50, 44), np.uint8)
+    mask[10:30, 5:25] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    ask = path, "--model", "clipseg", "--support", shown, "--support-mask", tmp_path / "mask.png"
+    segmenter, image = models.load("clipseg").load(folder / "data/checkpoints/clipseg", 1), pixels.read_image(path)
+    example = Example(pixels.read_image(shown), mask > 0, ("darken", "blur", "crop"))
+    for words, prompt, name in (
+        ((), Prompt(example=example), "object"),
+        (("--text", "fire"), Prompt(text="fire", example=example, mix=0.75), "fire"),
+    ):
+        assert run(*ask, *words)[0].startswith(f"a: {name} ")
+        found = inference.probabilities(segmenter, segmenter.encode([image]), [prompt], 1, 40, 60)
+        kept = container.unpack(container.Prediction("a", container.pack(found), "[]"), 1)
+        assert np.array_equal(np.array(Image.open(tmp_path / "out/a_mask.png")), scores.predicted(kept))
+    assert json.loads((tmp_path / "out/a.json").read_text())["prompts"] == [
+        {"target": 1, "text": "fire", "support": 0.75}
+    ]
+    assert "--support shows one thing; give one --text with it" in run(*ask, "--text", "a", "--text", "b")
+    assert run(*ask[:2], "sam", *ask[3:]).startswith("sam takes no --support; give --box")
+
+
+def test_an_example_s_mask_must_fit_and_show_something(run, tmp_path):
+    path = photo(tmp_path / "a.png")
+    for size, message in (((40, 60), "it is black"), ((60, 40), "must be of one size")):
+        Image.fromarray(np.zeros(size, np.uint8)).save(tmp_path / "mask.png")
+        assert message in run(path, "--model", "clipseg", "--support", path, "--support-mask", tmp_path / "mask.png")
+
+
+def test_a_cascade_is_asked_in_words(run, tmp_path):
+    assert run(photo(tmp_path / "a.png"), "--model", "cascade_sam", "--text", "fire")[0].startswith("a: fire ")
+    assert json.loads((tmp_path / "out/a.json").read_text())["model"] == "cascade_sam"
 
 
 def test_folders_stacks_and_every_kind_of_file(run, tmp_path):
@@ -232,8 +301,12 @@ def test_of_a_tiny_checkpoint_one_is_told(folder, tmp_path, monkeypatch, capsys)
         (["--model", "sam", "--box", "5,2,5,4"], "--box 5,2,5,4: it is empty"),
         (["--model", "sam", "--point", "60,4"], "a: the point 60,4 lies outside the picture, which is 60x40"),
         (["--model", "sam", "--no-point", "6,4"], "--no-point says where the object is not; give a --point"),
-        (["--model", "sam", "--point", "6,4", "--box", "1,2,3,4"], "give one of --text, --box and --point"),
+        (["--model", "sam", "--point", "6,4", "--box", "1,2,3,4"], "give one of --text, --box, --point and --auto"),
         (["--model", "sam", "--point", "6,4", "--classes", "a,b"], "--classes names 2, but 1 is asked for"),
+        (["--model", "clipseg", "--auto"], "clipseg takes no --auto; give --text WORDS or --support PICTURE"),
+        (["--model", "sam", "--auto", "--box", "1,2,3,4"], "give one of --text, --box, --point and --auto"),
+        (["--model", "sam", "--box", "1,2,3,4", "--auto-points", "9"], "--auto-points belongs to --auto"),
+        (["--model", "clipseg", "--support", "a.png"], "--support PICTURE and --support-mask MASK go together"),
         (["--model", "clipseg", "--text", " "], "--text: an empty phrase"),
         (["--model", "clipseg", "--classes", "a,,b"], "--classes 'a,,b': names with commas"),
         (["--model", "clipseg", "--text", "fire", "--threshold", "1"], "--threshold 1: it should lie between 0 and 1"),

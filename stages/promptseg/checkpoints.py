@@ -17,23 +17,31 @@ TIMEOUT = 10  # seconds for the hub's first answer
 
 def obtain(name: str, settings: params.Model, scale: params.Scale, seed: int, folder: Path) -> None:
     """Write `folder` with the model's weights in our own form, whole or not at all. Raises Problem."""
-    model = models.load(name)
-    source = settings.source or scale.checkpoints
-    if source == "tiny":
-        segmenter = model.create("tiny", seed)
-    elif source != "official":
-        segmenter = _converted(name, _existing(name, source))
-    elif settings.official:
-        segmenter = _converted(
-            name, _from_hub(settings.official, settings.revision, getattr(model, "RELEASED", weights.TENSORS))
-        )
-    else:
-        segmenter = model.create("full", seed)
-    _write(segmenter, folder)
-
-
-def _write(segmenter: Segmenter, folder: Path) -> None:
+    segmenter = _obtained(name, settings, settings.source or scale.checkpoints, seed, f"models.{name}")
     weights.write(folder, segmenter.configuration(), segmenter.state_dict(), segmenter.files())
+
+
+def _obtained(name: str, settings: params.Model, source: str, seed: int, key: str) -> Segmenter:
+    """key: where `settings` stand in params.yaml."""
+    model = models.load(name)
+    networks = getattr(model, "NETWORKS", ())
+    if set(networks) != set(settings.networks):
+        raise Problem(f"params.yaml: {key}.networks: {' and '.join(networks) or 'none'} should stand there")
+    if networks:
+        parts = []
+        for part in networks:
+            entry = settings.networks[part]
+            inside = source if source in ("tiny", "official") else f"{source}/{part}"
+            parts.append(_obtained(part, entry, entry.source or inside, seed, f"{key}.networks.{part}"))
+        return model.assemble(parts)
+    if source == "tiny":
+        return model.create("tiny", seed)
+    if source != "official":
+        return _converted(name, _existing(source, key))
+    if settings.official:
+        tensors = getattr(model, "RELEASED", weights.TENSORS)
+        return _converted(name, _from_hub(settings.official, settings.revision, tensors))
+    return model.create("full", seed)
 
 
 def _converted(name: str, source: Path) -> Segmenter:
@@ -45,12 +53,10 @@ def _converted(name: str, source: Path) -> Segmenter:
         raise Problem(f"{source}: no released weights of {name} ({_plain(error)}); fetch them again") from error
 
 
-def _existing(name: str, source: str) -> Path:
+def _existing(source: str, key: str) -> Path:
     path = Path(source).expanduser()
     if not path.exists():
-        raise Problem(
-            f"params.yaml: models.{name}.source: nothing at {source!r}; give a folder, a file, `tiny` or `official`"
-        )
+        raise Problem(f"params.yaml: {key}.source: nothing at {source!r}; give a folder, a file, `tiny` or `official`")
     return path
 
 

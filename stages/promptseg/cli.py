@@ -50,6 +50,12 @@ def segment(
     ] = [],
     point: Annotated[list[str], typer.Option(help="X,Y in pixels on the object; several times: all on one")] = [],
     no_point: Annotated[list[str], typer.Option(help="X,Y in pixels that is not on it")] = [],
+    support: Annotated[
+        Path | None, typer.Option(help="another picture that shows what to look for; alone or with one --text")
+    ] = None,
+    support_mask: Annotated[Path | None, typer.Option(help="where in it: not black in this PNG or TIFF file")] = None,
+    auto: Annotated[bool, typer.Option("--auto", help="all masks that the model finds by itself")] = False,
+    auto_points: Annotated[int | None, typer.Option(min=1, help="points a side of the grid of --auto; 32")] = None,
     classes: Annotated[
         str | None,
         typer.Option(help="names, with commas; a model that takes words looks for them if there is no --text"),
@@ -62,15 +68,22 @@ def segment(
     window: Annotated[str | None, typer.Option(help="LOW,HIGH: what is black and white in 16-bit pictures")] = None,
 ):
     """Segment pictures with a model of your choice: a mask, an overlay to look at and COCO run lengths for each."""
+    from promptseg.base import params
+    from promptseg.base.errors import Problem
     from promptseg.commands import asking, opening
 
+    if auto_points is not None and not auto:
+        raise Problem("--auto-points belongs to --auto")
+    levels = asking.window(window) if window is not None else None
+    grid = {} if auto_points is None else {"points": auto_points}
     question = asking.Question(
         tuple(text),
         tuple(asking.numbers(each, 4, "--box") for each in box),
         tuple(asking.numbers(each, 2, "--point") for each in point),
         tuple(asking.numbers(each, 2, "--no-point") for each in no_point),
+        params.Automatic(**grid) if auto else None,
+        asking.example(support, support_mask, levels),
     )
-    levels = asking.window(window) if window is not None else None
     names = asking.names(classes) if classes is not None else []
     os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
     from promptseg.commands import chosen, segmenting

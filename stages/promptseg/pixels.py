@@ -75,7 +75,7 @@ def check_pair(image: np.ndarray, mask: np.ndarray, path: Path | str) -> None:
 
 
 def png(array: np.ndarray) -> bytes:
-    """PNG bytes of (h, w) or (h, w, 3) RGB uint8; the same array gives the same bytes."""
+    """PNG bytes of (h, w) uint8 or uint16, or (h, w, 3) RGB uint8; the same array gives the same bytes."""
     if array.ndim == 3:
         array = cv2.cvtColor(array, cv2.COLOR_RGB2BGR)
     # OpenCV's own default (run lengths only) takes a fifth of the time of zlib's level 6, for 2 % more bytes.

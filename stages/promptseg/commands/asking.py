@@ -1,17 +1,22 @@
-"""A question that a person asks of pictures on the command line: words, boxes, points, or none."""
+"""A question that a person asks of pictures on the command line: words, boxes, points, an example, for all, or none."""
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from promptseg import pixels
+from promptseg.base import params
 from promptseg.base.errors import Problem
-from promptseg.networks.prompts import Prompt
+from promptseg.networks.prompts import Example, Prompt
 
 _OPTIONS = {  # how each kind of prompt is given
     "text": "--text WORDS",
     "box": "--box X0,Y0,X1,Y1",
     "points": "--point X,Y",
+    "automatic": "--auto",
+    "image": "--support PICTURE --support-mask MASK",
 }
 
 
@@ -20,17 +25,23 @@ class Question:
     """What to ask about each picture, in its own pixels, counted from its upper left corner.
 
     texts: a phrase for each class; boxes: (x0, y0, x1, y1), each round one object; on, off: points (x, y) of one
-    object, and points that are none of it. One kind of them, or none. Raises Problem where they do not go together.
+    object, and points that are none of it; auto: which of the masks that the model finds by itself; example: an object
+    in another picture. One kind of them, or none; an example also with one text. Raises Problem where they do not go
+    together.
     """
 
     texts: tuple[str, ...] = ()
     boxes: tuple[tuple[float, ...], ...] = ()
     on: tuple[tuple[float, ...], ...] = ()
     off: tuple[tuple[float, ...], ...] = ()
+    auto: params.Automatic | None = None
+    example: Example | None = None
 
     def __post_init__(self):
-        if sum(map(bool, (self.texts, self.boxes, self.on or self.off))) > 1:
-            raise Problem("give one of --text, --box and --point, not several kinds")
+        if sum(map(bool, (self.texts or self.example, self.boxes, self.on or self.off, self.auto))) > 1:
+            raise Problem("give one of --text, --box, --point and --auto (--support goes alone or with --text)")
+        if self.example and len(self.texts) > 1:
+            raise Problem("--support shows one thing; give one --text with it")
         if self.off and not self.on:
             raise Problem("--no-point says where the object is not; give a --point that is on it as well")
         if any(not text.strip() for text in self.texts):
@@ -43,13 +54,18 @@ class Question:
 
     @property
     def kind(self) -> str:
+        if self.example:
+            return "text + image" if self.texts else "image"
+        if self.auto:
+            return "automatic"
         return "text" if self.texts else "box" if self.boxes else "points" if self.on else "none"
 
     def check(self, model: str, taken: frozenset[str]) -> None:
         """Raise Problem unless this kind is among those that a model takes."""
         if self.kind in taken:
             return
-        what = "cannot do without a prompt" if self.kind == "none" else f"takes no {_OPTIONS[self.kind].split()[0]}"
+        option = "--support" if self.example else _OPTIONS.get(self.kind, "").split(" ")[0]
+        what = f"takes no {option}" if option else "cannot do without a prompt"
         known = [_OPTIONS[kind] for kind in _OPTIONS if kind in taken] + ["no prompt at all"] * ("none" in taken)
         raise Problem(f"{model} {what}; give {' or '.join(known) or 'another --model'}")
 
@@ -57,6 +73,9 @@ class Question:
         """The prompts about a picture of this size. Raises Problem, naming it, where one lies outside."""
         if self.kind == "text":
             return [Prompt(target, text=text) for target, text in enumerate(self.texts, 1)]
+        if self.example:
+            text = self.texts[0] if self.texts else None
+            return [Prompt(1, text=text, example=self.example, mix=params.Prompt().mix if text else None)]
         if self.kind == "none":
             return [Prompt(target) for target in range(1, classes + 1)]
         for box in self.boxes:
@@ -69,6 +88,23 @@ class Question:
             return [Prompt(1, box=np.array(box)) for box in self.boxes]
         labels = np.array([1] * len(self.on) + [0] * len(self.off))
         return [Prompt(1, points=np.array(self.on + self.off), labels=labels)]
+
+
+def example(picture: Path | None, mask: Path | None, levels: tuple[float, float] | None) -> Example | None:
+    """The object that another picture shows, where its mask is not black; None where neither is given.
+
+    levels: as `window` gives them. Raises Problem where one is missing, they are of two sizes, or the mask is empty.
+    """
+    if picture is None and mask is None:
+        return None
+    if picture is None or mask is None:
+        raise Problem("--support PICTURE and --support-mask MASK go together: the mask says what to look for in it")
+    image, shown = pixels.rgb(pixels.read_image(picture, levels)), pixels.read_gray(mask)
+    shown = shown.reshape(*shown.shape[:2], -1).any(axis=2)
+    pixels.check_pair(image, shown, mask)
+    if not shown.any():
+        raise Problem(f"{mask}: it is black; the object in {picture} should be white in it")
+    return Example(image, shown, tuple(params.Prompt().prepare))
 
 
 def numbers(text: str, count: int, option: str) -> tuple[float, ...]:

@@ -91,7 +91,7 @@ def _question(question: Question, classes: list[str], kind: type[Segmenter], run
 def _classes(question: Question, classes: list[str], name: str, run: dict) -> list[str]:
     """The names of what is to be found."""
     known = run.get("classes", [])
-    if question.kind == "text":
+    if question.texts:
         wanted, found = len(question.texts), classes or list(question.texts)
     elif question.kind == "none":
         wanted, found = len(known) or len(classes), classes or known

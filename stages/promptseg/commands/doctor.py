@@ -38,13 +38,14 @@ def report() -> bool:
         (f"weights (scale.checkpoints: {settings.scale.checkpoints})", _models(settings, stages, blocked, commands)),
     ):
         _print(title, rows)
+    _print("logins for official files", _logins(settings))
     for line in blocked:
         print(f"cannot work: {line}")
     if commands:
         print("to bring what is missing (`make repro` brings all, and runs the study):")
         print("  dvc repro", *commands)
         if logins:
-            print(f"for {', '.join(logins)} log in first; the command says where")
+            print(f"for {', '.join(logins)} log in first, as said above")
     elif not blocked:
         print("all that params.yaml needs is here")
     return not blocked
@@ -79,7 +80,8 @@ def _datasets(
 ) -> list[list[str]]:
     rows = [["name", "wanted", "files", "pairs: train, val, test", "official files"]]
     for name, entry in settings.datasets.items():
-        source, how = entry.source or settings.scale.data, datasets.load(entry.reader).OBTAIN
+        module = datasets.load(entry.reader)
+        source, how = entry.source or settings.scale.data, module.OBTAIN
         download, preprocess = f"download@{name}", f"preprocess@{name}"
         files = _state(RAW / name, stages, download)
         # What was cut out of other files is of no more use than these.
@@ -93,9 +95,19 @@ def _datasets(
             blocked.append(f"{name}: nothing at {source}; correct datasets.{name}.source in params.yaml")
         else:
             commands.append(preprocess)
-            if files != "here" and source == "official" and how == "login":
+            if files != "here" and source == "official" and how == "login" and module.missing_login():
                 logins.append(name)
     return rows
+
+
+def _logins(settings: Params) -> list[list[str]]:
+    rows = []
+    for name, entry in settings.datasets.items():
+        module = datasets.load(entry.reader)
+        if module.OBTAIN == "login":
+            missing = module.missing_login()
+            rows.append([name, f"not set up: {missing}" if missing else "set up"])
+    return rows or [["none needed"]]
 
 
 def _models(settings: Params, stages: Stages, blocked: list[str], commands: list[str]) -> list[list[str]]:
@@ -103,13 +115,19 @@ def _models(settings: Params, stages: Stages, blocked: list[str], commands: list
     for name, entry in settings.models.items():
         source, stage = entry.source or settings.scale.checkpoints, f"checkpoint@{name}"
         here = _state(CHECKPOINTS / name, stages, stage)
-        rows.append([name, source, _kind(name, stages) if here != "missing" else here, entry.official or "never", ""])
-        if entry.official:
-            rows[-1][-1] = "yes" if _cached(entry.official, entry.revision) else "no"
+        released = [each for each in (entry, *entry.networks.values()) if each.official]
+        official = " + ".join(each.official for each in released) or "never"
+        rows.append([name, source, _kind(name, stages) if here != "missing" else here, official, ""])
+        if released:
+            rows[-1][-1] = "yes" if all(_cached(each.official, each.revision) for each in released) else "no"
         if here == "here":
             continue
-        if source not in ("tiny", "official") and not Path(source).expanduser().exists():
-            blocked.append(f"{name}: nothing at {source}; correct models.{name}.source in params.yaml")
+        places = {f"models.{name}.source": source}
+        places |= {f"models.{name}.networks.{part}.source": each.source for part, each in entry.networks.items()}
+        for key, place in places.items():
+            if place not in (None, "tiny", "official") and not Path(place).expanduser().exists():
+                blocked.append(f"{name}: nothing at {place}; correct {key} in params.yaml")
+                break
         else:
             commands.append(stage)
     return rows

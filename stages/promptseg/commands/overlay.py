@@ -1,4 +1,4 @@
-"""A picture with what was found in it: each class shaded and outlined, what was asked, and a legend below."""
+"""A picture with what was found in it: each class or segment shaded and outlined, what was asked, a legend below."""
 
 import cv2
 import numpy as np
@@ -8,6 +8,7 @@ from promptseg.networks.prompts import Prompt
 
 SMALLEST, LARGEST = 640, 1600  # pixels of the longer side; what lies between keeps its size
 SLIMMEST = 240  # pixels of width, with paper beside a slim picture: the legend needs them
+COLOURS = 18  # of segments that have no names
 SHADE = 0.35  # of a class's colour over the picture
 DIMMED = 0.75  # what is left of the light of the background, so that any colour stands out from it
 _DARK = (20, 20, 20)
@@ -18,15 +19,29 @@ def overlay(image: np.ndarray, mask: np.ndarray, classes: list[str], asked: list
 
     classes: their names; asked: the prompts, in the picture's pixels; their boxes and points are drawn.
     """
+    colours = canvas.class_colours(len(classes))
+    shares = np.bincount(mask.ravel(), minlength=len(classes) + 1) / mask.size
+    entries = [(f"{name}: {share:.1%}", colour.tolist()) for name, share, colour in zip(classes, shares[1:], colours)]
+    return _drawn(image, mask, colours, entries, asked)
+
+
+def of_segments(image: np.ndarray, labels: np.ndarray, count: int) -> np.ndarray:
+    """As `overlay`, of `count` segments without names: labels (h, w) uint8 or uint16, 0 where there is none."""
+    # More colours than that nobody tells apart; edges do.
+    colours = np.resize(canvas.class_colours(COLOURS), (count, 3))
+    return _drawn(image, labels, colours, [(f"{count} masks: {np.mean(labels > 0):.1%} of the picture", None)], [])
+
+
+def _drawn(
+    image: np.ndarray, mask: np.ndarray, colours: np.ndarray, entries: list[tuple], asked: list[Prompt]
+) -> np.ndarray:
+    """entries: of the legend, as `views.legend` takes them."""
     side = int(np.clip(max(mask.shape), SMALLEST, LARGEST))
     size = views.fit(*mask.shape, side)
-    colours = canvas.class_colours(len(classes))
     view = _shaded(views.resize(pixels.rgb(image), size), mask, colours)
     scale = np.array(size) / mask.shape[::-1]
     for prompt in asked:
         _draw(view, prompt, scale)
-    shares = np.bincount(mask.ravel(), minlength=len(classes) + 1) / mask.size
-    entries = [(f"{name}: {share:.1%}", colour.tolist()) for name, share, colour in zip(classes, shares[1:], colours)]
     view = np.pad(view, ((0, 0), (0, max(0, SLIMMEST - view.shape[1])), (0, 0)), constant_values=255)
     legend = views.legend(entries, view.shape[1] - views.MARGIN)
     return np.concatenate([view, np.pad(legend, ((0, 0), (views.MARGIN, 0), (0, 0)), constant_values=255)])
@@ -34,8 +49,8 @@ def overlay(image: np.ndarray, mask: np.ndarray, classes: list[str], asked: list
 
 def _shaded(view: np.ndarray, mask: np.ndarray, colours: np.ndarray) -> np.ndarray:
     """The view with each class in its colour: a shade, and an edge that stands out from any ground."""
-    table = np.zeros((256, 4), np.uint8)
-    table[1 : len(colours) + 1] = np.pad(colours, ((0, 0), (0, 1)), constant_values=255)
+    table = np.zeros((len(colours) + 1, 4), np.uint8)
+    table[1:] = np.pad(colours, ((0, 0), (0, 1)), constant_values=255)
     cover = views.layer(table[mask], view)
     light = DIMMED + (1 - DIMMED) / 255 * cover[..., 3:]
     view = canvas.tint(view * light, cover, SHADE)

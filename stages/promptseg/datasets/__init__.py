@@ -10,6 +10,8 @@ A dataset's module has
     read(folder)               yield a Picture for each pair, in a fixed order
     sample(folder, seed)       draw a small stand-in, in the official layout and file types, so that `read` reads it
 and, where they apply,
+    missing_login()            where OBTAIN is "login": what to do before `download` gets in, "" where nothing is; it
+                               asks no network, and of a login only whether it is there
     COUNTS                     {split: pairs} of the whole official data
     ORDERED_GROUPS = True      groups lie in an order in which neighbours are alike (slices of a stack)
     Options                    params.Settings of its own, `datasets.<name>.options` in params.yaml; then it is

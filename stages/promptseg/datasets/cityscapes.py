@@ -43,8 +43,10 @@ OBTAIN = "login"
 COUNTS = {"train": 2975, "test": 500}
 
 PACKAGES = ("gtFine_trainvaltest.zip", "leftImg8bit_trainvaltest.zip")
+REGISTER = "register at cityscapes-dataset.com"
+STORE = "run `csDownload -l` and let it store your login"
 BY_HAND = (
-    "register at cityscapes-dataset.com, download gtFine_trainvaltest.zip (0.24 GB) and leftImg8bit_trainvaltest.zip "
+    f"{REGISTER}, download gtFine_trainvaltest.zip (0.24 GB) and leftImg8bit_trainvaltest.zip "
     "(11 GB), put both into one folder, and set datasets.cityscapes.source in params.yaml to that folder; nothing else "
     "is needed"
 )
@@ -56,6 +58,18 @@ SAMPLE = {
 }  # cities of our own, and the style that each is drawn in
 SAMPLE_PICTURES = {"train": 7, "val": 8}  # of each city
 _LABELS = {i: 255 if i < VOID else i - VOID + 1 for i in range(VOID + len(CLASSES))}
+
+
+def missing_login() -> str:
+    """What to do before download gets in: register, get the tool, and let it store the login where it looks for it."""
+    try:
+        from cityscapesscripts.download import downloader  # noqa: F401
+    except ImportError:
+        return f"{REGISTER}, `pip install cityscapesscripts`, then {STORE}"
+    import appdirs  # a part of the tool's own needs
+
+    stored = Path(appdirs.user_data_dir("cityscapesscripts", "cityscapes")) / "credentials.json"
+    return "" if stored.is_file() else f"{REGISTER}, then {STORE}"
 
 
 def download(folder: Path) -> None:
@@ -155,7 +169,7 @@ def _tried(call):
     try:
         return call()
     except EOFError:
-        reason = "no login is stored; run `csDownload -l` and let it store yours"
+        reason = f"no login is stored; {STORE}"
     except Exception as error:  # most of its own errors are of this very class
         reason = " ".join(str(error).split())[:160] or type(error).__name__
     raise Problem(f"cityscapes: csDownload: {reason}; or {BY_HAND}")

@@ -59,6 +59,11 @@ _PALETTE = np.array([*COLOURS.values(), *VOIDS], np.float32)
 _CLASS = np.array([id - VOID + 1 for id in COLOURS] + [255] * len(VOIDS), np.uint8)
 
 
+def missing_login() -> str:
+    """What to do before download gets in."""
+    return kaggle.missing_login()
+
+
 def download(folder: Path) -> None:
     """Copy the pairs out of Kaggle's archive. Raises Problem if it cannot be had, or has not the official numbers."""
     source = kaggle.files(SLUG, "cityscapes_pairs")

@@ -54,6 +54,11 @@ SAMPLE = {"Train": (24, 4, 4), "Val": (8, 1, 1), "Test": (20, 2, 2)}
 _INFECTION, _LUNG = {0: 0, 255: 1}, {0: 0, 255: 2}
 
 
+def missing_login() -> str:
+    """What to do before download gets in."""
+    return kaggle.missing_login()
+
+
 def download(folder: Path) -> None:
     """Fetch the archive through kagglehub, which checks it and resumes, and copy the infection part.
 

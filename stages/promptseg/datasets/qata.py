@@ -59,6 +59,11 @@ class Options(Settings):
     subjects_in_both: Literal["leave_out", "keep"] = "leave_out"
 
 
+def missing_login() -> str:
+    """What to do before download gets in."""
+    return kaggle.missing_login()
+
+
 def download(folder: Path) -> None:
     """Fetch the archive through kagglehub, which checks it and resumes, and copy version 2.
 

@@ -79,11 +79,12 @@ def features(
     """
     if not segmenter.CACHED or len(pairs) == 0:
         return AsNeeded(segmenter, pairs)
+    encoders = [part for part in segmenter.modules() if isinstance(part, Segmenter)]  # itself, and models in it
     made_by = {
         "checkpoint": checkpoint,
         "container": files.sha256(path),
-        "frame": repr(segmenter.frame),
-        "code": [_code_digest(_encoding_class(segmenter)), _code_digest(type(segmenter.frame))],
+        "frame": " ".join(repr(encoder.frame) for encoder in encoders),
+        "code": [_code_digest(part) for each in encoders for part in (_encoding_class(each), type(each.frame))],
         "precision": "float16",
     }
     name = hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:16]

@@ -129,7 +129,11 @@ def convert(source: Path) -> ClipSeg:
 
 
 def load(folder: Path, classes: int) -> ClipSeg:
-    config, tensors = weights.read(folder)
+    return restore(*weights.read(folder), folder)
+
+
+def restore(config: dict, tensors: dict[str, torch.Tensor], folder: Path) -> ClipSeg:
+    """From its configuration and tensors, and the tokenizer's files in the folder, which may be another model's."""
     config_, tensors = CLIPSegConfig.from_dict(config["network"]), weights.without(tensors, "network.")
     network = weights.fill(CLIPSegForImageSegmentation, config_, tensors, folder)
     return ClipSeg(network, phrases.read(folder), config["size"]).eval()

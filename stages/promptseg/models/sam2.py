@@ -70,6 +70,10 @@ def convert(source: Path) -> Sam2:
 
 
 def load(folder: Path, classes: int) -> Sam2:
-    config, tensors = weights.read(folder)
+    return restore(*weights.read(folder), folder)
+
+
+def restore(config: dict, tensors: dict[str, torch.Tensor], folder: Path) -> Sam2:
+    """From its configuration and tensors, which stood in the folder, maybe as a part of another model's."""
     config_, tensors = Sam2Config.from_dict(config["network"]), weights.without(tensors, "network.")
     return Sam2(weights.fill(Sam2Model, config_, tensors, folder), config["single_mask"]).eval()

@@ -46,6 +46,7 @@ class Prompt:
     mask: (h, w) in [0, 1], over the picture, or over the frame once it is in the frame's pixels;
     example: the object in another picture; mix: its share, in (0, 1), where both it and a text are asked.
     whole: the picture as a whole is asked about, and the answer is the same everywhere.
+    refine: how a cascade goes on from its coarse answer; None: as params.Refine has it.
     """
 
     target: int = 1
@@ -57,6 +58,7 @@ class Prompt:
     example: Example | None = None
     mix: float | None = None
     whole: bool = False
+    refine: params.Refine | None = None
 
 
 def ask(
@@ -84,7 +86,9 @@ def ask(
             example = _example(settings, support, target)
             if settings.kind != "image" or example is not None:
                 mix = None if phrase is None or example is None else settings.mix
-                prompts.append(Prompt(target, text=phrase, example=example, mix=mix, whole=whole))
+                prompts.append(
+                    Prompt(target, text=phrase, example=example, mix=mix, whole=whole, refine=settings.refine)
+                )
                 answers.append(of_class)
             continue
         for part in _parts(of_class, settings.per):

@@ -40,5 +40,9 @@ def convert(kind: type[SamModel], source: Path) -> SamModel:
 def load(kind: type[SamModel], folder: Path) -> tuple[dict, SamModel]:
     """Configuration and network of one of our own checkpoint folders. Raises Problem if anything in it has changed."""
     config, tensors = weights.read(folder)
-    state = weights.without(tensors, "network.")
-    return config, weights.fill(kind, SamConfig.from_dict(config["network"]), state, folder)
+    return config, restore(kind, config, tensors, folder)
+
+
+def restore(kind: type[SamModel], config: dict, tensors: dict[str, torch.Tensor], folder: Path) -> SamModel:
+    """A network from what one of our own checkpoint folders holds."""
+    return weights.fill(kind, SamConfig.from_dict(config["network"]), weights.without(tensors, "network."), folder)

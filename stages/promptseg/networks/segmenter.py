@@ -28,6 +28,7 @@ class Segmenter(torch.nn.Module):
     PARTS: what can be trained, each part with the beginnings of its parameters' names; empty where nothing can.
     CACHED: whether `encode` is worth keeping; False where it is only the scaling of pixels.
     PRETRAIN: the beginnings of what learns from `pretext`, before the parts do; empty where there is no such thing.
+    REFINES: whether it turns a coarse answer of its own into prompts, as params.Refine says.
     """
 
     NAME: ClassVar[str]
@@ -36,6 +37,7 @@ class Segmenter(torch.nn.Module):
     PARTS: ClassVar[dict[str, tuple[str, ...]]]
     CACHED: ClassVar[bool] = True
     PRETRAIN: ClassVar[tuple[str, ...]] = ()
+    REFINES: ClassVar[bool] = False
     frame: Frame
 
     @abstractmethod
@@ -74,10 +76,12 @@ class Segmenter(torch.nn.Module):
 
     @classmethod
     def check_prompt(cls, settings: params.Prompt) -> None:
-        """Raise Problem unless the model takes this kind of prompt."""
+        """Raise Problem unless the model takes such prompts."""
         if settings.kind not in cls.PROMPTS:
             what = f"takes no {settings.kind} prompt" if settings.kind != "none" else "cannot do without a prompt"
             raise Problem(f"params.yaml: {cls.NAME} {what}; it takes {', '.join(sorted(cls.PROMPTS))}")
+        if settings.refine is not None and not cls.REFINES:
+            raise Problem(f"params.yaml: {cls.NAME} refines no answer of another network; leave out prompt.refine")
 
     @classmethod
     def check_parts(cls, parts: list[str]) -> None:
@@ -128,6 +132,11 @@ class Interactive(Segmenter):
         """Features as the network's forward takes them."""
         raise NotImplementedError
 
+    @property
+    def side(self) -> int:
+        """Of the masks' logits and of a mask prompt, in pixels: four times that of the image embedding."""
+        return 4 * self.network.prompt_encoder.image_embedding_size[0]
+
     def decode(self, features: Features, prompts: list[list[Prompt]]) -> torch.Tensor:
         masks = self._stack(prompts, "mask")
         if masks is not None:
@@ -160,11 +169,9 @@ class Interactive(Segmenter):
     def _mask_input(self, masks: torch.Tensor) -> torch.Tensor:
         """Masks (m, size, size) in [0, 1] over the frame -> (m, 1, side, side) logits for the prompt encoder.
 
-        Its side is four times that of the image embedding; logits, because in training SAM is given back those of its
-        own answer before (Kirillov et al. 2023, appendix A).
+        Logits, because in training SAM is given back those of its own answer before (Kirillov et al. 2023, appendix A).
         """
-        side = 4 * self.network.prompt_encoder.image_embedding_size[0]
-        return MASK_LOGIT * (2 * F.adaptive_avg_pool2d(masks[:, None], side) - 1)
+        return MASK_LOGIT * (2 * F.adaptive_avg_pool2d(masks[:, None], self.side) - 1)
 
     def trained(self) -> None:
         self.single_mask = True  # fine-tuning teaches the single mask, whatever the prompt

@@ -1,9 +1,27 @@
 """Files of a Kaggle dataset, for those who have a login there; what to do by hand for everybody else."""
 
+import os
 import re
 from pathlib import Path
 
 from promptseg.base.errors import Problem
+
+LOGINS = ({"KAGGLE_USERNAME", "KAGGLE_KEY"}, {"KAGGLE_API_TOKEN"})  # in the environment
+STORED = ("kaggle.json", "access_token")  # in its own folder; only newer versions of kagglehub take the second of both
+
+
+def missing_login() -> str:
+    """What to do before `files` gets in, "" where nothing is. Of a login only whether it is there is looked at."""
+    steps = []
+    try:
+        import kagglehub  # noqa: F401
+    except ImportError:
+        steps.append("`pip install kagglehub`")
+    home = Path(os.environ.get("KAGGLE_CONFIG_DIR") or Path.home() / ".kaggle")
+    given = any(names <= os.environ.keys() for names in LOGINS)
+    if not given and not any((home / name).is_file() for name in STORED):
+        steps.append(f"make an API key at kaggle.com/settings and put its kaggle.json into {home}")
+    return ", ".join(steps)
 
 
 def files(slug: str, name: str) -> Path:

@@ -1,0 +1,1 @@
+"""Text to masks: one network's coarse answer becomes the prompts of another."""
