@@ -17,12 +17,12 @@ from promptseg.losses import dice
 PROMPTS = {
     "sam": {"points": 1}, "sam2": {"box": True}, "clipseg": {"text": ["disc"]}, "unet": {}, "unet_box": {"box": True},
     "autoencoder": {}, "clip_decoder_cnn": {}, "clip_decoder_unet": {"text": ["disc"]},
-    "clip_decoder_transformer": {"text": "class"},
+    "clip_decoder_transformer": {"text": "class"}, "medsam": {"box": True, "jitter": 0.02}, "pa_sam": {"points": 2},
 }  # fmt: skip
 PARTS = {
     "sam": "mask_decoder", "sam2": "mask_decoder", "clipseg": "decoder", "unet": "all", "unet_box": "all",
     "autoencoder": "all", "clip_decoder_cnn": "decoder", "clip_decoder_unet": "decoder",
-    "clip_decoder_transformer": "decoder",
+    "clip_decoder_transformer": "decoder", "medsam": "mask_decoder", "pa_sam": "adapter",
 }  # fmt: skip
 
 
