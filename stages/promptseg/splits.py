@@ -1,5 +1,6 @@
 """One split of a dataset as the training loop takes it: features, prompts and targets by index and epoch."""
 
+import functools
 import hashlib
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import torch
 from promptseg import augmenting, container, embeddings, params, prompts
 from promptseg.container import Container
 from promptseg.distributed import Processes
+from promptseg.frame import Frame
 from promptseg.prompts import Prompt
 from promptseg.segmenter import Features, Segmenter
 
@@ -55,7 +57,8 @@ class Split:
         """(p, side, side) targets in [0, 1] and (p, side, side) weights over the frame."""
         frame = self._segmenter.frame
         target = np.stack([frame.from_picture(answer, side) for answer in answers])
-        weight = frame.from_picture(counted, side) >= 0.5
+        shares = _all_of_it(frame, counted.shape, side) if counted.all() else frame.from_picture(counted, side)
+        weight = shares >= 0.5
         return (
             torch.from_numpy(target).to(self.device),
             torch.from_numpy(np.broadcast_to(weight, target.shape).astype(np.float32)).to(self.device),
@@ -72,3 +75,9 @@ class Split:
         if self._augment and epoch:
             return augmenting.augment(image, mask, self._augment, self._seed, f"{pair.id}/epoch{epoch}")
         return image, mask
+
+
+@functools.lru_cache(maxsize=64)
+def _all_of_it(frame: Frame, shape: tuple[int, int], side: int) -> np.ndarray:
+    """Where a picture of this shape lies in the frame; most pictures share theirs and have nothing to ignore."""
+    return frame.from_picture(np.ones(shape, bool), side)
