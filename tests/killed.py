@@ -1,4 +1,4 @@
-"""Trains a tiny model until it has been killed often enough: python tests/killed.py FOLDER KILLS, from test_resuming.py.
+"""Trains a tiny model until it was killed often enough: python tests/killed.py FOLDER KILLS, for test_resuming.py.
 
 In a process of its own on one core: what it forks has all that is imported, and no threads that a fork would lose.
 """

@@ -146,8 +146,12 @@ def test_a_loss_that_is_not_finite_names_the_pictures_and_writes_nothing(trained
 def test_a_loss_that_breaks_late_leaves_the_best_epoch_where_it_says(trained, monkeypatch, tmp_path):
     whole, kept, _ = trained(run("clip_decoder_cnn", epochs=2), out="whole")
     losses = []  # an epoch has 3 batches to learn from and 1 to measure on
-    broken = lambda logits, t, w: dice(logits, t, w) * (float("nan") if len(losses) > 9 else 1)  # noqa: E731
-    monkeypatch.setitem(epochs.LOSSES, "dice", lambda *given: losses.append(1) or broken(*given))
+
+    def broken(logits, target, weight):
+        losses.append(1)
+        return dice(logits, target, weight) * (float("nan") if len(losses) > 9 else 1)
+
+    monkeypatch.setitem(epochs.LOSSES, "dice", broken)
     with pytest.raises(Problem) as problem:
         trained(run("clip_decoder_cnn", epochs=9))
     best = f"{tmp_path}/resume/best-0002" if whole.val_iou[1] > whole.val_iou[0] else f"{tmp_path}/resume/best-0001"

@@ -187,7 +187,7 @@ class Prompt(Settings):
 
 
 class Augment(Settings):
-    """How training pictures are changed anew in every epoch, their masks with them and so the prompts from the truth."""
+    """How training pictures are changed anew in every epoch, and with them their masks and the prompts from these."""
 
     flip: list[Literal["horizontal", "vertical"]] = ["horizontal"]  # each for every other picture
     rotate: Annotated[float, Field(ge=0.0, le=180.0)] = 15.0  # degrees, up to so many either way
@@ -219,7 +219,7 @@ class Train(Settings):
     schedule: Literal["constant", "cosine"] = "constant"  # cosine: lr falls to 0 along half a wave
     warmup: Fraction = 0.0  # the share of all steps in which lr rises to its full size
     clip: PositiveFloat | None = None  # the gradient's norm is cut to this
-    ema: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None  # decay of a moving average of the weights, kept in place
+    ema: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None  # decay of an average of the weights, kept in place
     precision: Literal["fp32", "bf16"] = "fp32"  # bf16: autocast; weights and losses stay fp32
     patience: PositiveInt | None = None  # stop after so many epochs without a better IoU on the validation split
     augment: Augment | None = None

@@ -78,7 +78,9 @@ class Segmenter(torch.nn.Module):
         """Further files of the checkpoint, such as a tokenizer's, by name."""
         return {}
 
-    def teach(self, features: Features, prompts: list[list[Prompt]], lesson: Lesson) -> tuple[torch.Tensor, torch.Tensor]:
+    def teach(
+        self, features: Features, prompts: list[list[Prompt]], lesson: Lesson
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """The answers as logits (m, side, side), and what is to be made small, (m,); a model may add to the loss."""
         logits = self.decode(features, prompts).flatten(0, 1).float()
         return logits, lesson.loss(logits, *lesson.truth(logits.shape[-1]))

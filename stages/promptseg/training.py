@@ -115,7 +115,8 @@ def _learn(
         for name, parameter in parameters.items():
             parameter.requires_grad_(name in phase.learned)
         each = math.ceil(math.ceil(len(train) / phase.settings.batch) / phase.settings.accumulate)
-        steps = Steps({name: parameters[name] for name in phase.learned}, phase.settings, processes, each * phase.epochs)
+        learning = {name: parameters[name] for name in phase.learned}
+        steps = Steps(learning, phase.settings, processes, each * phase.epochs)
         own = [row for row in rows if row["phase"] == phase.name]
         if own and own[-1] is rows[-1]:
             steps.resume(moments, each * len(own))
@@ -133,11 +134,10 @@ def _learn(
                         if processes.main:
                             keep(state.best(best))
             except Diverged as failure:
-                kept = f"; epoch {best}, the best so far, stays in {state.best(best)} until it is trained anew" if best else ""
-                raise Problem(
-                    f"epoch {len(rows) + 1}: the loss is no longer finite, at pictures {', '.join(failure.ids)}; "
-                    f"lower train.lr or set train.clip{kept}"
-                ) from None
+                line = f"epoch {len(rows) + 1}: the loss is no longer finite, at pictures {', '.join(failure.ids)}"
+                if best:
+                    line += f"; epoch {best}, the best so far, stays in {state.best(best)} until it is trained anew"
+                raise Problem(f"{line}; lower train.lr or set train.clip") from None
             if processes.main:
                 state.write(rows, best, {name: parameters[name] for name in learned}, steps.state())
                 if warning := watching.warning(own):

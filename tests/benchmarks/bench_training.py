@@ -1,8 +1,8 @@
-"""Fine-tuning a decoder beside the usual loop, which encodes every picture in every step: 20 epochs over 8 pictures.
+"""Fine-tuning a decoder beside the usual loop, which encodes every picture in every step: 20 epochs of 8 pictures.
 
-SAM ViT-B at 1024 and CLIPSeg at 352 in their true sizes with random weights; batches of 2, Adam, Dice. The usual loop is
-transformers' processor and model with a frozen encoder; as each of its steps costs the same, two pictures' worth are
-timed and multiplied. Then, with CLIPSeg: an epoch over twice the pictures, and the loop with a model that costs nothing.
+SAM ViT-B at 1024 and CLIPSeg at 352 in their true sizes with random weights; batches of 2, Adam, Dice. The usual loop
+is transformers' processor and model with a frozen encoder; as each of its steps costs the same, one is timed and
+multiplied. Then, with CLIPSeg: an epoch over twice the pictures, and the loop with a model that costs nothing.
 
 Times are processor seconds. Run: PYTHONPATH=stages python tests/benchmarks/bench_training.py [sam | clipseg]
 """
@@ -110,7 +110,7 @@ def beside(name: str, folder: Path) -> None:
     model = made(name)
     weights.write(folder / "checkpoint", model.configuration(), model.state_dict(), model.files())
     mine, theirs = ours(folder, name, EPOCHS), usual(name, model.network)
-    print(f"{name}: {mine:.0f} s with encoding once, {theirs:.0f} s with encoding always: {theirs / mine:.1f} times faster")
+    print(f"{name}: {mine:.0f} s encoding once, {theirs:.0f} s encoding always: {theirs / mine:.1f} times faster")
 
 
 def free(self, features, prompts, lesson):

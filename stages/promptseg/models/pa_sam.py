@@ -46,7 +46,9 @@ class PaSam(Interactive):
     def decode(self, features: Features, prompts: list[list[Prompt]]) -> torch.Tensor:
         return self.adapt(features, prompts).logits.unflatten(0, (len(prompts), -1))
 
-    def teach(self, features: Features, prompts: list[list[Prompt]], lesson: Lesson) -> tuple[torch.Tensor, torch.Tensor]:
+    def teach(
+        self, features: Features, prompts: list[list[Prompt]], lesson: Lesson
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Three losses, unweighted: of the answer, of the intermediate mask, and the cross-entropy of the uncertainty
         against where the coarse mask is wrong (the released code has a band along the outline there).
         """

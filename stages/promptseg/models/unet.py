@@ -41,7 +41,7 @@ def create(size: str, seed: int) -> Unet:
 
 
 def convert(source: Path) -> Unet:
-    """The full network with the encoder of a ResNet-34: a folder as the hub has it, or its .safetensors or .pth file."""
+    """The full network with the encoder of a ResNet-34: a folder as the hub has it, or a .safetensors or .pth file."""
     path = weights.released(source)[1] if source.is_dir() else source
     torch.manual_seed(0)
     model = Unet(unets.SIZES["full"], classes=1)
