@@ -19,7 +19,8 @@ ALL = {
 
 def train(folder: Path, out: str, seed: int = 0, **settings) -> None:
     """A run with all that has a state of its own, on what test_resuming.py has laid into the folder."""
-    from promptseg import params, training
+    from promptseg.base import params
+    from promptseg.learning import training
 
     run = {"dataset": "em", "model": "autoencoder", "prompt": {}, "train": {**ALL, **settings}}
     training.finetune(

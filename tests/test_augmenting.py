@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import torch
 import torchvision.transforms.functional as F
-from promptseg import augmenting, params
+from promptseg.base import params
+from promptseg.learning import augmenting
 
 STILL = {"flip": [], "rotate": 0.0, "scale": 0.0, "brightness": 0.0}
 

@@ -3,8 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from promptseg import container, embeddings, finetuned, inference, lora, models, params, training, weights
-from promptseg.distributed import Processes
+from promptseg import container, models
+from promptseg.answering import inference
+from promptseg.base import params
+from promptseg.features import embeddings, finetuned, lora
+from promptseg.features.distributed import Processes
+from promptseg.learning import training
+from promptseg.networks import weights
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
 

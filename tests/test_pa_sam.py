@@ -5,11 +5,13 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from promptseg import checkpoints, models, original_sam, params, prompt_adapter
-from promptseg.errors import Problem
-from promptseg.losses import dice_bce
-from promptseg.prompts import Prompt
-from promptseg.segmenter import Lesson
+from promptseg import checkpoints, models
+from promptseg.base import params
+from promptseg.base.errors import Problem
+from promptseg.learning.losses import dice_bce
+from promptseg.networks import original_sam, prompt_adapter
+from promptseg.networks.prompts import Prompt
+from promptseg.networks.segmenter import Lesson
 from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
 from segment_anything.modeling.common import LayerNorm2d
 from segment_anything.modeling.mask_decoder import MLP

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 from killed import made, train
-from promptseg import models, resuming, weights
-from promptseg.distributed import Processes
-from promptseg.resuming import State
+from promptseg import models
+from promptseg.features.distributed import Processes
+from promptseg.learning import resuming
+from promptseg.learning.resuming import State
+from promptseg.networks import weights
 
 
 @pytest.fixture

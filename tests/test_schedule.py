@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from promptseg import params, schedule
+from promptseg.base import params
+from promptseg.learning import schedule
 from torch.optim import lr_scheduler
 
 

@@ -4,9 +4,10 @@ import copy
 
 import pytest
 import torch
-from promptseg import params, schedule
-from promptseg.distributed import Processes
-from promptseg.steps import Diverged, Steps
+from promptseg.base import params
+from promptseg.features.distributed import Processes
+from promptseg.learning import schedule
+from promptseg.learning.steps import Diverged, Steps
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 

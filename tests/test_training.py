@@ -10,9 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from promptseg import checking, epochs, models, params, training, weights
-from promptseg.errors import Problem
-from promptseg.losses import dice
+from promptseg import models
+from promptseg.base import params
+from promptseg.base.errors import Problem
+from promptseg.commands import checking
+from promptseg.learning import epochs, training
+from promptseg.learning.losses import dice
+from promptseg.networks import weights
 
 PROMPTS = {
     "sam": {"points": 1}, "sam2": {"box": True}, "clipseg": {"text": ["disc"]}, "unet": {}, "unet_box": {"box": True},

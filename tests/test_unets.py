@@ -3,8 +3,9 @@
 import pytest
 import torch
 import torchvision
-from promptseg import models, weights
-from promptseg.errors import Problem
+from promptseg import models
+from promptseg.base.errors import Problem
+from promptseg.networks import weights
 from safetensors.torch import save_file
 
 

@@ -1,7 +1,7 @@
 """What the rows of a curve say."""
 
 import pytest
-from promptseg import watching
+from promptseg.learning import watching
 
 
 def rows(ious: list, marked: list | None = None, true: float = 0.2) -> list[dict]:

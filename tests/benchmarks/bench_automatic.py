@@ -19,7 +19,9 @@ import numpy as np
 import torch
 from original_sam import lively, original
 from PIL import Image
-from promptseg import automatic, models, params
+from promptseg import models
+from promptseg.answering import automatic
+from promptseg.base import params
 from segment_anything import SamAutomaticMaskGenerator, SamPredictor
 
 

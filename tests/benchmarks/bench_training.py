@@ -15,11 +15,14 @@ from unittest import mock
 
 import numpy as np
 import torch
-from promptseg import container, models, params, pixels, training, weights
-from promptseg.losses import dice
+from promptseg import container, models, pixels
+from promptseg.base import params
+from promptseg.learning import training
+from promptseg.learning.losses import dice
 from promptseg.models import clipseg
-from promptseg.phrases import letters
-from promptseg.segmenter import Segmenter
+from promptseg.networks import weights
+from promptseg.networks.phrases import letters
+from promptseg.networks.segmenter import Segmenter
 from transformers import CLIPSegConfig, CLIPSegForImageSegmentation, SamImageProcessor, SamProcessor, ViTImageProcessor
 
 EPOCHS, PICTURES, BATCH = 20, 8, 2

@@ -1,0 +1,19 @@
+"""What comes before the masks: a model learns a task of its own, such as giving the picture back.
+
+The study's autoencoder is trained so (reconstruction first, then segmentation). No masks and no prompts take part.
+"""
+
+import torch
+
+from promptseg.learning.measuring import Sums
+from promptseg.learning.splits import Split
+from promptseg.networks.segmenter import Segmenter
+
+
+def losses(segmenter: Segmenter, split: Split, indexes: list[int], epoch: int, sums: Sums) -> list[torch.Tensor]:
+    """The pretext's loss of each of these pictures, (n,)."""
+    if not indexes:
+        return []
+    each = segmenter.pretext(split.features(indexes, epoch))
+    sums.add_losses(each)
+    return [each]
