@@ -8,14 +8,17 @@ from pathlib import Path
 from promptseg.base import stage
 
 
-def main(run: str, train: Path, val: Path, checkpoint: Path, embeddings: Path, weights: Path, curve: Path):
+def main(
+    run: str, train: Path, val: Path, checkpoint: Path, embeddings: Path, resume: Path, weights: Path, curve: Path
+):
     from promptseg.base import params
     from promptseg.learning import training
 
     settings = params.load()
     training.finetune(
-        settings.run(run), settings.scale.max_epochs, settings.seed, train, val, checkpoint, embeddings, weights, curve
-    )
+        settings.run(run), settings.scale.max_epochs, settings.seed, train, val, checkpoint, embeddings, resume, weights,
+        curve,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def trained(blobs, tmp_path):
         train = {"epochs": 1, "lr": 2e-3, "batch": 4, "parts": ["head"], **settings}
         run = params.FineTune.model_validate({"dataset": "em", "model": model, "prompt": {}, "train": train})
         training.finetune(
-            run, max_epochs, 0, blobs("train", 8), blobs("val", 2, seed=1), tmp_path / "c", tmp_path / "e",
+            run, max_epochs, 0, blobs("train", 8), blobs("val", 2, seed=1), tmp_path / "c", tmp_path / "e", tmp_path / "r",
             tmp_path / out, tmp_path / f"{out}.csv",
         )  # fmt: skip
         return pd.read_csv(tmp_path / f"{out}.csv"), weights.read(tmp_path / out)[1]

@@ -287,7 +287,10 @@ def test_a_file_where_a_folder_is_expected_is_refused(originals, tmp_path):
 
 
 def test_what_has_no_released_form_says_so(originals, tmp_path):
-    assert "unet has no released weights" in refused(tmp_path, "unet", originals / "sam")
+    assert "conv1.weight is missing in place of (64, 3, 7, 7); a ResNet-34 is expected" in refused(
+        tmp_path, "unet", originals / "sam"
+    )
+    assert "unet_box has no released weights" in refused(tmp_path, "unet_box", originals / "sam")
     assert "models.clipseg.official" in refused(tmp_path, "clipseg")
 
 

@@ -8,8 +8,10 @@ import torch.nn.functional as F
 from promptseg import checkpoints, models
 from promptseg.base import params
 from promptseg.base.errors import Problem
+from promptseg.learning.losses import dice_bce
 from promptseg.networks import original_sam, prompt_adapter
 from promptseg.networks.prompts import Prompt
+from promptseg.networks.segmenter import Lesson
 from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
 from segment_anything.modeling.common import LayerNorm2d
 from segment_anything.modeling.mask_decoder import MLP
@@ -179,8 +181,79 @@ def test_the_frozen_rest_of_sam_is_not_among_what_learns():
 def test_hard_points_are_the_surest_gains_and_losses():
     rank = torch.randn(2, 49, generator=torch.Generator().manual_seed(1))
     maps = {"uncertainty": torch.full((2, 49), 0.5), "refined": rank, "coarse": torch.zeros(2, 49)}
-    places = prompt_adapter.hard_points(maps)
+    places, factors = prompt_adapter.hard_points(maps)
+    assert torch.equal(factors, torch.ones(2, 8))
     order = rank.argsort(dim=1, descending=True)
     for row, by_rank in zip(places, order, strict=True):
         assert set(row[:4].tolist()) == set(by_rank[:4].tolist())
         assert set(row[4:].tolist()) == set(by_rank[-4:].tolist())
+
+
+@pytest.fixture(scope="module")
+def pupil():
+    """A tiny PA-SAM in training, two pictures asked two questions each, and truths for the answers."""
+    model = models.load("pa_sam").create("tiny", 0)
+    model.train_only(["adapter"])
+    features = {name: values.detach() for name, values in model.encode(PICTURES).items()}
+
+    def truth(side):
+        return (torch.arange(side) < side // 3).float().expand(4, side, side), torch.ones(4, side, side)
+
+    def taught(epoch, seeds=(1, 2), loss=dice_bce):
+        return model.teach(features, ASKED["points"], Lesson(loss, truth, epoch, list(seeds)))
+
+    return model, features, truth, taught
+
+
+def test_its_loss_is_of_the_answer_the_intermediate_mask_and_the_uncertainty(pupil):
+    model, features, truth, taught = pupil
+    found = model.adapt(features, ASKED["points"])
+    logits, losses = taught(0)
+    torch.testing.assert_close(logits, found.logits)
+    grid = found.coarse.shape[-1]
+    target, weight = truth(grid)
+    wrong = ((found.coarse > 0).float() != target).float()
+    expected = dice_bce(found.logits, *truth(4 * grid)) + dice_bce(found.intermediate, target, weight)
+    expected = expected + F.binary_cross_entropy(found.uncertainty, wrong, reduction="none").mean((1, 2))
+    torch.testing.assert_close(losses, expected)
+    losses.sum().backward()
+    missing = [name for name, value in model.named_parameters() if value.requires_grad and value.grad is None]
+    unused = ("mask_tokens", "mlps.1", "mlps.2", "mlps.3")  # of the three masks that it never gives
+    assert all(any(part in name for part in unused) for name in missing), missing
+
+
+def test_hard_points_come_in_the_sixth_epoch_and_are_drawn_from_the_pictures_own_seeds(pupil):
+    model, features, _, taught = pupil
+    without = model.adapt(features, ASKED["points"], hard=False).logits
+    for epoch in (1, 5):
+        torch.testing.assert_close(taught(epoch)[0], without)
+    drawn, again, others = taught(6)[0], taught(6)[0], taught(6, (1, 9))[0]
+    assert torch.equal(drawn, again) and not torch.allclose(drawn, without, atol=1e-6)
+    torch.testing.assert_close(drawn[:2], others[:2])  # the first picture's seed is the same
+    assert not torch.allclose(drawn[2:], others[2:], atol=1e-6)
+
+
+def test_drawn_points_are_the_top_k_of_noisy_ranks_and_hand_the_gradient_on():
+    generator = torch.Generator().manual_seed(3)
+    refined = torch.randn(2, 49, generator=generator, requires_grad=True)
+    maps = {"uncertainty": torch.full((2, 49), 0.5), "refined": refined, "coarse": torch.zeros(2, 49)}
+    noise = -torch.log(-torch.log(torch.rand(2, 2, 49, generator=generator)))
+    places, factors = prompt_adapter.hard_points(maps, noise)
+    rank = (0.5 * (torch.sigmoid(refined) - 0.5)).detach()
+    for sort, values in enumerate((rank + noise[0], -rank + noise[1])):
+        expected = values.topk(4, dim=1).indices.sort(dim=1).values
+        assert torch.equal(places[:, 4 * sort : 4 * sort + 4], expected)
+    torch.testing.assert_close(factors, torch.ones(2, 8))
+    factors[:, :4].sum().backward()
+    assert refined.grad.abs().max() > 0
+
+
+def test_drawn_points_fall_where_the_softmax_of_the_ranks_says():
+    """Gumbel-max: the surest of the noisy ranks is place i with probability softmax(rank)_i."""
+    model = models.load("pa_sam").create("tiny", 0)
+    noise = model._noise(list(range(3000)), 1)[0]
+    rank = torch.linspace(0, 2, noise.shape[1])
+    drawn = torch.bincount((rank + noise).argmax(dim=1), minlength=len(rank)) / len(noise)
+    expected = torch.softmax(rank, dim=0)
+    halves = drawn[len(rank) // 2 :].sum() - expected[len(rank) // 2 :].sum()
+    assert abs(halves) < 0.03  # three standard deviations of 3000 draws

@@ -1,31 +1,32 @@
 """Fine-tuning: it learns, keeps the best epoch, leaves the rest alone, and does the same on two processes."""
 
+import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from promptseg import models
 from promptseg.base import params
 from promptseg.base.errors import Problem
-from promptseg.learning import training
-from promptseg.learning.losses import LOSSES, bce, dice, focal
+from promptseg.commands import checking
+from promptseg.learning import epochs, training
+from promptseg.learning.losses import dice
 from promptseg.networks import weights
 
 PROMPTS = {
     "sam": {"points": 1}, "sam2": {"box": True}, "clipseg": {"text": ["disc"]}, "unet": {}, "unet_box": {"box": True},
     "autoencoder": {}, "clip_decoder_cnn": {}, "clip_decoder_unet": {"text": ["disc"]},
-    "clip_decoder_transformer": {"text": "class"},
+    "clip_decoder_transformer": {"text": "class"}, "medsam": {"box": True, "jitter": 0.02}, "pa_sam": {"points": 2},
 }  # fmt: skip
 PARTS = {
     "sam": "mask_decoder", "sam2": "mask_decoder", "clipseg": "decoder", "unet": "all", "unet_box": "all",
     "autoencoder": "all", "clip_decoder_cnn": "decoder", "clip_decoder_unet": "decoder",
-    "clip_decoder_transformer": "decoder",
+    "clip_decoder_transformer": "decoder", "medsam": "mask_decoder", "pa_sam": "adapter",
 }  # fmt: skip
 
 
@@ -44,7 +45,7 @@ def trained(blobs, tmp_path):
         weights.write(tmp_path / "c", model.configuration(), model.state_dict(), model.files())
         training.finetune(
             settings, max_epochs, 0, blobs("train", count, **kinds), blobs("val", val, seed=1), tmp_path / "c",
-            tmp_path / "embeddings", tmp_path / out, tmp_path / f"{out}.csv",
+            tmp_path / "embeddings", tmp_path / "resume", tmp_path / out, tmp_path / f"{out}.csv",
         )  # fmt: skip
         return pd.read_csv(tmp_path / f"{out}.csv"), weights.read(tmp_path / out)[1], tmp_path
 
@@ -62,32 +63,63 @@ def test_it_learns_and_the_frozen_rest_is_not_stored(name, trained):
 
 
 def test_the_same_seed_gives_the_same_bytes(trained):
-    _, _, folder = trained(run("unet", epochs=2), out="a")
-    trained(run("unet", epochs=2), out="b")
+    _, _, folder = trained(run("clip_decoder_cnn", epochs=2), out="a")
+    trained(run("clip_decoder_cnn", epochs=2), out="b")
     assert (folder / "a/model.safetensors").read_bytes() == (folder / "b/model.safetensors").read_bytes()
     assert (folder / "a.csv").read_bytes() == (folder / "b.csv").read_bytes()
 
 
-def test_the_best_epoch_on_validation_is_kept(trained, monkeypatch):
-    """The learned tensors are those after the epoch whose validation IoU is the highest of the curve."""
-    after, real = [], training._epoch
+@pytest.fixture
+def validated(monkeypatch):
+    """Gives validation the results that it is told, one an epoch; keeps the weights that were measured."""
 
-    def noted(segmenter, split, *rest):
-        result = real(segmenter, split, *rest)
-        if len(rest) == 4:  # validation
+    def tell(**values):
+        after, real = [], epochs.measure
+
+        def told(segmenter, *rest):
             after.append({key: value.clone() for key, value in segmenter.state_dict().items()})
-            ious = [0.3, 0.7, 0.7, 0.1]
-            result = (result[0], ious[len(after) - 1], result[2])
-        return result
+            return real(segmenter, *rest)._replace(**{key: given[len(after) - 1] for key, given in values.items()})
 
-    monkeypatch.setattr(training, "_epoch", noted)
-    curve, learned, _ = trained(run("unet", epochs=4))
+        monkeypatch.setattr(epochs, "measure", told)
+        return after
+
+    return tell
+
+
+def test_the_best_epoch_on_validation_is_kept(trained, validated):
+    """The learned tensors are those after the epoch whose validation IoU is the highest of the curve."""
+    after = validated(iou=[0.3, 0.7, 0.7, 0.1])
+    curve, learned, _ = trained(run("clip_decoder_cnn", epochs=4))
     assert list(curve.val_iou) == [0.3, 0.7, 0.7, 0.1]
     assert all(torch.equal(value, after[1][key]) for key, value in learned.items())  # the earlier of two equals
 
 
+def test_it_stops_when_patience_is_at_an_end(trained, validated):
+    after = validated(iou=[0.3, 0.7, 0.6, 0.7, 0.5, 0.8])
+    curve, learned, _ = trained(run("clip_decoder_cnn", epochs=6, patience=2))
+    assert list(curve.val_iou) == [0.3, 0.7, 0.6, 0.7]
+    assert all(torch.equal(value, after[1][key]) for key, value in learned.items())
+
+
+def test_masks_that_swell_to_the_whole_picture_are_said_once(trained, validated, capsys):
+    validated(foreground=[0.1, 0.9, 0.95, 1.0], true=[0.12] * 4)
+    trained(run("clip_decoder_cnn", epochs=4))
+    lines = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
+    assert len(lines) == 1 and lines[0].startswith(
+        "warning: epoch 3: the masks mark 0.950 of the validation pictures where 0.120 is true, 2 epochs running"
+    )
+
+
+def test_the_weights_that_are_kept_with_ema_are_the_average(trained, validated):
+    after = validated(iou=[0.1, 0.9, 0.1, 0.9])  # of two runs
+    _, learned, _ = trained(run("clip_decoder_cnn", epochs=2, ema=0.9), out="ema")
+    assert all(torch.equal(value, after[1][key]) for key, value in learned.items())
+    _, plain, _ = trained(run("clip_decoder_cnn", epochs=2), out="plain")
+    assert any(not torch.equal(value, plain[key]) for key, value in learned.items())
+
+
 def test_without_a_validation_split_the_last_epoch_is_kept_and_the_curve_says_nothing_of_it(trained):
-    curve, learned, _ = trained(run("unet", epochs=2), val=0)
+    curve, learned, _ = trained(run("clip_decoder_cnn", epochs=2), val=0)
     assert curve.val_iou.isna().all() and learned
 
 
@@ -97,35 +129,84 @@ def test_pictures_without_the_class_are_passed_over_by_oracle_prompts(trained):
 
 
 def test_max_epochs_shortens_but_never_lengthens(trained):
-    assert len(trained(run("unet", epochs=3), max_epochs=1)[0]) == 1
-    assert len(trained(run("unet", epochs=1), max_epochs=5)[0]) == 1
+    assert len(trained(run("clip_decoder_cnn", epochs=3), max_epochs=1)[0]) == 1
+    assert len(trained(run("clip_decoder_cnn", epochs=1), max_epochs=5)[0]) == 1
 
 
 def test_nothing_to_train_on_and_unknown_parts_end_in_one_line(trained):
     with pytest.raises(Problem, match="no pictures to train on"):
-        trained(run("unet"), count=0)
-    with pytest.raises(Problem, match="unet has no part 'head' to train; known: all"):
-        trained(run("unet", parts=["head"]))
+        trained(run("clip_decoder_cnn"), count=0)
+    with pytest.raises(Problem, match="clip_decoder_cnn has no part 'head' to train; known: decoder"):
+        trained(run("clip_decoder_cnn", parts=["head"]))
 
 
 def test_a_loss_that_is_not_finite_names_the_pictures_and_writes_nothing(trained, monkeypatch, tmp_path):
-    monkeypatch.setitem(training.LOSSES, "dice", lambda logits, t, w: dice(logits, t, w) * float("nan"))
+    monkeypatch.setitem(epochs.LOSSES, "dice", lambda logits, t, w: dice(logits, t, w) * float("nan"))
     with pytest.raises(Problem, match="no longer finite, at pictures train/"):
-        trained(run("unet"))
+        trained(run("clip_decoder_cnn"))
     assert not (tmp_path / "w").exists() and not (tmp_path / "w.csv").exists()
 
 
-@pytest.mark.parametrize("name", ["sam", "unet"])
-def test_two_processes_learn_the_same_up_to_the_order_of_sums(name, blobs, tmp_path, root):
+def test_a_loss_that_breaks_late_leaves_the_best_epoch_where_it_says(trained, monkeypatch, tmp_path):
+    whole, kept, _ = trained(run("clip_decoder_cnn", epochs=2), out="whole")
+    losses = []  # an epoch has 3 batches to learn from and 1 to measure on
+
+    def broken(logits, target, weight):
+        losses.append(1)
+        return dice(logits, target, weight) * (float("nan") if len(losses) > 9 else 1)
+
+    monkeypatch.setitem(epochs.LOSSES, "dice", broken)
+    with pytest.raises(Problem) as problem:
+        trained(run("clip_decoder_cnn", epochs=9))
+    best = f"{tmp_path}/resume/best-0002" if whole.val_iou[1] > whole.val_iou[0] else f"{tmp_path}/resume/best-0001"
+    assert f"the best so far, stays in {best} until" in str(problem.value)
+    assert str(problem.value).startswith("epoch 3: the loss is no longer finite, at pictures train/")
+    assert all(torch.equal(value, kept[key]) for key, value in weights.read(Path(best))[1].items())
+    assert not (tmp_path / "w").exists()
+
+
+def test_a_model_that_learns_in_half_the_bits_learns(trained):
+    curve, learned, _ = trained(run("sam", epochs=4, precision="bf16"))
+    assert curve.loss.iloc[-1] < curve.loss.iloc[0] and all(value.dtype == torch.float32 for value in learned.values())
+
+
+@pytest.mark.parametrize("settings", [{"parts": ["lora"]}, {"augment": {"rotate": 10.0}}])
+def test_what_is_not_frozen_is_encoded_as_it_goes(settings, trained, monkeypatch):
+    model, encoded = checking.segmenter_class("sam"), []
+    real = model.encode
+    monkeypatch.setattr(model, "encode", lambda self, images: encoded.append(len(images)) or real(self, images))
+    _, _, folder = trained(run("sam", epochs=2, **settings), count=6, val=2)
+    caches = list((folder / "embeddings").glob("sam-*/about.json"))
+    if "parts" in settings:
+        assert sum(encoded) == 2 * (6 + 2) and caches == []
+    else:  # the validation split is not augmented, so it is encoded once; and once more, to lay the cache out
+        assert sum(encoded) - 2 * 6 in (2, 3) and len(caches) == 1
+
+
+def test_augmented_epochs_differ_and_the_same_seed_gives_the_same_bytes(trained):
+    settings = run("autoencoder", epochs=2, augment={"flip": ["horizontal", "vertical"], "rotate": 90.0})
+    first, one, _ = trained(settings, out="a")
+    again, two, _ = trained(settings, out="b")
+    plain, _, _ = trained(run("autoencoder", epochs=2), out="c")
+    assert first.equals(again) and all(torch.equal(one[key], two[key]) for key in one)
+    assert not np.allclose(first.loss, plain.loss, rtol=1e-6)
+
+
+EVERYTHING = {
+    "parts": ["lora", "mask_decoder"], "accumulate": 2, "clip": 0.5, "ema": 0.5, "optimizer": "adamw", "warmup": 0.3,
+    "schedule": "cosine", "weight_decay": 0.01, "augment": {}, "batch": 2,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name, how", [("clip_decoder_cnn", {"batch": 3}), ("sam", EVERYTHING)])
+def test_two_processes_learn_the_same_up_to_the_order_of_sums(name, how, blobs, tmp_path, root):
     """A global batch is dealt out, its gradients are summed: floats in another order, so not bit for bit."""
     train, val = blobs("train", 7), blobs("val", 3, seed=1)  # an odd number: in the last batch one process has nothing
     model = models.load(name).create("tiny", 0)
     weights.write(tmp_path / "c", model.configuration(), model.state_dict(), model.files())
-    settings = run(name, epochs=2, lr=1e-3, batch=3).model_dump(exclude_defaults=True)
+    settings = run(name, epochs=2, lr=1e-3, **how).model_dump(exclude_defaults=True)
     (tmp_path / "params.yaml").write_text(
-        f"datasets: {{em: {{reader: em}}}}\nmodels: {{{name}: {{}}}}\nfinetune: {{r: {settings}}}\n".replace(
-            "True", "true"
-        )
+        f"datasets: {{em: {{reader: em}}}}\nmodels: {{{name}: {{}}}}\nfinetune: {{r: {json.dumps(settings)}}}\n"
     )
     for processes in (1, 2):
         launcher = [sys.executable]
@@ -134,7 +215,7 @@ def test_two_processes_learn_the_same_up_to_the_order_of_sums(name, blobs, tmp_p
         command = [*launcher, str(root / "stages/finetune.py"), "r", str(train), str(val), "c", f"e{processes}"]
         env = {**os.environ, "PYTHONPATH": str(root / "stages")}
         done = subprocess.run(
-            [*command, f"w{processes}", f"{processes}.csv"],
+            [*command, f"r{processes}", f"w{processes}", f"{processes}.csv"],
             cwd=tmp_path,
             env=env,
             capture_output=True,
@@ -151,32 +232,3 @@ def test_two_processes_learn_the_same_up_to_the_order_of_sums(name, blobs, tmp_p
     far = sum(((first[key] - second[key]).abs() > 1e-5).sum().item() for key in first)
     assert far < 0.02 * sum(value.numel() for value in first.values())
     assert max((first[key] - second[key]).abs().max().item() for key in first) <= 2 * steps * 1e-3
-
-
-@given(st.integers(0, 2**32 - 1))
-def test_dice_is_the_formula_of_the_study(seed):
-    rng = np.random.default_rng(seed)
-    logits, target = rng.normal(0, 3, (2, 5, 7)), (rng.random((2, 5, 7)) > 0.6).astype(float)
-    p = 1 / (1 + np.exp(-logits))
-    expected = [1 - (2 * (y * q).sum() + 1) / (y.sum() + q.sum() + 1) for y, q in zip(target, p)]
-    found = dice(*map(torch.tensor, (logits, target, np.ones_like(target))))
-    np.testing.assert_allclose(found, expected, rtol=1e-9)
-
-
-def test_losses_against_torchs_own():
-    logits, target = torch.randn(3, 4, 5, dtype=torch.float64), (torch.rand(3, 4, 5) > 0.5).double()
-    full = torch.ones_like(target)
-    expected = torch.nn.functional.binary_cross_entropy_with_logits(logits, target, reduction="none").mean((1, 2))
-    torch.testing.assert_close(bce(logits, target, full), expected)
-    from torchvision.ops import sigmoid_focal_loss
-
-    torch.testing.assert_close(focal(logits, target, full), sigmoid_focal_loss(logits, target).mean((1, 2)))
-
-
-@pytest.mark.parametrize("name", sorted(LOSSES))
-def test_ignored_pixels_change_no_loss(name):
-    logits, target = torch.randn(2, 6, 6), (torch.rand(2, 6, 6) > 0.5).float()
-    weight = (torch.rand(2, 6, 6) > 0.3).float()
-    other = torch.where(weight > 0, logits, torch.randn_like(logits) * 9)
-    torch.testing.assert_close(LOSSES[name](logits, target, weight), LOSSES[name](other, target, weight))
-    assert LOSSES[name](torch.zeros(1, 2, 2), torch.zeros(1, 2, 2), torch.zeros(1, 2, 2)).isfinite().all()

@@ -37,7 +37,7 @@ def predict(
     segmenter.check_prompt(run.prompt)
     digest = weights.digest(checkpoint)
     if trained is not None:
-        finetuned.apply(segmenter, digest, trained)
+        digest = finetuned.apply(segmenter, digest, trained)
     features = embeddings.features(segmenter, digest, truth, pairs, cache, processes)
     about = {
         "classes": pairs.about["classes"],

@@ -3,9 +3,12 @@
 Group norm in place of batch norm makes a step depend on its pictures alone, not on how many share a batch or a process.
 """
 
+from pathlib import Path
+
 import segmentation_models_pytorch as smp
 import torch
 
+from promptseg.base.errors import Problem
 from promptseg.networks.frame import Frame
 
 SIZES = {
@@ -34,6 +37,18 @@ def network(architecture: dict, channels: int, outputs: int) -> torch.nn.Module:
     if architecture["depth"] < 5 and getattr(made.encoder, "layer4", None) is not None:
         made.encoder.layer4 = torch.nn.Identity()  # never run at this depth, yet most of the parameters
     return made
+
+
+def fill_encoder(network: torch.nn.Module, tensors: dict[str, torch.Tensor], where: Path) -> None:
+    """Put a classifier's ResNet into the encoder. Its batch norms' scale and shift go to the group norms; its running
+    means have no place there, so training has to settle it again. Raises Problem if it is another network.
+    """
+    state = network.encoder.state_dict()
+    for name, tensor in state.items():
+        if name not in tensors or tensors[name].shape != tensor.shape:
+            given = tuple(tensors[name].shape) if name in tensors else "missing"
+            raise Problem(f"{where}: {name} is {given} in place of {tuple(tensor.shape)}; a ResNet-34 is expected")
+    network.encoder.load_state_dict({name: tensors[name] for name in state})
 
 
 def _with_group_norm(module: torch.nn.Module) -> torch.nn.Module:

@@ -33,8 +33,15 @@ def focal(logits: torch.Tensor, target: torch.Tensor, weight: torch.Tensor) -> t
     return _mean(each, weight)
 
 
+def dice_focal(logits: torch.Tensor, target: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Dice + focal loss, unweighted -> (m,)."""
+    return dice(logits, target, weight) + focal(logits, target, weight)
+
+
 def _mean(each: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     return (each * weight).sum((1, 2)) / weight.sum((1, 2)).clamp(min=1)
 
 
-LOSSES: dict[str, Callable] = {"dice": dice, "bce": bce, "dice_bce": dice_bce, "focal": focal}
+LOSSES: dict[str, Callable] = {
+    "dice": dice, "bce": bce, "dice_bce": dice_bce, "focal": focal, "dice_focal": dice_focal,
+}  # fmt: skip

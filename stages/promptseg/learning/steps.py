@@ -1,29 +1,103 @@
-"""One step of an optimiser along a gradient that several processes share."""
+"""An optimiser's steps along gradients that several batches and several processes share."""
+
+import math
 
 import torch
 
-from promptseg.base.errors import Problem
+from promptseg.base import params
 from promptseg.features.distributed import Processes
+from promptseg.learning import schedule
+from promptseg.learning.averaging import Average
+
+OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 
 
-def step(
-    losses: list[torch.Tensor], optimiser: torch.optim.Optimizer, parameters: list, processes: Processes, ids: list[str]
-) -> None:
-    """One step along the mean gradient of the batch's maps, wherever they were computed."""
-    optimiser.zero_grad(set_to_none=False)
-    total = torch.cat(losses).sum() if losses else None
-    if total is not None:
-        total.backward()
-    for parameter in parameters:
-        if parameter.grad is None:  # this process had no map to learn from, but the sum needs its place
-            parameter.grad = torch.zeros_like(parameter)
-    count = torch.tensor(
-        [float(sum(map(len, losses))), 0.0 if total is None else total.item()], device=processes.device
-    )
-    processes.sum([parameter.grad for parameter in parameters] + [count])
-    if not torch.isfinite(count).all():
-        raise Problem(f"the loss is no longer finite, at pictures {', '.join(ids)}; lower lr")
-    if count[0] > 0:
-        for parameter in parameters:
-            parameter.grad /= count[0]
-        optimiser.step()
+class Diverged(Exception):
+    """The loss or its gradient is infinite or no number; `ids` are the pictures of the step."""
+
+    def __init__(self, ids: list[str]):
+        super().__init__(", ".join(ids))
+        self.ids = ids
+
+
+class Steps:
+    """Each step goes along the mean gradient of its batches' maps, wherever they were computed.
+
+    So the batches of a step count as one large one, and a process more or less changes only the order of the sums.
+    taken: how many steps there were; total: how many there will be, for the schedule; lr: the rate of the last one.
+    """
+
+    def __init__(
+        self, parameters: dict[str, torch.nn.Parameter], settings: params.Train, processes: Processes, total: int
+    ):  # fmt: skip
+        self._names, self._parameters = list(parameters), list(parameters.values())
+        self._settings, self._processes, self._total = settings, processes, total
+        kind = OPTIMISERS[settings.optimizer]
+        self._optimiser = kind(self._parameters, lr=settings.lr, weight_decay=settings.weight_decay)
+        self.average = Average(parameters, settings.ema) if settings.ema else None
+        self.taken, self.lr = 0, settings.lr
+        self._begin()
+
+    def add(self, losses: list[torch.Tensor], ids: list[str]) -> None:
+        """One batch more. losses: (m,) each, of this process's maps; ids: of the whole batch's pictures."""
+        if losses:
+            total = torch.cat(losses).sum()
+            total.backward()
+            self._sum += total.item()
+            self._count += sum(map(len, losses))
+        self._ids += ids
+        self._batches += 1
+        if self._batches == self._settings.accumulate:
+            self.finish()
+
+    def finish(self) -> None:
+        """Take the step, if there were batches since the last one. Raises Diverged, before any weight is changed."""
+        if not self._batches:
+            return
+        for parameter in self._parameters:
+            if parameter.grad is None:  # this process had no map to learn from, but the sum needs its place
+                parameter.grad = torch.zeros_like(parameter)
+        gradients = [parameter.grad for parameter in self._parameters]
+        counted = torch.tensor([float(self._count), self._sum], device=self._processes.device)
+        self._processes.sum([*gradients, counted])
+        count, loss = counted.tolist()
+        self.lr = schedule.rate(self._settings, self.taken, self._total)
+        if count > 0:
+            for gradient in gradients:
+                gradient /= count
+            norm = torch.nn.utils.get_total_norm(gradients)
+            if not (math.isfinite(norm) and math.isfinite(loss)):
+                raise Diverged(self._ids)
+            if self._settings.clip:
+                torch.nn.utils.clip_grads_with_norm_(self._parameters, self._settings.clip, norm)
+            for group in self._optimiser.param_groups:
+                group["lr"] = self.lr
+            self._optimiser.step()
+            if self.average:
+                self.average.update()
+        self.taken += 1
+        self._begin()
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """What the steps to come depend on besides the weights and `taken`."""
+        moments = self._optimiser.state_dict()["state"]
+        state = {f"{key}.{self._names[i]}": value for i, values in moments.items() for key, value in values.items()}
+        averages = self.average.values if self.average else {}
+        return state | {f"average.{name}": value for name, value in averages.items()}
+
+    def resume(self, state: dict[str, torch.Tensor], taken: int) -> None:
+        """Go on from what `state` gave after so many steps."""
+        whole = self._optimiser.state_dict()
+        moments = {}
+        for key, value in state.items():
+            kind, _, name = key.partition(".")
+            if kind == "average":
+                self.average.values[name].copy_(value)
+            else:
+                moments.setdefault(self._names.index(name), {})[kind] = value
+        self._optimiser.load_state_dict({**whole, "state": moments})
+        self.taken = taken
+
+    def _begin(self) -> None:
+        self._batches, self._count, self._sum, self._ids = 0, 0, 0.0, []
+        self._optimiser.zero_grad()

@@ -55,7 +55,8 @@ class MedSam(Interactive):
         super().__init__(network, OwnRange(network.config.vision_config.image_size), single_mask=True)
 
     def encode(self, images: list[np.ndarray]) -> Features:
-        return {"image": self.network.get_image_embeddings(self.frame.pixels(images).to(self.device))}
+        with self.encoding():
+            return {"image": self.network.vision_encoder(self.frame.pixels(images).to(self.device)).last_hidden_state}
 
     def image_embeddings(self, features: Features) -> torch.Tensor:
         return features["image"]

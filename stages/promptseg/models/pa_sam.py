@@ -16,9 +16,10 @@ from promptseg.networks.frame import Frame
 from promptseg.networks.prompt_adapter import Adapted, AdaptedSam, guide
 from promptseg.networks.prompts import Prompt
 from promptseg.networks.sam_network import MEAN, STD
-from promptseg.networks.segmenter import Features, Interactive
+from promptseg.networks.segmenter import Features, Interactive, Lesson
 
 OFFICIAL = "a folder with sam_vit_l_0b3195.pth and the file that PA-SAM's authors released"
+WITHOUT = 5  # so many epochs of training have no hard points yet
 SAM, ADAPTER = "image_encoder.pos_embed", "prompt_adapter.static_refined_token.weight"
 
 
@@ -45,10 +46,36 @@ class PaSam(Interactive):
     def decode(self, features: Features, prompts: list[list[Prompt]]) -> torch.Tensor:
         return self.adapt(features, prompts).logits.unflatten(0, (len(prompts), -1))
 
-    def adapt(self, features: Features, prompts: list[list[Prompt]]) -> Adapted:
-        """The answers to all prompts, (n * p, ...), with what the adapter's losses are about."""
+    def teach(
+        self, features: Features, prompts: list[list[Prompt]], lesson: Lesson
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Three losses, unweighted: of the answer, of the intermediate mask, and the cross-entropy of the uncertainty
+        against where the coarse mask is wrong (the released code has a band along the outline there).
+        """
+        hard = not 1 <= lesson.epoch <= WITHOUT
+        noise = self._noise(lesson.seeds, len(prompts[0])) if hard and lesson.epoch else None
+        found = self.adapt(features, prompts, hard, noise)
+        logits, uncertainty = found.logits.float(), found.uncertainty.float()
+        target, weight = lesson.truth(found.coarse.shape[-1])
+        wrong = (found.coarse > 0) != (target >= 0.5)
+        doubt = -torch.where(wrong, uncertainty, 1 - uncertainty).clamp(min=1e-12).log()
+        doubt = (doubt * weight).sum((1, 2)) / weight.sum((1, 2)).clamp(min=1)
+        masks = lesson.loss(logits, *lesson.truth(logits.shape[-1]))
+        return logits, masks + lesson.loss(found.intermediate.float(), target, weight) + doubt
+
+    def adapt(
+        self, features: Features, prompts: list[list[Prompt]], hard: bool = True, noise: torch.Tensor | None = None
+    ) -> Adapted:
+        """The answers to all prompts, (n * p, ...), with what the adapter's losses are about; hard, noise: as
+        AdaptedSam.adapt takes them."""
         points, labels, boxes = (self._stack(prompts, name) for name in ("points", "labels", "box"))
-        return self.network.adapt(features["image"], features["guide"], points, labels, boxes)
+        return self.network.adapt(features["image"], features["guide"], points, labels, boxes, hard, noise)
+
+    def _noise(self, seeds: list[int], prompts: int) -> torch.Tensor:
+        """Gumbel noise (2, n * prompts, grid^2), that of a picture from its own seed."""
+        places = self.network.config.prompt_encoder_config.image_embedding_size**2
+        drawn = [torch.rand(2, prompts, places, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+        return -torch.log(-torch.log(torch.cat(drawn, dim=1).clamp(1e-7, 1 - 1e-7))).to(self.device)
 
 
 def create(size: str, seed: int) -> PaSam:

@@ -23,7 +23,8 @@ class Sam(Interactive):
         super().__init__(network, Frame(network.config.vision_config.image_size, True, MEAN, STD), single_mask)
 
     def encode(self, images: list[np.ndarray]) -> Features:
-        return {"image": self.network.get_image_embeddings(self.frame.pixels(images).to(self.device))}
+        with self.encoding():
+            return {"image": self.network.vision_encoder(self.frame.pixels(images).to(self.device)).last_hidden_state}
 
     def image_embeddings(self, features: Features) -> torch.Tensor:
         return features["image"]

@@ -32,12 +32,18 @@ TINY = {
 
 class Sam2(Interactive):
     NAME = "sam2"
+    # The mask decoder's first convolutions work on the picture alone, so their output is kept as the encoder's.
+    ENCODER = ("network.vision_encoder.", "network.no_memory_embedding", "network.mask_decoder.conv_s")
     # The object-score head decides nothing in a single picture, so nothing can teach it.
+    DECODER = tuple(
+        f"network.mask_decoder.{name}"
+        for name in ("transformer", "mask_tokens", "iou_token", "upscale", "output_hyper", "iou_pred")
+    )
     PARTS = {
-        "mask_decoder": tuple(
-            f"network.mask_decoder.{name}"
-            for name in ("transformer", "mask_tokens", "iou_token", "upscale", "output_hyper", "iou_pred", "conv_s")
-        )
+        "mask_decoder": DECODER,
+        "encoder": ENCODER,
+        "lora": Interactive.PARTS["lora"],
+        "all": (*ENCODER, "network.prompt_encoder.", *DECODER),
     }
 
     def __init__(self, network: Sam2Model, single_mask: bool = False):
@@ -45,8 +51,12 @@ class Sam2(Interactive):
         super().__init__(network, Frame(size, False, MEAN, STD), single_mask)
 
     def encode(self, images: list[np.ndarray]) -> Features:
-        high, middle, low = self.network.get_image_embeddings(self.frame.pixels(images).to(self.device))
-        return {"high": high, "middle": middle, "low": low}
+        decoder = self.network.mask_decoder
+        with self.encoding():
+            seen = self.network.vision_encoder(self.frame.pixels(images).to(self.device))
+            high, middle, low = seen.fpn_hidden_states
+            low = low + self.network.no_memory_embedding.reshape(1, -1, 1, 1)
+            return {"high": decoder.conv_s0(high), "middle": decoder.conv_s1(middle), "low": low}
 
     def trained(self) -> None:
         super().trained()

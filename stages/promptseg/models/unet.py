@@ -1,6 +1,7 @@
 """U-Net (Ronneberger et al. 2015) with an output for each class of the dataset, trained from seeded weights.
 
-Nothing is frozen and nothing is asked: `encode` only scales the pixels.
+Its encoder may start from a ResNet-34 that was trained on ImageNet, in torchvision's or timm's files. Nothing is frozen
+and nothing is asked: `encode` only scales the pixels.
 """
 
 from pathlib import Path
@@ -8,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from promptseg.base.errors import Problem
 from promptseg.decoders import fixed_classes, unets
 from promptseg.networks import weights
 from promptseg.networks.prompts import Prompt
@@ -42,7 +42,12 @@ def create(size: str, seed: int) -> Unet:
 
 
 def convert(source: Path) -> Unet:
-    raise Problem(f"{source}: unet has no released weights; set models.unet.source to tiny or leave it out")
+    """The full network with the encoder of a ResNet-34: a folder as the hub has it, or a .safetensors or .pth file."""
+    path = weights.released(source)[1] if source.is_dir() else source
+    torch.manual_seed(0)
+    model = Unet(unets.SIZES["full"], classes=1)
+    unets.fill_encoder(model.network, weights.tensors(path), path)
+    return model.eval()
 
 
 def load(folder: Path, classes: int) -> Unet:

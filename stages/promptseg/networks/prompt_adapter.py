@@ -5,8 +5,8 @@ segment_anything_training/modeling/transformer.py of xzz2/pa-sam), which differs
 the adapter works in the second block only, between its token-to-image attention and what that is added to; it
 changes image tokens as well as queries; and the "gradient" of the picture is Canny's edges.
 
-The released code draws the hard points at random (Gumbel top-k) while it trains, from its sixth epoch on. Here they
-are the plain top k always, as in its evaluation, so that an answer depends on nothing but the question.
+The hard points are the plain top k in use, so that an answer depends on nothing but the question. While it trains the
+released code goes without them for five epochs and then draws them at random (Gumbel top-k); see models/pa_sam.py.
 """
 
 from typing import NamedTuple
@@ -84,14 +84,33 @@ class PromptAdapter(nn.Module):
         return mlp(torch.cat([static.weight.expand(len(mask), -1), mask], dim=-1))
 
 
-def hard_points(maps: dict[str, torch.Tensor]) -> torch.Tensor:
+def hard_points(maps: dict[str, torch.Tensor], noise: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
     """(m, 2 HARD_POINTS) places among the image tokens: first where an object was missed, then where one was invented.
 
     Ranked by uncertainty times how much the refined mask is surer than the coarse one, in the order of the places.
+    noise: (2, m, hw) Gumbel noise, added to the ranks of either sort; then the places are a draw. The second tensor is
+    a factor for what is found at the places: 1 by its value, and where there is noise it hands the gradient on to the
+    maps (straight through).
     """
     rank = maps["uncertainty"] * (torch.sigmoid(maps["refined"]) - torch.sigmoid(maps["coarse"]))
-    missed, invented = (values.topk(HARD_POINTS, dim=1).indices.sort(dim=1).values for values in (rank, -rank))
-    return torch.cat([missed, invented], dim=1)
+    places, factors = [], []
+    for sort, values in enumerate((rank, -rank)):
+        chance = values if noise is None else _relaxed(values + noise[sort])
+        places.append(chance.topk(HARD_POINTS, dim=1).indices.sort(dim=1).values)
+        chosen = chance.gather(1, places[-1])
+        factors.append(torch.ones_like(chosen) if noise is None else 1 + chosen - chosen.detach())
+    return torch.cat(places, dim=1), torch.cat(factors, dim=1)
+
+
+def _relaxed(scores: torch.Tensor) -> torch.Tensor:
+    """Scores (m, hw) -> how far each is among the top HARD_POINTS, in [0, HARD_POINTS] (Xie & Ermon 2019, at
+    temperature 1)."""
+    total = one = torch.zeros_like(scores)
+    for _ in range(HARD_POINTS):
+        scores = scores + torch.log((1 - one).clamp(min=torch.finfo(scores.dtype).tiny))
+        one = torch.softmax(scores, dim=1)
+        total = total + one
+    return total
 
 
 class AdaptedMaskDecoder(SamMaskDecoder):
@@ -111,9 +130,10 @@ class AdaptedMaskDecoder(SamMaskDecoder):
         )
         self.prompt_adapter = PromptAdapter(config)
 
-    def forward(self, image, guide, positions, sparse, dense, point_embed) -> Adapted:
+    def forward(self, image, guide, positions, sparse, dense, point_embed, hard=True, noise=None) -> Adapted:
         """image: (m, c, h, w) embeddings; guide: (m, c, h, w), of guiding_conv; positions: (1, c, h, w); sparse:
-        (m, k, c), dense: (m, c, h, w) prompts, all as SAM has them; point_embed: (2, c), of negative, positive points.
+        (m, k, c), dense: (m, c, h, w) prompts, all as SAM has them; point_embed: (2, c), of negative, positive points; hard: whether there are hard points;
+        noise: as in hard_points.
         """
         (m, _, height, _), transformer = image.shape, self.transformer
         tokens = torch.cat([self.iou_token.weight, self.mask_tokens.weight]).expand(m, -1, -1)
@@ -122,7 +142,7 @@ class AdaptedMaskDecoder(SamMaskDecoder):
         for index, block in enumerate(transformer.layers):
             if index == ADAPTED:
                 queries, keys, query_positions, maps = self._adapted(
-                    block, queries, keys, query_positions, positions, guide, point_embed
+                    block, queries, keys, query_positions, positions, guide, point_embed, hard, noise
                 )
             else:
                 queries, keys, _ = block(
@@ -140,20 +160,23 @@ class AdaptedMaskDecoder(SamMaskDecoder):
         logits = torch.einsum("mc,mchw->mhw", self.output_hypernetworks_mlps[0](queries[:, MASK]), pixels)
         return Adapted(logits, **{name: values.unflatten(1, (height, -1)) for name, values in maps.items()})
 
-    def _adapted(self, block, queries, keys, query_positions, positions, guide, point_embed):
+    def _adapted(self, block, queries, keys, query_positions, positions, guide, point_embed, hard, noise):
         """The block with the adapter in it: queries (m, t + 2 HARD_POINTS, c), keys, the queries' positions, maps."""
         own = queries + query_positions
         queries = block.layer_norm1(queries + _attend(block.self_attn, own, own, queries))
         attended = _attend(block.cross_attn_token_to_image, queries + query_positions, keys + positions, keys)
         guided = guide * keys
         refined, maps = self.prompt_adapter(queries, guided, query_positions, positions)
-        places = hard_points(maps)[..., None].expand(-1, -1, keys.shape[2])
-        signs = point_embed.flip(0).repeat_interleave(HARD_POINTS, dim=0)
-        found = positions.expand_as(keys).gather(1, places) + signs
-        query_positions = torch.cat([query_positions, found], dim=1)
-        content = (keys + guided).gather(1, places)
-        # A hard point has no query of its own yet: all it has comes from its place.
-        queries = block.layer_norm2(torch.cat([queries + attended + refined, content], dim=1))
+        queries = queries + attended + refined
+        if hard:
+            places, factors = hard_points(maps, noise)
+            places, factors = places[..., None].expand(-1, -1, keys.shape[2]), factors[..., None]
+            signs = point_embed.flip(0).repeat_interleave(HARD_POINTS, dim=0)
+            found = positions.expand_as(keys).gather(1, places) * factors + signs
+            query_positions = torch.cat([query_positions, found], dim=1)
+            # A hard point has no query of its own yet: all it has comes from its place.
+            queries = torch.cat([queries, (keys + guided).gather(1, places) * factors], dim=1)
+        queries = block.layer_norm2(queries)
         queries = block.layer_norm3(queries + block.mlp(queries))
         keys = keys + guided
         attended = _attend(block.cross_attn_image_to_token, keys + positions, queries + query_positions, queries)
@@ -167,9 +190,10 @@ class AdaptedSam(SamModel):
         super().__init__(config)
         self.mask_decoder = AdaptedMaskDecoder(config.mask_decoder_config)
 
-    def adapt(self, image, guide, points=None, labels=None, boxes=None) -> Adapted:
+    def adapt(self, image, guide, points=None, labels=None, boxes=None, hard=True, noise=None) -> Adapted:
         """image: (n, c, h, w) embeddings; guide: (n, 4, 4h, 4w); points (n, p, k, 2), labels (n, p, k) and boxes
-        (n, p, 4) in the frame's pixels, points or boxes or both -> m = n * p answers, a picture's prompts together.
+        (n, p, 4) in the frame's pixels, points or boxes or both; hard, noise: as the mask decoder takes them -> m =
+        n * p answers, a picture's prompts together.
         """
         sparse, dense = self.prompt_encoder(points, labels, boxes, None)
         p, embed = sparse.shape[1], self.prompt_encoder.point_embed
@@ -180,6 +204,8 @@ class AdaptedSam(SamModel):
             sparse.flatten(0, 1),
             dense.repeat_interleave(p, dim=0),
             torch.cat([embed[0].weight, embed[1].weight]),
+            hard,
+            noise,
         )
 
 

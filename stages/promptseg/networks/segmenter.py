@@ -3,7 +3,11 @@
 `Segmenter` is the contract; `Interactive` keeps it for SAM and its relatives.
 """
 
+import contextlib
 from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import ClassVar
 
 import numpy as np
@@ -19,13 +23,30 @@ Features = dict[str, torch.Tensor]
 MASK_LOGIT = 10.0  # what a mask prompt says of a pixel that is surely on the object; the negative of it, off
 
 
+@dataclass(frozen=True)
+class Lesson:
+    """What a model is told of the m = n * p maps that it should give for n pictures, while it learns or is measured.
+
+    loss: one of losses.py. truth: side -> (m, side, side) targets in [0, 1] and as many weights, over the frame.
+    epoch: 1, 2, ... while it learns, 0 while it is measured. seeds: one for each picture, others in each epoch.
+    """
+
+    loss: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+    truth: Callable[[int], tuple[torch.Tensor, torch.Tensor]]
+    epoch: int
+    seeds: list[int]
+
+
 class Segmenter(torch.nn.Module):
     """A model that answers prompts about pictures: `decode(encode(pictures), prompts)`.
 
     TAKES: "picture", or "cloud" for point clouds (clouds.py): pictures (points, 2, 3) of equally many points, where
     logits are by point, (n, p, points, 2), and the frame is depth_maps.Views.
     PROMPTS: the kinds it takes, as params.Prompt.kind names them.
-    PARTS: what can be trained, each part with the beginnings of its parameters' names; empty where nothing can.
+    PARTS: what can be trained, each part with the beginnings of its parameters' names, where * stands for anything;
+        empty where nothing can.
+    ENCODER: the beginnings of the names of what `encode` uses and a part can train; empty where there is no such part.
+    ADAPTED: the end of the names of the linear layers that low-rank adapters stand beside, for the part `lora`.
     CACHED: whether `encode` is worth keeping; False where it is only the scaling of pixels.
     PRETRAIN: the beginnings of what learns from `pretext`, before the parts do; empty where there is no such thing.
     REFINES: whether it turns a coarse answer of its own into prompts, as params.Refine says.
@@ -35,14 +56,20 @@ class Segmenter(torch.nn.Module):
     TAKES: ClassVar[str] = "picture"
     PROMPTS: ClassVar[frozenset[str]]
     PARTS: ClassVar[dict[str, tuple[str, ...]]]
+    ENCODER: ClassVar[tuple[str, ...]] = ()
+    ADAPTED: ClassVar[str] = ""
     CACHED: ClassVar[bool] = True
     PRETRAIN: ClassVar[tuple[str, ...]] = ()
     REFINES: ClassVar[bool] = False
     frame: Frame
+    encoder_learns = False  # as `learn` was told
 
     @abstractmethod
     def encode(self, images: list[np.ndarray]) -> Features:
-        """n pictures (h, w) or (h, w, 3) uint8, of any sizes -> the frozen, prompt-free features, each (n, ...)."""
+        """n pictures (h, w) or (h, w, 3) uint8, of any sizes -> the prompt-free features, each (n, ...).
+
+        They have gradients only where the encoder learns.
+        """
 
     @abstractmethod
     def decode(self, features: Features, prompts: list[list[Prompt]]) -> torch.Tensor:
@@ -56,6 +83,13 @@ class Segmenter(torch.nn.Module):
     def files(self) -> dict[str, bytes]:
         """Further files of the checkpoint, such as a tokenizer's, by name."""
         return {}
+
+    def teach(
+        self, features: Features, prompts: list[list[Prompt]], lesson: Lesson
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The answers as logits (m, side, side), and what is to be made small, (m,); a model may add to the loss."""
+        logits = self.decode(features, prompts).flatten(0, 1).float()
+        return logits, lesson.loss(logits, *lesson.truth(logits.shape[-1]))
 
     def pretext(self, features: Features) -> torch.Tensor:
         """The loss of a task that needs no masks, (n,), one for each picture; where there is PRETRAIN."""
@@ -92,6 +126,9 @@ class Segmenter(torch.nn.Module):
         if unknown or not parts:
             what = f"has no part {unknown[0]!r} to train" if unknown else "needs a part to train"
             raise Problem(f"params.yaml: {cls.NAME} {what}; known: {', '.join(cls.PARTS)}")
+        for part in parts:
+            if "lora" in parts and part != "lora" and any(name.startswith(cls.ENCODER) for name in cls.PARTS[part]):
+                raise Problem(f"params.yaml: {cls.NAME}: lora and {part} both train the encoder; name one of them")
 
     @classmethod
     def check_training(cls, settings: params.Train) -> None:
@@ -102,15 +139,24 @@ class Segmenter(torch.nn.Module):
             raise Problem(f"params.yaml: {cls.NAME} has no task of its own to learn first; leave out train.pretrain")
 
     def train_only(self, parts: list[str]) -> list[str]:
-        """Freeze all but `parts`; the names of the parameters that learn. Raises Problem for an unknown part."""
+        """Freeze all but `parts`; the names of the parameters that learn. Raises Problem for an unknown part.
+
+        For the part `lora` there must be adapters already (lora.py).
+        """
         self.check_parts(parts)
         return self.learn(tuple(beginning for part in parts for beginning in self.PARTS[part]))
 
     def learn(self, beginnings: tuple[str, ...]) -> list[str]:
         """Freeze all parameters but those whose names begin so; the names of those that learn."""
         for name, parameter in self.named_parameters():
-            parameter.requires_grad_(name.startswith(beginnings))
-        return [name for name, parameter in self.named_parameters() if parameter.requires_grad]
+            parameter.requires_grad_(any(fnmatchcase(name, f"{beginning}*") for beginning in beginnings))
+        learned = [name for name, parameter in self.named_parameters() if parameter.requires_grad]
+        self.encoder_learns = any(name.startswith(self.ENCODER) for name in learned)
+        return learned
+
+    def encoding(self) -> contextlib.AbstractContextManager:
+        """What `encode` runs in: gradients are kept only where they are asked for and the encoder learns."""
+        return torch.set_grad_enabled(torch.is_grad_enabled() and self.encoder_learns)
 
 
 class Interactive(Segmenter):
@@ -122,7 +168,14 @@ class Interactive(Segmenter):
     """
 
     PROMPTS = frozenset({"points", "box", "mask", "automatic"})
-    PARTS = {"mask_decoder": ("network.mask_decoder.",)}
+    ENCODER = ("network.vision_encoder.",)
+    ADAPTED = ".attn.qkv"
+    PARTS = {
+        "mask_decoder": ("network.mask_decoder.",),
+        "encoder": ENCODER,
+        "lora": ("network.vision_encoder.*.lora_",),
+        "all": (*ENCODER, "network.prompt_encoder.", "network.mask_decoder."),
+    }
 
     def __init__(self, network: torch.nn.Module, frame: Frame, single_mask: bool = False):
         super().__init__()

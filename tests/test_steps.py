@@ -1,0 +1,132 @@
+"""Steps against torch's optimisers, fed the plain way; and the same after an interruption."""
+
+import copy
+
+import pytest
+import torch
+from promptseg.base import params
+from promptseg.features.distributed import Processes
+from promptseg.learning import schedule
+from promptseg.learning.steps import Diverged, Steps
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+
+def network() -> torch.nn.Module:
+    torch.manual_seed(0)
+    return torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 1))
+
+
+def losses(model: torch.nn.Module, step: int, count: int = 6) -> torch.Tensor:
+    """(count,), of samples that belong to this step."""
+    samples = torch.randn(count, 3, generator=torch.Generator().manual_seed(step))
+    return (model(samples)[:, 0] - samples.sum(1)) ** 2
+
+
+def settings(**train) -> params.Train:
+    return params.Train(epochs=1, parts=["all"], lr=0.05, **train)
+
+
+def steps(model: torch.nn.Module, train: params.Train, total: int = 8) -> Steps:
+    return Steps(dict(model.named_parameters()), train, Processes(), total)
+
+
+def same(one: torch.nn.Module, other: torch.nn.Module, **tolerance) -> None:
+    for name, value in one.state_dict().items():
+        torch.testing.assert_close(value, other.state_dict()[name], **tolerance or {"rtol": 0, "atol": 0})
+
+
+@pytest.mark.parametrize("name, kind", [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW)])
+def test_they_are_torchs_steps_along_the_clipped_mean(name, kind):
+    train = settings(optimizer=name, weight_decay=0.1, clip=0.4, schedule="cosine", warmup=0.25)
+    ours, theirs = network(), network()
+    mine, optimiser = steps(ours, train), kind(theirs.parameters(), lr=0.05, weight_decay=0.1)
+    for step in range(8):
+        mine.add([losses(ours, step)], ["a"])
+        optimiser.param_groups[0]["lr"] = schedule.rate(train, step, 8)
+        optimiser.zero_grad()
+        losses(theirs, step).mean().backward()
+        torch.nn.utils.clip_grad_norm_(theirs.parameters(), 0.4)
+        optimiser.step()
+        assert mine.lr == optimiser.param_groups[0]["lr"]
+    same(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+def test_several_batches_are_one_large_one():
+    parts, whole = network(), network()
+    one, other = steps(parts, settings(accumulate=3)), steps(whole, settings())
+    for step in range(4):
+        for part in (slice(0, 1), slice(1, 4), slice(4, 6)):
+            one.add([losses(parts, step)[part]], ["a"])
+        other.add([losses(whole, step)], ["a"])
+    assert one.taken == other.taken == 4
+    same(parts, whole, rtol=1e-5, atol=1e-6)
+
+
+def test_what_is_left_over_at_the_end_of_an_epoch_is_a_step_and_nothing_left_is_none():
+    parts, whole = network(), network()
+    one, other = steps(parts, settings(accumulate=4)), steps(whole, settings())
+    one.add([losses(parts, 0)], ["a"])
+    one.finish()
+    one.finish()
+    other.add([losses(whole, 0)], ["a"])
+    assert one.taken == 1
+    same(parts, whole)
+
+
+def test_batches_without_a_map_change_nothing():
+    model = network()
+    mine = steps(model, settings(weight_decay=0.5))
+    mine.add([], ["a"])
+    same(model, network())
+    assert mine.taken == 1
+
+
+def test_the_average_is_torchs():
+    model = network()
+    averaged = AveragedModel(copy.deepcopy(model), multi_avg_fn=get_ema_multi_avg_fn(0.8))
+    averaged.update_parameters(model)  # the first is a copy
+    mine = steps(model, settings(ema=0.8))
+    for step in range(5):
+        mine.add([losses(model, step)], ["a"])
+        averaged.update_parameters(model)
+    own = copy.deepcopy(model)
+    with mine.average.in_place():
+        same(model, averaged.module, rtol=1e-6, atol=1e-7)
+    same(model, own)
+
+
+def test_after_an_interruption_they_go_on_bit_for_bit():
+    train = settings(ema=0.9, optimizer="adamw", weight_decay=0.1, schedule="cosine", accumulate=2)
+    whole = network()
+    unbroken = steps(whole, train)
+    for batch in range(12):
+        unbroken.add([losses(whole, batch)], ["a"])
+        if batch == 7:
+            weights, state, taken = copy.deepcopy(whole.state_dict()), copy.deepcopy(unbroken.state()), unbroken.taken
+    later = network()
+    resumed = steps(later, train)
+    later.load_state_dict(weights)
+    resumed.resume(state, taken)
+    for batch in range(8, 12):
+        resumed.add([losses(later, batch)], ["a"])
+    same(whole, later)
+    assert all(torch.equal(value, resumed.state()[name]) for name, value in unbroken.state().items())
+    assert resumed.lr == unbroken.lr
+
+
+@pytest.mark.parametrize("factor", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_names_the_step_and_changes_no_weight(factor):
+    model = network()
+    mine = steps(model, settings(accumulate=2))
+    mine.add([losses(model, 0)], ["a", "b"])
+    with pytest.raises(Diverged) as failure:
+        mine.add([losses(model, 1) * factor], ["c"])
+    assert failure.value.ids == ["a", "b", "c"]
+    same(model, network())
+
+
+def test_a_gradient_that_is_not_finite_is_caught_where_the_loss_is():
+    model = network()
+    with pytest.raises(Diverged):
+        steps(model, settings()).add([(losses(model, 0) * 0).sqrt()], ["a"])  # 0, with an infinite slope
+    same(model, network())
