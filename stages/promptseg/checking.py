@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from promptseg import datasets, models, params, prompts, selection
+from promptseg import datasets, models, params, precision, prompts, selection
 from promptseg.errors import Problem
 from promptseg.segmenter import Segmenter
 
@@ -26,6 +26,8 @@ def check() -> str:
             raise Problem(f"params.yaml: datasets.{name}.parts: no folder {dataset.parts!r} in stages/promptseg/parts/")
         known = datasets.classes(datasets.load(dataset.reader), *datasets.options(name, dataset))
         classes[name], _ = selection.select(known, dataset.classes, f"datasets.{name}.classes")
+    for name, model in settings.models.items():
+        precision.check(model.precision, segmenter_class(name))
     for name in {**settings.zero_shot, **settings.finetune}:
         run = settings.run(name)
         segmenter = segmenter_class(run.model)

@@ -5,7 +5,7 @@ import re
 import sys
 from pathlib import Path
 
-from promptseg import models, params, weights
+from promptseg import models, params, precision, weights
 from promptseg.errors import Problem
 from promptseg.segmenter import Segmenter
 
@@ -14,7 +14,9 @@ TIMEOUT = 10  # seconds for the hub's first answer
 
 
 def obtain(name: str, settings: params.Model, scale: params.Scale, seed: int, folder: Path) -> None:
-    """Write `folder` with the model's weights in our own form, whole or not at all. Raises Problem."""
+    """Write `folder` with the model's weights in our own form, and the precision that they are used in, whole or not
+    at all. Raises Problem.
+    """
     model = models.load(name)
     source = settings.source or scale.checkpoints
     if source == "tiny":
@@ -27,11 +29,9 @@ def obtain(name: str, settings: params.Model, scale: params.Scale, seed: int, fo
         )
     else:
         segmenter = model.create("full", seed)
-    _write(segmenter, folder)
-
-
-def _write(segmenter: Segmenter, folder: Path) -> None:
-    weights.write(folder, segmenter.configuration(), segmenter.state_dict(), segmenter.files())
+    precision.check(settings.precision, type(segmenter))
+    config = {**segmenter.configuration(), **precision.configuration(settings.precision, segmenter)}
+    weights.write(folder, config, segmenter.state_dict(), segmenter.files())
 
 
 def _converted(name: str, source: Path) -> Segmenter:

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from transformers import CLIPConfig, CLIPModel
 
-from promptseg import fixed_classes, phrases, weights
+from promptseg import fixed_classes, phrases, precision, weights
 from promptseg.errors import Problem
 from promptseg.frame import Frame
 from promptseg.segmenter import Features, Segmenter
@@ -37,6 +37,7 @@ class ClipDecoder(Segmenter):
     """
 
     PARTS = {"decoder": ("decoder.",)}
+    ENCODER = "network.vision_model"
     BLOCKS: ClassVar[tuple[int, ...]]
     LAST: ClassVar[str | None] = None
 
@@ -112,4 +113,4 @@ def load(kind: type[ClipDecoder], folder: Path, classes: int) -> ClipDecoder:
     torch.manual_seed(classes)
     model = kind(network, phrases.read(folder), config["patches"], config["width"], classes)
     fixed_classes.fill(model, tensors, folder, model.LAST)
-    return model.eval()
+    return precision.stored(model, config).eval()

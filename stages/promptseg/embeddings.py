@@ -1,7 +1,7 @@
 """Frozen features, computed once for a picture and mapped into memory by whoever needs them next.
 
-A cache folder belongs to one checkpoint, one container and one way of encoding; its name is the digest of them all,
-so a cache made of anything else is never found. It is filled in chunks by all processes of a torchrun and guarded by a
+A cache folder belongs to one checkpoint (which says its precision), one container and one way of encoding; its name is
+the digest of them all, so a cache made of anything else is never found. It is filled in chunks by all processes of a torchrun and guarded by a
 lock against other stages. A row counts once its checksum is written, so a killed stage leaves whole rows, and the next
 one goes on from there. Neither git nor DVC looks at it: it can be had again.
 """
@@ -19,7 +19,7 @@ import torch
 from filelock import FileLock
 from tqdm import tqdm
 
-from promptseg import container, files, frame
+from promptseg import attention, container, files, frame, precision
 from promptseg.container import Container
 from promptseg.distributed import Processes
 from promptseg.errors import Problem
@@ -82,8 +82,11 @@ def features(
         "checkpoint": checkpoint,
         "container": files.sha256(path),
         "frame": repr(segmenter.frame),
-        "code": [_code_digest(_encoding_class(segmenter)), _code_digest(frame.Frame)],
-        "precision": "float16",
+        "code": [
+            _code_digest(kind)
+            for kind in (_encoding_class(segmenter), frame.Frame, attention.RelativeAttention, precision.HalfLinear)
+        ],
+        "stored": "float16",
     }
     name = hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:16]
     folder = cache / f"{segmenter.NAME}-{name}"

@@ -65,6 +65,7 @@ class Model(Settings):
     source: str | None = None  # tiny | official | a local file or folder; None: as scale.checkpoints says
     official: str | None = None  # name on the Hugging Face hub; None: the model has no released weights
     revision: Annotated[str, Field(pattern="^[0-9a-f]{40}$")] | None = None  # the commit there
+    precision: Literal["fp32", "bf16", "auto"] = "fp32"  # of the frozen encoder; auto: as measured where it is fetched
 
     @pydantic.model_validator(mode="after")
     def _pinned(self):

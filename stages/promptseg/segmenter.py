@@ -10,7 +10,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from promptseg import params
+from promptseg import attention, params
 from promptseg.errors import Problem
 from promptseg.frame import Frame
 from promptseg.prompts import Prompt
@@ -26,6 +26,7 @@ class Segmenter(torch.nn.Module):
     PARTS: what can be trained, each part with the beginnings of its parameters' names.
     CACHED: whether `encode` is worth keeping; False where it is only the scaling of pixels.
     PRETRAIN: the beginnings of what learns from `pretext`, before the parts do; empty where there is no such thing.
+    ENCODER: the frozen module that `encode` runs, by its dotted name; None where there is none.
     """
 
     NAME: ClassVar[str]
@@ -33,6 +34,7 @@ class Segmenter(torch.nn.Module):
     PARTS: ClassVar[dict[str, tuple[str, ...]]]
     CACHED: ClassVar[bool] = True
     PRETRAIN: ClassVar[tuple[str, ...]] = ()
+    ENCODER: ClassVar[str | None] = None
     frame: Frame
 
     @abstractmethod
@@ -108,10 +110,12 @@ class Interactive(Segmenter):
 
     PROMPTS = frozenset({"points", "box", "mask", "automatic"})
     PARTS = {"mask_decoder": ("network.mask_decoder.",)}
+    ENCODER = "network.vision_encoder"
 
     def __init__(self, network: torch.nn.Module, frame: Frame, single_mask: bool = False):
         super().__init__()
         self.network, self.frame, self.single_mask = network, frame, single_mask
+        attention.without_waste(network)
 
     def image_embeddings(self, features: Features):
         """Features as the network's forward takes them."""

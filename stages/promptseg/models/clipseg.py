@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from transformers import CLIPSegConfig, CLIPSegForImageSegmentation
 
-from promptseg import phrases, support, weights
+from promptseg import phrases, precision, support, weights
 from promptseg.errors import Problem
 from promptseg.frame import Frame
 from promptseg.prompts import Example, Prompt
@@ -37,6 +37,7 @@ class ClipSeg(Segmenter):
     NAME = "clipseg"
     PROMPTS = frozenset({"text", "image", "text + image"})
     PARTS = {"decoder": ("network.decoder.",)}
+    ENCODER = "network.clip.vision_model"
 
     def __init__(self, network: CLIPSegForImageSegmentation, tokenizer: dict[str, bytes], size: int):
         super().__init__()
@@ -132,7 +133,7 @@ def load(folder: Path, classes: int) -> ClipSeg:
     config, tensors = weights.read(folder)
     config_, tensors = CLIPSegConfig.from_dict(config["network"]), weights.without(tensors, "network.")
     network = weights.fill(CLIPSegForImageSegmentation, config_, tensors, folder)
-    return ClipSeg(network, phrases.read(folder), config["size"]).eval()
+    return precision.stored(ClipSeg(network, phrases.read(folder), config["size"]), config).eval()
 
 
 def _kept(known: OrderedDict, keys: list, embed: Callable[[list], torch.Tensor]) -> dict:

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from transformers import SamModel
 
-from promptseg import sam_network
+from promptseg import precision, sam_network
 from promptseg.errors import Problem
 from promptseg.frame import Frame
 from promptseg.pixels import rgb
@@ -72,5 +72,5 @@ def convert(source: Path) -> MedSam:
 
 
 def load(folder: Path, classes: int) -> MedSam:
-    _, network = sam_network.load(SamModel, folder)
-    return MedSam(network).eval()
+    config, network = sam_network.load(SamModel, folder)
+    return precision.stored(MedSam(network), config).eval()

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from promptseg import original_sam, sam_network, weights
+from promptseg import original_sam, precision, sam_network, weights
 from promptseg.errors import Problem
 from promptseg.frame import Frame
 from promptseg.prompt_adapter import Adapted, AdaptedSam, guide
@@ -64,8 +64,8 @@ def convert(source: Path) -> PaSam:
 
 
 def load(folder: Path, classes: int) -> PaSam:
-    _, network = sam_network.load(AdaptedSam, folder)
-    return PaSam(network).eval()
+    config, network = sam_network.load(AdaptedSam, folder)
+    return precision.stored(PaSam(network), config).eval()
 
 
 def _merged(source: Path) -> dict[str, torch.Tensor]:

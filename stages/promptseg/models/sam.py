@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from transformers import SamModel
 
-from promptseg import sam_network
+from promptseg import precision, sam_network
 from promptseg.frame import Frame
 from promptseg.sam_network import MEAN, STD
 from promptseg.segmenter import Features, Interactive
@@ -39,4 +39,4 @@ def convert(source: Path) -> Sam:
 
 def load(folder: Path, classes: int) -> Sam:
     config, network = sam_network.load(SamModel, folder)
-    return Sam(network, config["single_mask"]).eval()
+    return precision.stored(Sam(network, config["single_mask"]), config).eval()

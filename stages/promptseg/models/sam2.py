@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from transformers import Sam2Config, Sam2Model
 
-from promptseg import weights
+from promptseg import precision, weights
 from promptseg.frame import Frame
 from promptseg.segmenter import Features, Interactive
 
@@ -72,4 +72,5 @@ def convert(source: Path) -> Sam2:
 def load(folder: Path, classes: int) -> Sam2:
     config, tensors = weights.read(folder)
     config_, tensors = Sam2Config.from_dict(config["network"]), weights.without(tensors, "network.")
-    return Sam2(weights.fill(Sam2Model, config_, tensors, folder), config["single_mask"]).eval()
+    network = weights.fill(Sam2Model, config_, tensors, folder)
+    return precision.stored(Sam2(network, config["single_mask"]), config).eval()
