@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from promptseg import container, embeddings, models
+from promptseg import batching, container, embeddings, models
 from promptseg.distributed import Processes
 from promptseg.errors import Problem
 
@@ -12,7 +12,7 @@ from promptseg.errors import Problem
 def sam():
     """Encodes four of the nine pictures at a time."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(embeddings, "PIXELS_AT_ONCE", 4 * 256 * 256)
+        patch.setitem(batching.PIXELS, "cpu", 4 * 256 * 256)
         yield models.load("sam").create("tiny", 0)
 
 

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from promptseg import container, inference, models, params, pixels, weights
+from promptseg import batching, container, inference, models, params, pixels, weights
 from promptseg.errors import Problem
 from promptseg.frame import Frame
 from promptseg.prompts import Example, Prompt
@@ -48,7 +48,7 @@ def test_more_prompts_than_go_at_once(monkeypatch):
     asked = [Prompt(1, box=np.array([x, y, x + 4.0, y + 4.0])) for x, y in rng.integers(0, 28, (7, 2))]
     model, picture = Echo(), np.zeros((32, 32, 3), np.uint8)
     together = inference.probabilities(model, model.encode([picture]), asked, 1, 32, 32)
-    monkeypatch.setattr(inference, "PROMPTS_AT_ONCE", 3)
+    monkeypatch.setitem(batching.PROMPTS, "cpu", 3)
     assert np.array_equal(together, inference.probabilities(model, model.encode([picture]), asked, 1, 32, 32))
 
 

@@ -1,8 +1,8 @@
 """The encoders' fused attention, without what transformers does beside it. Every bit of the outputs stays.
 
 transformers' classes already call torch's scaled_dot_product_attention ("sdpa", asked for in weights.fill). Around it
-SAM's holds the relative positions of all pairs of places twice, 805 MB each time in a global block of ViT-B (peak 2.9 GB
-against 1.5 GB here), and SAM 2's computes a product of its queries and keys that nothing reads.
+SAM's holds the relative positions of all pairs of places twice, 805 MB each time in a global block of ViT-B (peak
+2.9 GB against 1.5 GB here), and SAM 2's computes a product of its queries and keys that nothing reads.
 
 Formula of the relative positions: Li et al. 2022 (MViTv2, arXiv:2112.01526), equation 4.
 """

@@ -1,9 +1,9 @@
 """Frozen features, computed once for a picture and mapped into memory by whoever needs them next.
 
 A cache folder belongs to one checkpoint (which says its precision), one container and one way of encoding; its name is
-the digest of them all, so a cache made of anything else is never found. It is filled in chunks by all processes of a torchrun and guarded by a
-lock against other stages. A row counts once its checksum is written, so a killed stage leaves whole rows, and the next
-one goes on from there. Neither git nor DVC looks at it: it can be had again.
+the digest of them all, so a cache made of anything else is never found. It is filled in chunks by all processes of a
+torchrun and guarded by a lock against other stages. A row counts once its checksum is written, so a killed stage
+leaves whole rows, and the next one goes on from there. Neither git nor DVC looks at it: it can be had again.
 """
 
 import hashlib
@@ -19,13 +19,12 @@ import torch
 from filelock import FileLock
 from tqdm import tqdm
 
-from promptseg import attention, container, files, frame, precision
+from promptseg import attention, batching, container, files, frame, precision
 from promptseg.container import Container
 from promptseg.distributed import Processes
 from promptseg.errors import Problem
 from promptseg.segmenter import Features, Segmenter
 
-PIXELS_AT_ONCE = 1024 * 1024  # an encoder call takes as many pictures as fill this; 2 GB of activations in SAM 2
 _PRESENT = 1 << 32  # a row's entry is this plus its CRC-32; 0 is a row that is not there
 
 
@@ -131,7 +130,7 @@ def _fill(folder: Path, segmenter: Segmenter, pairs: Container, processes: Proce
     }
     sums = np.memmap(folder / "rows.u64", np.uint64, "r+")
     # Whole chunks only: what an encoder gives for a picture may depend, in the last bit, on its company.
-    together = max(1, PIXELS_AT_ONCE // segmenter.frame.size**2)
+    together = max(1, batching.at_once(batching.PIXELS, processes.device) // segmenter.frame.size**2)
     missing = [chunk for chunk in processes.chunks(len(pairs), together) if not sums[list(chunk)].all()]
     for chunk in tqdm(missing, "encode", disable=not (processes.main and sys.stderr.isatty()), leave=False):
         encoded = segmenter.encode([container.image(pairs[i]) for i in chunk])

@@ -7,14 +7,13 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from promptseg import automatic, container, embeddings, finetuned, models, params, prompts, segments, weights
+from promptseg import automatic, batching, container, embeddings, finetuned, models, params, prompts, segments, weights
 from promptseg.container import Container, Pair, Prediction
 from promptseg.distributed import Processes
 from promptseg.prompts import Prompt
 from promptseg.segmenter import Features, Segmenter
 
 CHUNK = 16  # pictures dealt out to a process at a time
-PROMPTS_AT_ONCE = 64  # bounds the memory of pictures with many objects
 
 
 def predict(
@@ -62,8 +61,9 @@ def probabilities(
     class that nothing asks for is 0.
     """
     out = np.zeros((classes, height, width), np.float32)
-    for start in range(0, len(asked), PROMPTS_AT_ONCE):
-        part = asked[start : start + PROMPTS_AT_ONCE]
+    together = batching.at_once(batching.PROMPTS, next(iter(features.values())).device)
+    for start in range(0, len(asked), together):
+        part = asked[start : start + together]
         logits = segmenter.decode(features, [[segmenter.frame.prompt(prompt, height, width) for prompt in part]])[0]
         maps = torch.sigmoid(segmenter.frame.to_picture(logits, height, width)).cpu().numpy()
         for prompt, values in zip(part, maps):

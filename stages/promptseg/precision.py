@@ -1,12 +1,14 @@
 """What a frozen encoder computes in: fp32, or its linear layers in bf16. `models.<name>.precision` says which.
 
-It changes results, so it is a param and no matter of the device or the environment: the checkpoint stage writes it into
-config.json, and DVC and the embedding cache, which know a checkpoint by its digest, keep apart what is made with either.
-`auto` is measured once, by that stage on its machine: bf16 if the encoder is faster with it and the masks stay. What it
-found stands in the checkpoint, so whoever pulls that computes the same.
+It changes results, so it is a param and no matter of the device or the environment: the checkpoint stage writes it
+into config.json, and DVC and the embedding cache, which know a checkpoint by its digest, keep apart what is made with
+either. `auto` is measured once, by that stage on its machine: bf16 if the encoder is faster with it and the masks stay.
+What it found stands in the checkpoint, so whoever pulls that computes the same.
 
-Attention, norms and the sums that run through the network stay in fp32: the linear layers are three quarters of the
-work, and on a CPU without AMX attention is no faster in bf16.
+Attention, norms and the sums that run through the network stay in fp32: the linear layers are most of the work, and on
+a CPU without AMX attention is no faster in bf16. fp32 is the default: with real SAM 2 the IoU of the masks with fp32's,
+68 points and boxes on 13 real pictures, is 0.999 in the median, but 0.990 in the mean and 0.786 at worst, for bf16 in
+all linear layers, and no better at worst for those of the MLPs alone; an encoder took three quarters of the time.
 """
 
 import time
@@ -28,11 +30,14 @@ SIZE = 256  # of the drawn pictures
 
 
 class HalfLinear(nn.Linear):
-    """A linear layer whose product is in bfloat16. What goes in and out, and the stored weights, stay float32."""
+    """A linear layer whose product is in bfloat16. What goes in and out, and the stored weights, stay float32.
+
+    rounded: a buffer with the weights in bfloat16; made once, as rounding them takes as long as one small picture.
+    """
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         bias = None if self.bias is None else self.bias.bfloat16()
-        return F.linear(values.bfloat16(), self.weight.bfloat16(), bias).float()
+        return F.linear(values.bfloat16(), self.rounded, bias).float()
 
 
 def check(wanted: str, kind: type[Segmenter]) -> None:
@@ -44,8 +49,12 @@ def check(wanted: str, kind: type[Segmenter]) -> None:
 def apply(segmenter: S, precision: str) -> S:
     """The same segmenter, whose frozen encoder computes in `fp32` or `bf16` from now on."""
     for module in segmenter.get_submodule(segmenter.ENCODER).modules():
-        if type(module) in (nn.Linear, HalfLinear):
-            module.__class__ = HalfLinear if precision == "bf16" else nn.Linear
+        if type(module) is nn.Linear and precision == "bf16":
+            module.__class__ = HalfLinear
+            module.register_buffer("rounded", module.weight.detach().bfloat16(), persistent=False)
+        elif type(module) is HalfLinear and precision == "fp32":
+            module.__class__ = nn.Linear
+            del module.rounded
     return segmenter
 
 
