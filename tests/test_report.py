@@ -119,7 +119,7 @@ def test_rows_come_grouped_by_dataset_and_else_as_in_params(project, settings):
 def test_rows_say_how_a_run_came_about(project, settings):
     rows = {row["run"]: row for row in report.leaderboard(settings, project["metrics"])}
     training = {name: row["training"] for name, row in rows.items()}
-    assert training == dict.fromkeys(ORDER, "zero-shot") | {"em-sam-20": "3 epochs", "covid-unet": "1 epoch"}
+    assert training == dict.fromkeys(ORDER, "zero-shot") | {"em-sam-20": "3 of 20 epochs", "covid-unet": "1 epoch"}
     assert rows["em-sam-20"]["prompt"] == "2 central points"
     source = {name: row["prompt_source"] for name, row in rows.items()}
     others = {"em-clipseg": "text", "fires-clipseg": "text + image", "covid-unet": "none"}
@@ -239,6 +239,22 @@ def test_page_says_that_a_small_run_is_not_the_study(project, settings, tmp_path
     assert "not the study's numbers" not in Page(render(project, params.parse(full), tmp_path)).text
     part = Page(render(project, params.parse(full | {"scale": {"max_images": 1}}), tmp_path)).text
     assert "at most 1 picture a split" in part and "say nothing about" not in part
+
+
+def test_page_puts_the_scale_beside_what_is_published(project, settings, tmp_path):
+    text = render(project, settings, tmp_path)
+    row = re.search(r'<th scope="row"><a href="#run-covid-sam">.*?</tr>', text, re.DOTALL).group()
+    cells = [" ".join(re.sub("<[^>]+>", " ", cell).split()) for cell in re.findall(r"<td.*?</td>", row, re.DOTALL)]
+    assert cells[-2:] == ["48 official pictures, tiny weights", "0.851"]
+
+
+def test_best_single_masks_have_a_column_where_a_run_is_automatic(project, settings, tmp_path):
+    assert "best single" not in render(project, settings, tmp_path)
+    (project["metrics"] / "em-grid.json").write_text(json.dumps(SCORES | {"oracle": True, "iou_best_single": 0.1234}))
+    text = render(project, settings, tmp_path)
+    assert "best single<br>mask</th>" in text and text.count(">0.123<") == 1
+    rows = {row["run"]: row for row in report.leaderboard(settings, project["metrics"])}
+    assert rows["em-grid"]["iou_best_single"] == 0.1234 and rows["em-sam"]["iou_best_single"] is None
 
 
 def test_dataset_table_has_a_row_a_split(project, settings, tmp_path):

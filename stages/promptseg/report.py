@@ -15,11 +15,13 @@ from promptseg.params import FineTune, Params, Run
 
 COLUMNS = (
     "run", "dataset", "model", "training", "prompt", "prompt_source", "data", "checkpoints", "pictures",
-    "iou_mean", "iou_low", "iou_high", "iou_pooled", "dice_mean", "dice_pooled", "boundary_iou", "published",
+    "iou_mean", "iou_low", "iou_high", "iou_pooled", "dice_mean", "dice_pooled", "boundary_iou", "iou_best_single",
+    "published",
 )  # fmt: skip
 ORACLE = ("truth (oracle)", "truth with jitter (oracle)")
 _SCORES = COLUMNS[COLUMNS.index("iou_mean") : COLUMNS.index("published")]
-_INTERVAL = ("iou_low", "iou_high")  # absent where the test split has a single group
+# No interval where the test split has a single group, and no single masks but automatic ones.
+_OPTIONAL = ("iou_low", "iou_high", "iou_best_single")
 _SPLITS = ("train", "val", "test")
 _SKY, _BLUE, _INK = "#56b4e9", "#0072b2", "#282828"
 
@@ -27,7 +29,7 @@ _SKY, _BLUE, _INK = "#56b4e9", "#0072b2", "#282828"
 def leaderboard(params: Params, metrics: Path) -> list[dict]:
     """One row a run, keys as in COLUMNS, grouped by dataset and otherwise in the order of params.
 
-    Scores are floats in [0, 1]; iou_low, iou_high and published are None where there is none.
+    Scores are floats in [0, 1]; the interval, the best single masks and what is published are None where there are none.
     Raises Problem, naming the file, where a run's metrics are missing or damaged.
     """
     runs = {**params.zero_shot, **params.finetune}
@@ -121,7 +123,7 @@ def write_html(
         oracle=ORACLE,
         shrunk=_shrunk(params, rows),
         stand_ins=_stand_ins(rows) != [],
-        several_sources=len({(row["data"], row["checkpoints"]) for row in rows}) > 1,
+        best_single=any(row["iou_best_single"] is not None for row in rows),
         chart=_embedded(chart),
         pictures={row["run"]: _embedded(pictures / f"{row['run']}.png") for row in rows},
         training={name: _training(training / f"{name}.csv") for name in tuned},
@@ -135,7 +137,7 @@ def write_html(
 def _row(name: str, run: Run, params: Params, path: Path) -> dict:
     scores = _json(path)
     for key in (*_SCORES, "pictures", "oracle"):
-        if key not in scores and key not in _INTERVAL:
+        if key not in scores and key not in _OPTIONAL:
             raise Problem(f"{path}: it has no {key!r}; delete it and run `dvc repro`")
     data = params.datasets[run.dataset].source or params.scale.data
     checkpoints = params.models[run.model].source or params.scale.checkpoints
@@ -157,8 +159,9 @@ def _row(name: str, run: Run, params: Params, path: Path) -> dict:
 
 
 def _epochs(run: FineTune, params: Params) -> str:
-    epochs = min(run.train.epochs, params.scale.max_epochs or run.train.epochs)
-    return f"{epochs} epoch{'s' if epochs > 1 else ''}"
+    whole = run.train.epochs
+    epochs = min(whole, params.scale.max_epochs or whole)
+    return f"{epochs}{f' of {whole}' if epochs < whole else ''} epoch{'s' if whole > 1 else ''}"
 
 
 def _best(rows: list[dict], dataset: str) -> dict[str, dict | None]:

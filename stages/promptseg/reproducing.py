@@ -23,12 +23,13 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from promptseg import warm
+from promptseg import quick_dvc, warm
 from promptseg.errors import Problem
 from promptseg.stage import tied_to_parent
 
 LOCK = Path("dvc.lock")
 DVC = [sys.executable, "-m", "dvc"]
+QUICK = [sys.executable, str(Path(quick_dvc.__file__))]
 PAUSE = 0.05  # seconds between looks at what runs
 
 
@@ -119,7 +120,7 @@ def _run(todo: list[str], needs: dict[str, set[str]], jobs: int, environment: di
 
 def _begin(name: str, environment: dict[str, str]) -> Running:
     output = tempfile.TemporaryFile()
-    command = [*DVC, "--wait-for-lock", "repro", "--quiet", "--single-item", name]
+    command = [*QUICK, "--wait-for-lock", "repro", "--quiet", "--single-item", name]
     process = subprocess.Popen(
         command, stdout=output, stderr=subprocess.STDOUT, env=environment, preexec_fn=tied_to_parent
     )

@@ -1,8 +1,8 @@
-"""A process that has imported what stages import, and forks one for each stage that asks: it starts at once.
+"""A process that has imported what stages and DVC import, and forks one for each that asks: it starts at once.
 
 Half of a small stage's time goes into importing torch and transformers. `promptseg repro` starts this server and names
 its socket in the environment; a stage (see stage.py) hands over its arguments, folder, environment and open files, and
-waits for its exit code. Nothing of promptseg is imported here, so a stage always runs the code that is on disk.
+waits for its exit code; so does DVC itself (see quick_dvc.py). Nothing of promptseg is imported here, so a stage always runs the code that is on disk.
 Linux alone has what this needs; elsewhere, and where no server answers, a stage imports for itself as ever.
 """
 
@@ -20,8 +20,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ADDRESS = "PROMPTSEG_WARM"  # environment variable: the server's socket
+FORK = "PROMPTSEG_FORK"  # the process id of a fork, which is not to hand itself over; what it starts may
 PRELOAD = (
-    "cv2", "numpy", "pandas", "pyarrow.parquet", "pydantic", "tifffile", "typer", "yaml", "matplotlib.figure", "torch",
+    "dvc.cli", "dvc.commands.repro", "dvc.repo.reproduce", "cv2", "numpy", "pandas", "pyarrow.parquet", "pydantic", "tifffile", "typer", "yaml", "matplotlib.figure", "torch",
     "accelerate", "segmentation_models_pytorch", "transformers.models.sam.modeling_sam",
     "transformers.models.sam2.modeling_sam2", "transformers.models.clipseg.modeling_clipseg",
     "transformers.models.clip.tokenization_clip",
@@ -32,7 +33,7 @@ _MOST = 1 << 20  # bytes of a request: arguments and environment
 def hand_over() -> None:
     """Let the server run this very script, if there is one, and end with its exit code; otherwise return."""
     address = os.environ.get(ADDRESS)
-    if not address:
+    if not address or os.environ.get(FORK) == str(os.getpid()):
         return
     request = {"argv": sys.argv, "folder": os.getcwd(), "environment": dict(os.environ)}
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
@@ -117,9 +118,8 @@ def _fork(connection: socket.socket) -> int:
             os.dup2(descriptor, target)
         os.closerange(3, 4096)  # the server's sockets: held open here, they would hide its end from other stages
         request = json.loads(message)
-        request["environment"].pop(ADDRESS)
         os.environ.clear()
-        os.environ.update(request["environment"])
+        os.environ.update(request["environment"], **{FORK: str(os.getpid())})
         os.chdir(request["folder"])
         sys.argv[:] = request["argv"]
         sys.path.insert(0, str(Path(sys.argv[0]).resolve().parent))
