@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from promptseg import stage
+from promptseg.base import stage
 
 
 def main(model: str, folder: Path):
-    from promptseg import checkpoints, params
+    from promptseg import checkpoints
+    from promptseg.base import params
 
     settings = params.load()
     checkpoints.obtain(model, settings.model(model), settings.scale, settings.seed, folder)

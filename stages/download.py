@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from promptseg import stage
+from promptseg.base import stage
 
 
 def main(dataset: str, folder: Path):
-    from promptseg import params, sources
+    from promptseg import sources
+    from promptseg.base import params
 
     settings = params.load()
     sources.obtain(dataset, settings.dataset(dataset), settings.scale, settings.seed, folder)

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from promptseg import stage
+from promptseg.base import stage
 
 
 def main(truth: Path, predictions: Path, metrics: Path, table: Path, thresholds: Path, pictures: Path):
-    from promptseg import evaluation, params
+    from promptseg.base import params
+    from promptseg.scoring import evaluation
 
     evaluation.evaluate(truth, predictions, params.load().seed, metrics, table, thresholds, pictures)
 

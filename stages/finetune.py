@@ -5,11 +5,12 @@ One process: python stages/finetune.py RUN ...; many: torchrun --nproc-per-node 
 
 from pathlib import Path
 
-from promptseg import stage
+from promptseg.base import stage
 
 
 def main(run: str, train: Path, val: Path, checkpoint: Path, embeddings: Path, weights: Path, curve: Path):
-    from promptseg import params, training
+    from promptseg.base import params
+    from promptseg.learning import training
 
     settings = params.load()
     training.finetune(

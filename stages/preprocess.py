@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from promptseg import stage
+from promptseg.base import stage
 
 
 def main(dataset: str, raw: Path, prepared: Path, metrics: Path, pictures: Path):
-    from promptseg import params, preparing, preview
+    from promptseg.base import params
+    from promptseg.preprocessing import preparing, preview
     from promptseg.ranks import Ranks
 
     settings = params.load()

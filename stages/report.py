@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from promptseg import stage
+from promptseg.base import stage
 
 
 def main(metrics: Path, training: Path, thresholds: Path, pictures: Path, leaderboard: Path, chart: Path, page: Path):
-    from promptseg import params, report
+    from promptseg.base import params
+    from promptseg.reporting import report
 
     settings = params.load()
     rows = report.leaderboard(settings, metrics)

@@ -5,11 +5,12 @@ One process: python stages/zero_shot.py RUN ...; many: torchrun --nproc-per-node
 
 from pathlib import Path
 
-from promptseg import stage
+from promptseg.base import stage
 
 
 def main(run: str, truth: Path, checkpoint: Path, embeddings: Path, predictions: Path):
-    from promptseg import inference, params
+    from promptseg.answering import inference
+    from promptseg.base import params
 
     settings = params.load()
     inference.predict(settings.run(run), settings.seed, truth, checkpoint, None, embeddings, predictions)

@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 import torch
-from promptseg import automatic
+from promptseg.answering import automatic
 from promptseg.models.sam import Sam
 from segment_anything import modeling
 

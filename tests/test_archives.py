@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from promptseg import archives, members
-from promptseg.archives import is_archive, unpack
-from promptseg.errors import Problem
+from promptseg.base.errors import Problem
+from promptseg.raw import archives, members
+from promptseg.raw.archives import is_archive, unpack
 
 KINDS = pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz", "tgz"])
 NOISE = np.random.default_rng(0).bytes(300_000)

@@ -5,7 +5,9 @@ import json
 import numpy as np
 import pytest
 import torch
-from promptseg import attention, checking, models, weights
+from promptseg import models
+from promptseg.commands import checking
+from promptseg.networks import attention, weights
 from transformers.models.sam.modeling_sam import SamVisionAttention, SamVisionSdpaAttention
 from transformers.models.sam2.modeling_sam2 import Sam2MultiScaleAttention
 

@@ -4,10 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from promptseg import container, finetuned, models, params, training, weights
-from promptseg.checking import segmenter_class
-from promptseg.errors import Problem
-from promptseg.prompts import Prompt
+from promptseg import container, models
+from promptseg.base import params
+from promptseg.base.errors import Problem
+from promptseg.commands.checking import segmenter_class
+from promptseg.features import finetuned
+from promptseg.learning import training
+from promptseg.networks import weights
+from promptseg.networks.prompts import Prompt
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -5,11 +5,14 @@ import numpy as np
 import pytest
 import torch
 from original_sam import lively, original
-from promptseg import automatic, batching, models, params
-from promptseg.automatic import suppress
-from promptseg.enlarging import Enlarger
-from promptseg.frame import Frame
-from promptseg.pointwise import PointDecoder
+from promptseg import models
+from promptseg.answering import automatic
+from promptseg.answering.automatic import suppress
+from promptseg.answering.enlarging import Enlarger
+from promptseg.answering.pointwise import PointDecoder
+from promptseg.base import params
+from promptseg.features import batching
+from promptseg.networks.frame import Frame
 from promptseg.segments import Segment
 from segment_anything import SamAutomaticMaskGenerator
 from segment_anything.utils.amg import calculate_stability_score, generate_crop_boxes, remove_small_regions
@@ -165,7 +168,7 @@ def test_crops_are_those_of_segment_anything(size):
 
 
 def test_tidying_is_segment_anything_s():
-    from promptseg.tidying import tidy
+    from promptseg.answering.tidying import tidy
 
     rng = np.random.default_rng(0)
     for level in (0.0, 0.4, 0.8):

@@ -14,8 +14,10 @@ import pytest
 import torch
 from huggingface_hub import constants
 from imports import STAGES
-from promptseg import checkpoints, models, params, sam_network, stage, weights
-from promptseg.errors import Problem
+from promptseg import checkpoints, models
+from promptseg.base import params, stage
+from promptseg.base.errors import Problem
+from promptseg.networks import sam_network, weights
 from safetensors.torch import load_file, save_file
 from transformers import CLIPSegConfig, CLIPSegForImageSegmentation, Sam2Config, Sam2Model, SamConfig, SamModel
 

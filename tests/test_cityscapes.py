@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from promptseg.base.errors import Problem
 from promptseg.datasets import cityscapes
-from promptseg.errors import Problem
 
 REAL = Path(os.environ.get("PROMPTSEG_REAL_DATA", "/nonexistent")) / "cityscapes"
 STEMS = {

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from promptseg import kaggle
 from promptseg.datasets import cityscapes, cityscapes_pairs
 from promptseg.parts.cityscapes.scene import STYLES, street_scene
+from promptseg.raw import kaggle
 from test_cityscapes import best_threshold, digest, refused
 
 REAL = Path(os.environ.get("PROMPTSEG_REAL_DATA", "/nonexistent")) / "cityscapes_pairs"

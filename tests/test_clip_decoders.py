@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from promptseg import clip_decoder, models, weights
-from promptseg.clip_decoder import TINY
-from promptseg.errors import Problem
-from promptseg.prompts import Prompt
+from promptseg import models
+from promptseg.base.errors import Problem
+from promptseg.decoders import clip_decoder
+from promptseg.decoders.clip_decoder import TINY
+from promptseg.networks import weights
+from promptseg.networks.prompts import Prompt
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel
 
 NAMES = ("clip_decoder_cnn", "clip_decoder_unet", "clip_decoder_transformer")

@@ -3,10 +3,14 @@
 import numpy as np
 import pytest
 import torch
-from promptseg import inference, models, params, phrases, prompts, scores, support
-from promptseg.errors import Problem
+from promptseg import models
+from promptseg.answering import inference
+from promptseg.base import params
+from promptseg.base.errors import Problem
 from promptseg.models import clipseg
-from promptseg.prompts import Example, Prompt
+from promptseg.networks import phrases, prompts, support
+from promptseg.networks.prompts import Example, Prompt
+from promptseg.scoring import scores
 
 RNG = np.random.default_rng(3)
 PICTURE, OTHER = (np.kron(RNG.integers(0, 256, (15, 20, 3), np.uint8), np.ones((8, 8, 1), np.uint8)) for _ in range(2))

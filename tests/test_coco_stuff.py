@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from promptseg.base.errors import Problem
 from promptseg.datasets import coco_stuff
-from promptseg.errors import Problem
 
 REAL = Path(os.environ.get("PROMPTSEG_REAL_DATA", "/nonexistent")) / "coco_stuff"
 TINY = {"train2017": ("000000000009", "000000000030", "000000581921"), "val2017": ("000000000139",)}

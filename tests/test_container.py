@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from promptseg import container, pixels
+from promptseg.base.errors import Problem
 from promptseg.container import Pair, Prediction, Writer
-from promptseg.errors import Problem
 
 ABOUT = {"dataset": "em", "classes": ["mitochondrion", "é"], "licence": "CC0"}
 

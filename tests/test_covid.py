@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from promptseg.base.errors import Problem
 from promptseg.datasets import covid
-from promptseg.errors import Problem
 
 REAL = Path(os.environ.get("PROMPTSEG_REAL_DATA", "/nonexistent")) / "covid_qu_ex"
 TINY = {

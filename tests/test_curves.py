@@ -3,8 +3,8 @@
 import re
 
 import pytest
-from promptseg import curves
-from promptseg.errors import Problem
+from promptseg.base.errors import Problem
+from promptseg.reporting import curves
 
 
 def test_chart_geometry():

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 from promptseg import container, pixels
-from promptseg.cutting import Cutter
+from promptseg.base.errors import Problem
+from promptseg.base.params import Dataset
 from promptseg.datasets import Picture
-from promptseg.errors import Problem
-from promptseg.params import Dataset
+from promptseg.preprocessing.cutting import Cutter
 
 rng = np.random.default_rng(0)
 IMAGE = rng.integers(0, 256, (40, 60, 3), np.uint8)

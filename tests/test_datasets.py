@@ -17,10 +17,14 @@ import numpy as np
 import pytest
 from filelock import FileLock
 from imports import STAGES
-from promptseg import container, datasets, files, inspecting, params, pixels, preparing, splitting, stacks
+from promptseg import container, datasets, pixels
+from promptseg.base import files, params
+from promptseg.base.errors import Problem
+from promptseg.commands import inspecting
 from promptseg.datasets import Picture
-from promptseg.errors import Problem
 from promptseg.pixels import IGNORED
+from promptseg.preprocessing import preparing, splitting
+from promptseg.raw import stacks
 
 SETTINGS = params.load(STAGES.parent / "params.yaml")
 SPLITS = {"train", "val", "test"}

@@ -5,7 +5,10 @@ import shutil
 
 import pytest
 import yaml
-from promptseg import cli, doctor, models, params, weights
+from promptseg import cli, models
+from promptseg.base import params
+from promptseg.commands import doctor
+from promptseg.networks import weights
 from typer.testing import CliRunner
 
 PARAMS = {

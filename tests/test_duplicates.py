@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 from promptseg import pixels
-from promptseg.duplicates import Fingerprint, across, hashes
 from promptseg.parts.covid.xray import chest_xray
+from promptseg.preprocessing.duplicates import Fingerprint, across, hashes
 
 REAL = Path(os.environ.get("PROMPTSEG_REAL_DATA", "/nonexistent"))
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from promptseg import stacks
+from promptseg.base.errors import Problem
 from promptseg.datasets import em, load
-from promptseg.errors import Problem
+from promptseg.raw import stacks
 
 FILES = ("training.tif", "training_groundtruth.tif", "testing.tif", "testing_groundtruth.tif")
 TILE = 256

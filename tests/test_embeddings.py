@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from promptseg import batching, container, embeddings, models
-from promptseg.distributed import Processes
-from promptseg.errors import Problem
+from promptseg import container, models
+from promptseg.base.errors import Problem
+from promptseg.features import batching, embeddings
+from promptseg.features.distributed import Processes
 
 
 @pytest.fixture(scope="module")

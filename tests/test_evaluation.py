@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from promptseg import container, figures, pixels, scores
+from promptseg import container, pixels
+from promptseg.base.errors import Problem
 from promptseg.container import Pair, Prediction
-from promptseg.errors import Problem
-from promptseg.evaluation import Units, evaluate
+from promptseg.scoring import figures, scores
+from promptseg.scoring.evaluation import Units, evaluate
 from promptseg.tiling import Window, windows
 
 OUTPUTS = ("metrics", "table", "thresholds", "pictures")

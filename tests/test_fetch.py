@@ -18,10 +18,10 @@ from pathlib import Path
 import pytest
 import requests
 import urllib3
-from promptseg import fetch as fetching
-from promptseg.errors import Problem
-from promptseg.fetch import drive, fetch
-from promptseg.partial import held
+from promptseg.base.errors import Problem
+from promptseg.raw import fetch as fetching
+from promptseg.raw.fetch import drive, fetch
+from promptseg.raw.partial import held
 
 BODY = bytes(range(256)) * 5000
 OTHER = BODY[::-1]
@@ -161,7 +161,7 @@ def test_nobody_listens(server, tmp_path):
 
 def test_stalled_server(server, tmp_path, monkeypatch):
     release = threading.Event()
-    monkeypatch.setattr("promptseg.fetch.TIMEOUT", 0.3)
+    monkeypatch.setattr("promptseg.raw.fetch.TIMEOUT", 0.3)
     monkeypatch.setattr(Handler, "do_GET", lambda self: release.wait(10))
     try:
         assert "no answer within 0.3 seconds" in refused(server.url + "/x", tmp_path)
@@ -218,7 +218,7 @@ def test_another_process_goes_on_after_a_kill(server, tmp_path, cache):
         stop.wait(20)
 
     server.plan = [stall, file(etag='"one"')]
-    code = f"from promptseg.fetch import fetch; fetch({server.planned!r}, {str(tmp_path / 'out.tif')!r})"
+    code = f"from promptseg.raw.fetch import fetch; fetch({server.planned!r}, {str(tmp_path / 'out.tif')!r})"
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
     try:
         for _ in range(400):
@@ -446,7 +446,7 @@ def test_a_real_limit_on_files(server, tmp_path, cache):
     server.plan = [file(etag='"one"')]
     code = (
         "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000))\n"
-        "from promptseg.fetch import fetch; from promptseg.errors import Problem\n"
+        "from promptseg.raw.fetch import fetch; from promptseg.base.errors import Problem\n"
         f"try: fetch({server.planned!r}, {str(tmp_path / 'out.tif')!r})\n"
         "except Problem as problem: print(problem)"
     )

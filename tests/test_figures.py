@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
-from promptseg import canvas, figures
+from promptseg import canvas
+from promptseg.scoring import figures
 
 SIDE = 160
 COLUMN = SIDE + 4  # a view and the gap after it

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from promptseg.base.errors import Problem
 from promptseg.datasets import fires
-from promptseg.errors import Problem
 
 SWAPPED = '"rgb", "gt"\n"001_rgb.png", "001_gt.png"\n"002_gt.png", "002_rgb.png"\n'
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
-from promptseg import params
+from promptseg.base import params
+from promptseg.base.errors import Problem
 from promptseg.datasets import folder
-from promptseg.errors import Problem
 
 LEAVES = {
     "masks": "labels/{name}.png", "group": "(plant[0-9]+)_", "classes": {"leaf": "#3c8c3c", "spot": "#b4501e"},

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from promptseg import params
+from promptseg.base import params
 from promptseg.datasets import Picture, covid, em, folder
 
 REAL = Path(os.environ.get("PROMPTSEG_REAL_DATA", "/nonexistent"))

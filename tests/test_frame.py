@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from promptseg.frame import Frame
-from promptseg.prompts import Prompt
+from promptseg.networks.frame import Frame
+from promptseg.networks.prompts import Prompt
 from segment_anything.modeling import Sam
 from segment_anything.utils.transforms import ResizeLongestSide
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from promptseg.base.errors import Problem
 from promptseg.datasets import fss
-from promptseg.errors import Problem
 
 REAL = Path(os.environ.get("PROMPTSEG_REAL_DATA", "/nonexistent")) / "fss1000"
 TINY = {"abe's_flyingfish": (1, 2, 10), "bus": (3, 5), "key": (1,)}  # file names' order is 1, 10, 2

@@ -8,7 +8,7 @@ import threading
 import numpy as np
 import pytest
 from PIL import Image
-from promptseg.errors import Problem
+from promptseg.base.errors import Problem
 from promptseg.parts.phrasecut import gather
 from promptseg.parts.phrasecut.gather import Wanted
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from dvc.repo import Repo
 from imports import PACKAGE, STAGES, reached
-from promptseg import params
+from promptseg.base import params
 
 ROOT = STAGES.parent
 

@@ -8,11 +8,15 @@ import sys
 import numpy as np
 import pytest
 import torch
-from promptseg import batching, container, inference, models, params, pixels, weights
-from promptseg.errors import Problem
-from promptseg.frame import Frame
-from promptseg.prompts import Example, Prompt
-from promptseg.segmenter import Segmenter
+from promptseg import container, models, pixels
+from promptseg.answering import inference
+from promptseg.base import params
+from promptseg.base.errors import Problem
+from promptseg.features import batching
+from promptseg.networks import weights
+from promptseg.networks.frame import Frame
+from promptseg.networks.prompts import Example, Prompt
+from promptseg.networks.segmenter import Segmenter
 
 
 class Echo(Segmenter):

@@ -5,9 +5,11 @@ import types
 
 import numpy as np
 import pytest
-from promptseg import cli, datasets, inspecting, params, pixels
+from promptseg import cli, datasets, pixels
+from promptseg.base import params
+from promptseg.base.errors import Problem
+from promptseg.commands import inspecting
 from promptseg.datasets import Picture
-from promptseg.errors import Problem
 from typer.testing import CliRunner
 
 ENTRY = params.Dataset(reader="fake")

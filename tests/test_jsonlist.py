@@ -6,7 +6,7 @@ import tracemalloc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from promptseg.errors import Problem
+from promptseg.base.errors import Problem
 from promptseg.parts.phrasecut import jsonlist
 
 VALUES = st.recursive(

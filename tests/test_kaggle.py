@@ -4,8 +4,8 @@ import sys
 import types
 
 import pytest
-from promptseg import kaggle
-from promptseg.errors import Problem
+from promptseg.base.errors import Problem
+from promptseg.raw import kaggle
 
 
 def install(monkeypatch, answer) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from promptseg.errors import Problem
+from promptseg.base.errors import Problem
 from promptseg.parts.folder.labelled import Masks
 from promptseg.parts.folder.labels import labels
 

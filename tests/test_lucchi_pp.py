@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
+from promptseg.base.errors import Problem
 from promptseg.datasets import em, load, lucchi_pp
-from promptseg.errors import Problem
 
 REAL = Path(os.environ.get("PROMPTSEG_REAL_DATA", "/nonexistent")) / "lucchi_pp"
 CALLS = pytest.mark.parametrize("call", [lucchi_pp.verify, lucchi_pp.read])

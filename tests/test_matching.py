@@ -4,10 +4,11 @@ import json
 
 import numpy as np
 import pytest
-from promptseg import container, matching, pixels, rle
+from promptseg import container, pixels, rle
+from promptseg.base.errors import Problem
 from promptseg.container import Pair, Prediction
-from promptseg.errors import Problem
-from promptseg.evaluation import Units, evaluate
+from promptseg.scoring import matching
+from promptseg.scoring.evaluation import Units, evaluate
 from promptseg.segments import Segment, masks, to_json
 
 TRUTH = np.zeros((8, 12), np.uint8)

@@ -3,11 +3,14 @@
 import numpy as np
 import pytest
 import torch
-from promptseg import finetuned, models, params, weights
-from promptseg.checking import segmenter_class
-from promptseg.errors import Problem
-from promptseg.losses import dice
-from promptseg.prompts import Example, Prompt
+from promptseg import models
+from promptseg.base import params
+from promptseg.base.errors import Problem
+from promptseg.commands.checking import segmenter_class
+from promptseg.features import finetuned
+from promptseg.learning.losses import dice
+from promptseg.networks import weights
+from promptseg.networks.prompts import Example, Prompt
 
 KINDS = {
     "points": [params.Prompt(points=1), params.Prompt(points=3)],

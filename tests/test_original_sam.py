@@ -13,9 +13,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from promptseg import checkpoints, inference, models, original_sam, params, weights
-from promptseg.errors import Problem
-from promptseg.prompts import Prompt
+from promptseg import checkpoints, models
+from promptseg.answering import inference
+from promptseg.base import params
+from promptseg.base.errors import Problem
+from promptseg.networks import original_sam, weights
+from promptseg.networks.prompts import Prompt
 from segment_anything import SamPredictor, build_sam_vit_b, build_sam_vit_h, build_sam_vit_l
 from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
 from segment_anything.modeling.common import LayerNorm2d

@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from promptseg import checkpoints, models, original_sam, params, prompt_adapter
-from promptseg.errors import Problem
-from promptseg.prompts import Prompt
+from promptseg import checkpoints, models
+from promptseg.base import params
+from promptseg.base.errors import Problem
+from promptseg.networks import original_sam, prompt_adapter
+from promptseg.networks.prompts import Prompt
 from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
 from segment_anything.modeling.common import LayerNorm2d
 from segment_anything.modeling.mask_decoder import MLP

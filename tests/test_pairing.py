@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from promptseg.errors import Problem
-from promptseg.names import natural
+from promptseg.base.errors import Problem
 from promptseg.parts.folder.pairing import listing, pairs
 from promptseg.parts.folder.patterns import Pattern
+from promptseg.raw.names import natural
 
 
 def touch(folder: Path, *paths: str) -> Path:

@@ -4,9 +4,13 @@ import copy
 
 import pytest
 import yaml
-from promptseg import checking, datasets, models, params, prompts, selection
-from promptseg.errors import Problem
-from promptseg.params import Prompt
+from promptseg import datasets, models
+from promptseg.base import params
+from promptseg.base.errors import Problem
+from promptseg.base.params import Prompt
+from promptseg.commands import checking
+from promptseg.networks import prompts
+from promptseg.preprocessing import selection
 
 GOOD = {
     "datasets": {"em": {"reader": "em", "tile": 256}},

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from promptseg.base.errors import Problem
 from promptseg.datasets import pets
-from promptseg.errors import Problem
 
 REAL = Path(os.environ.get("PROMPTSEG_REAL_DATA", "/nonexistent")) / "oxford_iiit_pet"
 TRAINVAL = ("Abyssinian_9 1 1 1", "Abyssinian_100 1 1 1", "boxer_1 9 2 5")

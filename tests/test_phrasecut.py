@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from promptseg.base.errors import Problem
 from promptseg.datasets import phrasecut
-from promptseg.errors import Problem
 
 REAL = Path(os.environ.get("PROMPTSEG_REAL_DATA", "/nonexistent")) / "phrasecut"
 SIZES = {11: (12, 8), 9: (10, 14), 30: (12, 8), 40: (12, 8), 50: (12, 8)}  # width, height

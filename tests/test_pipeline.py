@@ -164,7 +164,10 @@ def test_two_clean_runs_give_the_same_lock(clean, root, tmp_path):
         ({"zero_shot.em-sam.promt": {}}, r"zero_shot\.em-sam\.promt: Extra inputs are not permitted"),
         ({"zero_shot.em-sam.model": "sam9"}, r"unknown model 'sam9'; known: sam, unet"),
         ({"zero_shot.em-sam.dataset": "mars"}, r"unknown dataset 'mars'; known: em, covid"),
-        ({"zero_shot.em-sam.prompt": {"text": ["fire"]}}, r"sam takes no text prompt; it takes automatic, box, mask, points"),
+        (
+            {"zero_shot.em-sam.prompt": {"text": ["fire"]}},
+            r"sam takes no text prompt; it takes automatic, box, mask, points",
+        ),
         ({"finetune.em-unet.train.parts": ["head"]}, r"unet has no part 'head' to train; known: all"),
         ({"datasets.x/y": {"reader": "em"}}, r"'x/y' is no valid name"),
         ({"datasets.x": {"reader": "em"}}, r"datasets\.x\.source: missing; DVC tracks it by name"),

@@ -9,7 +9,7 @@ import pytest
 import tifffile
 from PIL import Image
 from promptseg import pixels
-from promptseg.errors import Problem
+from promptseg.base.errors import Problem
 
 EVERY = {value: value for value in range(256)}
 RNG = np.random.default_rng(0)

@@ -5,10 +5,13 @@ import json
 import numpy as np
 import pytest
 import torch
-from promptseg import checkpoints, container, embeddings, models, params, precision, weights
-from promptseg.checking import segmenter_class
-from promptseg.distributed import Processes
-from promptseg.errors import Problem
+from promptseg import checkpoints, container, models
+from promptseg.base import params
+from promptseg.base.errors import Problem
+from promptseg.commands.checking import segmenter_class
+from promptseg.features import embeddings
+from promptseg.features.distributed import Processes
+from promptseg.networks import precision, weights
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
 WITH_ENCODER = [name for name in models.names() if segmenter_class(name).ENCODER]
@@ -63,9 +66,7 @@ def test_caches_of_two_precisions_are_kept_apart(blobs, tmp_path):
     assert len([entry for entry in (tmp_path / "embeddings").iterdir() if entry.is_dir()]) == 2
 
 
-@pytest.mark.parametrize(
-    ("faster", "iou", "expected"), [(0.0, -1.0, "bf16"), (1e9, -1.0, "fp32"), (0.0, 1.0, "fp32")]
-)
+@pytest.mark.parametrize(("faster", "iou", "expected"), [(0.0, -1.0, "bf16"), (1e9, -1.0, "fp32"), (0.0, 1.0, "fp32")])
 @pytest.mark.parametrize("name", ["sam2", "clipseg", "clip_decoder_cnn"])
 def test_auto_takes_bf16_only_where_it_is_faster_and_the_masks_stay(name, faster, iou, expected, tmp_path, monkeypatch):
     monkeypatch.setattr(precision, "FASTER", faster)

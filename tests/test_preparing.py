@@ -9,12 +9,14 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from promptseg import choosing, container, datasets, files, preparing, splitting, tiling
-from promptseg.cutting import Cutter
+from promptseg import container, datasets, tiling
+from promptseg.base import files
+from promptseg.base.errors import Problem
+from promptseg.base.params import Dataset
 from promptseg.datasets import Picture
-from promptseg.errors import Problem
-from promptseg.params import Dataset
-from promptseg.queues import Pool
+from promptseg.preprocessing import choosing, preparing, splitting
+from promptseg.preprocessing.cutting import Cutter
+from promptseg.preprocessing.queues import Pool
 
 REPORT = dict.fromkeys(
     ("pictures", "pairs", "dropped_unreadable", "dropped_empty", "dropped_small", "dropped_over_cap", "foreground",
@@ -428,7 +430,7 @@ def test_several_processes_write_the_same_bytes(root, tmp_path):
         "datasets: {em: {reader: em, tile: 128, overlap: 16, min_foreground: 0.01, val_fraction: 0.2}}\n"
     )
     (tmp_path / "small_parts.py").write_text(
-        "import sys\nfrom pathlib import Path\nfrom promptseg import params, preparing\n"
+        "import sys\nfrom pathlib import Path\nfrom promptseg.base import params\nfrom promptseg.preprocessing import preparing\n"
         "preparing.PART_PIXELS = 300_000\n"
         "raw, out = map(Path, sys.argv[1:])\n"
         "settings = params.load()\n"

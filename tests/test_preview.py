@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
-from promptseg import canvas, container, pixels, preview
+from promptseg import canvas, container, pixels
 from promptseg.container import Container, Pair
+from promptseg.preprocessing import preview
 
 SIZE = (48, 64)
 

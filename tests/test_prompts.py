@@ -5,10 +5,11 @@ import json
 import cv2
 import numpy as np
 import pytest
-from promptseg import masks, prompts
-from promptseg.errors import Problem
-from promptseg.params import Prompt
-from promptseg.prompts import ask, to_json
+from promptseg import masks
+from promptseg.base.errors import Problem
+from promptseg.base.params import Prompt
+from promptseg.networks import prompts
+from promptseg.networks.prompts import ask, to_json
 
 NAMES = ["cat", "dog", "cow"]
 

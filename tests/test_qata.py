@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from promptseg.base.errors import Problem
 from promptseg.datasets import qata
-from promptseg.errors import Problem
 
 REAL = Path(os.environ.get("PROMPTSEG_REAL_DATA", "/nonexistent")) / "qata"
 SUBJECT = "sub-S09340_ses-E17282_run-{}_bp-chest_vp-ap_dx"

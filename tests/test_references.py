@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from promptseg import inference, models
-from promptseg.prompts import Prompt
+from promptseg import models
+from promptseg.answering import inference
+from promptseg.networks.prompts import Prompt
 
 PICTURE = np.kron(np.random.default_rng(3).integers(0, 256, (15, 20, 3), np.uint8), np.ones((10, 10, 1), np.uint8))
 HEIGHT, WIDTH = PICTURE.shape[:2]

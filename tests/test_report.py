@@ -9,8 +9,10 @@ import re
 import numpy as np
 import pytest
 from PIL import Image
-from promptseg import figures, params, report
-from promptseg.errors import Problem
+from promptseg.base import params
+from promptseg.base.errors import Problem
+from promptseg.reporting import report
+from promptseg.scoring import figures
 
 EVIL = '<script>alert(1)</script>"><img src=x onerror=alert(2)>{{ 7 * 7 }}'
 SCORES = {

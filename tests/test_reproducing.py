@@ -69,7 +69,9 @@ def spans(folder):
 def here(folder, command):
     """The processes with this command whose folder this is; others may run elsewhere on the machine."""
     pids = subprocess.run(["pgrep", "-f", command], capture_output=True, text=True).stdout.split()
-    return [pid for pid in pids if os.path.exists(f"/proc/{pid}/cwd") and os.readlink(f"/proc/{pid}/cwd") == str(folder)]
+    return [
+        pid for pid in pids if os.path.exists(f"/proc/{pid}/cwd") and os.readlink(f"/proc/{pid}/cwd") == str(folder)
+    ]
 
 
 def ran(out):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from promptseg import rle
-from promptseg.errors import Problem
+from promptseg.base.errors import Problem
 from segment_anything.utils.amg import mask_to_rle_pytorch
 
 MASKS = arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=12))

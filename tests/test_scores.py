@@ -10,9 +10,9 @@ import torch
 import torchmetrics.classification as oracle
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from promptseg import scores
-from promptseg.errors import Problem
-from promptseg.scores import COUNTS, IGNORED, Scores
+from promptseg.base.errors import Problem
+from promptseg.scoring import scores
+from promptseg.scoring.scores import COUNTS, IGNORED, Scores
 
 
 def binary(truth, value) -> tuple[np.ndarray, np.ndarray]:

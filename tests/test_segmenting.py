@@ -8,24 +8,14 @@ import pytest
 import tifffile
 import torch
 from PIL import Image
-from promptseg import (
-    asking,
-    canvas,
-    chosen,
-    cli,
-    container,
-    finetuned,
-    inference,
-    models,
-    opening,
-    overlay,
-    pixels,
-    rle,
-    scores,
-    weights,
-)
-from promptseg.errors import Problem
-from promptseg.prompts import Prompt
+from promptseg import canvas, cli, container, models, pixels, rle
+from promptseg.answering import inference
+from promptseg.base.errors import Problem
+from promptseg.commands import asking, chosen, opening, overlay
+from promptseg.features import finetuned
+from promptseg.networks import weights
+from promptseg.networks.prompts import Prompt
+from promptseg.scoring import scores
 from typer.testing import CliRunner
 
 MODELS = ("sam", "clipseg", "unet")

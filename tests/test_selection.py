@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from promptseg.errors import Problem
-from promptseg.selection import select
+from promptseg.base.errors import Problem
+from promptseg.preprocessing.selection import select
 
 KNOWN = ("road", "car", "truck", "person")
 

@@ -8,8 +8,9 @@ import zipfile
 
 import numpy as np
 import pytest
-from promptseg import datasets, params, pixels, sources
-from promptseg.errors import Problem
+from promptseg import datasets, pixels, sources
+from promptseg.base import params
+from promptseg.base.errors import Problem
 
 NAMES = pytest.mark.parametrize("name", datasets.names())
 

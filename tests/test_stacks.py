@@ -6,8 +6,8 @@ import os
 import numpy as np
 import pytest
 import tifffile
-from promptseg.errors import Problem
-from promptseg.stacks import Stack, check_pair
+from promptseg.base.errors import Problem
+from promptseg.raw.stacks import Stack, check_pair
 
 SLICES = np.random.default_rng(0).integers(0, 256, (6, 40, 50), np.uint8)
 KINDS = {
@@ -158,7 +158,7 @@ def test_white_as_zero_is_refused(tmp_path):
 
 
 def test_too_many_pixels_are_refused_before_decoding(tmp_path, monkeypatch):
-    monkeypatch.setattr("promptseg.stacks.MAX_PIXELS", 1999)
+    monkeypatch.setattr("promptseg.raw.stacks.MAX_PIXELS", 1999)
     tifffile.imwrite(tmp_path / "s.tif", SLICES, photometric="minisblack")
     monkeypatch.setattr(tifffile.TiffPage, "asarray", None)
     assert "more than 1,999 pixels" in refused(tmp_path / "s.tif")

@@ -24,8 +24,8 @@ def script(tmp_path):
         path.write_text(
             "import os, sys, time\n"
             "from pathlib import Path\n"
-            "from promptseg import files, stage\n"
-            "from promptseg.errors import Problem\n\n\n"
+            "from promptseg.base import files, stage\n"
+            "from promptseg.base.errors import Problem\n\n\n"
             f"def main(name: str, out: Path = Path('out')):\n{lines}\n\n\n"
             f"stage.run(main{options})\n"
         )
@@ -128,7 +128,7 @@ def test_every_verb_runs_as_a_stage_and_imports_nothing_heavy_before():
         lines = path.read_text().splitlines()
         assert [line for line in lines if line.startswith("    stage.run(main")], path
         top = {line for line in lines if line.startswith(("import ", "from "))}
-        assert top <= {"from pathlib import Path", "from promptseg import stage"}, path
+        assert top <= {"from pathlib import Path", "from promptseg.base import stage"}, path
         assert len(lines) < 40, path
 
 

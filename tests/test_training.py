@@ -10,9 +10,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from promptseg import models, params, training, weights
-from promptseg.errors import Problem
-from promptseg.losses import LOSSES, bce, dice, focal
+from promptseg import models
+from promptseg.base import params
+from promptseg.base.errors import Problem
+from promptseg.learning import training
+from promptseg.learning.losses import LOSSES, bce, dice, focal
+from promptseg.networks import weights
 
 PROMPTS = {
     "sam": {"points": 1}, "sam2": {"box": True}, "clipseg": {"text": ["disc"]}, "unet": {}, "unet_box": {"box": True},

@@ -6,9 +6,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from promptseg import models
-from promptseg.losses import dice
+from promptseg.learning.losses import dice
 from promptseg.models.unet_box import coverage
-from promptseg.prompts import Prompt
+from promptseg.networks.prompts import Prompt
 
 
 @pytest.fixture(scope="module", autouse=True)

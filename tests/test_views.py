@@ -23,7 +23,7 @@ def is_colour(view, colour):
 
 
 def test_what_shows_prepared_pictures_reaches_no_scores():
-    names = {path.stem for path in reached(PACKAGE / "views.py") | reached(PACKAGE / "preview.py")}
+    names = {path.stem for path in reached(PACKAGE / "views.py") | reached(PACKAGE / "preprocessing" / "preview.py")}
     assert "canvas" in names and names.isdisjoint({"scores", "masks", "figures", "evaluation"})
 
 

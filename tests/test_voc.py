@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 from promptseg import pixels
+from promptseg.base.errors import Problem
 from promptseg.datasets import voc
-from promptseg.errors import Problem
 from promptseg.parts.voc.palette import palette
 
 REAL = Path(os.environ.get("PROMPTSEG_REAL_DATA", "/nonexistent")) / "voc2012"

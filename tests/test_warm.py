@@ -6,18 +6,18 @@ import sys
 import time
 
 import pytest
-from promptseg import warm
+from promptseg.base import warm
 
 SCRIPT = """
 import os, sys, time
-from promptseg import stage
+from promptseg.base import stage
 
 def main(what: str):
     print("cwd", os.path.basename(os.getcwd()), "ppid is server", str(os.getppid() == int(os.environ["SERVER"])))
     print("to stderr", file=sys.stderr)
     print("numpy was there", "numpy" in sys.modules, os.environ.get("GIVEN"), file=open("out.txt", "w"))
     if what == "problem":
-        from promptseg.errors import Problem
+        from promptseg.base.errors import Problem
         raise Problem("it is wrong")
     if what == "crash":
         raise RuntimeError("boom")
@@ -34,7 +34,9 @@ def run(tmp_path, root, monkeypatch):
     """Starts the script with a server beside it; gives the process."""
     (tmp_path / "script.py").write_text(SCRIPT)
     environment = {**os.environ, "PYTHONPATH": str(root / "stages")}
-    quick = "import sys; sys.path.insert(0, sys.argv.pop(1)); from promptseg import warm; warm.PRELOAD = ('numpy',)\n"
+    quick = (
+        "import sys; sys.path.insert(0, sys.argv.pop(1)); from promptseg.base import warm; warm.PRELOAD = ('numpy',)\n"
+    )
     quick += "sys.path.pop(0); [sys.modules.pop(n) for n in list(sys.modules) if n.startswith('promptseg')]\n"
     address = str(tmp_path / "socket")
     command = [sys.executable, "-P", "-c", quick + "warm.serve(sys.argv[1])", str(root / "stages"), address]

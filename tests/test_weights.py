@@ -8,9 +8,10 @@ import zipfile
 import numpy as np
 import pytest
 import torch
-from promptseg import finetuned, weights
-from promptseg.errors import Problem
-from promptseg.segmenter import Segmenter
+from promptseg.base.errors import Problem
+from promptseg.features import finetuned
+from promptseg.networks import weights
+from promptseg.networks.segmenter import Segmenter
 from safetensors.torch import save_file
 from torch import nn
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from promptseg.files import replacing
+from promptseg.base.files import replacing
 
 SKY, YELLOW, VERMILLION, PURPLE = (86, 180, 233), (240, 228, 66), (213, 94, 0), (204, 121, 167)
 GREEN, ORANGE, BLUE, GRAY = (0, 158, 115), (230, 159, 0), (0, 114, 178), (150, 150, 150)

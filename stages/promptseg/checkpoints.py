@@ -5,9 +5,11 @@ import re
 import sys
 from pathlib import Path
 
-from promptseg import models, params, precision, weights
-from promptseg.errors import Problem
-from promptseg.segmenter import Segmenter
+from promptseg import models
+from promptseg.base import params
+from promptseg.base.errors import Problem
+from promptseg.networks import precision, weights
+from promptseg.networks.segmenter import Segmenter
 
 _WANTED = ["config.json", "vocab.json", "merges.txt"]  # beside the tensors
 TIMEOUT = 10  # seconds for the hub's first answer

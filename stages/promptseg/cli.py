@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from promptseg import stage
+from promptseg.base import stage
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
 
@@ -19,7 +19,7 @@ def about():
 @app.command()
 def check():
     """Check params.yaml before DVC runs: keys, names, prompts that the models take, parts that they have."""
-    from promptseg import checking
+    from promptseg.commands import checking
 
     print(checking.check())
 
@@ -31,7 +31,7 @@ def verify(
     official: Annotated[bool, typer.Option("--official", help="pairs must be as many as in the official data")] = False,
 ):
     """Decode every picture of a dataset and say all that is wrong; exit code 1 if anything is."""
-    from promptseg import inspecting
+    from promptseg.commands import inspecting
 
     if inspecting.verify(dataset, folder, official):
         raise typer.Exit(1)
@@ -62,7 +62,7 @@ def segment(
     window: Annotated[str | None, typer.Option(help="LOW,HIGH: what is black and white in 16-bit pictures")] = None,
 ):
     """Segment pictures with a model of your choice: a mask, an overlay to look at and COCO run lengths for each."""
-    from promptseg import asking, opening
+    from promptseg.commands import asking, opening
 
     question = asking.Question(
         tuple(text),
@@ -73,7 +73,7 @@ def segment(
     levels = asking.window(window) if window is not None else None
     names = asking.names(classes) if classes is not None else []
     os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
-    from promptseg import chosen, segmenting
+    from promptseg.commands import chosen, segmenting
 
     found = list(opening.pictures(pictures, levels, without=out))
     segmenting.segment(found, chosen.choose(question, model, weights, checkpoint, names), threshold, out)
@@ -82,7 +82,7 @@ def segment(
 @app.command()
 def doctor():
     """Say what this machine has, what of params.yaml's datasets and weights is here, and what brings the rest."""
-    from promptseg import doctor
+    from promptseg.commands import doctor
 
     if not doctor.report():
         raise typer.Exit(1)
@@ -96,7 +96,7 @@ def repro(
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="how many stages at a time")] = 2,
 ):
     """`dvc repro` with independent stages side by side: the same outputs and the same dvc.lock, sooner."""
-    from promptseg import reproducing
+    from promptseg.commands import reproducing
 
     reproducing.reproduce(jobs, targets or [])
 

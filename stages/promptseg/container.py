@@ -22,8 +22,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from promptseg import pixels
-from promptseg.errors import Problem
-from promptseg.files import replacing
+from promptseg.base.errors import Problem
+from promptseg.base.files import replacing
 
 GROUP_BYTES = 4 << 20
 CACHED_GROUPS = 16

@@ -24,7 +24,7 @@ import cv2
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from promptseg.errors import Problem
+from promptseg.base.errors import Problem
 
 MAX_PIXELS = 120_000_000  # a whole 10k x 12k scan; what is larger comes as a TIFF stack or in tiles
 IGNORED = 255  # in our masks: what counts neither as a class nor as background

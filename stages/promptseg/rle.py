@@ -7,7 +7,7 @@ on as its difference to the one two before, in groups of five bits, as rleToStri
 
 import numpy as np
 
-from promptseg.errors import Problem
+from promptseg.base.errors import Problem
 
 _GROUPS = 7  # of five bits: enough for any difference of 32-bit counts
 

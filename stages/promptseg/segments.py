@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from promptseg import rle
-from promptseg.errors import Problem
+from promptseg.base.errors import Problem
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,12 @@ import shutil
 from pathlib import Path
 from types import ModuleType
 
-from promptseg import datasets, params
-from promptseg.archives import is_archive, unpack
-from promptseg.errors import Problem
-from promptseg.files import replacing
-from promptseg.members import SUFFIXES
+from promptseg import datasets
+from promptseg.base import params
+from promptseg.base.errors import Problem
+from promptseg.base.files import replacing
+from promptseg.raw.archives import is_archive, unpack
+from promptseg.raw.members import SUFFIXES
 
 
 def obtain(name: str, settings: params.Dataset, scale: params.Scale, seed: int, folder: Path) -> None:

@@ -21,8 +21,10 @@ import numpy as np
 import torch
 from original_sam import lively, original
 from PIL import Image
-from promptseg import automatic, models, params
-from promptseg.distributed import Processes
+from promptseg import models
+from promptseg.answering import automatic
+from promptseg.base import params
+from promptseg.features.distributed import Processes
 from segment_anything import SamAutomaticMaskGenerator, SamPredictor
 from transformers import MaskGenerationPipeline, Sam2ImageProcessor
 

@@ -15,9 +15,10 @@ import time
 import numpy as np
 import torch
 from PIL import Image
-from promptseg import inference, phrases
+from promptseg.answering import inference
 from promptseg.models import clipseg
-from promptseg.prompts import Prompt
+from promptseg.networks import phrases
+from promptseg.networks.prompts import Prompt
 from transformers import CLIPSegConfig, CLIPSegForImageSegmentation, CLIPSegProcessor, ViTImageProcessor
 
 ROUNDS = 5

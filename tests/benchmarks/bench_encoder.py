@@ -17,8 +17,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from bench_clipseg import model as clipseg
-from promptseg import models, precision
-from promptseg.distributed import Processes
+from promptseg import models
+from promptseg.features.distributed import Processes
+from promptseg.networks import precision
 from torch.utils.flop_counter import FlopCounterMode
 
 ROUNDS, SIDE = 3, 2048

@@ -52,7 +52,8 @@ def em(folder: Path, count: int) -> None:
 
 def main() -> None:
     if len(sys.argv) == 4:  # one run, in a process of its own
-        from promptseg import params, preparing
+        from promptseg.base import params
+        from promptseg.preprocessing import preparing
 
         name, raw, out = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
         preparing.prepare(name, params.Dataset(reader=name, tile=256), None, 0, raw, out, out.with_suffix(".json"))

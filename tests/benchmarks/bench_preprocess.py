@@ -39,7 +39,8 @@ def draw(folder: Path, slices: int) -> None:
 
 
 def ours(raw: Path, out: Path) -> None:
-    from promptseg import params, preparing
+    from promptseg.base import params
+    from promptseg.preprocessing import preparing
 
     everything = params.Dataset(reader="em", tile=256, min_foreground=None)  # as the other side: equal work
     preparing.prepare("em", everything, None, 0, raw, out / "prepared", out / "metrics.json")

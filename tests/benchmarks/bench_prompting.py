@@ -19,9 +19,10 @@ import numpy as np
 import torch
 from original_sam import original
 from PIL import Image
-from promptseg import inference, models
-from promptseg.distributed import Processes
-from promptseg.prompts import Prompt
+from promptseg import models
+from promptseg.answering import inference
+from promptseg.features.distributed import Processes
+from promptseg.networks.prompts import Prompt
 from segment_anything import SamPredictor
 
 COUNT, ROUNDS = 64, 2

@@ -12,7 +12,8 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 import torch
-from promptseg import masks, scores
+from promptseg import masks
+from promptseg.scoring import scores
 from torchmetrics.classification import BinaryJaccardIndex, MulticlassJaccardIndex
 
 SIDE, REPEATS = 1024, 21

@@ -30,8 +30,8 @@ from typing import Literal
 
 import numpy as np
 
-from promptseg import params
-from promptseg.errors import Problem
+from promptseg.base import params
+from promptseg.base.errors import Problem
 
 
 @dataclass(frozen=True, slots=True)

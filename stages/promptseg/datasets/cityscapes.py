@@ -25,12 +25,13 @@ from types import ModuleType
 import numpy as np
 import requests
 
-from promptseg import archives, pixels
+from promptseg import pixels
+from promptseg.base.errors import Problem
 from promptseg.datasets import Picture
-from promptseg.errors import Problem
-from promptseg.partial import cache
 from promptseg.parts.cityscapes.classes import CLASSES, VOID
 from promptseg.parts.cityscapes.scene import STYLES, png, street_scene
+from promptseg.raw import archives
+from promptseg.raw.partial import cache
 
 TITLE = "Cityscapes, fine annotations"
 LICENCE = "non-commercial research and teaching, on registration: cityscapes-dataset.com/license"

@@ -22,12 +22,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from promptseg import kaggle, pixels
+from promptseg import pixels
+from promptseg.base.errors import Problem
 from promptseg.datasets import Picture
-from promptseg.errors import Problem
 from promptseg.parts.cityscapes.classes import CLASSES as CLASSES
 from promptseg.parts.cityscapes.classes import VOID
 from promptseg.parts.cityscapes.scene import STYLES, street_scene
+from promptseg.raw import kaggle
 
 TITLE = "Cityscapes image pairs (lossy masks)"
 LICENCE = "as stated at kaggle.com/datasets/dansbecker/cityscapes-image-pairs; Cityscapes' own terms: non-commercial"

@@ -23,10 +23,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from promptseg import archives, fetch, pixels
+from promptseg import pixels
+from promptseg.base.errors import Problem
 from promptseg.datasets import Picture
-from promptseg.errors import Problem
 from promptseg.parts.coco_stuff.places import draw
+from promptseg.raw import archives, fetch
 
 TITLE = "COCO-Stuff 164k"
 LICENCE = "annotations CC BY 4.0; the photos are Flickr's, under its terms of use: cocodataset.org/#termsofuse"

@@ -21,11 +21,12 @@ from pathlib import Path
 
 import numpy as np
 
-from promptseg import kaggle, pixels
+from promptseg import pixels
+from promptseg.base.errors import Problem
 from promptseg.datasets import Picture
-from promptseg.errors import Problem
-from promptseg.names import listed, natural
 from promptseg.parts.covid.xray import chest_xray
+from promptseg.raw import kaggle
+from promptseg.raw.names import listed, natural
 
 TITLE = "COVID-QU-Ex, infection segmentation"
 LICENCE = (

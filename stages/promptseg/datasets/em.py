@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
+from promptseg.base.errors import Problem
+from promptseg.base.files import replacing
 from promptseg.datasets import Picture
-from promptseg.errors import Problem
-from promptseg.fetch import fetch
-from promptseg.files import replacing
 from promptseg.parts.em.stack import stack as draw
 from promptseg.pixels import map_labels
-from promptseg.stacks import Stack, check_pair
+from promptseg.raw.fetch import fetch
+from promptseg.raw.stacks import Stack, check_pair
 
 TITLE = "EPFL Electron Microscopy (CA1 hippocampus, mitochondria)"
 LICENCE = "none stated; published by EPFL CVLab for research, to be cited"

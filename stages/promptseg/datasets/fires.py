@@ -19,11 +19,11 @@ from pathlib import Path
 import numpy as np
 
 from promptseg import pixels
+from promptseg.base.errors import Problem
 from promptseg.datasets import Picture
-from promptseg.errors import Problem
-from promptseg.names import natural
 from promptseg.parts.fires.recipes import SEQUENCES, SINGLES, Recipe
 from promptseg.parts.fires.scene import Scene
+from promptseg.raw.names import natural
 
 TITLE = "Corsican Fire Database"
 LICENCE = "research use under a licence that each user signs: cfdb.univ-corse.fr"

@@ -24,16 +24,18 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
-from promptseg import params, pixels, stacks
+from promptseg import pixels
+from promptseg.base import params
+from promptseg.base.errors import Problem
 from promptseg.datasets import Picture
-from promptseg.errors import Problem
 from promptseg.parts.folder import pairing
 from promptseg.parts.folder.labelled import Masks
 from promptseg.parts.folder.labels import Labels, labels
 from promptseg.parts.folder.pairing import Found
 from promptseg.parts.folder.patterns import Pattern, split_of
 from promptseg.parts.folder.photo import photos
-from promptseg.stacks import Stack
+from promptseg.raw import stacks
+from promptseg.raw.stacks import Stack
 
 TITLE = "Your own pictures"
 LICENCE = "yours to know: whoever gives the folder states it"

@@ -28,11 +28,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from promptseg import archives, fetch, pixels
+from promptseg import pixels
+from promptseg.base.errors import Problem
 from promptseg.datasets import Picture
-from promptseg.errors import Problem
 from promptseg.parts.common.shapes import FIGURES
 from promptseg.parts.fss.scene import draw
+from promptseg.raw import archives, fetch
 
 TITLE = "FSS-1000"
 LICENCE = "none is published with it; photos from the web, for research: github.com/HKUSTCV/FSS-1000"

@@ -18,12 +18,12 @@ from pathlib import Path
 import numpy as np
 
 from promptseg import pixels
-from promptseg.archives import unpack
+from promptseg.base.errors import Problem
 from promptseg.datasets import Picture
-from promptseg.errors import Problem
-from promptseg.fetch import fetch
 from promptseg.parts.em.annotation import slices as draw
-from promptseg.stacks import Stack, check_pair
+from promptseg.raw.archives import unpack
+from promptseg.raw.fetch import fetch
+from promptseg.raw.stacks import Stack, check_pair
 
 TITLE = "Lucchi++ (CA1 hippocampus, mitochondria annotated anew)"
 LICENCE = "none stated that is known to us; published by its authors for research, to be cited"

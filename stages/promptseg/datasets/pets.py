@@ -24,14 +24,15 @@ from pathlib import Path
 
 import numpy as np
 
-from promptseg import archives, fetch, pixels
+from promptseg import pixels
+from promptseg.base.errors import Problem
 from promptseg.datasets import Picture
-from promptseg.errors import Problem
-from promptseg.names import natural
 from promptseg.parts.pets.breeds import BREEDS
 from promptseg.parts.pets.photo import photo
 from promptseg.parts.pets.poses import POSES
 from promptseg.parts.pets.rooms import ROOMS
+from promptseg.raw import archives, fetch
+from promptseg.raw.names import natural
 
 TITLE = "Oxford-IIIT Pet"
 LICENCE = "CC BY-SA 4.0; the photos remain their owners'"

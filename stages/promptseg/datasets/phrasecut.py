@@ -32,11 +32,12 @@ from typing import NamedTuple
 
 from filelock import FileLock
 
-from promptseg import fetch, pixels
+from promptseg import pixels
+from promptseg.base.errors import Problem
 from promptseg.datasets import Picture
-from promptseg.errors import Problem
-from promptseg.partial import cache
 from promptseg.parts.phrasecut import gather, jsonlist, polygons, release
+from promptseg.raw import fetch
+from promptseg.raw.partial import cache
 
 TITLE = "PhraseCut"
 LICENCE = (

@@ -21,12 +21,13 @@ from typing import Literal
 
 import numpy as np
 
-from promptseg import kaggle, pixels
+from promptseg import pixels
+from promptseg.base.errors import Problem
+from promptseg.base.params import Settings
 from promptseg.datasets import Picture
-from promptseg.errors import Problem
-from promptseg.names import listed, natural
-from promptseg.params import Settings
 from promptseg.parts.covid.film import infected, names
+from promptseg.raw import kaggle
+from promptseg.raw.names import listed, natural
 
 TITLE = "QaTa-COV19 v2"
 LICENCE = (

@@ -33,13 +33,15 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from promptseg import archives, params, pixels
+from promptseg import pixels
+from promptseg.base import params
+from promptseg.base.errors import Problem
 from promptseg.datasets import Picture
-from promptseg.errors import Problem
-from promptseg.fetch import fetch
-from promptseg.names import listed
 from promptseg.parts.voc.palette import IGNORED, from_colours, is_coloured
 from promptseg.parts.voc.recipes import write
+from promptseg.raw import archives
+from promptseg.raw.fetch import fetch
+from promptseg.raw.names import listed
 
 TITLE = "Pascal VOC 2012, segmentation"
 LICENCE = "photos of Flickr, under its terms of use, given out for research: host.robots.ox.ac.uk/pascal/VOC"

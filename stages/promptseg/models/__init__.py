@@ -12,7 +12,7 @@ import importlib
 import pkgutil
 from types import ModuleType
 
-from promptseg.errors import Problem
+from promptseg.base.errors import Problem
 
 
 def names() -> list[str]:

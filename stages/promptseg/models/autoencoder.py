@@ -12,11 +12,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from promptseg import fixed_classes, weights
-from promptseg.errors import Problem
-from promptseg.frame import Frame
-from promptseg.prompts import Prompt
-from promptseg.segmenter import Features, Segmenter
+from promptseg.base.errors import Problem
+from promptseg.decoders import fixed_classes
+from promptseg.networks import weights
+from promptseg.networks.frame import Frame
+from promptseg.networks.prompts import Prompt
+from promptseg.networks.segmenter import Features, Segmenter
 
 MEAN, STD = (127.5, 127.5, 127.5), (64.0, 64.0, 64.0)
 SIZES = {"tiny": dict(widths=[16, 32, 48, 64], size=128), "full": dict(widths=[32, 64, 128, 256], size=256)}

@@ -9,10 +9,11 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from promptseg import clip_decoder, fixed_classes, weights
-from promptseg.clip_decoder import ChannelNorm, ClipDecoder
-from promptseg.prompts import Prompt
-from promptseg.segmenter import Features
+from promptseg.decoders import clip_decoder, fixed_classes
+from promptseg.decoders.clip_decoder import ChannelNorm, ClipDecoder
+from promptseg.networks import weights
+from promptseg.networks.prompts import Prompt
+from promptseg.networks.segmenter import Features
 
 RELEASED = weights.OLD
 GROUPS = 8

@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from transformers import CLIPSegConfig, CLIPSegForImageSegmentation
 
-from promptseg import phrases, precision, support, weights
-from promptseg.errors import Problem
-from promptseg.frame import Frame
-from promptseg.prompts import Example, Prompt
-from promptseg.segmenter import Features, Segmenter
+from promptseg.base.errors import Problem
+from promptseg.networks import phrases, precision, support, weights
+from promptseg.networks.frame import Frame
+from promptseg.networks.prompts import Example, Prompt
+from promptseg.networks.segmenter import Features, Segmenter
 
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 SIZE = 352

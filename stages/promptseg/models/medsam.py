@@ -12,11 +12,11 @@ import torch
 from PIL import Image
 from transformers import SamModel
 
-from promptseg import precision, sam_network
-from promptseg.errors import Problem
-from promptseg.frame import Frame
+from promptseg.base.errors import Problem
+from promptseg.networks import precision, sam_network
+from promptseg.networks.frame import Frame
+from promptseg.networks.segmenter import Features, Interactive
 from promptseg.pixels import rgb
-from promptseg.segmenter import Features, Interactive
 
 
 @dataclass(frozen=True)

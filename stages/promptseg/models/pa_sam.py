@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from promptseg import original_sam, precision, sam_network, weights
-from promptseg.errors import Problem
-from promptseg.frame import Frame
-from promptseg.prompt_adapter import Adapted, AdaptedSam, guide
-from promptseg.prompts import Prompt
-from promptseg.sam_network import MEAN, STD
-from promptseg.segmenter import Features, Interactive
+from promptseg.base.errors import Problem
+from promptseg.networks import original_sam, precision, sam_network, weights
+from promptseg.networks.frame import Frame
+from promptseg.networks.prompt_adapter import Adapted, AdaptedSam, guide
+from promptseg.networks.prompts import Prompt
+from promptseg.networks.sam_network import MEAN, STD
+from promptseg.networks.segmenter import Features, Interactive
 
 OFFICIAL = "a folder with sam_vit_l_0b3195.pth and the file that PA-SAM's authors released"
 SAM, ADAPTER = "image_encoder.pos_embed", "prompt_adapter.static_refined_token.weight"

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from transformers import SamModel
 
-from promptseg import precision, sam_network
-from promptseg.frame import Frame
-from promptseg.sam_network import MEAN, STD
-from promptseg.segmenter import Features, Interactive
+from promptseg.networks import precision, sam_network
+from promptseg.networks.frame import Frame
+from promptseg.networks.sam_network import MEAN, STD
+from promptseg.networks.segmenter import Features, Interactive
 
 
 class Sam(Interactive):

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from transformers import Sam2Config, Sam2Model
 
-from promptseg import precision, weights
-from promptseg.frame import Frame
-from promptseg.segmenter import Features, Interactive
+from promptseg.networks import precision, weights
+from promptseg.networks.frame import Frame
+from promptseg.networks.segmenter import Features, Interactive
 
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 TINY = {

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from promptseg import fixed_classes, unets, weights
-from promptseg.errors import Problem
-from promptseg.prompts import Prompt
-from promptseg.segmenter import Features, Segmenter
+from promptseg.base.errors import Problem
+from promptseg.decoders import fixed_classes, unets
+from promptseg.networks import weights
+from promptseg.networks.prompts import Prompt
+from promptseg.networks.segmenter import Features, Segmenter
 
 
 class Unet(Segmenter):

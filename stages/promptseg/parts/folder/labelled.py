@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from promptseg import pixels
-from promptseg.errors import Problem
+from promptseg.base.errors import Problem
 from promptseg.parts.folder.labels import IGNORED, Labels, shown
 
 _UNKNOWN = 254

@@ -6,9 +6,9 @@ import unicodedata
 from pathlib import Path
 from typing import NamedTuple
 
-from promptseg.errors import Problem
-from promptseg.names import natural
+from promptseg.base.errors import Problem
 from promptseg.parts.folder.patterns import Pattern, split_of
+from promptseg.raw.names import natural
 
 KINDS = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 OTHER_KINDS = (".bmp", ".gif", ".webp", ".jp2", ".heic", ".ppm", ".pgm", ".dcm", ".nii", ".mha", ".npy", ".svg")

@@ -19,8 +19,8 @@ import requests
 from tqdm import tqdm
 
 from promptseg import pixels
-from promptseg.errors import Problem
-from promptseg.fetch import mirrored
+from promptseg.base.errors import Problem
+from promptseg.raw.fetch import mirrored
 
 THREADS = 8
 TRIES = 3

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
-from promptseg.errors import Problem
+from promptseg.base.errors import Problem
 
 LONGEST = 4_000_000  # characters that one entry may take; so much text is always at hand, so every entry is whole
 _SPACE = re.compile(r"[ \t\n\r]*")

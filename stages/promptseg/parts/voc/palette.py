@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from promptseg.errors import Problem
+from promptseg.base.errors import Problem
 
 IGNORED = 255
 

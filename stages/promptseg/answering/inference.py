@@ -1,0 +1,103 @@
+"""Ask a model about every picture of a container, and write down what it answers."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from promptseg import container, models, segments
+from promptseg.answering import automatic
+from promptseg.base import params
+from promptseg.container import Container, Pair, Prediction
+from promptseg.features import batching, embeddings, finetuned
+from promptseg.features.distributed import Processes
+from promptseg.networks import prompts, weights
+from promptseg.networks.prompts import Prompt
+from promptseg.networks.segmenter import Features, Segmenter
+
+CHUNK = 16  # pictures dealt out to a process at a time
+
+
+def predict(
+    run: params.Run, seed: int, truth: Path, checkpoint: Path, trained: Path | None, cache: Path, out: Path
+) -> None:
+    """Write the predictions of a run: one row for each row of the container `truth`, in its order.
+
+    checkpoint: folder of released weights; trained: folder of a fine-tuned run's weights, or None for zero-shot;
+    cache: folder of the embedding caches. The bytes do not depend on how many processes take part.
+    """
+    processes = Processes()
+    pairs = container.pairs(truth)
+    classes = pairs.about["classes"]
+    segmenter = models.load(run.model).load(checkpoint, len(classes)).to(processes.device)
+    segmenter.check_prompt(run.prompt)
+    digest = weights.digest(checkpoint)
+    if trained is not None:
+        finetuned.apply(segmenter, digest, trained)
+    features = embeddings.features(segmenter, digest, truth, pairs, cache, processes)
+    about = {
+        "classes": pairs.about["classes"],
+        "model": run.model,
+        "prompt": run.prompt.model_dump(exclude_defaults=True),
+        "oracle": run.prompt.oracle,
+    }
+    mine = out if processes.world == 1 else _share(out, processes.rank)
+    with container.Writer(mine, Prediction, about) as writer:
+        chunks = list(processes.chunks(len(pairs), CHUNK))
+        for chunk in tqdm(chunks, "predict", disable=not (processes.main and sys.stderr.isatty()), leave=False):
+            for index in chunk:
+                writer.add(_answer(segmenter, features([index]), pairs[index], run.prompt, classes, seed))
+    processes.wait()
+    if processes.main and processes.world > 1:
+        _merge(out, processes.world, len(pairs), about)
+    processes.close()
+
+
+@torch.inference_mode()
+def probabilities(
+    segmenter: Segmenter, features: Features, asked: list[Prompt], classes: int, height: int, width: int
+) -> np.ndarray:
+    """What a model answers about one picture: (classes, height, width) float32 in [0, 1].
+
+    asked: prompts in the picture's pixels. Where several ask for one class, each pixel takes the surest answer; a
+    class that nothing asks for is 0.
+    """
+    out = np.zeros((classes, height, width), np.float32)
+    together = batching.at_once(batching.PROMPTS, next(iter(features.values())).device)
+    for start in range(0, len(asked), together):
+        part = asked[start : start + together]
+        logits = segmenter.decode(features, [[segmenter.frame.prompt(prompt, height, width) for prompt in part]])[0]
+        maps = torch.sigmoid(segmenter.frame.to_picture(logits, height, width)).cpu().numpy()
+        for prompt, values in zip(part, maps):
+            np.maximum(out[prompt.target - 1], values, out=out[prompt.target - 1])
+    return out
+
+
+def _answer(
+    segmenter: Segmenter, features: Features, pair: Pair, settings: params.Prompt, classes: list[str], seed: int
+) -> Prediction:
+    if settings.kind == "automatic":
+        found = automatic.segments(segmenter, features, container.image(pair), settings.generator)
+        return Prediction(pair.id, b"", prompts.to_json([]), segments.to_json(found))
+    support = container.support(pair) if settings.support else None
+    asked, _ = prompts.ask(settings, container.mask(pair), classes, seed, pair.id, pair.text, support)
+    probability = probabilities(segmenter, features, asked, len(classes), pair.height, pair.width)
+    return Prediction(pair.id, container.pack(probability), prompts.to_json(asked))
+
+
+def _share(out: Path, rank: int) -> Path:
+    return out.with_name(f".{out.name}.share{rank}")
+
+
+def _merge(out: Path, world: int, count: int, about: dict) -> None:
+    """Lay the processes' shares together in the order of the container."""
+    parts: list[Container] = [container.predictions(_share(out, rank)) for rank in range(world)]
+    with container.Writer(out, Prediction, about) as writer:
+        for index in range(count):
+            chunk, place = divmod(index, CHUNK)
+            turn, rank = divmod(chunk, world)
+            writer.add(parts[rank][turn * CHUNK + place])
+    for share in out.parent.glob(f".{out.name}.share*"):  # those of an earlier, larger group that was killed as well
+        share.unlink()

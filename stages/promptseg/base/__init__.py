@@ -1,0 +1,1 @@
+"""What every stage stands on: settings, files, errors, and how a stage runs."""

@@ -1,0 +1,1 @@
+"""What a person types: `promptseg segment`, `verify`, `doctor`, `check`, `repro`."""

@@ -1,0 +1,104 @@
+"""A question that a person asks of pictures on the command line: words, boxes, points, or none."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from promptseg.base.errors import Problem
+from promptseg.networks.prompts import Prompt
+
+_OPTIONS = {  # how each kind of prompt is given
+    "text": "--text WORDS",
+    "box": "--box X0,Y0,X1,Y1",
+    "points": "--point X,Y",
+}
+
+
+@dataclass(frozen=True)
+class Question:
+    """What to ask about each picture, in its own pixels, counted from its upper left corner.
+
+    texts: a phrase for each class; boxes: (x0, y0, x1, y1), each round one object; on, off: points (x, y) of one
+    object, and points that are none of it. One kind of them, or none. Raises Problem where they do not go together.
+    """
+
+    texts: tuple[str, ...] = ()
+    boxes: tuple[tuple[float, ...], ...] = ()
+    on: tuple[tuple[float, ...], ...] = ()
+    off: tuple[tuple[float, ...], ...] = ()
+
+    def __post_init__(self):
+        if sum(map(bool, (self.texts, self.boxes, self.on or self.off))) > 1:
+            raise Problem("give one of --text, --box and --point, not several kinds")
+        if self.off and not self.on:
+            raise Problem("--no-point says where the object is not; give a --point that is on it as well")
+        if any(not text.strip() for text in self.texts):
+            raise Problem("--text: an empty phrase; say what to look for")
+        for x0, y0, x1, y1 in self.boxes:
+            if x0 >= x1 or y0 >= y1:
+                raise Problem(
+                    f"--box {_plain((x0, y0, x1, y1))}: it is empty; give X0,Y0,X1,Y1 with X0 < X1 and Y0 < Y1"
+                )
+
+    @property
+    def kind(self) -> str:
+        return "text" if self.texts else "box" if self.boxes else "points" if self.on else "none"
+
+    def check(self, model: str, taken: frozenset[str]) -> None:
+        """Raise Problem unless this kind is among those that a model takes."""
+        if self.kind in taken:
+            return
+        what = "cannot do without a prompt" if self.kind == "none" else f"takes no {_OPTIONS[self.kind].split()[0]}"
+        known = [_OPTIONS[kind] for kind in _OPTIONS if kind in taken] + ["no prompt at all"] * ("none" in taken)
+        raise Problem(f"{model} {what}; give {' or '.join(known) or 'another --model'}")
+
+    def prompts(self, classes: int, height: int, width: int, name: str) -> list[Prompt]:
+        """The prompts about a picture of this size. Raises Problem, naming it, where one lies outside."""
+        if self.kind == "text":
+            return [Prompt(target, text=text) for target, text in enumerate(self.texts, 1)]
+        if self.kind == "none":
+            return [Prompt(target) for target in range(1, classes + 1)]
+        for box in self.boxes:
+            if box[0] < 0 or box[1] < 0 or box[2] > width or box[3] > height:
+                raise Problem(f"{name}: --box {_plain(box)} reaches out of the picture, which is {width}x{height}")
+        for x, y in self.on + self.off:
+            if not (0 <= x < width and 0 <= y < height):
+                raise Problem(f"{name}: the point {_plain((x, y))} lies outside the picture, which is {width}x{height}")
+        if self.kind == "box":
+            return [Prompt(1, box=np.array(box)) for box in self.boxes]
+        labels = np.array([1] * len(self.on) + [0] * len(self.off))
+        return [Prompt(1, points=np.array(self.on + self.off), labels=labels)]
+
+
+def numbers(text: str, count: int, option: str) -> tuple[float, ...]:
+    """`10,20.5` -> (10.0, 20.5). Raises Problem, naming the option, unless these are so many finite numbers."""
+    try:
+        values = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        values = ()
+    if len(values) != count or not all(map(math.isfinite, values)):
+        raise Problem(f"{option} {text!r}: {count} numbers with commas between them are expected")
+    return values
+
+
+def window(text: str) -> tuple[float, float]:
+    """`0,4095` -> the values that become black and white. Raises Problem unless the first is below the second."""
+    low, high = numbers(text, 2, "--window")
+    if low >= high:
+        raise Problem(
+            f"--window {text!r}: LOW,HIGH are expected, the value that is black and a larger one that is white"
+        )
+    return low, high
+
+
+def names(text: str) -> list[str]:
+    """`road, car` -> the names of classes. Raises Problem where one is empty or comes twice."""
+    found = [name.strip() for name in text.split(",")]
+    if not all(found) or len(set(found)) < len(found):
+        raise Problem(f"--classes {text!r}: names with commas between them are expected, each once and none empty")
+    return found
+
+
+def _plain(values: tuple[float, ...]) -> str:
+    return ",".join(f"{value:g}" for value in values)

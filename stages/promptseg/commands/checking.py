@@ -1,0 +1,55 @@
+"""What can be known to be wrong before anything runs: a finetune run's prompt is first read hours into it."""
+
+from pathlib import Path
+
+from promptseg import datasets, models
+from promptseg.base import params
+from promptseg.base.errors import Problem
+from promptseg.networks import precision, prompts
+from promptseg.networks.segmenter import Segmenter
+from promptseg.preprocessing import selection
+
+PARTS = Path(__file__).parent / "parts"
+NAMED = {  # keys with a default that dvc.yaml names all the same
+    "source": "null: as scale says",
+    "parts": "the folder in stages/promptseg/parts/ with what the reader needs, common if it needs none",
+}
+
+
+def check() -> str:
+    """A line that says what params.yaml holds. Raises Problem with the first thing that cannot work."""
+    settings = params.load()
+    classes = {}
+    for section in ("datasets", "models"):
+        for name, entry in getattr(settings, section).items():
+            for key in [key for key in NAMED if key in type(entry).model_fields and key not in entry.model_fields_set]:
+                raise Problem(f"params.yaml: {section}.{name}.{key}: missing; DVC tracks it by name ({NAMED[key]})")
+    for name, dataset in settings.datasets.items():
+        if not (PARTS / dataset.parts).is_dir():
+            raise Problem(f"params.yaml: datasets.{name}.parts: no folder {dataset.parts!r} in stages/promptseg/parts/")
+        known = datasets.classes(datasets.load(dataset.reader), *datasets.options(name, dataset))
+        classes[name], _ = selection.select(known, dataset.classes, f"datasets.{name}.classes")
+    for name, model in settings.models.items():
+        precision.check(model.precision, segmenter_class(name))
+    for name in {**settings.zero_shot, **settings.finetune}:
+        run = settings.run(name)
+        segmenter = segmenter_class(run.model)
+        segmenter.check_prompt(run.prompt)
+        for prompt in (run.prompt, getattr(run, "train", run).prompt):
+            segmenter.check_prompt(prompt)
+            prompts.check_phrases(prompt.text, classes[run.dataset], name)
+    for name, run in settings.finetune.items():
+        segmenter_class(run.model).check_training(run.train)
+    counts = f"{len(settings.datasets)} datasets, {len(settings.models)} models"
+    return f"params.yaml: {counts}, {len(settings.zero_shot)} zero-shot and {len(settings.finetune)} fine-tuned runs"
+
+
+def segmenter_class(model: str) -> type[Segmenter]:
+    """The class behind a model's module."""
+    module = models.load(model)
+    (found,) = (
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, Segmenter) and value.__module__ == module.__name__
+    )
+    return found

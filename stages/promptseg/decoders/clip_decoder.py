@@ -1,0 +1,117 @@
+"""Frozen CLIP (Radford et al. 2021) under a decoder that learns: what the models clip_decoder_* have in common.
+
+CLIP is transformers' CLIPModel, released as openai/clip-vit-base-patch16. A picture is laid on 22 x 22 patches, 352
+pixels for patches of 16, with interpolated positions, as in CLIPSeg: so the two differ by their decoders alone. Which
+blocks of the vision tower are kept, and what the decoder is, each model's own file says; its weights are seeded.
+"""
+
+import json
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import nn
+from transformers import CLIPConfig, CLIPModel
+
+from promptseg.base.errors import Problem
+from promptseg.decoders import fixed_classes
+from promptseg.networks import phrases, precision, weights
+from promptseg.networks.frame import Frame
+from promptseg.networks.segmenter import Features, Segmenter
+
+MEAN, STD = (122.7709383, 116.7460125, 104.09373615), (68.5005327, 66.6321579, 70.32316305)  # CLIP's, times 255
+PATCHES, TINY_PATCHES = 22, 16
+WIDTH, TINY_WIDTH = 128, 32  # of the decoders
+TINY = {
+    "vision_config": dict(
+        hidden_size=64, intermediate_size=128, num_hidden_layers=4, num_attention_heads=4, image_size=128, patch_size=8
+    ),
+    "text_config": phrases.TINY_TEXT, "projection_dim": 64,
+}  # fmt: skip
+
+
+class ClipDecoder(Segmenter):
+    """BLOCKS: which blocks' outputs the decoder is given, as quarters of the vision tower: 4 is its last block.
+
+    LAST: the beginning of the names of the layer that has an output for each class, None where there is no such layer.
+    """
+
+    PARTS = {"decoder": ("decoder.",)}
+    ENCODER = "network.vision_model"
+    BLOCKS: ClassVar[tuple[int, ...]]
+    LAST: ClassVar[str | None] = None
+
+    def __init__(self, network: CLIPModel, tokenizer: dict[str, bytes], patches: int, width: int, classes: int):
+        super().__init__()
+        vision = network.config.vision_config
+        self.network, self.patches, self.width = network, patches, width
+        self.frame = Frame(patches * vision.patch_size, False, MEAN, STD)
+        self.phrases = phrases.Phrases(tokenizer, network.config.text_config.max_position_embeddings, self._embed)
+        self.decoder = self.build(vision.hidden_size, network.config.projection_dim, width, classes)
+
+    @staticmethod
+    def build(tokens: int, phrase: int, width: int, classes: int) -> nn.Module:
+        """The decoder; tokens, phrase: widths of CLIP's patch tokens and of its text embeddings; width: its own."""
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def encode(self, images: list[np.ndarray]) -> Features:
+        """`quarter1`, ...: (n, width, patches, patches), a block's patch tokens, in place and without the class's."""
+        pixels = self.frame.pixels(images).to(self.device)
+        out = self.network.vision_model(pixels, interpolate_pos_encoding=True, output_hidden_states=True)
+        depth = len(out.hidden_states) - 1  # the first is what enters block 1
+        kept = {f"quarter{quarter}": out.hidden_states[depth * quarter // 4][:, 1:] for quarter in self.BLOCKS}
+        return {name: tokens.mT.unflatten(2, (self.patches, self.patches)) for name, tokens in kept.items()}
+
+    def configuration(self) -> dict:
+        network = self.network.config.to_dict()
+        network.pop("transformers_version", None)
+        return {"model": self.NAME, "network": network, "patches": self.patches, "width": self.width}
+
+    def files(self) -> dict[str, bytes]:
+        return self.phrases.files
+
+    def _embed(self, ids: torch.Tensor) -> torch.Tensor:
+        """A phrase's tokens (1, length) -> (1, projection_dim), CLIP's text embedding; at its own length, as CLIPSeg takes it."""
+        return self.network.get_text_features(ids.to(self.device)).pooler_output
+
+
+class ChannelNorm(nn.LayerNorm):
+    """LayerNorm over the channels of (n, c, h, w); CLIP's tokens differ in scale by block and by channel."""
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        return super().forward(tokens.movedim(1, -1)).movedim(-1, 1)
+
+
+def create(kind: type[ClipDecoder], size: str, seed: int) -> ClipDecoder:
+    if size != "tiny":
+        raise Problem(
+            f"{kind.NAME}: it is only of use on released CLIP weights; set models.{kind.NAME}.official or source"
+        )
+    torch.manual_seed(seed)
+    network = CLIPModel(CLIPConfig(**TINY))
+    return kind(network, phrases.letters(), TINY_PATCHES, TINY_WIDTH, classes=1).eval()
+
+
+def convert(kind: type[ClipDecoder], source: Path) -> ClipDecoder:
+    """CLIP from the hub's files, under a decoder that is the same each time."""
+    config, tensors = weights.released(source)
+    tokenizer = phrases.read(source)
+    config = CLIPConfig.from_dict(json.loads(config.read_text()))
+    network = weights.fill(CLIPModel, config, weights.tensors(tensors), source)
+    torch.manual_seed(0)
+    return kind(network, tokenizer, PATCHES, WIDTH, classes=1).eval()
+
+
+def load(kind: type[ClipDecoder], folder: Path, classes: int) -> ClipDecoder:
+    """The stored model; a last layer for classes is drawn anew where their number is another."""
+    config, tensors = weights.read(folder)
+    clip = {name: tensor for name, tensor in tensors.items() if name.startswith("network.")}
+    network = weights.fill(
+        CLIPModel, CLIPConfig.from_dict(config["network"]), weights.without(clip, "network."), folder
+    )
+    torch.manual_seed(classes)
+    model = kind(network, phrases.read(folder), config["patches"], config["width"], classes)
+    fixed_classes.fill(model, tensors, folder, model.LAST)
+    return precision.stored(model, config).eval()

@@ -1,0 +1,45 @@
+"""The U-Net (Ronneberger et al. 2015) of segmentation-models-pytorch, with a ResNet encoder and group norm.
+
+Group norm in place of batch norm makes a step depend on its pictures alone, not on how many share a batch or a process.
+"""
+
+import segmentation_models_pytorch as smp
+import torch
+
+from promptseg.networks.frame import Frame
+
+SIZES = {
+    "tiny": dict(encoder="resnet18", depth=4, decoder_channels=[64, 48, 32, 16], size=128),
+    "full": dict(encoder="resnet34", depth=5, decoder_channels=[256, 128, 64, 32, 16], size=256),
+}
+LAST = "segmentation_head."
+GROUPS = 8
+
+
+def frame(architecture: dict) -> Frame:
+    return Frame(architecture["size"], False, (127.5, 127.5, 127.5), (64.0, 64.0, 64.0))
+
+
+def network(architecture: dict, channels: int, outputs: int) -> torch.nn.Module:
+    """(n, channels, size, size) -> (n, outputs, size, size); architecture: one of SIZES."""
+    made = smp.Unet(
+        architecture["encoder"],
+        encoder_depth=architecture["depth"],
+        encoder_weights=None,
+        decoder_channels=architecture["decoder_channels"],
+        in_channels=channels,
+        classes=outputs,
+    )
+    made = _with_group_norm(made)
+    if architecture["depth"] < 5 and getattr(made.encoder, "layer4", None) is not None:
+        made.encoder.layer4 = torch.nn.Identity()  # never run at this depth, yet most of the parameters
+    return made
+
+
+def _with_group_norm(module: torch.nn.Module) -> torch.nn.Module:
+    for name, child in module.named_children():
+        if isinstance(child, torch.nn.BatchNorm2d):
+            setattr(module, name, torch.nn.GroupNorm(GROUPS, child.num_features))
+        else:
+            _with_group_norm(child)
+    return module

@@ -1,0 +1,1 @@
+"""From a dataset's pictures to containers: chosen, cut, filtered, split, shown."""

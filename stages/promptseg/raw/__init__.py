@@ -1,0 +1,1 @@
+"""Files as their makers publish them: fetched, unpacked, and read as stacks."""
