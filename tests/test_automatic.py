@@ -11,6 +11,7 @@ from promptseg.answering.automatic import suppress
 from promptseg.answering.enlarging import Enlarger
 from promptseg.answering.pointwise import PointDecoder
 from promptseg.base import params
+from promptseg.networks import batching
 from promptseg.networks.frame import Frame
 from promptseg.segments import Segment
 from segment_anything import SamAutomaticMaskGenerator
@@ -138,7 +139,7 @@ def test_what_is_dropped_early_would_have_been_dropped(sam, monkeypatch):
 def test_masks_do_not_depend_on_how_many_points_go_at_once(sam, monkeypatch):
     settings = params.Automatic(points=4, iou=0.85, stability=0.9, nms=1.0)
     first = ours(sam, settings)
-    monkeypatch.setattr(automatic, "POINTS_AT_ONCE", 5)
+    monkeypatch.setitem(batching.POINTS, "cpu", 5)
     again = ours(sam, settings)
     assert len(first) == len(again) > 0
     assert all(iou(a.mask(), b.mask()) > 0.99 for a, b in zip(first, again))

@@ -7,13 +7,14 @@ from promptseg import container, models
 from promptseg.base.errors import Problem
 from promptseg.features import embeddings
 from promptseg.features.distributed import Processes
+from promptseg.networks import batching
 
 
 @pytest.fixture(scope="module")
 def sam():
     """Encodes four of the nine pictures at a time."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(embeddings, "PIXELS_AT_ONCE", 4 * 256 * 256)
+        patch.setitem(batching.PIXELS, "cpu", 4 * 256 * 256)
         yield models.load("sam").create("tiny", 0)
 
 

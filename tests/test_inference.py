@@ -12,7 +12,7 @@ from promptseg import container, models, pixels
 from promptseg.answering import inference
 from promptseg.base import params
 from promptseg.base.errors import Problem
-from promptseg.networks import weights
+from promptseg.networks import batching, weights
 from promptseg.networks.frame import Frame
 from promptseg.networks.prompts import Example, Prompt
 from promptseg.networks.segmenter import Segmenter
@@ -51,7 +51,7 @@ def test_more_prompts_than_go_at_once(monkeypatch):
     asked = [Prompt(1, box=np.array([x, y, x + 4.0, y + 4.0])) for x, y in rng.integers(0, 28, (7, 2))]
     model, picture = Echo(), np.zeros((32, 32, 3), np.uint8)
     together = inference.probabilities(model, model.encode([picture]), asked, 1, 32, 32)
-    monkeypatch.setattr(inference, "PROMPTS_AT_ONCE", 3)
+    monkeypatch.setitem(batching.PROMPTS, "cpu", 3)
     assert np.array_equal(together, inference.probabilities(model, model.encode([picture]), asked, 1, 32, 32))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from promptseg import models
 from promptseg.base import params
 from promptseg.base.errors import Problem
-from promptseg.networks import weights
+from promptseg.networks import precision, weights
 from promptseg.networks.segmenter import Segmenter
 
 _WANTED = ["config.json", "vocab.json", "merges.txt"]  # beside the tensors
@@ -16,9 +16,13 @@ TIMEOUT = 10  # seconds for the hub's first answer
 
 
 def obtain(name: str, settings: params.Model, scale: params.Scale, seed: int, folder: Path) -> None:
-    """Write `folder` with the model's weights in our own form, whole or not at all. Raises Problem."""
+    """Write `folder` with the model's weights in our own form, and the precision that they are used in, whole or not
+    at all. Raises Problem.
+    """
     segmenter = _obtained(name, settings, settings.source or scale.checkpoints, seed, f"models.{name}")
-    weights.write(folder, segmenter.configuration(), segmenter.state_dict(), segmenter.files())
+    precision.check(settings.precision, type(segmenter))
+    config = {**segmenter.configuration(), **precision.configuration(settings.precision, segmenter)}
+    weights.write(folder, config, segmenter.state_dict(), segmenter.files())
 
 
 def _obtained(name: str, settings: params.Model, source: str, seed: int, key: str) -> Segmenter:

@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 from promptseg.answering import inference
 from promptseg.models import clipseg
+from promptseg.networks import phrases
 from promptseg.networks.prompts import Prompt
 from transformers import CLIPSegConfig, CLIPSegForImageSegmentation, CLIPSegProcessor, ViTImageProcessor
 
@@ -42,7 +43,7 @@ def model() -> clipseg.ClipSeg:
     network = CLIPSegForImageSegmentation(CLIPSegConfig(**layout))
     with torch.no_grad():  # as initialised, logits are in the hundreds
         network.decoder.transposed_convolution[-1].weight /= 500
-    return clipseg.ClipSeg(network, clipseg._letters(), clipseg.SIZE).eval()
+    return clipseg.ClipSeg(network, phrases.letters(), clipseg.SIZE).eval()
 
 
 def main() -> None:

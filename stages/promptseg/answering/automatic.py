@@ -20,10 +20,10 @@ from promptseg.answering import tidying
 from promptseg.answering.enlarging import Enlarger
 from promptseg.answering.pointwise import Answered, PointDecoder
 from promptseg.base import params
+from promptseg.networks import batching
 from promptseg.networks.segmenter import Features, Interactive
 from promptseg.segments import Segment
 
-POINTS_AT_ONCE = 16  # on a CPU more only wait for memory
 OFFSET = 1.0  # of the thresholds of stability, in logits
 EDGE = 20.0  # pixels within which a box touches its crop's edge
 # How far the stability of small logits may lie from that of the picture's, and from how many samples on it is trusted.
@@ -124,8 +124,9 @@ def _of_crop(
     inner = segmenter.frame.content(height, width)
     asked = points * [inner[1] / width, inner[0] / height]
     candidates: list[_Candidate] = []
-    for start in range(0, len(points), POINTS_AT_ONCE):
-        batch = slice(start, start + POINTS_AT_ONCE)
+    together = batching.at_once(batching.POINTS, segmenter.device)
+    for start in range(0, len(points), together):
+        batch = slice(start, start + together)
         answered = decoder.ask(torch.as_tensor(asked[batch], dtype=torch.float32, device=segmenter.device))
         candidates += _passing(decoder, enlarger, answered, points[batch], settings)
     kept: list[Segment] = []

@@ -13,12 +13,11 @@ from promptseg.base import params
 from promptseg.container import Container, Pair, Prediction
 from promptseg.features import embeddings, finetuned
 from promptseg.features.distributed import Processes
-from promptseg.networks import prompts, weights
+from promptseg.networks import batching, prompts, weights
 from promptseg.networks.prompts import Prompt
 from promptseg.networks.segmenter import Features, Segmenter
 
 CHUNK = 16  # pictures dealt out to a process at a time
-PROMPTS_AT_ONCE = 64  # bounds the memory of pictures with many objects
 
 
 def predict(
@@ -69,8 +68,9 @@ def probabilities(
     it is their softmax, relative to the surest class, which so comes through eight bits as 1.
     """
     out = np.full((classes, height, width), -np.inf if exclusive else 0.0, np.float32)
-    for start in range(0, len(asked), PROMPTS_AT_ONCE):
-        part = asked[start : start + PROMPTS_AT_ONCE]
+    together = batching.at_once(batching.PROMPTS, next(iter(features.values())).device)
+    for start in range(0, len(asked), together):
+        part = asked[start : start + together]
         logits = segmenter.decode(features, [[segmenter.frame.prompt(prompt, height, width) for prompt in part]])[0]
         maps = segmenter.frame.to_picture(logits, height, width)
         maps = (maps if exclusive else torch.sigmoid(maps)).cpu().numpy()

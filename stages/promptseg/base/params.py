@@ -70,6 +70,7 @@ class Model(Settings):
     official: str | None = None  # name on the Hugging Face hub; None: the model has no released weights
     revision: Annotated[str, Field(pattern="^[0-9a-f]{40}$")] | None = None  # the commit there
     networks: dict[str, "Model"] = {}  # by the models that they are
+    precision: Literal["fp32", "bf16", "auto"] = "fp32"  # of the frozen encoder; auto: as measured where it is fetched
 
     @pydantic.model_validator(mode="after")
     def _pinned(self):
@@ -79,6 +80,8 @@ class Model(Settings):
             )
         if self.networks and self.official is not None:
             raise ValueError("official and revision belong to each of its networks")
+        if any(network.precision != "fp32" for network in self.networks.values()):
+            raise ValueError("networks within a model compute in fp32")
         return self
 
 

@@ -18,12 +18,11 @@ import torch
 from promptseg.base import params
 from promptseg.cascades import refining
 from promptseg.models import clipseg
-from promptseg.networks import weights
+from promptseg.networks import batching, weights
 from promptseg.networks.prompts import Prompt
 from promptseg.networks.segmenter import Features, Interactive, Segmenter
 
 NOTHING = -20.0  # logits where no component was found: a probability of 2e-9
-PROMPTS_AT_ONCE = 16  # bounds the memory of mask prompts, each of which takes a copy of the picture's features
 
 
 class Cascade(Segmenter):
@@ -72,8 +71,9 @@ class Cascade(Segmenter):
         side = self.refiner.side
         out = torch.full((len(maps), side, side), NOTHING, device=self.device)
         seen = _of(features, "refiner_")
-        for start in range(0, len(questions), PROMPTS_AT_ONCE):
-            batch = slice(start, start + PROMPTS_AT_ONCE)
+        together = batching.at_once(batching.PROMPTS, self.device)
+        for start in range(0, len(questions), together):
+            batch = slice(start, start + together)
             for owner, logits in zip(owners[batch], self.refiner.decode(seen, [questions[batch]])[0]):
                 out[owner] = torch.maximum(out[owner], logits)
         return out

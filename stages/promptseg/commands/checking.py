@@ -5,7 +5,7 @@ from pathlib import Path
 from promptseg import datasets, models, parts
 from promptseg.base import params
 from promptseg.base.errors import Problem
-from promptseg.networks import prompts
+from promptseg.networks import precision, prompts
 from promptseg.networks.segmenter import Segmenter
 from promptseg.preprocessing import selection
 
@@ -30,6 +30,8 @@ def check() -> str:
         known = datasets.classes(datasets.load(dataset.reader), *datasets.options(name, dataset))
         kinds[name] = datasets.kind(name, dataset)
         classes[name], _ = selection.select(known, dataset.classes, f"datasets.{name}.classes")
+    for name, model in settings.models.items():
+        precision.check(model.precision, segmenter_class(name))
     for name in {**settings.zero_shot, **settings.finetune}:
         run = settings.run(name)
         segmenter = segmenter_class(run.model)

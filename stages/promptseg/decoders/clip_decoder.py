@@ -14,7 +14,7 @@ from torch import nn
 from transformers import CLIPModel
 
 from promptseg.decoders import fixed_classes
-from promptseg.networks import clip_network, phrases, weights
+from promptseg.networks import clip_network, phrases, precision, weights
 from promptseg.networks.frame import Frame
 from promptseg.networks.segmenter import Features, Segmenter
 
@@ -30,6 +30,7 @@ class ClipDecoder(Segmenter):
     """
 
     PARTS = {"decoder": ("decoder.",)}
+    ENCODER = ("network.vision_model.",)
     BLOCKS: ClassVar[tuple[int, ...]]
     LAST: ClassVar[str | None] = None
 
@@ -89,4 +90,4 @@ def load(kind: type[ClipDecoder], folder: Path, classes: int) -> ClipDecoder:
     torch.manual_seed(classes)
     model = kind(network, phrases.read(folder), config["patches"], config["width"], classes)
     fixed_classes.fill(model, tensors, folder, model.LAST)
-    return model.eval()
+    return precision.stored(model, config).eval()

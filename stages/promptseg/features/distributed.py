@@ -4,6 +4,7 @@ Started plainly a stage is one process; under torchrun it is one of many, on one
 processes and the kind of device decide the speed and never the result.
 """
 
+import ctypes
 import os
 
 import torch
@@ -11,6 +12,8 @@ import torch.distributed
 from accelerate import PartialState
 
 from promptseg.ranks import Ranks
+
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of malloc.h
 
 
 class Processes(Ranks):
@@ -24,6 +27,7 @@ class Processes(Ranks):
         self._state = PartialState(cpu=not torch.cuda.is_available())
         self.device = self._state.device
         torch.set_num_threads(self.cores)
+        _keep_memory()
 
     def wait(self) -> None:
         """Go on only when all have come here."""
@@ -43,3 +47,15 @@ class Processes(Ranks):
     def close(self) -> None:
         """Leave the group, so that no process waits for one that is gone."""
         self._state.destroy_process_group()
+
+
+def _keep_memory() -> None:
+    """Let glibc keep freed blocks for the next ones, however large.
+
+    By default it gives each large tensor back to the kernel, which clears its pages again for the next layer's: 9 GB
+    and a third of the processor time for one picture through SAM ViT-B.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc's alone; elsewhere things stay as they are
+    if mallopt:
+        mallopt(_M_MMAP_MAX, 0)
+        mallopt(_M_TRIM_THRESHOLD, -1)

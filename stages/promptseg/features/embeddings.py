@@ -1,9 +1,9 @@
 """Frozen features, computed once for a picture and mapped into memory by whoever needs them next.
 
-A cache folder belongs to one checkpoint, one container and one way of encoding; its name is the digest of them all,
-so a cache made of anything else is never found. It is filled in chunks by all processes of a torchrun and guarded by a
-lock against other stages. A row counts once its checksum is written, so a killed stage leaves whole rows, and the next
-one goes on from there. Neither git nor DVC looks at it: it can be had again.
+A cache folder belongs to one checkpoint (which says its precision), one container and one way of encoding; its name is
+the digest of them all, so a cache made of anything else is never found. It is filled in chunks by all processes of a
+torchrun and guarded by a lock against other stages. A row counts once its checksum is written, so a killed stage
+leaves whole rows, and the next one goes on from there. Neither git nor DVC looks at it: it can be had again.
 """
 
 import hashlib
@@ -24,9 +24,9 @@ from promptseg.base import files
 from promptseg.base.errors import Problem
 from promptseg.container import Container
 from promptseg.features.distributed import Processes
+from promptseg.networks import attention, batching, precision
 from promptseg.networks.segmenter import Features, Segmenter
 
-PIXELS_AT_ONCE = 1024 * 1024  # an encoder call takes as many pictures as fill this; 2 GB of activations in SAM 2
 _PRESENT = 1 << 32  # a row's entry is this plus its CRC-32; 0 is a row that is not there
 
 
@@ -80,12 +80,13 @@ def features(
     if not segmenter.CACHED or len(pairs) == 0:
         return AsNeeded(segmenter, pairs)
     encoders = [part for part in segmenter.modules() if isinstance(part, Segmenter)]  # itself, and models in it
+    kinds = [kind for each in encoders for kind in (_encoding_class(each), type(each.frame))]
     made_by = {
         "checkpoint": checkpoint,
         "container": files.sha256(path),
         "frame": " ".join(repr(encoder.frame) for encoder in encoders),
-        "code": [_code_digest(part) for each in encoders for part in (_encoding_class(each), type(each.frame))],
-        "precision": "float16",
+        "code": [_code_digest(kind) for kind in (*kinds, attention.RelativeAttention, precision.HalfLinear)],
+        "stored": "float16",
     }
     name = hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:16]
     folder = cache / f"{segmenter.NAME}-{name}"
@@ -130,7 +131,7 @@ def _fill(folder: Path, segmenter: Segmenter, pairs: Container, processes: Proce
     }
     sums = np.memmap(folder / "rows.u64", np.uint64, "r+")
     # Whole chunks only: what an encoder gives for a picture may depend, in the last bit, on its company.
-    together = max(1, PIXELS_AT_ONCE // segmenter.frame.size**2)
+    together = max(1, batching.at_once(batching.PIXELS, processes.device) // segmenter.frame.size**2)
     missing = [chunk for chunk in processes.chunks(len(pairs), together) if not sums[list(chunk)].all()]
     for chunk in tqdm(missing, "encode", disable=not (processes.main and sys.stderr.isatty()), leave=False):
         encoded = segmenter.encode([container.image(pairs[i]) for i in chunk])

@@ -6,7 +6,7 @@ from pathlib import Path
 from promptseg.base import params
 from promptseg.base.errors import Problem
 from promptseg.features import lora
-from promptseg.networks import weights
+from promptseg.networks import precision, weights
 from promptseg.networks.segmenter import Segmenter
 
 
@@ -21,7 +21,8 @@ def write(folder: Path, segmenter: Segmenter, learned: list[str], checkpoint: st
 
 
 def apply(segmenter: Segmenter, checkpoint: str, folder: Path) -> str:
-    """Put what a run learned into a model loaded from the same checkpoint; adapters are added into their layers.
+    """Put what a run learned into a model loaded from the same checkpoint; adapters are added into their layers,
+    and an encoder that learned computes in fp32, as it did then.
 
     The digest of the weights that `encode` uses from now on: the checkpoint's, unless the encoder learned.
     Raises Problem if it does not fit.
@@ -31,6 +32,9 @@ def apply(segmenter: Segmenter, checkpoint: str, folder: Path) -> str:
         raise Problem(f"{folder}: trained from another checkpoint than this one; run `dvc repro` to train it again")
     if sorted(tensors) != config.get("learned"):
         raise Problem(f"{folder}: not all of the tensors that were learned; delete it and run `dvc repro`")
+    encodes = any(name.startswith(segmenter.ENCODER) for name in tensors)
+    if encodes:
+        precision.apply(segmenter, "fp32")
     adapters = None
     if "lora" in config:
         adapters = lora.attach(segmenter, segmenter.ADAPTED, params.Lora(**config["lora"]))
@@ -42,6 +46,6 @@ def apply(segmenter: Segmenter, checkpoint: str, folder: Path) -> str:
     if adapters:
         adapters.merge_and_unload()
     segmenter.trained()
-    if not any(name.startswith(segmenter.ENCODER) for name in tensors):
+    if not encodes:
         return checkpoint
     return hashlib.sha256(f"{checkpoint} {weights.digest(folder)}".encode()).hexdigest()

@@ -28,7 +28,7 @@ from promptseg.learning.measuring import Means
 from promptseg.learning.resuming import State
 from promptseg.learning.splits import Split
 from promptseg.learning.steps import Diverged, Steps
-from promptseg.networks import weights
+from promptseg.networks import precision, weights
 from promptseg.networks.segmenter import Segmenter
 
 COLUMNS = (
@@ -98,6 +98,8 @@ def _phases(segmenter: Segmenter, settings: params.Train, max_epochs: int | None
     if "lora" in settings.parts:
         lora.attach(segmenter, segmenter.ADAPTED, settings.lora)
     learned = segmenter.train_only(settings.parts)
+    if segmenter.encoder_learns:
+        precision.apply(segmenter, "fp32")  # a copy of the weights in bf16 would not learn with them
     return [*phases, Phase(TRAIN, count, settings, learned, functools.partial(epochs.answers, segmenter, settings))]
 
 

@@ -14,7 +14,7 @@ import torch
 from transformers import CLIPSegConfig, CLIPSegForImageSegmentation
 
 from promptseg.base.errors import Problem
-from promptseg.networks import phrases, support, weights
+from promptseg.networks import phrases, precision, support, weights
 from promptseg.networks.frame import Frame
 from promptseg.networks.prompts import Example, Prompt
 from promptseg.networks.segmenter import Features, Segmenter
@@ -37,6 +37,7 @@ class ClipSeg(Segmenter):
     NAME = "clipseg"
     PROMPTS = frozenset({"text", "image", "text + image"})
     PARTS = {"decoder": ("network.decoder.",)}
+    ENCODER = ("network.clip.vision_model.",)
 
     def __init__(self, network: CLIPSegForImageSegmentation, tokenizer: dict[str, bytes], size: int):
         super().__init__()
@@ -136,7 +137,7 @@ def restore(config: dict, tensors: dict[str, torch.Tensor], folder: Path) -> Cli
     """From its configuration and tensors, and the tokenizer's files in the folder, which may be another model's."""
     config_, tensors = CLIPSegConfig.from_dict(config["network"]), weights.without(tensors, "network.")
     network = weights.fill(CLIPSegForImageSegmentation, config_, tensors, folder)
-    return ClipSeg(network, phrases.read(folder), config["size"]).eval()
+    return precision.stored(ClipSeg(network, phrases.read(folder), config["size"]), config).eval()
 
 
 def _kept(known: OrderedDict, keys: list, embed: Callable[[list], torch.Tensor]) -> dict:

@@ -13,7 +13,7 @@ from PIL import Image
 from transformers import SamModel
 
 from promptseg.base.errors import Problem
-from promptseg.networks import sam_network
+from promptseg.networks import precision, sam_network
 from promptseg.networks.frame import Frame
 from promptseg.networks.segmenter import Features, Interactive
 from promptseg.pixels import rgb
@@ -73,5 +73,5 @@ def convert(source: Path) -> MedSam:
 
 
 def load(folder: Path, classes: int) -> MedSam:
-    _, network = sam_network.load(SamModel, folder)
-    return MedSam(network).eval()
+    config, network = sam_network.load(SamModel, folder)
+    return precision.stored(MedSam(network), config).eval()

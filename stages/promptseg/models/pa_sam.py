@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from promptseg.base.errors import Problem
-from promptseg.networks import original_sam, sam_network, weights
+from promptseg.networks import original_sam, precision, sam_network, weights
 from promptseg.networks.frame import Frame
 from promptseg.networks.prompt_adapter import Adapted, AdaptedSam, guide
 from promptseg.networks.prompts import Prompt
@@ -91,8 +91,8 @@ def convert(source: Path) -> PaSam:
 
 
 def load(folder: Path, classes: int) -> PaSam:
-    _, network = sam_network.load(AdaptedSam, folder)
-    return PaSam(network).eval()
+    config, network = sam_network.load(AdaptedSam, folder)
+    return precision.stored(PaSam(network), config).eval()
 
 
 def _merged(source: Path) -> dict[str, torch.Tensor]:

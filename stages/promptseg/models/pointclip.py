@@ -19,7 +19,7 @@ from transformers import CLIPModel
 
 from promptseg import clouds
 from promptseg.depth_maps import VIEWS, Views
-from promptseg.networks import clip_network, phrases, weights
+from promptseg.networks import clip_network, phrases, precision, weights
 from promptseg.networks.prompts import Prompt
 from promptseg.networks.segmenter import Features, Segmenter
 
@@ -32,6 +32,7 @@ class PointClip(Segmenter):
 
     NAME = "pointclip"
     TAKES = clouds.KIND
+    ENCODER = ("network.vision_model.",)
     PROMPTS = frozenset({"text"})
     PARTS = {}
 
@@ -112,4 +113,4 @@ def convert(source: Path) -> PointClip:
 def load(folder: Path, classes: int) -> PointClip:
     config, tensors = weights.read(folder)
     network = clip_network.load(config["network"], tensors, folder)
-    return PointClip(network, phrases.read(folder), config["weights"]).eval()
+    return precision.stored(PointClip(network, phrases.read(folder), config["weights"]), config).eval()

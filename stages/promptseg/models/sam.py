@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from transformers import SamModel
 
-from promptseg.networks import sam_network, weights
+from promptseg.networks import precision, sam_network, weights
 from promptseg.networks.frame import Frame
 from promptseg.networks.sam_network import MEAN, STD
 from promptseg.networks.segmenter import Features, Interactive
@@ -44,4 +44,5 @@ def load(folder: Path, classes: int) -> Sam:
 
 def restore(config: dict, tensors: dict[str, torch.Tensor], folder: Path) -> Sam:
     """From its configuration and tensors, which stood in the folder, maybe as a part of another model's."""
-    return Sam(sam_network.restore(SamModel, config, tensors, folder), config["single_mask"]).eval()
+    network = sam_network.restore(SamModel, config, tensors, folder)
+    return precision.stored(Sam(network, config["single_mask"]), config).eval()

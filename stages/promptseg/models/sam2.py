@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from transformers import Sam2Config, Sam2Model
 
-from promptseg.networks import weights
+from promptseg.networks import precision, weights
 from promptseg.networks.frame import Frame
 from promptseg.networks.segmenter import Features, Interactive
 
@@ -86,4 +86,5 @@ def load(folder: Path, classes: int) -> Sam2:
 def restore(config: dict, tensors: dict[str, torch.Tensor], folder: Path) -> Sam2:
     """From its configuration and tensors, which stood in the folder, maybe as a part of another model's."""
     config_, tensors = Sam2Config.from_dict(config["network"]), weights.without(tensors, "network.")
-    return Sam2(weights.fill(Sam2Model, config_, tensors, folder), config["single_mask"]).eval()
+    network = weights.fill(Sam2Model, config_, tensors, folder)
+    return precision.stored(Sam2(network, config["single_mask"]), config).eval()

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 
 from promptseg.base import params
 from promptseg.base.errors import Problem
+from promptseg.networks import attention
 from promptseg.networks.frame import Frame
 from promptseg.networks.prompts import Prompt
 
@@ -45,7 +46,7 @@ class Segmenter(torch.nn.Module):
     PROMPTS: the kinds it takes, as params.Prompt.kind names them.
     PARTS: what can be trained, each part with the beginnings of its parameters' names, where * stands for anything;
         empty where nothing can.
-    ENCODER: the beginnings of the names of what `encode` uses and a part can train; empty where there is no such part.
+    ENCODER: the beginnings of the names of what `encode` runs; empty where that is no network of its own.
     ADAPTED: the end of the names of the linear layers that low-rank adapters stand beside, for the part `lora`.
     CACHED: whether `encode` is worth keeping; False where it is only the scaling of pixels.
     PRETRAIN: the beginnings of what learns from `pretext`, before the parts do; empty where there is no such thing.
@@ -180,6 +181,7 @@ class Interactive(Segmenter):
     def __init__(self, network: torch.nn.Module, frame: Frame, single_mask: bool = False):
         super().__init__()
         self.network, self.frame, self.single_mask = network, frame, single_mask
+        attention.without_waste(network)
 
     def image_embeddings(self, features: Features):
         """Features as the network's forward takes them."""

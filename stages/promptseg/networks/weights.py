@@ -112,6 +112,7 @@ def fill(network_class: type, config, state: dict[str, torch.Tensor], where: Pat
             state_dict=state,
             output_loading_info=True,
             dtype=torch.float32,
+            attn_implementation="sdpa",  # fused, whatever a released config.json says
             ignore_mismatched_sizes=True,  # transformers' own complaint does not name them
         )
     except (RuntimeError, ValueError) as error:
