@@ -8,7 +8,7 @@ from promptseg.answering import inference
 from promptseg.base import params
 from promptseg.base.errors import Problem
 from promptseg.models import clipseg
-from promptseg.networks import phrases, prompts, support
+from promptseg.networks import kept, phrases, prompts, support
 from promptseg.networks.prompts import Example, Prompt
 from promptseg.scoring import scores
 
@@ -47,7 +47,7 @@ def test_phrases_examples_and_mixes_give_transformers_own_logits(large):
     found = large.decode(large.encode([PICTURE]), [asked])[0]
     query, pixels = large.frame.pixels([PICTURE]), large.frame.pixels([OTHER])
     prepared = support.prepare(pixels[0], large.frame.from_picture(SHOWN, 352), ALL)
-    ids = large._tokenizer(["fire", "black spots"], padding=True, return_tensors="pt")
+    ids = large.phrases.tokenizer(["fire", "black spots"], padding=True, return_tensors="pt")
     text = large.network.get_conditional_embeddings(batch_size=2, **ids)[:1]
     shown = large.network(pixel_values=query, conditional_pixel_values=prepared[None])
     condition = torch.cat([text, 0.7 * text + 0.3 * shown.conditional_embeddings])
@@ -71,7 +71,7 @@ def test_conditional_pixels_equal_those_of_the_processor(tiny):
     size = tiny.frame.size
     mean, std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
     processor = CLIPSegProcessor(
-        ViTImageProcessor(size={"height": size, "width": size}, image_mean=mean, image_std=std), tiny._tokenizer
+        ViTImageProcessor(size={"height": size, "width": size}, image_mean=mean, image_std=std), tiny.phrases.tokenizer
     )
     inputs = processor(images=Image.fromarray(PICTURE), visual_prompt=Image.fromarray(OTHER), return_tensors="pt")
     expected = inputs["conditional_pixel_values"]
@@ -79,8 +79,8 @@ def test_conditional_pixels_equal_those_of_the_processor(tiny):
 
 
 def test_an_example_is_embedded_once_however_often_it_is_read(tiny, monkeypatch):
-    features, real, calls = tiny.encode([PICTURE]), tiny._embed_example, []
-    monkeypatch.setattr(tiny, "_embed_example", lambda example: calls.append(example) or real(example))
+    features, real, calls = tiny.encode([PICTURE]), tiny.examples._embed, []
+    monkeypatch.setattr(tiny.examples, "_embed", lambda examples: calls.append(examples) or real(examples))
     again = Example(OTHER.copy(), SHOWN == 1, ALL)
     first, second = (tiny.decode(features, [[Prompt(example=example)]]) for example in (EXAMPLE, again))
     assert torch.equal(first, second) and len(calls) == 1
@@ -91,8 +91,8 @@ def test_an_example_is_embedded_once_however_often_it_is_read(tiny, monkeypatch)
 
 
 def test_new_phrases_of_a_picture_go_through_together_and_each_once(tiny, monkeypatch):
-    real, calls = tiny._embed_phrases, []
-    monkeypatch.setattr(tiny, "_embed_phrases", lambda texts: calls.append(texts) or real(texts))
+    real, calls = tiny.phrases._embed, []
+    monkeypatch.setattr(tiny.phrases, "_embed", lambda texts: calls.append(texts) or real(texts))
     long = "a phrase that is a good deal longer than the others"
     rows = [[Prompt(1, text="a"), Prompt(2, text=long), Prompt(3, text="a")], [Prompt(text="b")], [Prompt(text="a")]]
     found = [tiny._conditions(row) for row in rows]
@@ -104,13 +104,13 @@ def test_new_phrases_of_a_picture_go_through_together_and_each_once(tiny, monkey
 
 
 def test_embeddings_that_are_kept_are_bounded(tiny, monkeypatch):
-    monkeypatch.setattr(clipseg, "KEPT", 2)
+    monkeypatch.setattr(kept, "MOST", 2)
     features = tiny.encode([PICTURE])
     for prepare in ((), ("darken",), ("blur",)):
         tiny.decode(features, [[Prompt(example=Example(OTHER, SHOWN == 1, prepare))]])
-    assert len(tiny._examples) == 2
+    assert len(tiny.examples._known) == 2
     tiny.decode(features, [[Prompt(i, text=text) for i, text in enumerate(("a", "b", "c"), 1)]])
-    assert list(tiny._phrases) == ["b", "c"]
+    assert list(tiny.phrases._known) == ["b", "c"]
 
 
 def test_a_mix_lies_between_its_two_ends(tiny):

@@ -72,7 +72,7 @@ def test_clipseg_equals_its_own_forward():
     features = model.encode([PICTURE])
     with torch.no_grad():
         found = model.decode(features, [[Prompt(text=phrase) for phrase in phrases]])[0]
-        ids = model._tokenizer(phrases, padding=True, return_tensors="pt")
+        ids = model.phrases.tokenizer(phrases, padding=True, return_tensors="pt")
         expected = model.network(
             input_ids=ids.input_ids,
             attention_mask=ids.attention_mask,

@@ -52,7 +52,7 @@ def main() -> None:
     ours = model()
     size = {"height": clipseg.SIZE, "width": clipseg.SIZE}
     images = ViTImageProcessor(size=size, image_mean=[0.485, 0.456, 0.406], image_std=[0.229, 0.224, 0.225])
-    processor = CLIPSegProcessor(images, ours._tokenizer)
+    processor = CLIPSegProcessor(images, ours.phrases.tokenizer)
     picture = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
     asked = [Prompt(i + 1, text=phrase) for i, phrase in enumerate(phrases)]
 
@@ -64,7 +64,7 @@ def main() -> None:
         return torch.sigmoid(whole)[0].numpy()
 
     def first() -> np.ndarray:
-        ours._phrases.clear()
+        ours.phrases._known.clear()
         return second()
 
     def second() -> np.ndarray:

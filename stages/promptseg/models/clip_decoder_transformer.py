@@ -62,7 +62,7 @@ class ClipDecoderTransformer(ClipDecoder):
         return Decoder(tokens, phrase, width)
 
     def decode(self, features: Features, prompts: list[list[Prompt]]) -> torch.Tensor:
-        phrases = torch.stack([torch.stack([self.phrases(prompt.text) for prompt in row]) for row in prompts])
+        phrases = torch.stack([torch.stack(self.phrases([prompt.text for prompt in row])) for row in prompts])
         return self.decoder(features["quarter4"], phrases)
 
 

@@ -5,17 +5,16 @@ only as far as the decoder looks; a phrase runs through the text part once, a su
 """
 
 import json
-from collections import OrderedDict
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import CLIPSegConfig, CLIPSegForImageSegmentation
+from transformers import BatchEncoding, CLIPSegConfig, CLIPSegForImageSegmentation
 
 from promptseg.base.errors import Problem
 from promptseg.networks import phrases, precision, support, weights
 from promptseg.networks.frame import Frame
+from promptseg.networks.kept import Kept
 from promptseg.networks.prompts import Example, Prompt
 from promptseg.networks.segmenter import Features, Segmenter
 
@@ -30,7 +29,6 @@ TINY = {
     "projection_dim": 64, "extract_layers": [1, 2, 3], "reduce_dim": 32, "decoder_intermediate_size": 128,
     "use_complex_transposed_convolution": True,
 }  # fmt: skip
-KEPT = 4096  # embeddings of phrases, and of support pictures; 8 MB
 
 
 class ClipSeg(Segmenter):
@@ -41,12 +39,9 @@ class ClipSeg(Segmenter):
 
     def __init__(self, network: CLIPSegForImageSegmentation, tokenizer: dict[str, bytes], size: int):
         super().__init__()
-        self.network, self.frame, self._files = network, Frame(size, False, MEAN, STD), tokenizer
-        self._tokenizer = phrases.tokenizer(tokenizer)
-        self._longest = network.config.text_config.max_position_embeddings
-        # A run asks the same few phrases of every picture, and in every epoch shows the same examples.
-        self._phrases: OrderedDict[str, torch.Tensor] = OrderedDict()
-        self._examples: OrderedDict[bytes, torch.Tensor] = OrderedDict()
+        self.network, self.frame = network, Frame(size, False, MEAN, STD)
+        self.phrases = phrases.Phrases(tokenizer, network.config.text_config.max_position_embeddings, self._of_words)
+        self.examples = Kept(self._of_examples, lambda example: example.digest)
 
     @torch.no_grad()
     def encode(self, images: list[np.ndarray]) -> Features:
@@ -76,41 +71,39 @@ class ClipSeg(Segmenter):
         return {"model": self.NAME, "network": network, "size": self.frame.size}
 
     def files(self) -> dict[str, bytes]:
-        return self._files
+        return self.phrases.files
 
     def _conditions(self, asked: list[Prompt]) -> torch.Tensor:
         """(p, projection_dim), what FiLM takes: embeddings of phrases, of examples, or points on the line between.
 
-        Neither is normalised, as in training.py of the original. New phrases of a picture go through the text part
-        together, which reads its weights once; those of other pictures do not, so that their company changes no bit.
+        Neither is normalised, as in training.py of the original.
         """
-        texts = list(dict.fromkeys(prompt.text for prompt in asked if prompt.text is not None))
-        embedded = _kept(self._phrases, texts, self._embed_phrases)
+        texts = [prompt.text for prompt in asked if prompt.text is not None]
+        words = dict(zip(texts, self.phrases(texts)))
         conditions = []
         for prompt in asked:
-            condition = embedded.get(prompt.text)
+            condition = words.get(prompt.text)
             if prompt.example is not None:
-                digest = prompt.example.digest
-                shown = _kept(self._examples, [digest], lambda _: self._embed_example(prompt.example))[digest]
+                (shown,) = self.examples([prompt.example])
                 condition = shown if prompt.mix is None else torch.lerp(condition, shown, prompt.mix)
             conditions.append(condition)
         return torch.stack(conditions)
 
-    @torch.no_grad()
-    def _embed_example(self, example: Example) -> torch.Tensor:
-        """A support picture -> (1, projection_dim) its CLIP image embedding, at the same size as the other pictures."""
-        cover = self.frame.from_picture(example.mask, self.frame.size)
-        pixels = support.prepare(self.frame.pixels([example.image])[0], cover, example.prepare)
-        pixels = pixels[None].to(self.device)
-        return self.network.get_conditional_embeddings(batch_size=1, conditional_pixel_values=pixels)
+    def _of_words(self, tokens: BatchEncoding) -> torch.Tensor:
+        """CLIP's text embeddings (n, projection_dim), as CLIPSeg is conditioned on them."""
+        return self.network.get_conditional_embeddings(batch_size=len(tokens.input_ids), **tokens.to(self.device))
 
-    @torch.no_grad()
-    def _embed_phrases(self, texts: list[str]) -> torch.Tensor:
-        """Phrases -> (n, projection_dim) their CLIP text embeddings, as CLIPSeg is conditioned on them."""
-        tokens = self._tokenizer(
-            texts, padding=True, truncation=True, max_length=self._longest, return_tensors="pt"
-        ).to(self.device)
-        return self.network.get_conditional_embeddings(batch_size=len(texts), **tokens)
+    def _of_examples(self, examples: list[Example]) -> torch.Tensor:
+        """Support pictures -> (n, projection_dim) their CLIP image embeddings, at the size of the other pictures."""
+        pixels = torch.stack([
+            support.prepare(
+                self.frame.pixels([each.image])[0], self.frame.from_picture(each.mask, self.frame.size), each.prepare
+            )
+            for each in examples
+        ])  # fmt: skip
+        return self.network.get_conditional_embeddings(
+            batch_size=len(examples), conditional_pixel_values=pixels.to(self.device)
+        )
 
 
 def create(size: str, seed: int) -> ClipSeg:
@@ -138,14 +131,3 @@ def restore(config: dict, tensors: dict[str, torch.Tensor], folder: Path) -> Cli
     config_, tensors = CLIPSegConfig.from_dict(config["network"]), weights.without(tensors, "network.")
     network = weights.fill(CLIPSegForImageSegmentation, config_, tensors, folder)
     return precision.stored(ClipSeg(network, phrases.read(folder), config["size"]), config).eval()
-
-
-def _kept(known: OrderedDict, keys: list, embed: Callable[[list], torch.Tensor]) -> dict:
-    """What each of the keys stands for: out of `known`, or made by one call of `embed` and kept there."""
-    new = [key for key in keys if key not in known]
-    if new:
-        known.update(zip(new, embed(new)))
-    found = {key: known[key] for key in keys}
-    while len(known) > KEPT:
-        known.popitem(last=False)
-    return found

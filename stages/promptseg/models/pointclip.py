@@ -63,7 +63,7 @@ class PointClip(Segmenter):
 
     def decode(self, features: Features, prompts: list[list[Prompt]]) -> torch.Tensor:
         """Logits (n, p, points, 2): CLIP's scale times a cosine; of a whole cloud the same for all its points."""
-        words = torch.stack([torch.stack([self._words(prompt) for prompt in row]) for row in prompts])
+        words = torch.stack([self._words(row) for row in prompts])
         asked = self._of_cloud if prompts[0][0].whole else self._of_points
         cosines = asked(features, words, torch.tensor(self.weights, device=self.device))
         return (self.network.logit_scale.exp() * cosines)[..., None].expand(-1, -1, -1, 2)
@@ -75,8 +75,9 @@ class PointClip(Segmenter):
     def files(self) -> dict[str, bytes]:
         return self.phrases.files
 
-    def _words(self, prompt: Prompt) -> torch.Tensor:
-        return F.normalize(self.phrases(TEMPLATE.format(prompt.text)), dim=-1)
+    def _words(self, asked: list[Prompt]) -> torch.Tensor:
+        """(p, width), each of length 1."""
+        return F.normalize(torch.stack(self.phrases([TEMPLATE.format(prompt.text) for prompt in asked])), dim=-1)
 
     @staticmethod
     def _of_cloud(features: Features, words: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 import torch
-from transformers import CLIPConfig, CLIPModel
+from transformers import BatchEncoding, CLIPConfig, CLIPModel
 
 from promptseg.base.errors import Problem
 from promptseg.networks import phrases, weights
@@ -54,9 +54,9 @@ def configuration(network: CLIPModel) -> dict:
 
 
 def phrases_of(network: CLIPModel, tokenizer: dict[str, bytes]) -> phrases.Phrases:
-    """A phrase -> CLIP's text embedding (projection_dim,), not normalised; at its own length, as CLIPSeg takes it."""
+    """Phrases -> CLIP's text embeddings (projection_dim,), not normalised, as CLIPSeg takes them."""
 
-    def embed(ids: torch.Tensor) -> torch.Tensor:
-        return network.get_text_features(ids.to(network.device)).pooler_output
+    def embed(tokens: BatchEncoding) -> torch.Tensor:
+        return network.get_text_features(**tokens.to(network.device)).pooler_output
 
     return phrases.Phrases(tokenizer, network.config.text_config.max_position_embeddings, embed)

@@ -1,14 +1,14 @@
-"""Words for CLIP's text tower: its tokenizer's files, a tokenizer of letters for tiny models, embeddings kept a phrase."""
+"""Words for CLIP's text tower: its tokenizer's files, a tokenizer of letters for tiny models, phrases' embeddings."""
 
 import json
 from collections.abc import Callable
-from functools import lru_cache
 from pathlib import Path
 
 import torch
-from transformers import CLIPTokenizer
+from transformers import BatchEncoding, CLIPTokenizer
 
 from promptseg.base.errors import Problem
+from promptseg.networks.kept import Kept
 
 FILES = ("vocab.json", "merges.txt")
 # The text tower of the tiny models; its vocabulary is that of `letters`.
@@ -18,25 +18,22 @@ TINY_TEXT = dict(
 )  # fmt: skip
 
 
-class Phrases:
-    """A phrase -> its embedding, computed once: a run asks the same few phrases of every picture.
+class Phrases(Kept):
+    """Phrases -> their embeddings, on the tower's device.
 
-    files: the tokenizer's, by name; longest: the tower's number of positions; embed: ids (1, length) -> (1, width).
+    files: the tokenizer's, by name; longest: the tower's number of positions; embed: the tokenizer's output, ids and
+    mask (n, length), -> (n, width).
     """
 
-    def __init__(self, files: dict[str, bytes], longest: int, embed: Callable[[torch.Tensor], torch.Tensor]):
+    def __init__(self, files: dict[str, bytes], longest: int, embed: Callable[[BatchEncoding], torch.Tensor]):
+        super().__init__(self._tokenized)
         self.files, self.tokenizer = files, tokenizer(files)
-        self._longest, self._embed = longest, embed
-        self._embedding = lru_cache(maxsize=1024)(self._compute)  # one instance's own
+        self._longest, self._tower = longest, embed
 
-    def __call__(self, text: str) -> torch.Tensor:
-        """(width,) float32, on the tower's device."""
-        return self._embedding(text)
-
-    @torch.no_grad()
-    def _compute(self, text: str) -> torch.Tensor:
-        ids = self.tokenizer(text, truncation=True, max_length=self._longest, return_tensors="pt").input_ids
-        return self._embed(ids)[0]
+    def _tokenized(self, texts: list[str]) -> torch.Tensor:
+        return self._tower(
+            self.tokenizer(texts, padding=True, truncation=True, max_length=self._longest, return_tensors="pt")
+        )
 
 
 def tokenizer(files: dict[str, bytes]) -> CLIPTokenizer:
