@@ -5,6 +5,7 @@ pixels for patches of 16, with interpolated positions, as in CLIPSeg: so the two
 blocks of the vision tower are kept, and what the decoder is, each model's own file says; its weights are seeded.
 """
 
+from abc import abstractmethod
 from pathlib import Path
 from typing import ClassVar
 
@@ -43,9 +44,9 @@ class ClipDecoder(Segmenter):
         self.decoder = self.build(vision.hidden_size, network.config.projection_dim, width, classes)
 
     @staticmethod
+    @abstractmethod
     def build(tokens: int, phrase: int, width: int, classes: int) -> nn.Module:
         """The decoder; tokens, phrase: widths of CLIP's patch tokens and of its text embeddings; width: its own."""
-        raise NotImplementedError
 
     @torch.no_grad()
     def encode(self, images: list[np.ndarray]) -> Features:

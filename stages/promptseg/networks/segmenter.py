@@ -183,9 +183,9 @@ class Interactive(Segmenter):
         self.network, self.frame, self.single_mask = network, frame, single_mask
         attention.without_waste(network)
 
-    def image_embeddings(self, features: Features):
+    @abstractmethod
+    def image_embeddings(self, features: Features) -> torch.Tensor | list[torch.Tensor]:
         """Features as the network's forward takes them."""
-        raise NotImplementedError
 
     @property
     def side(self) -> int:
