@@ -6,7 +6,7 @@ SAM ViT-B with random weights of the true size beside segment_anything's SamPred
 PROMPTSEG_SAM2, a folder in the hub's layout, also the real SAM 2 beside transformers' forward on a given embedding. All
 sides start from the picture and end with masks at its size, one for each prompt. The usual call is the whole model for
 each prompt; one is timed and counted 64 times. Times are processor seconds on one thread, to which what others run at
-the same time adds least; the other sides are timed twice, in turn, and the least counts.
+the same time adds least.
 """
 
 import os
@@ -25,7 +25,7 @@ from promptseg.features.distributed import Processes
 from promptseg.networks.prompts import Prompt
 from segment_anything import SamPredictor
 
-COUNT, ROUNDS = 64, 2
+COUNT = 64
 
 
 def seconds(work) -> float:
@@ -66,12 +66,11 @@ def compare(name: str, model, picture: np.ndarray, one_by_one) -> None:
             forward(model, prompts[0], height, width, pixel_values=model.frame.pixels([picture]))
 
         sides = {"ours": ours, "one by one": lambda: one_by_one(prompts), "encoder": lambda: model.encode([picture])}
-        rounds = [{side: seconds(work) for side, work in sides.items()} for _ in range(ROUNDS)]
-        least = {side: min(times[side] for times in rounds) for side in sides}
-        whole = COUNT * seconds(usual)
-        print(f"{name}, {COUNT} {kind}: ours {least['ours']:.1f} s, of which the encoder {least['encoder']:.1f} s")
-        for other, spent in (("one by one on one embedding", least["one by one"]), ("the usual call", whole)):
-            print(f"  {other} {spent:.1f} s, {spent / least['ours']:.1f} times ours", flush=True)
+        spent = {side: seconds(work) for side, work in sides.items()}
+        print(f"{name}, {COUNT} {kind}: ours {spent['ours']:.1f} s, of which the encoder {spent['encoder']:.1f} s")
+        others = {"one by one on one embedding": spent["one by one"], "the usual call": COUNT * seconds(usual)}
+        for other, time_ in others.items():
+            print(f"  {other} {time_:.1f} s, {time_ / spent['ours']:.1f} times ours", flush=True)
 
 
 def main() -> None:

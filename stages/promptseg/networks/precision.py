@@ -26,7 +26,7 @@ from promptseg.networks.segmenter import Features, Segmenter
 S = TypeVar("S", bound=Segmenter)
 IOU = 0.99  # every mask must agree better than this with fp32's
 FASTER = 1.1  # times; for less, fp32 stays
-SIZE = 256  # of the drawn pictures
+SIZE, CONTRAST = 256, 12  # of the drawn pictures, in pixels and in gray levels
 
 
 class HalfLinear(nn.Linear):
@@ -96,7 +96,10 @@ def choose(segmenter: Segmenter) -> str:
 
 
 def _drawn(seed: int) -> tuple[np.ndarray, list[np.ndarray]]:
-    """A picture of discs on a mottled ground, (SIZE, SIZE, 3) uint8, and the boxes round the discs."""
+    """A picture of discs on a mottled ground, (SIZE, SIZE, 3) uint8, and the boxes round the discs.
+
+    The discs are hardly brighter or darker than the ground is mottled: a plain object keeps its mask in any precision.
+    """
     rng = np.random.default_rng(seed)
     ground = np.kron(rng.normal(110, 15, (SIZE // 8, SIZE // 8, 3)), np.ones((8, 8, 1)))
     picture = ground + rng.normal(0, 6, (SIZE, SIZE, 3))
@@ -105,27 +108,30 @@ def _drawn(seed: int) -> tuple[np.ndarray, list[np.ndarray]]:
     for cell in rng.permutation(9)[:4]:  # of 3 x 3, so that none covers another
         cy, cx = (SIZE / 3) * (np.array(divmod(int(cell), 3)) + 0.5) + rng.uniform(-8, 8, 2)
         r = rng.uniform(14, 30)
-        picture[(x - cx) ** 2 + (y - cy) ** 2 < r * r] += rng.choice([-60, 60]) + rng.normal(0, 15, 3)
+        picture[(x - cx) ** 2 + (y - cy) ** 2 < r * r] += rng.choice([-CONTRAST, CONTRAST])
         boxes.append(np.array([cx - r, cy - r, cx + r, cy + r]))
     return np.clip(picture, 0, 255).astype(np.uint8), boxes
 
 
-def _prompts(kinds: frozenset[str], boxes: list[np.ndarray]) -> list[Prompt]:
-    """Questions about the discs, of the first kind that a model takes."""
-    if "box" in kinds:
-        return [Prompt(box=box) for box in boxes]
-    if "text" in kinds:
-        return [Prompt(text=phrase) for phrase in ("a disc", "spots", "the background")]
-    return [Prompt()]
+def _prompts(kinds: frozenset[str], boxes: list[np.ndarray]) -> list[list[Prompt]]:
+    """Questions about the discs, of those kinds that a model takes: one list for each."""
+    asked = {
+        "points": [Prompt(points=box.reshape(2, 2).mean(axis=0)[None], labels=np.array([1])) for box in boxes],
+        "box": [Prompt(box=box) for box in boxes],
+        "text": [Prompt(text=phrase) for phrase in ("a disc", "spots", "the background")],
+        "none": [Prompt()],
+    }
+    return [prompts for kind, prompts in asked.items() if kind in kinds]
 
 
 def _masks(segmenter: Segmenter, features: Features, boxes: list[np.ndarray]) -> list[torch.Tensor]:
     """The answers as masks: where logits are above 0, or above their median where that is nowhere or everywhere."""
-    asked = [segmenter.frame.prompt(prompt, SIZE, SIZE) for prompt in _prompts(segmenter.PROMPTS, boxes)]
     masks = []
-    for logits in segmenter.decode(features, [asked])[0]:
-        above = logits > 0
-        masks.append(above if above.any() and not above.all() else logits > logits.median())
+    for prompts in _prompts(segmenter.PROMPTS, boxes):
+        asked = [segmenter.frame.prompt(prompt, SIZE, SIZE) for prompt in prompts]
+        for logits in segmenter.decode(features, [asked])[0]:
+            above = logits > 0
+            masks.append(above if above.any() and not above.all() else logits > logits.median())
     return masks
 
 
