@@ -1,0 +1,15 @@
+"""Which words never stand together in a training phrase, so that a test can ask for what is new of what is known."""
+
+from world import colours, textures
+from world.looks import SHAPES
+
+# One colour and one texture of each shape, in steps that bring every colour and every texture in.
+HELD_OUT = frozenset(
+    {(colours.NAMES[(5 * i + 3) % len(colours.NAMES)], shape) for i, shape in enumerate(SHAPES)}
+    | {(textures.NAMES[1 + i % (len(textures.NAMES) - 1)], shape) for i, shape in enumerate(SHAPES)}
+)
+
+
+def held_out(words: tuple[str, ...]) -> bool:
+    """Whether among these words are two that are kept apart in training."""
+    return any((one, other) in HELD_OUT for one in words for other in words)
