@@ -11,7 +11,7 @@ import numpy as np
 
 from world.looks import SHAPES, SLOTS, Look
 from world.pictures import AREA, Picture
-from world.splits import held_out
+from world.splits import HELD_OUT, held_out
 
 SLOT = {word: slot for slot, words in SLOTS.items() for word in words}
 ORDER = tuple(SLOTS)  # as they stand in a phrase
@@ -30,8 +30,8 @@ LEAST = 0.002  # of the picture must be seen of what a phrase means
 
 @dataclass(frozen=True)
 class Phrase:
-    """text: in English; words: what it says, one a slot; things: places in `picture.things` of those that it means, none
-    where it is false; doubtful: of those that it might mean."""
+    """text: in English; words: what it says, one a slot; things: places in `picture.things` of those that it means,
+    none where it is false; doubtful: of those that it might mean."""
 
     text: str
     words: tuple[str, ...]
@@ -53,11 +53,14 @@ def true(rng: np.random.Generator, picture: Picture, looks: list[Look], held: bo
     held: whether it is to say what no training phrase says, or only what they may.
     """
     seen = [i for i, look in enumerate(looks) if look.pixels >= LEAST * picture.labels.size]
+    if held:
+        seen = [i for i in seen if _kept_apart(rng, looks[i].sure)]
     ground = rng.random() < GROUNDS
-    among = [i for i in seen if (picture.things[i].shape == AREA) == ground] or seen
+    among = [i for i in seen if (picture.things[i].shape == AREA) == ground] or ([] if held else seen)
     for _ in range(TRIES if among else 0):
         one = among[rng.integers(len(among))]
-        words = _some(rng, looks[one].sure, picture.things[one].shape == AREA)
+        sure, ground = looks[one].sure, picture.things[one].shape == AREA
+        words = _kept_apart(rng, sure) if held else _some(rng, sure, ground)
         if not words or held_out(words) != held:
             continue
         meant, doubtful = meaning(words, picture, looks)
@@ -108,7 +111,7 @@ def _some(rng: np.random.Generator, sure: frozenset[str], ground: bool) -> tuple
     """One to four of a thing's words, one a slot; a ground's always with its noun."""
     words = [word for word in sorted(sure) if word != AREA and (word != "gray" or rng.random() < GRAY)]
     rng.shuffle(words)
-    if rng.random() < 0.6:  # what it is comes before where it is
+    if rng.random() < 0.8:  # what it is comes before where it is
         words.sort(key=lambda word: SLOT[word] == "place")
     chosen: dict[str, str] = {"shape": AREA} if ground else {}
     wanted = rng.choice((1, 2, 2, 3)) + ground
@@ -119,6 +122,12 @@ def _some(rng: np.random.Generator, sure: frozenset[str], ground: bool) -> tuple
         if len(chosen) < wanted and SLOT[word] not in chosen and SLOT[word] != "shape":
             chosen[SLOT[word]] = word
     return tuple(chosen[slot] for slot in ORDER if slot in chosen)
+
+
+def _kept_apart(rng: np.random.Generator, sure: frozenset[str]) -> tuple[str, ...]:
+    """Two of a thing's words that no training phrase has together; none where there are no such two."""
+    pairs = sorted(pair for pair in HELD_OUT if sure.issuperset(pair))
+    return pairs[rng.integers(len(pairs))] if pairs else ()
 
 
 def _drawn(rng: np.random.Generator, among: list[str] | None) -> tuple[str, ...]:

@@ -8,6 +8,8 @@ from world import fills
 from world.fills import Fill
 from world.outlines import OUTLINES, SOLID, STRANDS, Outline, turn
 
+ROOM = {"comb": 16.0, "grid": 16.0, "branch": 10.0}  # the least radius at which there is room between the strokes
+
 
 @dataclass(frozen=True)
 class Part:
@@ -44,6 +46,7 @@ def family(
 ) -> Family:
     """A family of one of these shapes; parts: how likely it has more than a body; name: of its colour."""
     shape = shapes[rng.integers(len(shapes))]
+    radius = max(radius, ROOM.get(shape, 0.0))
     builds = [build for build in BUILDS if build != "body"]
     build = builds[rng.integers(len(builds))] if shape in SOLID and radius > 7 and rng.random() < parts else "body"
     texture = "plain" if shape in STRANDS or radius < 5 else None
