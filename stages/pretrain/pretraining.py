@@ -1,0 +1,59 @@
+"""Train a tiny checkpoint with the project's own loop: epochs, steps, resume and curve are those of fine-tuning."""
+
+import functools
+import shutil
+from pathlib import Path
+
+from drawn import Drawn
+from interactive import InteractiveSam
+from promptseg.base import files
+from promptseg.features.distributed import Processes
+from promptseg.learning import epochs, training, watching
+from promptseg.learning.epochs import Phase
+from promptseg.learning.resuming import State
+from promptseg.networks import sam_network, weights
+from promptseg.networks.segmenter import Segmenter
+from settings import Interactive
+from transformers import SamModel
+
+HERE = Path(__file__).parent
+
+
+def sam(how: Interactive, seed: int, resume: Path, out: Path, curve: Path) -> None:
+    """Write a checkpoint of the tiny SAM, in fp16, from the epoch with the best IoU on `val`, and its curve (CSV).
+
+    resume: folder for where this training stands, removed at its end. Raises Problem for a loss that is not finite.
+    """
+    processes = Processes()
+    segmenter = InteractiveSam(sam_network.create(SamModel, "tiny", seed))
+    segmenter.corrections = how.corrections
+    segmenter.to(processes.device)
+    splits = [
+        Drawn(split, count, segmenter, how, seed, processes)
+        for split, count in (("train", how.pictures), ("val", how.val))
+    ]
+    learned = segmenter.train_only(how.train.parts)
+    losses = functools.partial(epochs.answers, segmenter, how.train)
+    phase = Phase(training.TRAIN, how.train.epochs, how.train, learned, losses)
+    code = {str(path.relative_to(HERE)): files.sha256(path) for path in sorted(HERE.rglob("*.py"))}
+    inputs = {"model": segmenter.NAME, "settings": how.model_dump(mode="json"), "seed": seed, "code": code}
+    state = State(resume, inputs, processes)
+    keep = functools.partial(_write, segmenter)
+    rows = training._learn(segmenter, splits, [phase], learned, state, keep, processes, seed)
+    if processes.main:
+        best = state.best(watching.best(rows)["epoch"])
+        weights.check(best)
+        with files.replacing(out) as aside:
+            shutil.copytree(best, aside)
+        files.write_text(curve, training._csv(rows))
+        state.remove()
+    processes.wait()
+    processes.close()
+
+
+def _write(segmenter: Segmenter, folder: Path) -> None:
+    """A checkpoint as `models.<name>.load` takes it, with half the bytes."""
+    tensors = {
+        name: value.half() if value.is_floating_point() else value for name, value in segmenter.state_dict().items()
+    }
+    weights.write(folder, segmenter.configuration(), tensors, segmenter.files())

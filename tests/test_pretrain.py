@@ -1,0 +1,228 @@
+"""stages/pretrain: a pipeline of its own that trains the tiny checkpoints with the project's loop."""
+
+import ast
+import functools
+
+import asked
+import drawn
+import numpy as np
+import pretraining
+import pytest
+import rows
+import settings
+import torch
+import yaml
+from conftest import ROOT
+from dvc.repo import Repo
+from imports import STAGES, reached
+from interactive import InteractiveSam, _iou
+from promptseg import container, models
+from promptseg.base.errors import Problem
+from promptseg.features.distributed import Processes
+from promptseg.learning.losses import dice
+from promptseg.learning.resuming import State
+from promptseg.models.sam import Sam
+from promptseg.networks import sam_network, weights
+from promptseg.networks.segmenter import Lesson
+from transformers import SamModel
+
+PRETRAIN = STAGES / "pretrain"
+KINDS = (("general", 1.0),)
+RAW = yaml.safe_load((PRETRAIN / "params.yaml").read_text())
+
+
+@pytest.fixture(scope="module")
+def how():
+    """A training of seconds."""
+    small = {"pictures": 4, "val": 2, "prompts": 4, "corrections": 1}
+    train = {"epochs": 3, "batch": 2, "lr": 1e-3, "parts": ["all"], "ema": 0.5, "optimizer": "adamw", "clip": 1.0}
+    return settings.Interactive.model_validate({**RAW["sam"], **small, "train": train})
+
+
+@functools.cache
+def closure(path):
+    """A file and all of ours that it imports, here and in the library."""
+    found = reached(path)
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        for name in names:
+            file = PRETRAIN.joinpath(*name.split(".")).with_suffix(".py")
+            if file.is_file():
+                found = found | closure(file)
+    return found
+
+
+def test_every_stage_depends_on_all_the_code_that_it_reaches():
+    with Repo(PRETRAIN) as repo:
+        stages = list(repo.index.stages)
+    expected = {"phrases@train", "phrases@val", "phrases@test", "phrases@examples", "look", "sam", "evaluate"}
+    assert {stage.name for stage in stages} == expected
+    for stage in stages:
+        script = PRETRAIN / stage.cmd.split()[1]
+        deps = {(PRETRAIN / dep.def_path).resolve() for dep in stage.deps}
+        assert {dep for dep in deps if not dep.exists() and PRETRAIN / "data" not in dep.parents} == set()
+        code = {path for path in closure(script) if path.name != "__init__.py"}
+        missing = [str(path) for path in code if deps.isdisjoint({path, *path.parents})]
+        assert missing == [], stage.name
+
+
+def test_the_project_itself_knows_nothing_of_it():
+    with Repo(ROOT) as repo:
+        assert not [stage.addressing for stage in repo.index.stages if "pretrain" in str(stage.path_in_repo)]
+
+
+def test_its_params_are_checked(tmp_path):
+    settings.load(PRETRAIN / "params.yaml")
+    for change, line in (({"kinds": {"foggy": 1.0}}, "foggy"), ({"prompts": 3}, "even"), ({"speed": 1}, "speed")):
+        path = tmp_path / "params.yaml"
+        path.write_text(yaml.safe_dump({**RAW, "sam": {**RAW["sam"], **change}}))
+        with pytest.raises(Problem, match=line):
+            settings.load(path)
+
+
+def test_a_sample_is_half_boxes_and_half_points_of_what_they_ask_for():
+    one, again = (drawn.sample(0, "train", 3, KINDS, 8) for _ in range(2))
+    assert (one.image == again.image).all() and len(one.prompts) == len(one.answers) == 8
+    assert [prompt.box is not None for prompt in one.prompts] == 4 * [True] + 4 * [False]
+    for prompt, answer in zip(one.prompts, one.answers, strict=True):
+        if prompt.box is None:
+            assert answer[int(prompt.points[0, 1]), int(prompt.points[0, 0])]
+        else:
+            y, x = np.nonzero(answer)
+            tight = np.array([x.min(), y.min(), x.max() + 1, y.max() + 1])
+            assert (np.abs(prompt.box - tight) <= 20).all() and (prompt.box[2:] > prompt.box[:2]).all()
+
+
+def test_each_epoch_has_pictures_of_its_own_and_measuring_always_the_same(how):
+    split = drawn.Drawn("train", 3, Sam(sam_network.create(SamModel, "tiny", 0)), how, 0, Processes())
+    first, second, measured, again = (split.ask(1, epoch)[1] for epoch in (1, 2, 0, 0))
+    assert not np.array_equal(first[0], second[0])
+    assert all(np.array_equal(one, other) for one, other in zip(measured, again, strict=True))
+
+
+def test_pictures_drawn_ahead_by_other_processes_are_the_same(how, monkeypatch):
+    segmenter = Sam(sam_network.create(SamModel, "tiny", 0))
+    alone, helped = (drawn.Drawn("train", 4, segmenter, how, 0, Processes()) for _ in range(2))
+    monkeypatch.setenv("PYTHONPATH", f"{PRETRAIN}:{STAGES}")
+    helped._workers, helped._pool = 1, drawn._pool(1)
+    for epoch in (1, 2, 0):
+        for index in (2, 0, 3, 1):
+            mine, theirs = (split.ask(index, epoch)[1] for split in (alone, helped))
+            assert all(np.array_equal(one, other) for one, other in zip(mine, theirs, strict=True))
+    helped._pool.shutdown()
+
+
+@pytest.fixture(scope="module")
+def lesson(how):
+    segmenter = InteractiveSam(sam_network.create(SamModel, "tiny", 0))
+    split = drawn.Drawn("train", 2, segmenter, how, 0, Processes())
+    asked_of = [split.ask(index, 1) for index in (0, 1)]
+    truth = [split.targets(*one[1:], segmenter.side) for one in asked_of]
+    target, weight = (torch.cat([pair[i] for pair in truth]) for i in (0, 1))
+    given = Lesson(dice, lambda side: (target, weight), 1, [5, 6])
+    return segmenter, split.features([0, 1], 1), [one[0] for one in asked_of], given
+
+
+def test_a_point_is_answered_by_three_masks_and_everything_else_by_one(lesson, monkeypatch):
+    segmenter, features, prompts, given = lesson
+    calls, real = [], segmenter.network.forward
+
+    def forward(*args, **named):
+        points, boxes = named["input_points"], named["input_boxes"]
+        shapes = [0 if points is None else points.shape[2], boxes is not None, named["input_masks"] is not None]
+        calls.append((*shapes, named["multimask_output"]))
+        return real(*args, **named)
+
+    monkeypatch.setattr(segmenter.network, "forward", forward)
+    segmenter.corrections = 2
+    logits, losses = segmenter.teach(features, prompts, given)
+    assert logits.shape == (8, segmenter.side, segmenter.side) and losses.shape == (8,) and losses.requires_grad
+    boxes = [(0, True, False, False), (1, True, True, False), (2, True, True, False), (2, True, True, False)]
+    points = [(1, False, False, True), (2, False, True, False), (3, False, True, False), (3, False, True, False)]
+    assert calls == boxes + points
+
+
+def test_a_correction_lies_where_the_answer_is_wrong_and_says_what_is_there(lesson):
+    segmenter, *_ = lesson
+    target = torch.zeros(2, 128, 128)
+    target[:, 20:60, 30:90] = 1
+    answer = torch.where(target > 0, 5.0, -5.0)
+    answer[0, 20:25, 30:90] = -5  # missed
+    answer[1, 100:110, 100:110] = 5  # invented
+    points, labels = segmenter._corrected(None, None, answer, target, torch.ones_like(target), torch.Generator())
+    assert labels[:, 0, 0].tolist() == [1, 0]
+    (x0, y0), (x1, y1) = (points[:, 0, 0] * segmenter.side / segmenter.frame.size).tolist()
+    assert 20 <= y0 < 25 and 30 <= x0 < 90 and 100 <= y1 < 110 and 100 <= x1 < 110
+
+
+def test_the_iou_that_the_head_learns_is_that_of_the_masks():
+    target = torch.zeros(1, 8, 8)
+    target[:, :4] = 1
+    logits = torch.full((1, 8, 8), -1.0)
+    logits[:, 2:6] = 1
+    assert _iou(logits, target, torch.ones_like(target)).item() == pytest.approx(2 / 6)
+
+
+def test_what_was_trained_loads_as_sam_and_a_killed_training_ends_with_the_same_bytes(how, tmp_path, monkeypatch):
+    def train(name):
+        pretraining.sam(how, 0, tmp_path / "state", tmp_path / name, tmp_path / f"{name}.csv")
+        return [(tmp_path / name / "model.safetensors").read_bytes(), (tmp_path / f"{name}.csv").read_bytes()]
+
+    whole, real = train("whole"), State.write
+
+    class Killed(BaseException):
+        pass
+
+    def killed(self, rows, *rest):
+        real(self, rows, *rest)
+        if len(rows) == 1:
+            raise Killed
+
+    monkeypatch.setattr(State, "write", killed)
+    with pytest.raises(Killed):
+        train("broken")
+    assert (tmp_path / "state").exists()
+    assert train("broken") == whole and not (tmp_path / "state").exists()
+    segmenter = models.load("sam").load(tmp_path / "whole", 1)
+    stored = weights.read(tmp_path / "whole")[1]
+    assert {value.dtype for value in stored.values()} == {torch.float16}
+    assert all(value.dtype == torch.float32 for value in segmenter.parameters())
+    figures = asked.all_of({"sam": segmenter}, settings.Test(pictures=2, prompts=4), 0, tmp_path, tmp_path)
+    assert 0 <= figures["sam_box_iou"] <= 1 and set(figures["met"]) <= set(figures)
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """Containers of phrases, by name."""
+    folder = tmp_path_factory.mktemp("phrases")
+    how = settings.Phrases(kind="general", train=12, val=2, test=6, examples=4, absent=0.25)
+    for name in ("train", "again", "test", "examples"):
+        rows.write(how, 0, "train" if name == "again" else name, folder / name)
+    return folder
+
+
+def test_phrases_stand_in_a_container_with_their_masks_and_examples(written):
+    assert (written / "train").read_bytes() == (written / "again").read_bytes()
+    pairs = list(container.pairs(written / "train"))
+    assert len(pairs) == 12 and len({pair.id for pair in pairs}) == 12
+    assert 2 <= sum(not (container.mask(pair) == 1).any() for pair in pairs) <= 3
+    for pair in [*pairs, *container.pairs(written / "examples")]:
+        image, mask = container.support(pair)
+        assert pair.text and image.shape[:2] == mask.shape and container.mask(pair).shape == (pair.height, pair.width)
+        assert mask.any() or not pair.id.startswith("examples")
+        assert (container.mask(pair) == 1).any() or not pair.id.startswith("examples")
+
+
+def test_a_tiny_clipseg_can_be_asked_about_them(written):
+    segmenter = models.load("clipseg").create("tiny", 0)
+    figures = asked.all_of({"clipseg": segmenter}, None, 0, written / "test", written / "examples")
+    assert {"clipseg_text_iou", "clipseg_false_foreground", "clipseg_image_iou"} == figures.keys() - {"met"}
+    assert all(0 <= value <= 1 for name, value in figures.items() if name != "met")
+
+
+def test_targets_are_met_from_the_side_that_they_say():
+    assert asked.met({"sam_box_iou": 0.85, "clipseg_false_foreground": 0.03}) == {
+        "sam_box_iou": True, "clipseg_false_foreground": False,
+    }  # fmt: skip
