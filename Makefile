@@ -1,11 +1,12 @@
 # make repro: install what is missing, then rebuild everything, JOBS stages at a time.
 # make test: install what is missing, then run all tests.
+# make pretrain: train the tiny checkpoints anew; hours, and no part of the other two.
 PYTHON ?= python3
 VENV := .venv
 JOBS ?= 2
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: repro test install clean
+.PHONY: repro test pretrain install clean
 
 repro: install
 	promptseg check
@@ -14,6 +15,9 @@ repro: install
 
 test: install
 	python -m pytest -n auto --dist loadgroup
+
+pretrain: install
+	dvc --cd stages/pretrain repro
 
 install: $(VENV)/installed
 
