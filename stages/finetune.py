@@ -13,12 +13,11 @@ def main(
 ):
     from promptseg.base import params
     from promptseg.learning import training
+    from promptseg.learning.setup import Inputs
 
     settings = params.load()
-    training.finetune(
-        settings.run(run), settings.scale.max_epochs, settings.seed, train, val, checkpoint, embeddings, resume, weights,
-        curve,
-    )  # fmt: skip
+    inputs = Inputs(train, val, checkpoint, embeddings)
+    training.finetune(settings.run(run), settings.scale.max_epochs, settings.seed, inputs, resume, weights, curve)
 
 
 if __name__ == "__main__":

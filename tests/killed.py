@@ -20,12 +20,15 @@ ALL = {
 def train(folder: Path, out: str, seed: int = 0, **settings) -> None:
     """A run with all that has a state of its own, on what test_resuming.py has laid into the folder."""
     from promptseg.base import params
-    from promptseg.learning import training
+    from promptseg.learning import resuming, training
+    from promptseg.learning.setup import Inputs
 
+    resuming.EVERY = 0.0  # these epochs are shorter than what lies between two states
     run = {"dataset": "em", "model": "autoencoder", "prompt": {}, "train": {**ALL, **settings}}
     training.finetune(
-        params.FineTune.model_validate(run), None, seed, folder / "train.parquet", folder / "val.parquet", folder / "c",
-        folder / "embeddings", folder / f"{out}.state", folder / out, folder / f"{out}.csv",
+        params.FineTune.model_validate(run), None, seed,
+        Inputs(folder / "train.parquet", folder / "val.parquet", folder / "c", folder / "embeddings"),
+        folder / f"{out}.state", folder / out, folder / f"{out}.csv",
     )  # fmt: skip
 
 

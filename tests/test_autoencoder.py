@@ -10,6 +10,8 @@ from promptseg.base.errors import Problem
 from promptseg.commands.checking import segmenter_class
 from promptseg.features import finetuned
 from promptseg.learning import training
+from promptseg.learning.curve import COLUMNS
+from promptseg.learning.setup import Inputs
 from promptseg.networks import weights
 from promptseg.networks.prompts import Prompt
 
@@ -33,8 +35,8 @@ def trained(blobs, tmp_path):
         train = {"epochs": 1, "lr": 2e-3, "batch": 4, "parts": ["head"], **settings}
         run = params.FineTune.model_validate({"dataset": "em", "model": model, "prompt": {}, "train": train})
         training.finetune(
-            run, max_epochs, 0, blobs("train", 8), blobs("val", 2, seed=1), tmp_path / "c", tmp_path / "e", tmp_path / "r",
-            tmp_path / out, tmp_path / f"{out}.csv",
+            run, max_epochs, 0, Inputs(blobs("train", 8), blobs("val", 2, seed=1), tmp_path / "c", tmp_path / "e"),
+            tmp_path / "r", tmp_path / out, tmp_path / f"{out}.csv",
         )  # fmt: skip
         return pd.read_csv(tmp_path / f"{out}.csv"), weights.read(tmp_path / out)[1]
 
@@ -43,7 +45,7 @@ def trained(blobs, tmp_path):
 
 def test_both_steps_are_in_the_curve(trained):
     curve, _ = trained(pretrain=4, epochs=1)
-    assert list(curve.columns) == list(training.COLUMNS)
+    assert list(curve.columns) == list(COLUMNS)
     assert list(curve.phase) == ["pretrain"] * 4 + ["train"] and list(curve.epoch) == [1, 2, 3, 4, 5]
     first = curve[curve.phase == "pretrain"]
     assert first.loss.iloc[-1] < 0.7 * first.loss.iloc[0] and first.val_loss.iloc[-1] < first.val_loss.iloc[0]

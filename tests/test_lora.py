@@ -9,6 +9,7 @@ from promptseg.base import params
 from promptseg.features import embeddings, finetuned, lora
 from promptseg.features.distributed import Processes
 from promptseg.learning import training
+from promptseg.learning.setup import Inputs
 from promptseg.networks import weights
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
@@ -41,7 +42,7 @@ def test_a_run_keeps_its_adapters_alone_and_predicts_with_features_of_its_own(bl
     run = params.FineTune.model_validate({"dataset": "em", "model": "sam", "prompt": {"box": True}, "train": train})
     truth, cache = blobs("train", 4), tmp_path / "embeddings"
     training.finetune(
-        run, None, 0, truth, blobs("val", 2, seed=1), tmp_path / "c", cache, tmp_path / "r", tmp_path / "w",
+        run, None, 0, Inputs(truth, blobs("val", 2, seed=1), tmp_path / "c", cache), tmp_path / "r", tmp_path / "w",
         tmp_path / "w.csv",
     )  # fmt: skip
     config, learned = weights.read(tmp_path / "w")

@@ -9,8 +9,8 @@ from promptseg.base import params
 from promptseg.base.errors import Problem
 from promptseg.commands import inspecting
 from promptseg.datasets import modelnet40
+from promptseg.parts.clouds import files
 from promptseg.preprocessing import preparing
-from promptseg.raw import fetch
 
 LISTS = ("modelnet40_train.txt", "modelnet40_test.txt")
 
@@ -108,7 +108,7 @@ def test_download_fetches_the_official_archive_and_unpacks_it(drawn, tmp_path, m
         asked.append(url)
         shutil.copy(tmp_path / "official.zip", path)
 
-    monkeypatch.setattr(modelnet40, "fetch", fetched)
+    monkeypatch.setattr(files, "fetch", fetched)
     (tmp_path / "raw").mkdir()
     modelnet40.download(tmp_path / "raw")
     assert asked == ["https://shapenet.cs.stanford.edu/media/modelnet40_normal_resampled.zip"]
@@ -119,6 +119,5 @@ def test_download_fetches_the_official_archive_and_unpacks_it(drawn, tmp_path, m
 def test_a_server_that_does_not_answer_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setenv("PROMPTSEG_MIRROR", "http://127.0.0.1:9")
     monkeypatch.setenv("PROMPTSEG_CACHE", str(tmp_path / "cache"))
-    assert fetch.fetch is modelnet40.fetch
     with pytest.raises(Problem, match="modelnet40_normal_resampled.zip: no connection; .*download it by hand"):
         modelnet40.download(tmp_path)

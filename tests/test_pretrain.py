@@ -97,7 +97,7 @@ def test_a_sample_is_half_boxes_and_half_points_of_what_they_ask_for():
 
 def test_each_epoch_has_pictures_of_its_own_and_measuring_always_the_same(how):
     split = drawn.Drawn("train", 3, Sam(sam_network.create(SamModel, "tiny", 0)), how, 0, Processes())
-    first, second, measured, again = (split.ask(1, epoch)[1] for epoch in (1, 2, 0, 0))
+    first, second, measured, again = (split.take(1, epoch).answers for epoch in (1, 2, 0, 0))
     assert not np.array_equal(first[0], second[0])
     assert all(np.array_equal(one, other) for one, other in zip(measured, again, strict=True))
 
@@ -106,10 +106,10 @@ def test_pictures_drawn_ahead_by_other_processes_are_the_same(how, monkeypatch):
     segmenter = Sam(sam_network.create(SamModel, "tiny", 0))
     alone, helped = (drawn.Drawn("train", 4, segmenter, how, 0, Processes()) for _ in range(2))
     monkeypatch.setenv("PYTHONPATH", f"{PRETRAIN}:{STAGES}")
-    helped._workers, helped._pool = 1, drawn._pool(1)
+    helped._pool = drawn._pool(1)
     for epoch in (1, 2, 0):
         for index in (2, 0, 3, 1):
-            mine, theirs = (split.ask(index, epoch)[1] for split in (alone, helped))
+            mine, theirs = (split.take(index, epoch).answers for split in (alone, helped))
             assert all(np.array_equal(one, other) for one, other in zip(mine, theirs, strict=True))
     helped._pool.shutdown()
 
@@ -118,11 +118,10 @@ def test_pictures_drawn_ahead_by_other_processes_are_the_same(how, monkeypatch):
 def lesson(how):
     segmenter = InteractiveSam(sam_network.create(SamModel, "tiny", 0))
     split = drawn.Drawn("train", 2, segmenter, how, 0, Processes())
-    asked_of = [split.ask(index, 1) for index in (0, 1)]
-    truth = [split.targets(*one[1:], segmenter.side) for one in asked_of]
-    target, weight = (torch.cat([pair[i] for pair in truth]) for i in (0, 1))
+    asked_of = [split.take(index, 1) for index in (0, 1)]
+    target, weight = split.truth(asked_of, segmenter.side)
     given = Lesson(dice, lambda side: (target, weight), 1, [5, 6])
-    return segmenter, split.features([0, 1], 1), [one[0] for one in asked_of], given
+    return segmenter, split.features(asked_of), [one.prompts for one in asked_of], given
 
 
 def test_a_point_is_answered_by_three_masks_and_everything_else_by_one(lesson, monkeypatch):

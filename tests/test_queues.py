@@ -4,7 +4,7 @@ import threading
 import time
 
 import pytest
-from promptseg.preprocessing.queues import Pool
+from promptseg.queues import Pool
 
 
 def test_results_come_in_the_order_of_the_items():

@@ -17,6 +17,11 @@ from promptseg.learning.resuming import State
 from promptseg.networks import weights
 
 
+@pytest.fixture(autouse=True)
+def each_epoch(monkeypatch):
+    monkeypatch.setattr(resuming, "EVERY", 0.0)
+
+
 @pytest.fixture
 def folder(blobs, tmp_path):
     """What killed.py trains on."""
@@ -95,6 +100,18 @@ def test_the_state_of_other_inputs_is_not_used_and_goes(tmp_path):
     assert other.read() == ([], {}, {})
     other.write([{"epoch": 1}], None, {}, {})
     assert [path.name for path in (tmp_path / "s").iterdir()] == ["epoch-0001"]
+
+
+def test_epochs_that_pass_quickly_are_not_all_written(tmp_path, monkeypatch):
+    clock = [100.0]
+    monkeypatch.setattr(resuming, "EVERY", 10.0)
+    monkeypatch.setattr(resuming.time, "monotonic", lambda: clock[0])
+    one, found = state(tmp_path / "s", {}), []
+    for epoch in range(1, 8):
+        clock[0] += 4.0
+        one.write([{"epoch": epoch}], None, {}, {})
+        found.append([row["epoch"] for row in one.read()[0]])
+    assert found == [[], [], [3], [3], [3], [6], [6]]
 
 
 @pytest.mark.parametrize("spoilt", ["epoch-0002", "best-0001"])

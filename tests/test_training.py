@@ -15,7 +15,9 @@ from promptseg.base import params
 from promptseg.base.errors import Problem
 from promptseg.commands import checking
 from promptseg.learning import epochs, training
+from promptseg.learning.curve import COLUMNS
 from promptseg.learning.losses import dice
+from promptseg.learning.setup import Inputs
 from promptseg.networks import weights
 
 PROMPTS = {
@@ -44,8 +46,9 @@ def trained(blobs, tmp_path):
         model = models.load(settings.model).create("tiny", 0)
         weights.write(tmp_path / "c", model.configuration(), model.state_dict(), model.files())
         training.finetune(
-            settings, max_epochs, 0, blobs("train", count, **kinds), blobs("val", val, seed=1), tmp_path / "c",
-            tmp_path / "embeddings", tmp_path / "resume", tmp_path / out, tmp_path / f"{out}.csv",
+            settings, max_epochs, 0,
+            Inputs(blobs("train", count, **kinds), blobs("val", val, seed=1), tmp_path / "c", tmp_path / "embeddings"),
+            tmp_path / "resume", tmp_path / out, tmp_path / f"{out}.csv",
         )  # fmt: skip
         return pd.read_csv(tmp_path / f"{out}.csv"), weights.read(tmp_path / out)[1], tmp_path
 
@@ -55,7 +58,7 @@ def trained(blobs, tmp_path):
 @pytest.mark.parametrize("name", sorted(PROMPTS))
 def test_it_learns_and_the_frozen_rest_is_not_stored(name, trained):
     curve, learned, _ = trained(run(name, epochs=5))
-    assert list(curve.columns) == list(training.COLUMNS) and list(curve.epoch) == [1, 2, 3, 4, 5]
+    assert list(curve.columns) == list(COLUMNS) and list(curve.epoch) == [1, 2, 3, 4, 5]
     assert curve.loss.iloc[-1] < curve.loss.iloc[0]
     part = models.load(name)
     beginnings = next(v for v in vars(part).values() if getattr(v, "NAME", None) == name).PARTS[PARTS[name]]

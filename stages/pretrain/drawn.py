@@ -1,6 +1,6 @@
 """A split that is drawn as it goes: new pictures in each epoch, always the same ones to measure on."""
 
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 
@@ -8,14 +8,13 @@ import numpy as np
 from promptseg import masks
 from promptseg.base import stage
 from promptseg.features.distributed import Processes
-from promptseg.learning.splits import Split
+from promptseg.learning.splits import Asked, Split
 from promptseg.networks.prompts import Prompt
-from promptseg.networks.segmenter import Features, Segmenter
+from promptseg.networks.segmenter import Segmenter
 from settings import Interactive
 from world import scene, targets
 
 JITTER, MOST = 0.1, 20.0  # a box's corner moves by this share of its side, and by no more pixels (Kirillov et al. 2023)
-AHEAD = 4  # pictures under way for each process that draws
 TRIES = 50  # pictures that may have nothing to be seen, one after the other
 
 
@@ -81,47 +80,12 @@ class Drawn(Split):
         self.device = processes.device
         self._segmenter, self._seed, self._split = segmenter, seed, split
         self._how = tuple(sorted(asked.kinds.items())), asked.prompts
-        self._samples: dict[int, Sample] = {}
-        self._pending: dict[int, Future] = {}
-        self._coming: list[int] = []
-        self._epoch: int | None = None
-        # A GPU would wait for one process that draws; a CPU is busy anyway.
-        self._workers = max(processes.cores - 1, 1) if self.device.type == "cuda" else 0
-        self._pool = _pool(self._workers) if self._workers else None
+        self._kept = self._side = None
+        # A GPU would wait for one process that draws; a CPU is busy anyway. The loop's threads each wait for a picture.
+        self._pool = _pool(processes.cores) if self.device.type == "cuda" else None
 
-    def features(self, indexes: list[int], epoch: int) -> Features:
-        return self._segmenter.encode([self._sample(index, epoch).image for index in indexes])
-
-    def ask(self, index: int, epoch: int) -> tuple[list[Prompt], list[np.ndarray], np.ndarray]:
-        one = self._sample(index, epoch)
-        frame, shape = self._segmenter.frame, one.image.shape[:2]
-        return [frame.prompt(prompt, *shape) for prompt in one.prompts], one.answers, np.ones(shape, bool)
-
-    def _sample(self, index: int, epoch: int) -> Sample:
-        """The last few are kept, as a picture is asked about and then encoded."""
-        if epoch != self._epoch:
-            self._begin(epoch)
-        if index not in self._samples:
-            if len(self._samples) >= 256:
-                self._samples.clear()
-            self._samples[index] = self._drawn(index)
-        return self._samples[index]
-
-    def _begin(self, epoch: int) -> None:
-        self._epoch, self._samples, self._pending = epoch, {}, {}
-        # The loop's order, to draw ahead in; any other would only cost time.
-        order = np.random.default_rng((self._seed, epoch)).permutation(len(self)).tolist()
-        self._coming = order[::-1] if epoch else list(range(len(self)))[::-1]
-
-    def _drawn(self, index: int) -> Sample:
-        if self._pool is None:
-            return sample(*self._arguments(index))
-        while self._coming and len(self._pending) < AHEAD * self._workers:
-            coming = self._coming.pop()
-            self._pending[coming] = self._pool.submit(sample, *self._arguments(coming))
-        pending = self._pending.pop(index, None)
-        return pending.result() if pending else sample(*self._arguments(index))
-
-    def _arguments(self, index: int) -> tuple:
-        number = max(self._epoch - 1, 0) * len(self) + index
-        return self._seed, self._split, number, *self._how
+    def take(self, index: int, epoch: int) -> Asked:
+        number = max(epoch - 1, 0) * len(self) + index
+        what = self._seed, self._split, number, *self._how
+        one = self._pool.submit(sample, *what).result() if self._pool else sample(*what)
+        return self._made(index, epoch, one.prompts, one.answers, np.ones(one.image.shape[:2], bool), one.image)

@@ -1,16 +1,16 @@
 """Train a tiny checkpoint with the project's own loop: epochs, steps, resume and curve are those of fine-tuning."""
 
 import functools
-import shutil
 from pathlib import Path
 
 from drawn import Drawn
 from interactive import InteractiveSam
 from promptseg.base import files
 from promptseg.features.distributed import Processes
-from promptseg.learning import epochs, training, watching
+from promptseg.learning import epochs, training
 from promptseg.learning.epochs import Phase
 from promptseg.learning.resuming import State
+from promptseg.learning.setup import TRAIN
 from promptseg.networks import sam_network, weights
 from promptseg.networks.segmenter import Segmenter
 from settings import Interactive
@@ -34,21 +34,12 @@ def sam(how: Interactive, seed: int, resume: Path, out: Path, curve: Path) -> No
     ]
     learned = segmenter.train_only(how.train.parts)
     losses = functools.partial(epochs.answers, segmenter, how.train)
-    phase = Phase(training.TRAIN, how.train.epochs, how.train, learned, losses)
+    phase = Phase(TRAIN, how.train.epochs, how.train, learned, losses)
     code = {str(path.relative_to(HERE)): files.sha256(path) for path in sorted(HERE.rglob("*.py"))}
     inputs = {"model": segmenter.NAME, "settings": how.model_dump(mode="json"), "seed": seed, "code": code}
     state = State(resume, inputs, processes)
     keep = functools.partial(_write, segmenter)
-    rows = training._learn(segmenter, splits, [phase], learned, state, keep, processes, seed)
-    if processes.main:
-        best = state.best(watching.best(rows)["epoch"])
-        weights.check(best)
-        with files.replacing(out) as aside:
-            shutil.copytree(best, aside)
-        files.write_text(curve, training._csv(rows))
-        state.remove()
-    processes.wait()
-    processes.close()
+    training.learn(segmenter, splits, [phase], learned, state, keep, processes, seed, out, curve)
 
 
 def _write(segmenter: Segmenter, folder: Path) -> None:

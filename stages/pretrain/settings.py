@@ -28,6 +28,8 @@ class Interactive(Settings):
             raise ValueError(f"kinds: unknown {unknown[0]!r}; known: {', '.join(KINDS)}")
         if self.prompts % 2:
             raise ValueError("prompts must be even: half are boxes, half are points")
+        if self.train.batch == "auto":
+            raise ValueError("train.batch must be a number here")
         return self
 
 

@@ -93,10 +93,18 @@ def segment(
 
 
 @app.command()
-def doctor():
+def doctor(
+    fit: Annotated[
+        str | None, typer.Option(metavar="RUN", help="only whether this fine-tuned run fits, and how long it takes")
+    ] = None,
+):
     """Say what this machine has, what of params.yaml's datasets and weights is here, and what brings the rest."""
-    from promptseg.commands import doctor
+    from promptseg.commands import doctor, planning
 
+    if fit is not None:
+        os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
+        planning.plan(fit)
+        return
     if not doctor.report():
         raise typer.Exit(1)
 

@@ -12,14 +12,15 @@ T = TypeVar("T")
 
 
 class Ranks:
-    """This process among `world` of them; started plainly it is alone. `main` is true in the one that writes."""
+    """This process among `world` of them, of which so many are `on_this_machine`; started plainly it is alone. `main`
+    is true in the one that writes."""
 
     def __init__(self):
         self.rank, self.world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
         self.main = self.rank == 0
         # Processes that share a machine share its cores; left alone each would take all of them.
-        on_this_machine = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-        self.cores = max(1, len(os.sched_getaffinity(0)) // on_this_machine)
+        self.on_this_machine = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        self.cores = max(1, len(os.sched_getaffinity(0)) // self.on_this_machine)
 
     def chunks(self, count: int, size: int) -> Iterator[range]:
         """This process's share of 0 .. count - 1, in chunks of `size`: every world-th chunk."""

@@ -19,6 +19,7 @@ from promptseg import container, models, pixels
 from promptseg.base import params
 from promptseg.learning import training
 from promptseg.learning.losses import dice
+from promptseg.learning.setup import Inputs
 from promptseg.models import clipseg
 from promptseg.networks import weights
 from promptseg.networks.phrases import letters
@@ -61,10 +62,9 @@ def ours(folder: Path, name: str, epochs: int, count: int = PICTURES) -> float:
     train = {**RUNS[name], "epochs": epochs, "batch": BATCH}
     run = {"dataset": "em", "model": name, "prompt": RUNS[name]["prompt"], "train": train}
     paths = split(folder, f"train{count}", count), split(folder, "val", 0)
-    to = (folder / part for part in ("embeddings", "resume", "weights", "curve.csv"))
-    return timed(
-        lambda: training.finetune(params.FineTune.model_validate(run), None, 0, *paths, folder / "checkpoint", *to)
-    )
+    inputs = Inputs(*paths, folder / "checkpoint", folder / "embeddings")
+    to = (folder / part for part in ("resume", "weights", "curve.csv"))
+    return timed(lambda: training.finetune(params.FineTune.model_validate(run), None, 0, inputs, *to))
 
 
 def step(logits: torch.Tensor, targets: torch.Tensor, optimiser: torch.optim.Optimizer) -> None:

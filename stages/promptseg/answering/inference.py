@@ -1,13 +1,11 @@
 """Ask a model about every picture of a container, and write down what it answers."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
-from promptseg import clouds, container, models, segments
+from promptseg import clouds, container, models, progress, segments
 from promptseg.answering import automatic
 from promptseg.base import params
 from promptseg.container import Container, Pair, Prediction
@@ -47,7 +45,7 @@ def predict(
     mine = out if processes.world == 1 else _share(out, processes.rank)
     with container.Writer(mine, Prediction, about) as writer:
         chunks = list(processes.chunks(len(pairs), CHUNK))
-        for chunk in tqdm(chunks, "predict", disable=not (processes.main and sys.stderr.isatty()), leave=False):
+        for chunk in progress.bar(chunks, desc="predict", main=processes.main):
             for index in chunk:
                 writer.add(_answer(segmenter, features([index]), pairs[index], run.prompt, pairs.about, seed))
     processes.wait()

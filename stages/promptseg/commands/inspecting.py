@@ -13,12 +13,12 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from promptseg import datasets, pixels
+from promptseg import datasets, pixels, progress
 from promptseg.base import params
 from promptseg.base.errors import Problem
 from promptseg.datasets import Picture
 from promptseg.pixels import IGNORED
-from promptseg.preprocessing.queues import Pool
+from promptseg.queues import Pool
 from promptseg.ranks import Ranks
 
 RAW = Path("data/raw")
@@ -137,10 +137,9 @@ def _wrong(
     except Problem as problem:
         yield str(problem)
     look = partial(_look, classes=len(datasets.classes(module, *options)))
-    cv2.setNumThreads(1)  # the pool below has a thread a core; OpenCV's own beside them only spin
     with Pool(Ranks().cores) as pool:
         looks = pool.in_order(look, pictures())
-        for one in tqdm(looks, name, unit=" pairs", disable=not sys.stderr.isatty(), leave=False):
+        for one in progress.bar(looks, desc=name, unit=" pairs"):
             yield from one.wrong
             yield from seen.add(one)
     yield from stopped

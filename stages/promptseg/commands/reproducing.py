@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from promptseg import progress
 from promptseg.base import warm
 from promptseg.base.errors import Problem
 from promptseg.base.stage import tied_to_parent
@@ -43,6 +44,7 @@ class Running:
     since: float
 
     def said(self) -> str:
+        """What it printed; of a line that was printed over, all."""
         self.output.seek(0)
         return self.output.read().decode(errors="replace").strip()
 
@@ -64,6 +66,8 @@ def reproduce(jobs: int, targets: list[str]) -> None:
     # Threads of one stage that spin while they wait would take the cores from the stage beside it. How many threads
     # there are stays the same, since the last bits of a sum may depend on it.
     environment = dict(os.environ) if jobs == 1 else {"OMP_WAIT_POLICY": "PASSIVE", **os.environ}
+    if sys.stderr.isatty():
+        environment[progress.WATCHED] = "1"
     with tempfile.TemporaryDirectory(prefix="promptseg-") as folder, contextlib.ExitStack() as stack:
         if todo:
             environment = stack.enter_context(warm.server(Path(folder), environment))
@@ -113,7 +117,7 @@ def _run(todo: list[str], needs: dict[str, set[str]], jobs: int, environment: di
                 if stage.process.returncode == 0:
                     console.print(f"[{done}/{len(todo)}] {name} {seconds:.1f} s", markup=False, highlight=False)
                     continue
-                console.print(stage.said(), markup=False, highlight=False, soft_wrap=True)
+                console.print(_over(stage.said()), markup=False, highlight=False, soft_wrap=True)
                 failed = failed or name
     if failed is not None:
         raise Problem(f"{failed} failed; {len(waiting)} stages that were still to come were not begun")
@@ -128,10 +132,15 @@ def _begin(name: str, environment: dict[str, str]) -> Running:
     return Running(process, output, time.monotonic())
 
 
+def _over(said: str) -> str:
+    """As a terminal shows it: of a line that was printed over, as progress bars are, only the last."""
+    return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in said.split("\n"))
+
+
 def _table(running: dict[str, Running]) -> Table:
     table = Table.grid(padding=(0, 2))
     for name, stage in running.items():
-        last = stage.said().replace("\r", "\n").splitlines()[-1:]
+        last = [line.strip() for line in stage.said().replace("\r", "\n").splitlines() if line.strip()][-1:]
         table.add_row(name, f"{time.monotonic() - stage.since:.0f} s", last[0] if last else "")
     return table
 

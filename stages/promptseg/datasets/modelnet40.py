@@ -14,19 +14,16 @@ models are related: each is a group of its own.
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
-from pydantic import Field
 
 from promptseg import clouds
-from promptseg.base import params
 from promptseg.base.errors import Problem
 from promptseg.datasets import Picture
+from promptseg.parts.clouds import files
+from promptseg.parts.clouds.files import Options
 from promptseg.parts.clouds.furniture import FURNITURE
 from promptseg.parts.clouds.surfaces import points
-from promptseg.raw import archives
-from promptseg.raw.fetch import fetch
 
 TITLE = "ModelNet40, resampled with normals"
 LICENCE = "models from the web, for academic research, rights with their authors: modelnet.cs.princeton.edu"
@@ -51,21 +48,9 @@ LISTS = {"train": "modelnet40_train.txt", "test": "modelnet40_test.txt"}
 SAMPLED, PER_KIND = 1100, 2  # points of a cloud of the sample; clouds of each kind in each split
 
 
-class Options(params.Settings):
-    """points: so many of each cloud."""
-
-    points: Annotated[int, Field(ge=64, le=65536)] = 2048
-
-
 def download(folder: Path) -> None:
-    """Fetch and unpack the archive (1.7 GB); no checksum of it is published.
-
-    Its server has refused many since 2023: then a copy of the archive has to be found by hand, as fetch says.
-    """
-    archive = folder / f"{FOLDER}.zip"
-    fetch(URL, archive)
-    archives.unpack(archive, folder)
-    archive.unlink()
+    """Fetch and unpack the archive (1.7 GB)."""
+    files.download(URL, folder)
 
 
 def verify(folder: Path, options: Options = Options()) -> None:
@@ -84,7 +69,7 @@ def read(folder: Path, options: Options = Options()) -> Iterator[Picture]:
             id=f"{kind}/{name}",
             split=split,
             group=f"{kind}/{name}",
-            image=partial(_cloud, root / kind / f"{name}.txt", options.points),
+            image=partial(files.cloud, root / kind / f"{name}.txt", 6, ",", options.points),
             mask=partial(_mask, KINDS.index(kind) + 1, options.points),
         )
         for split, names in listed.items()
@@ -112,11 +97,6 @@ def sample(folder: Path, seed: int) -> None:
     for split, list_name in LISTS.items():
         (root / list_name).write_bytes("".join(f"{name}\n" for name in names[split]).encode("ascii"))
     (root / "modelnet40_shape_names.txt").write_bytes("".join(f"{kind}\n" for kind in KINDS).encode("ascii"))
-
-
-def _cloud(path: Path, count: int) -> np.ndarray:
-    found = clouds.read_text(path, 6, ",")[:, :3]
-    return clouds.encode(found[clouds.evenly(len(found), count)])
 
 
 def _mask(number: int, count: int) -> np.ndarray:

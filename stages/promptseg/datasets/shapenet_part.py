@@ -18,19 +18,16 @@ import json
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
-from pydantic import Field
 
 from promptseg import clouds
-from promptseg.base import params
 from promptseg.base.errors import Problem
 from promptseg.datasets import Picture
+from promptseg.parts.clouds import files
+from promptseg.parts.clouds.files import Options
 from promptseg.parts.clouds.surfaces import points
 from promptseg.parts.clouds.things import THINGS
-from promptseg.raw import archives
-from promptseg.raw.fetch import fetch
 
 TITLE = "ShapeNetPart"
 LICENCE = "ShapeNet's terms of use, non-commercial research, on registration: shapenet.org/terms"
@@ -66,21 +63,9 @@ SAMPLED = 1500  # points of a cloud of the sample
 PER_CATEGORY = {"train": 2, "val": 1, "test": 2}  # clouds of the sample
 
 
-class Options(params.Settings):
-    """points: so many of each cloud; 2048 is what the field scores on."""
-
-    points: Annotated[int, Field(ge=64, le=65536)] = 2048
-
-
 def download(folder: Path) -> None:
-    """Fetch and unpack the archive (674 MB); no checksum of it is published.
-
-    Its server has refused many since 2023: then a copy of the archive has to be found by hand, as fetch says.
-    """
-    archive = folder / f"{FOLDER}.zip"
-    fetch(URL, archive)
-    archives.unpack(archive, folder)
-    archive.unlink()
+    """Fetch and unpack the archive (674 MB)."""
+    files.download(URL, folder)
 
 
 def verify(folder: Path, options: Options = Options()) -> None:
@@ -99,7 +84,7 @@ def read(folder: Path, options: Options = Options()) -> Iterator[Picture]:
             id=f"{SYNSETS[synset]}/{name}",
             split=split,
             group=f"{SYNSETS[synset]}/{name}",
-            image=partial(_cloud, root / synset / f"{name}.txt", options.points),
+            image=partial(files.cloud, root / synset / f"{name}.txt", 7, None, options.points),
             mask=partial(_mask, root / synset / f"{name}.txt", options.points),
             text=SYNSETS[synset],
         )
@@ -130,11 +115,6 @@ def sample(folder: Path, seed: int) -> None:
         (root / list_name).write_bytes(json.dumps(named[split]).encode("ascii"))
     lines = (f"{category.capitalize()}\t{synset}\n" for synset, category in SYNSETS.items())
     (root / "synsetoffset2category.txt").write_bytes("".join(lines).encode("ascii"))
-
-
-def _cloud(path: Path, count: int) -> np.ndarray:
-    found = clouds.read_text(path, 7, None)[:, :3]
-    return clouds.encode(found[clouds.evenly(len(found), count)])
 
 
 def _mask(path: Path, count: int) -> np.ndarray:

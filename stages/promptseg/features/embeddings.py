@@ -10,23 +10,23 @@ import hashlib
 import inspect
 import json
 import shutil
-import sys
 import zlib
 from pathlib import Path
 
 import numpy as np
 import torch
 from filelock import FileLock
-from tqdm import tqdm
 
-from promptseg import container
+from promptseg import container, progress
 from promptseg.base import files
 from promptseg.base.errors import Problem
 from promptseg.container import Container
 from promptseg.features.distributed import Processes
 from promptseg.networks import attention, batching, precision
 from promptseg.networks.segmenter import Features, Segmenter
+from promptseg.queues import Pool
 
+ROOM = 0.95  # of the free disk, which features may take
 _PRESENT = 1 << 32  # a row's entry is this plus its CRC-32; 0 is a row that is not there
 
 
@@ -79,17 +79,8 @@ def features(
     """
     if not segmenter.CACHED or len(pairs) == 0:
         return AsNeeded(segmenter, pairs)
-    encoders = [part for part in segmenter.modules() if isinstance(part, Segmenter)]  # itself, and models in it
-    kinds = [kind for each in encoders for kind in (_encoding_class(each), type(each.frame))]
-    made_by = {
-        "checkpoint": checkpoint,
-        "container": files.sha256(path),
-        "frame": " ".join(repr(encoder.frame) for encoder in encoders),
-        "code": [_code_digest(kind) for kind in (*kinds, attention.RelativeAttention, precision.HalfLinear)],
-        "stored": "float16",
-    }
-    name = hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:16]
-    folder = cache / f"{segmenter.NAME}-{name}"
+    made_by = _made_by(segmenter, checkpoint, path)
+    folder = _folder(segmenter, made_by, cache)
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder.parent / f"{folder.name}.lock")
     if processes.main:
@@ -104,20 +95,51 @@ def features(
     return Cached(folder, processes.device)
 
 
+def missing(segmenter: Segmenter, checkpoint: str, path: Path, pairs: Container, cache: Path) -> int:
+    """How many pictures `features`, asked the same, would have to encode first."""
+    if not segmenter.CACHED:
+        return 0
+    rows = _folder(segmenter, _made_by(segmenter, checkpoint, path), cache) / "rows.u64"
+    there = np.count_nonzero(np.fromfile(rows, np.uint64)) if rows.is_file() else 0
+    return len(pairs) - int(there)
+
+
+def size(encoded: Features) -> int:
+    """Bytes of these features in a cache."""
+    return 2 * sum(values.numel() for values in encoded.values())
+
+
+def _made_by(segmenter: Segmenter, checkpoint: str, path: Path) -> dict:
+    """All that decides what the features are."""
+    encoders = [part for part in segmenter.modules() if isinstance(part, Segmenter)]  # itself, and models in it
+    kinds = [kind for each in encoders for kind in (_encoding_class(each), type(each.frame))]
+    return {
+        "checkpoint": checkpoint,
+        "container": files.sha256(path),
+        "frame": " ".join(repr(encoder.frame) for encoder in encoders),
+        "code": [_code_digest(kind) for kind in (*kinds, attention.RelativeAttention, precision.HalfLinear)],
+        "stored": "float16",
+    }
+
+
+def _folder(segmenter: Segmenter, made_by: dict, cache: Path) -> Path:
+    name = hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:16]
+    return cache / f"{segmenter.NAME}-{name}"
+
+
 def _lay_out(folder: Path, segmenter: Segmenter, pairs: Container, made_by: dict) -> None:
     """Make the files, as long as they will be and empty; about.json comes last and says that they are there."""
     first = segmenter.encode([container.image(pairs[0])])
     shapes = {name: list(values.shape[1:]) for name, values in first.items()}
-    sizes = {name: 2 * int(np.prod(shape)) * len(pairs) for name, shape in shapes.items()}
-    free = shutil.disk_usage(folder).free
-    if sum(sizes.values()) > 0.95 * free:
+    needed, free = size(first) * len(pairs), shutil.disk_usage(folder).free
+    if needed > ROOM * free:
         raise Problem(
-            f"{folder}: the features of {len(pairs)} pictures take {sum(sizes.values()) / 1e9:.1f} GB and "
+            f"{folder}: the features of {len(pairs)} pictures take {needed / 1e9:.1f} GB and "
             f"{free / 1e9:.1f} GB are free; make room, link data/embeddings to a larger disk or lower scale.max_images"
         )
-    for name, size in sizes.items():
+    for name, values in first.items():
         with open(folder / f"{name}.f16", "wb") as file:
-            file.truncate(size)
+            file.truncate(size({name: values}) * len(pairs))
     np.zeros(len(pairs), np.uint64).tofile(folder / "rows.u64")
     files.write_json(folder / "about.json", {"shapes": shapes, "count": len(pairs), "made_by": made_by})
 
@@ -133,17 +155,19 @@ def _fill(folder: Path, segmenter: Segmenter, pairs: Container, processes: Proce
     # Whole chunks only: what an encoder gives for a picture may depend, in the last bit, on its company.
     together = max(1, batching.at_once(batching.PIXELS, processes.device) // segmenter.frame.size**2)
     missing = [chunk for chunk in processes.chunks(len(pairs), together) if not sums[list(chunk)].all()]
-    for chunk in tqdm(missing, "encode", disable=not (processes.main and sys.stderr.isatty()), leave=False):
-        encoded = segmenter.encode([container.image(pairs[i]) for i in chunk])
-        rows = {name: values.to(torch.float16).cpu().numpy() for name, values in encoded.items()}
-        if not all(np.isfinite(values).all() for values in rows.values()):
-            raise Problem(
-                f"{pairs.path}: {segmenter.NAME} gives features beyond half precision for {pairs[chunk[0]].id}"
-            )
-        for place, index in enumerate(chunk):
-            for name, values in rows.items():
-                maps[name][index] = values[place]
-            sums[index] = _sum({name: values[place] for name, values in rows.items()})
+    with Pool(processes.cores) as pool:
+        images = pool.in_order(lambda chunk: [container.image(pairs[i]) for i in chunk], missing)
+        for chunk in progress.bar(missing, desc="encode", main=processes.main):
+            encoded = segmenter.encode(next(images))
+            rows = {name: values.to(torch.float16).cpu().numpy() for name, values in encoded.items()}
+            if not all(np.isfinite(values).all() for values in rows.values()):
+                raise Problem(
+                    f"{pairs.path}: {segmenter.NAME} gives features beyond half precision for {pairs[chunk[0]].id}"
+                )
+            for place, index in enumerate(chunk):
+                for name, values in rows.items():
+                    maps[name][index] = values[place]
+                sums[index] = _sum({name: values[place] for name, values in rows.items()})
     for written in (*maps.values(), sums):
         written.flush()
 

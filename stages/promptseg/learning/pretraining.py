@@ -6,14 +6,14 @@ The study's autoencoder is trained so (reconstruction first, then segmentation).
 import torch
 
 from promptseg.learning.measuring import Sums
-from promptseg.learning.splits import Split
+from promptseg.learning.splits import Asked, Split
 from promptseg.networks.segmenter import Segmenter
 
 
-def losses(segmenter: Segmenter, split: Split, indexes: list[int], epoch: int, sums: Sums) -> list[torch.Tensor]:
+def losses(segmenter: Segmenter, split: Split, asked: list[Asked], epoch: int, sums: Sums) -> list[torch.Tensor]:
     """The pretext's loss of each of these pictures, (n,)."""
-    if not indexes:
+    if not asked:
         return []
-    each = segmenter.pretext(split.features(indexes, epoch))
+    each = segmenter.pretext(split.features(asked))
     sums.add_losses(each)
     return [each]

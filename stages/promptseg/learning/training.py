@@ -5,118 +5,98 @@ depend on how many there are (up to the order of floating-point sums). Where it 
 """
 
 import contextlib
-import csv
 import functools
-import io
 import math
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import torch
-from tqdm import tqdm
-
-from promptseg import container, models
+from promptseg import progress
 from promptseg.base import files, params
 from promptseg.base.errors import Problem
-from promptseg.features import finetuned, lora
+from promptseg.features import finetuned
 from promptseg.features.distributed import Processes
-from promptseg.learning import epochs, pretraining, watching
+from promptseg.learning import curve as curves
+from promptseg.learning import epochs, fitting, watching
 from promptseg.learning.epochs import Phase
-from promptseg.learning.measuring import Means
 from promptseg.learning.resuming import State
+from promptseg.learning.setup import TRAIN, Inputs, Setup
 from promptseg.learning.splits import Split
 from promptseg.learning.steps import Diverged, Steps
-from promptseg.networks import precision, weights
+from promptseg.networks import weights
 from promptseg.networks.segmenter import Segmenter
-
-COLUMNS = (
-    "epoch", "phase", "loss", "val_loss", "val_iou", "lr",
-    "foreground", "val_foreground", "true_foreground", "val_true_foreground",
-)  # fmt: skip
-PRETRAIN, TRAIN = "pretrain", "train"
 
 
 def finetune(
-    run: params.FineTune, max_epochs: int | None, seed: int, train: Path, val: Path, checkpoint: Path, cache: Path,
-    resume: Path, out: Path, curve: Path,
-) -> None:  # fmt: skip
-    """Train a run; write what it learned, from the epoch with the best IoU on `val`, and its curve (CSV).
+    run: params.FineTune, max_epochs: int | None, seed: int, inputs: Inputs, resume: Path, out: Path, curve: Path
+) -> None:
+    """Train a run; write what it learned, from the epoch with the best IoU on the validation split, and its curve (CSV).
 
-    train, val: containers; checkpoint: folder of released weights; cache: folder of the embedding caches; resume:
-    folder for where this run's training stands, removed at its end. Raises Problem for a prompt or a part that the
-    model does not have, an empty training split, or a loss that is not finite.
+    resume: folder for where this run's training stands, removed at its end. Raises Problem for a prompt or a part that
+    the model does not have, an empty training split, a run that does not fit into memory or on the disk, or a loss that
+    is not finite.
     """
     processes = Processes()
-    settings = run.train
-    segmenter = models.load(run.model).load(checkpoint, len(container.pairs(train).about["classes"]))
-    segmenter.to(processes.device)
-    segmenter.check_kind(container.pairs(train).about.get("kind", "picture"), run.dataset)
-    segmenter.check_training(settings)
-    segmenter.check_prompt(run.prompt)
-    segmenter.trained()
-    digest = weights.digest(checkpoint)
-    torch.manual_seed(seed)  # adapters begin at random
-    phases = _phases(segmenter, settings, max_epochs)
-    learned = sorted({name for phase in phases for name in phase.learned})
-    splits = [
-        Split(path, segmenter, digest, cache, settings.prompt, augment, seed, processes)
-        for path, augment in ((train, settings.augment), (val, None))
-    ]
-    if len(splits[0]) == 0:
-        raise Problem(f"{train}: no pictures to train on; lower datasets.{run.dataset}.min_foreground")
-    about = {"classes": list(splits[0].classes), "train": settings.model_dump(exclude_defaults=True)}
-    if "lora" in settings.parts:
-        about["lora"] = settings.lora.model_dump()
-    inputs = {
-        "model": run.model, "checkpoint": digest, "train": files.sha256(train), "val": files.sha256(val), "seed": seed,
-        "settings": settings.model_dump(mode="json"), "epochs": [phase.epochs for phase in phases],
-    }  # fmt: skip
-    state = State(resume, inputs, processes)
-    keep = functools.partial(finetuned.write, segmenter=segmenter, learned=learned, checkpoint=digest, about=about)
-    rows = _learn(segmenter, splits, phases, learned, state, keep, processes, seed)
+
+    def state(ready: Setup) -> State:
+        decides = {
+            "model": run.model, "checkpoint": ready.digest, "train": files.sha256(inputs.train),
+            "val": files.sha256(inputs.val), "seed": seed, "settings": ready.settings.model_dump(mode="json"),
+            "epochs": [phase.epochs for phase in ready.phases],
+        }  # fmt: skip
+        return State(resume, decides, processes)
+
+    def begun(ready: Setup) -> bool:
+        return state(ready).begun()
+
+    ready = fitting.fitted(run, max_epochs, seed, inputs, processes, begun)
+    for split in ready.splits:
+        split.keep(ready.digest, inputs.cache, processes)
+    about = {"classes": list(ready.splits[0].classes), "train": ready.settings.model_dump(exclude_defaults=True)}
+    if "lora" in ready.settings.parts:
+        about["lora"] = ready.settings.lora.model_dump()
+    keep = functools.partial(
+        finetuned.write, segmenter=ready.segmenter, learned=ready.learned, checkpoint=ready.digest, about=about
+    )
+    learn(ready.segmenter, ready.splits, ready.phases, ready.learned, state(ready), keep, processes, seed, out, curve)
+
+
+def learn(
+    segmenter: Segmenter, splits: Sequence[Split], phases: list[Phase], learned: list[str], state: State,
+    keep: Callable[[Path], None], processes: Processes, seed: int, out: Path, curve: Path,
+) -> None:  # fmt: skip
+    """Go through the phases from where the state stands; write the best epoch and the curve, and remove the state.
+
+    splits: to learn from, and to measure on; learned: names of what any phase teaches; keep: writes what is to be kept
+    of the model, as it is at the time, into a folder. Raises Problem for a loss that is not finite.
+    """
+    rows = _rows(segmenter, splits, phases, learned, state, keep, processes, seed)
     if processes.main:
         best = state.best(watching.best(rows)["epoch"])
         weights.check(best)
         with files.replacing(out) as aside:
             shutil.copytree(best, aside)
-        files.write_text(curve, _csv(rows))
+        files.write_text(curve, curves.text(rows))
         state.remove()
     processes.wait()
     processes.close()
 
 
-def _phases(segmenter: Segmenter, settings: params.Train, max_epochs: int | None) -> list[Phase]:
-    """The pretext where there is one, then the masks; the model is left as the last of them needs it."""
-    before, count = (min(count, max_epochs or count) for count in (settings.pretrain, settings.epochs))
-    phases = []
-    if before:
-        plain = settings.model_copy(update={"ema": None})  # its last epoch is the one to go on from
-        pretext = functools.partial(pretraining.losses, segmenter)
-        phases.append(Phase(PRETRAIN, before, plain, segmenter.learn(segmenter.PRETRAIN), pretext, (1,)))
-    if "lora" in settings.parts:
-        lora.attach(segmenter, segmenter.ADAPTED, settings.lora)
-    learned = segmenter.train_only(settings.parts)
-    if segmenter.encoder_learns:
-        precision.apply(segmenter, "fp32")  # a copy of the weights in bf16 would not learn with them
-    return [*phases, Phase(TRAIN, count, settings, learned, functools.partial(epochs.answers, segmenter, settings))]
-
-
-def _learn(
-    segmenter: Segmenter, splits: list[Split], phases: list[Phase], learned: list[str], state: State,
+def _rows(
+    segmenter: Segmenter, splits: Sequence[Split], phases: list[Phase], learned: list[str], state: State,
     keep: Callable[[Path], None], processes: Processes, seed: int,
 ) -> list[dict]:  # fmt: skip
-    """Go through the phases from where the state stands; the curve's rows. The best epoch is kept in the state."""
+    """The curve's rows, of the epochs that were and of those to come. The best epoch is kept in the state."""
     parameters = dict(segmenter.named_parameters())
     train, val = splits
     rows, values, moments = state.read()
     segmenter.load_state_dict(values, strict=False)
     if rows and processes.main:
         print(f"training goes on after epoch {rows[-1]['epoch']}", file=sys.stderr)
-    progress = tqdm(
-        total=sum(phase.epochs for phase in phases) * len(train), initial=len(rows) * len(train), unit=" pictures",
-        desc="train", disable=not (processes.main and sys.stderr.isatty()), leave=False,
+    bar = progress.bar(
+        main=processes.main, desc="train", unit=" pictures", initial=len(rows) * len(train),
+        total=sum(phase.epochs for phase in phases) * len(train),
     )  # fmt: skip
     for phase in phases:
         for name, parameter in parameters.items():
@@ -130,10 +110,10 @@ def _learn(
         while len(own) < phase.epochs and not watching.stalled(own, phase.settings.patience):
             best = watching.best(own)["epoch"] if own and phase.name == TRAIN else None
             try:
-                seen = epochs.learn(segmenter, train, phase, steps, processes, seed, len(own) + 1, progress)
+                seen = epochs.learn(segmenter, train, phase, steps, processes, seed, len(own) + 1, bar)
                 with steps.average.in_place() if steps.average else contextlib.nullcontext():
                     checked = epochs.measure(segmenter, val, phase, processes)
-                    row = _row(len(rows) + 1, phase.name, seen, checked, steps.lr)
+                    row = curves.row(len(rows) + 1, phase.name, seen, checked, steps.lr)
                     rows.append(row)
                     own.append(row)
                     if phase.name == TRAIN and watching.best(own) is row:
@@ -148,24 +128,6 @@ def _learn(
             if processes.main:
                 state.write(rows, best, {name: parameters[name] for name in learned}, steps.state())
                 if warning := watching.warning(own):
-                    progress.write(warning, sys.stderr)
-    progress.close()
+                    bar.write(warning, sys.stderr)
+    bar.close()
     return rows
-
-
-def _row(epoch: int, phase: str, train: Means, val: Means, lr: float) -> dict:
-    return {
-        "epoch": epoch, "phase": phase, "loss": train.loss, "val_loss": val.loss, "val_iou": val.iou, "lr": lr,
-        "foreground": train.foreground, "val_foreground": val.foreground,
-        "true_foreground": train.true, "val_true_foreground": val.true,
-    }  # fmt: skip
-
-
-def _csv(rows: list[dict]) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for row in rows:
-        values = [row[column] for column in COLUMNS]
-        writer.writerow("" if v is None else f"{v:.6g}" if isinstance(v, float) else v for v in values)
-    return out.getvalue()

@@ -128,8 +128,13 @@ class Segmenter(torch.nn.Module):
             what = f"has no part {unknown[0]!r} to train" if unknown else "needs a part to train"
             raise Problem(f"params.yaml: {cls.NAME} {what}; known: {', '.join(cls.PARTS)}")
         for part in parts:
-            if "lora" in parts and part != "lora" and any(name.startswith(cls.ENCODER) for name in cls.PARTS[part]):
+            if "lora" in parts and part != "lora" and cls.trains_encoder(part):
                 raise Problem(f"params.yaml: {cls.NAME}: lora and {part} both train the encoder; name one of them")
+
+    @classmethod
+    def trains_encoder(cls, part: str) -> bool:
+        """Whether a part changes what `encode` gives, so that features cannot be kept."""
+        return any(name.startswith(cls.ENCODER) for name in cls.PARTS[part])
 
     @classmethod
     def check_training(cls, settings: params.Train) -> None:

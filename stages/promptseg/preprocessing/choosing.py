@@ -14,7 +14,7 @@ from promptseg.base.errors import Problem
 from promptseg.datasets import Picture
 from promptseg.pixels import IGNORED
 from promptseg.preprocessing.cutting import Cutter
-from promptseg.preprocessing.queues import Pool
+from promptseg.queues import Pool
 from promptseg.tiling import Window
 
 

@@ -10,7 +10,6 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from promptseg import container, datasets
@@ -22,8 +21,8 @@ from promptseg.preprocessing import duplicates, selection, splitting
 from promptseg.preprocessing.choosing import Choice, Measured, choose, measure
 from promptseg.preprocessing.cutting import Cutter
 from promptseg.preprocessing.duplicates import Fingerprint
-from promptseg.preprocessing.queues import Pool
 from promptseg.preprocessing.splitting import SPLITS
+from promptseg.queues import Pool
 from promptseg.ranks import Ranks
 
 PART_PIXELS = 64 << 20  # of pictures in one file: 20 to 200 MB once encoded
@@ -35,7 +34,6 @@ def prepare(
     name: str, settings: params.Dataset, max_images: int | None, seed: int, raw: Path, out: Path, metrics: Path
 ) -> None:
     """Write out/{train,val,test}.parquet/ and, as JSON, what was kept and dropped. Raises Problem."""
-    cv2.setNumThreads(1)  # the pool below has a thread a core; OpenCV's own beside them only spin
     ranks = Ranks()
     dataset, options = datasets.load(settings.reader), datasets.options(name, settings)
     kind = datasets.kind(name, settings)

@@ -22,8 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from tqdm import tqdm
-
+from promptseg import progress
 from promptseg.base.errors import Problem
 from promptseg.raw.members import DAMAGE, SUFFIXES, Member, opened
 
@@ -123,9 +122,7 @@ def _fits(archive: Path, folder: Path, total: int) -> None:
 
 def _write(archive: Path, folder: Path, chosen: dict[tuple[str, ...], Member]) -> None:
     total = sum(member.size for member in chosen.values())
-    with tqdm(
-        total=total, unit="B", unit_scale=True, desc=archive.name, disable=not sys.stderr.isatty(), leave=False
-    ) as bar:
+    with progress.bar(total=total, unit="B", unit_scale=True, desc=archive.name) as bar:
         for parts, member in chosen.items():
             target = folder.joinpath(*parts)
             if member.kind == "folder":

@@ -15,8 +15,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 import requests
 import urllib3
-from tqdm import tqdm
 
+from promptseg import progress
 from promptseg.base.errors import Problem
 from promptseg.base.files import replacing
 from promptseg.raw.partial import Partial, cache, held
@@ -130,10 +130,7 @@ def _refuse(address: str, response: requests.Response, headers: dict) -> None:
 def _keep(address: str, partial: Partial, path: Path, body: urllib3.HTTPResponse, limit: int) -> None:
     """Append the body to the partial file, as it comes; what is more than `limit` bytes is no file of that address."""
     here = partial.size
-    bar = tqdm(
-        total=partial.total, initial=here, unit="B", unit_scale=True, desc=path.name, disable=not sys.stderr.isatty(),
-        leave=False,
-    )  # fmt: skip
+    bar = progress.bar(total=partial.total, initial=here, unit="B", unit_scale=True, desc=path.name)
     with bar, open(partial.path, "ab") as file:
         # Undecoded: some servers announce a .tar.gz as a .tar that they have packed.
         for chunk in body.stream(CHUNK, decode_content=False):

@@ -6,7 +6,6 @@ not asked for again, so a download that broke off goes on where it was.
 """
 
 import os
-import sys
 import threading
 import time
 from collections.abc import Iterable
@@ -16,9 +15,8 @@ from pathlib import Path
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 import requests
-from tqdm import tqdm
 
-from promptseg import pixels
+from promptseg import pixels, progress
 from promptseg.base.errors import Problem
 from promptseg.raw.fetch import mirrored
 
@@ -58,7 +56,7 @@ def gather(wanted: Iterable[Wanted], hosts: tuple[str, ...], by_hand: str) -> No
     for folder in {one.path.parent for one in wanted}:
         folder.mkdir(parents=True, exist_ok=True)
     came, failed, local = [], {}, threading.local()  # filled by all threads
-    bar = tqdm(total=len(wanted), unit="picture", disable=not sys.stderr.isatty())
+    bar = progress.bar(total=len(wanted), unit="picture", leave=True)
 
     def one(picture: Wanted) -> None:
         if not came and len(failed) >= HOPELESS:

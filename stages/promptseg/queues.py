@@ -4,12 +4,15 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+import cv2
+
 
 class Pool(ThreadPoolExecutor):
     """So many threads; what they do (decoding, encoding) runs outside of Python's lock."""
 
     def __init__(self, threads: int):
         super().__init__(threads)
+        cv2.setNumThreads(1)  # OpenCV's own beside these would only spin
         self._ahead = threads + 1  # so that none waits while a result is taken
 
     def in_order(self, function: Callable, items: Iterable) -> Iterator:
