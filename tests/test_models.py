@@ -203,7 +203,9 @@ def test_what_was_learned_goes_back_into_the_same_checkpoint_only(name, tmp_path
             for parameter in model.parameters():
                 if parameter.requires_grad:
                     parameter += 0.01
-        finetuned.write(tmp_path / "w", model, learned, "digest", about)
+        finetuned.write(
+            tmp_path / "w", {name: model.state_dict()[name] for name in learned}, model.NAME, "digest", about
+        )
         fresh = models.load(name).create("tiny", 0)
         with pytest.raises(Problem, match="another checkpoint"):
             finetuned.apply(fresh, "other", tmp_path / "w")

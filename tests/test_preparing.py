@@ -16,7 +16,7 @@ from promptseg.base.params import Dataset
 from promptseg.datasets import Picture
 from promptseg.preprocessing import choosing, preparing, splitting
 from promptseg.preprocessing.cutting import Cutter
-from promptseg.preprocessing.queues import Pool
+from promptseg.queues import Pool
 
 REPORT = dict.fromkeys(
     ("pictures", "pairs", "dropped_unreadable", "dropped_empty", "dropped_small", "dropped_over_cap", "foreground",

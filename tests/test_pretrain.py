@@ -19,6 +19,7 @@ from interactive import InteractiveSam, _iou
 from promptseg import container, models
 from promptseg.base.errors import Problem
 from promptseg.features.distributed import Processes
+from promptseg.learning import resuming
 from promptseg.learning.losses import dice
 from promptseg.learning.resuming import State
 from promptseg.models.sam import Sam
@@ -180,6 +181,7 @@ def test_what_was_trained_loads_as_sam_and_a_killed_training_ends_with_the_same_
             raise Killed
 
     monkeypatch.setattr(State, "write", killed)
+    monkeypatch.setattr(resuming, "EVERY", 0.0)
     with pytest.raises(Killed):
         train("broken")
     assert (tmp_path / "state").exists()

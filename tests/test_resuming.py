@@ -76,7 +76,7 @@ def test_a_kill_before_a_write_changes_no_byte(folder, monkeypatch):
 
 
 def state(folder: Path, inputs: dict) -> State:
-    return State(folder, inputs, Processes())
+    return State(folder, inputs, lambda folder, learned: weights.write(folder, {}, learned), Processes())
 
 
 def test_what_was_written_comes_back_and_older_states_go(tmp_path):
@@ -84,9 +84,9 @@ def test_what_was_written_comes_back_and_older_states_go(tmp_path):
     assert one.read() == ([], {}, {})
     for epoch in (1, 2, 3):
         if epoch == 2:
-            weights.write(one.best(2), {}, {"a": torch.ones(2)})
+            one.hold(2, {"a": torch.ones(2)})
         rows = [{"epoch": number, "loss": 0.1 + number / 3} for number in range(1, epoch + 1)]
-        one.write(rows, 2 if epoch > 1 else None, {"a": torch.full((2,), float(epoch))}, {"step.a": torch.tensor(3.0)})
+        one.write(rows, {"a": torch.full((2,), float(epoch))}, {"step.a": torch.tensor(3.0)})
     assert sorted(path.name for path in (tmp_path / "s").iterdir()) == ["best-0002", "epoch-0003"]
     found, learned, steps = one.read()
     assert found == rows and learned["a"].tolist() == [3, 3] and steps["step.a"] == 3
@@ -95,10 +95,10 @@ def test_what_was_written_comes_back_and_older_states_go(tmp_path):
 
 
 def test_the_state_of_other_inputs_is_not_used_and_goes(tmp_path):
-    state(tmp_path / "s", {"seed": 0}).write([{"epoch": 7}], None, {}, {})
+    state(tmp_path / "s", {"seed": 0}).write([{"epoch": 7}], {}, {})
     other = state(tmp_path / "s", {"seed": 1})
     assert other.read() == ([], {}, {})
-    other.write([{"epoch": 1}], None, {}, {})
+    other.write([{"epoch": 1}], {}, {})
     assert [path.name for path in (tmp_path / "s").iterdir()] == ["epoch-0001"]
 
 
@@ -109,7 +109,7 @@ def test_epochs_that_pass_quickly_are_not_all_written(tmp_path, monkeypatch):
     one, found = state(tmp_path / "s", {}), []
     for epoch in range(1, 8):
         clock[0] += 4.0
-        one.write([{"epoch": epoch}], None, {}, {})
+        one.write([{"epoch": epoch}], {}, {})
         found.append([row["epoch"] for row in one.read()[0]])
     assert found == [[], [], [3], [3], [3], [6], [6]]
 
@@ -117,8 +117,8 @@ def test_epochs_that_pass_quickly_are_not_all_written(tmp_path, monkeypatch):
 @pytest.mark.parametrize("spoilt", ["epoch-0002", "best-0001"])
 def test_a_damaged_state_is_not_used(spoilt, tmp_path):
     one = state(tmp_path / "s", {})
-    weights.write(one.best(1), {}, {"a": torch.ones(2)})
-    one.write([{"epoch": 1}, {"epoch": 2}], 1, {"a": torch.ones(2)}, {})
+    one.hold(1, {"a": torch.ones(2)})
+    one.write([{"epoch": 1}, {"epoch": 2}], {"a": torch.ones(2)}, {})
     path = tmp_path / "s" / spoilt / weights.TENSORS
     path.write_bytes(path.read_bytes()[:-1])
     assert one.read() == ([], {}, {})

@@ -40,7 +40,8 @@ def folder(tmp_path_factory):
         with torch.no_grad():
             for key in learned:
                 model.get_parameter(key).add_(0.05 * torch.randn_like(model.get_parameter(key)))
-        finetuned.write(home / "data/weights" / run, model, learned, weights.digest(place), about)
+        tensors = {name: model.state_dict()[name] for name in learned}
+        finetuned.write(home / "data/weights" / run, tensors, model.NAME, weights.digest(place), about)
     return home
 
 

@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from promptseg import models
 from promptseg.base import params
 from promptseg.base.errors import Problem
 from promptseg.commands import checking
+from promptseg.features.distributed import Processes
 from promptseg.learning import epochs, training
 from promptseg.learning.curve import COLUMNS
 from promptseg.learning.losses import dice
@@ -162,7 +165,7 @@ def test_a_loss_that_breaks_late_leaves_the_best_epoch_where_it_says(trained, mo
     with pytest.raises(Problem) as problem:
         trained(run("clip_decoder_cnn", epochs=9))
     best = f"{tmp_path}/resume/best-0002" if whole.val_iou[1] > whole.val_iou[0] else f"{tmp_path}/resume/best-0001"
-    assert f"the best so far, stays in {best} until" in str(problem.value)
+    assert f"the best so far stays in {best} until" in str(problem.value)
     assert str(problem.value).startswith("epoch 3: the loss is no longer finite, at pictures train/")
     assert all(torch.equal(value, kept[key]) for key, value in weights.read(Path(best))[1].items())
     assert not (tmp_path / "w").exists()
@@ -201,37 +204,83 @@ EVERYTHING = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name, how", [("clip_decoder_cnn", {"batch": 3}), ("sam", EVERYTHING)])
-def test_two_processes_learn_the_same_up_to_the_order_of_sums(name, how, blobs, tmp_path, root):
-    """A global batch is dealt out, its gradients are summed: floats in another order, so not bit for bit."""
-    train, val = blobs("train", 7), blobs("val", 3, seed=1)  # an odd number: in the last batch one process has nothing
-    model = models.load(name).create("tiny", 0)
-    weights.write(tmp_path / "c", model.configuration(), model.state_dict(), model.files())
-    settings = run(name, epochs=2, lr=1e-3, **how).model_dump(exclude_defaults=True)
-    (tmp_path / "params.yaml").write_text(
-        f"datasets: {{em: {{reader: em}}}}\nmodels: {{{name}: {{}}}}\nfinetune: {{r: {json.dumps(settings)}}}\n"
-    )
-    for processes in (1, 2):
-        launcher = [sys.executable]
-        if processes > 1:
-            launcher += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-        command = [*launcher, str(root / "stages/finetune.py"), "r", str(train), str(val), "c", f"e{processes}"]
-        env = {**os.environ, "PYTHONPATH": str(root / "stages")}
-        done = subprocess.run(
-            [*command, f"r{processes}", f"w{processes}", f"{processes}.csv"],
-            cwd=tmp_path,
-            env=env,
-            capture_output=True,
-            text=True,
-            timeout=300,
+# The stage, with its state written after each epoch, however short.
+EACH_EPOCH = """
+import runpy
+from promptseg.learning import resuming
+resuming.EVERY = 0.0
+runpy.run_path({script!r}, run_name="__main__")
+"""
+
+
+@pytest.fixture
+def launch(blobs, tmp_path, root):
+    """Starts a run under torchrun, or plainly as one process: launch(settings, processes, out) -> Popen."""
+    train, val = blobs("train", 7), blobs("val", 3, seed=1)  # odd numbers: some processes have nothing in a last batch
+
+    def start(settings: params.FineTune, processes: int, out: str) -> subprocess.Popen:
+        if not (tmp_path / "c").exists():
+            model = models.load(settings.model).create("tiny", 0)
+            weights.write(tmp_path / "c", model.configuration(), model.state_dict(), model.files())
+        entry = json.dumps(settings.model_dump(exclude_defaults=True))
+        (tmp_path / "params.yaml").write_text(
+            f"datasets: {{em: {{reader: em}}}}\nmodels: {{{settings.model}: {{}}}}\nfinetune: {{r: {entry}}}\n"
         )
-        assert done.returncode == 0, done.stderr[-2000:]
-    one, two = (pd.read_csv(tmp_path / f"{n}.csv") for n in (1, 2))
-    np.testing.assert_allclose(one.loss, two.loss, atol=1e-5)
-    np.testing.assert_allclose(one.val_loss, two.val_loss, atol=1e-4)
-    (_, first), (_, second) = (weights.read(tmp_path / f"w{n}") for n in (1, 2))
+        many = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+        paths = [str(train), str(val), "c", f"e{out}", f"r{out}", f"w{out}", f"{out}.csv"]
+        (tmp_path / "each_epoch.py").write_text(EACH_EPOCH.format(script=str(root / "stages/finetune.py")))
+        command = [sys.executable, *(many if processes > 1 else []), "each_epoch.py", "r", *paths]
+        env = {**os.environ, "PYTHONPATH": str(root / "stages")}
+        return subprocess.Popen(command, cwd=tmp_path, env=env, stderr=subprocess.PIPE, text=True)
+
+    return start
+
+
+def ended(process: subprocess.Popen, code: int = 0) -> str:
+    """What it said."""
+    said = process.communicate(timeout=300)[1]
+    assert process.returncode == code, said[-2000:]
+    return said
+
+
+@pytest.mark.parametrize("name, how, worlds", [("clip_decoder_cnn", {"batch": 3}, (1, 3)), ("sam", EVERYTHING, (1, 2))])
+def test_processes_learn_the_same_up_to_the_order_of_sums(name, how, worlds, launch, tmp_path):
+    """A global batch is dealt out, its gradients are summed: floats in another order, so not bit for bit."""
+    settings = run(name, epochs=2, lr=1e-3, **how)
+    for world in worlds:
+        ended(launch(settings, world, str(world)))
+    one, more = (pd.read_csv(tmp_path / f"{world}.csv") for world in worlds)
+    np.testing.assert_allclose(one.loss, more.loss, atol=1e-5)
+    np.testing.assert_allclose(one.val_loss, more.val_loss, atol=1e-4)
+    (_, first), (_, second) = (weights.read(tmp_path / f"w{world}") for world in worlds)
     # Adam divides by a gradient's own size, so where that is next to nothing its sign decides a whole step of lr.
     steps = 2 * 3
     far = sum(((first[key] - second[key]).abs() > 1e-5).sum().item() for key in first)
     assert far < 0.02 * sum(value.numel() for value in first.values())
     assert max((first[key] - second[key]).abs().max().item() for key in first) <= 2 * steps * 1e-3
+
+
+def test_one_that_waits_for_a_process_that_is_gone_says_so_in_a_line():
+    with pytest.raises(
+        Problem, match="process 0 of 1 waits for one that is gone .closed by peer.; run the same command"
+    ):
+        with Processes().together():
+            raise RuntimeError("closed by peer\nand more")
+
+
+def test_a_process_that_dies_ends_the_run_with_a_line_and_it_goes_on(launch, tmp_path):
+    settings = run("sam", epochs=12, lr=1e-4)
+    ended(launch(settings, 2, "whole"))
+    process = launch(settings, 2, "broken")
+    until = time.monotonic() + 200
+    while not list(tmp_path.glob("rbroken/epoch-*")):
+        assert time.monotonic() < until and process.poll() is None
+        time.sleep(0.02)
+    workers = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    (second,) = [pid for pid in workers if b"\0RANK=1\0" in Path(f"/proc/{pid}/environ").read_bytes()]
+    os.kill(int(second), signal.SIGKILL)
+    said = ended(process, code=1)
+    assert "Signal 9 (SIGKILL) received" in said  # torchrun's report
+    assert "in finish" not in said and not (tmp_path / "wbroken").exists()  # no traceback of ours
+    assert "training goes on after epoch" in ended(launch(settings, 2, "broken"))
+    assert (tmp_path / "broken.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()

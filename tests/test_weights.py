@@ -286,7 +286,9 @@ class Tiny(Segmenter):
 def learned(tmp_path):
     segmenter = Tiny()
     names = segmenter.train_only(["head"])
-    finetuned.write(tmp_path / "w", segmenter, names, "digest", {"epoch": 3})
+    finetuned.write(
+        tmp_path / "w", {name: segmenter.state_dict()[name] for name in names}, segmenter.NAME, "digest", {"epoch": 3}
+    )
     return segmenter, tmp_path / "w"
 
 

@@ -3,6 +3,7 @@
 import functools
 from pathlib import Path
 
+import torch
 from drawn import Drawn
 from interactive import InteractiveSam
 from promptseg.base import files
@@ -37,14 +38,14 @@ def sam(how: Interactive, seed: int, resume: Path, out: Path, curve: Path) -> No
     phase = Phase(TRAIN, how.train.epochs, how.train, learned, losses)
     code = {str(path.relative_to(HERE)): files.sha256(path) for path in sorted(HERE.rglob("*.py"))}
     inputs = {"model": segmenter.NAME, "settings": how.model_dump(mode="json"), "seed": seed, "code": code}
-    state = State(resume, inputs, processes)
-    keep = functools.partial(_write, segmenter)
-    training.learn(segmenter, splits, [phase], learned, state, keep, processes, seed, out, curve)
+    state = State(resume, inputs, functools.partial(_write, segmenter), processes)
+    training.learn(segmenter, splits, [phase], learned, state, processes, seed, out, curve)
 
 
-def _write(segmenter: Segmenter, folder: Path) -> None:
+def _write(segmenter: Segmenter, folder: Path, learned: dict[str, torch.Tensor]) -> None:
     """A checkpoint as `models.<name>.load` takes it, with half the bytes."""
     tensors = {
-        name: value.half() if value.is_floating_point() else value for name, value in segmenter.state_dict().items()
+        name: value.half() if value.is_floating_point() else value
+        for name, value in {**segmenter.state_dict(), **learned}.items()
     }
     weights.write(folder, segmenter.configuration(), tensors, segmenter.files())

@@ -4,9 +4,12 @@ The number of processes decides the speed and never the result: work is dealt ou
 on how many take part.
 """
 
+import contextlib
 import os
 from collections.abc import Iterator
 from typing import TypeVar
+
+from promptseg.base.errors import Problem
 
 T = TypeVar("T")
 
@@ -36,8 +39,21 @@ class Ranks:
         if not torch.distributed.is_initialized():
             torch.distributed.init_process_group("gloo")
         values = [None] * self.world
-        torch.distributed.all_gather_object(values, value)
+        with self.together():
+            torch.distributed.all_gather_object(values, value)
         return values
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """For what all processes must take part in. Raises Problem where one of them is gone."""
+        try:
+            yield
+        except RuntimeError as error:  # gloo and NCCL have no error in common that says so
+            reason = str(error).splitlines()[0]
+            raise Problem(
+                f"process {self.rank} of {self.world} waits for one that is gone ({reason[:200]}); run the same command "
+                "again, it goes on from what was kept"
+            ) from error
 
     def close(self) -> None:
         """Leave the group, so that no process waits for one that is gone."""

@@ -31,14 +31,16 @@ class Processes(Ranks):
 
     def wait(self) -> None:
         """Go on only when all have come here."""
-        self._state.wait_for_everyone()
+        with self.together():
+            self._state.wait_for_everyone()
 
     def sum(self, values: list[torch.Tensor]) -> None:
         """Replace float tensors by their sums over all processes, in one message."""
         if self.world == 1:
             return
         flat = torch.cat([value.reshape(-1) for value in values])
-        torch.distributed.all_reduce(flat)
+        with self.together():
+            torch.distributed.all_reduce(flat)
         start = 0
         for value in values:
             value.copy_(flat[start : start + value.numel()].view_as(value))

@@ -63,10 +63,8 @@ class Cached:
                 if _sum({name: rows[i] for name, rows in self._maps.items()}) != self._sums[i]:
                     raise Problem(f"{self._folder}: row {i} changed on disk; delete the folder and run again")
                 self._checked[i] = True
-        return {
-            name: torch.from_numpy(rows[indexes].astype(np.float32)).to(self._device)
-            for name, rows in self._maps.items()
-        }
+        # Made floats by torch: numpy takes ten times as long for it, and a GPU is sent half the bytes.
+        return {name: torch.from_numpy(rows[indexes]).to(self._device).float() for name, rows in self._maps.items()}
 
 
 def features(

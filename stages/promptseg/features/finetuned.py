@@ -3,6 +3,8 @@
 import hashlib
 from pathlib import Path
 
+import torch
+
 from promptseg.base import params
 from promptseg.base.errors import Problem
 from promptseg.features import lora
@@ -10,14 +12,14 @@ from promptseg.networks import precision, weights
 from promptseg.networks.segmenter import Segmenter
 
 
-def write(folder: Path, segmenter: Segmenter, learned: list[str], checkpoint: str, about: dict) -> None:
-    """Keep the parameters named `learned`; the frozen rest stays in the checkpoint, whose digest is written down.
+def write(folder: Path, learned: dict[str, torch.Tensor], name: str, checkpoint: str, about: dict) -> None:
+    """Keep the parameters that learned; the frozen rest stays in the checkpoint, whose digest is written down.
 
-    about: further entries for config.json; `lora` must be there where adapters learned (params.Lora as JSON).
+    name: of the model; about: further entries for config.json; `lora` must be there where adapters learned
+    (params.Lora as JSON).
     """
-    state = segmenter.state_dict()
-    config = {"model": segmenter.NAME, "checkpoint": checkpoint, "learned": sorted(learned), **about}
-    weights.write(folder, config, {name: state[name] for name in learned})
+    config = {"model": name, "checkpoint": checkpoint, "learned": sorted(learned), **about}
+    weights.write(folder, config, learned)
 
 
 def apply(segmenter: Segmenter, checkpoint: str, folder: Path) -> str:

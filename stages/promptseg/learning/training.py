@@ -9,7 +9,7 @@ import functools
 import math
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from promptseg import progress
@@ -40,12 +40,16 @@ def finetune(
     processes = Processes()
 
     def state(ready: Setup) -> State:
+        about = {"classes": list(ready.splits[0].classes), "train": ready.settings.model_dump(exclude_defaults=True)}
+        if "lora" in ready.settings.parts:
+            about["lora"] = ready.settings.lora.model_dump()
+        keep = functools.partial(finetuned.write, name=ready.segmenter.NAME, checkpoint=ready.digest, about=about)
         decides = {
             "model": run.model, "checkpoint": ready.digest, "train": files.sha256(inputs.train),
             "val": files.sha256(inputs.val), "seed": seed, "settings": ready.settings.model_dump(mode="json"),
             "epochs": [phase.epochs for phase in ready.phases],
         }  # fmt: skip
-        return State(resume, decides, processes)
+        return State(resume, decides, keep, processes)
 
     def begun(ready: Setup) -> bool:
         return state(ready).begun()
@@ -53,27 +57,21 @@ def finetune(
     ready = fitting.fitted(run, max_epochs, seed, inputs, processes, begun)
     for split in ready.splits:
         split.keep(ready.digest, inputs.cache, processes)
-    about = {"classes": list(ready.splits[0].classes), "train": ready.settings.model_dump(exclude_defaults=True)}
-    if "lora" in ready.settings.parts:
-        about["lora"] = ready.settings.lora.model_dump()
-    keep = functools.partial(
-        finetuned.write, segmenter=ready.segmenter, learned=ready.learned, checkpoint=ready.digest, about=about
-    )
-    learn(ready.segmenter, ready.splits, ready.phases, ready.learned, state(ready), keep, processes, seed, out, curve)
+    learn(ready.segmenter, ready.splits, ready.phases, ready.learned, state(ready), processes, seed, out, curve)
 
 
 def learn(
     segmenter: Segmenter, splits: Sequence[Split], phases: list[Phase], learned: list[str], state: State,
-    keep: Callable[[Path], None], processes: Processes, seed: int, out: Path, curve: Path,
+    processes: Processes, seed: int, out: Path, curve: Path,
 ) -> None:  # fmt: skip
     """Go through the phases from where the state stands; write the best epoch and the curve, and remove the state.
 
-    splits: to learn from, and to measure on; learned: names of what any phase teaches; keep: writes what is to be kept
-    of the model, as it is at the time, into a folder. Raises Problem for a loss that is not finite.
+    splits: to learn from, and to measure on; learned: names of what any phase teaches. Raises Problem for a loss that
+    is not finite.
     """
-    rows = _rows(segmenter, splits, phases, learned, state, keep, processes, seed)
+    rows = _rows(segmenter, splits, phases, learned, state, processes, seed)
     if processes.main:
-        best = state.best(watching.best(rows)["epoch"])
+        best = state.best()
         weights.check(best)
         with files.replacing(out) as aside:
             shutil.copytree(best, aside)
@@ -85,9 +83,9 @@ def learn(
 
 def _rows(
     segmenter: Segmenter, splits: Sequence[Split], phases: list[Phase], learned: list[str], state: State,
-    keep: Callable[[Path], None], processes: Processes, seed: int,
+    processes: Processes, seed: int,
 ) -> list[dict]:  # fmt: skip
-    """The curve's rows, of the epochs that were and of those to come. The best epoch is kept in the state."""
+    """The curve's rows, of the epochs that were and of those to come. The state has the best one's weights."""
     parameters = dict(segmenter.named_parameters())
     train, val = splits
     rows, values, moments = state.read()
@@ -108,7 +106,6 @@ def _rows(
         if own and own[-1] is rows[-1]:
             steps.resume(moments, each * len(own))
         while len(own) < phase.epochs and not watching.stalled(own, phase.settings.patience):
-            best = watching.best(own)["epoch"] if own and phase.name == TRAIN else None
             try:
                 seen = epochs.learn(segmenter, train, phase, steps, processes, seed, len(own) + 1, bar)
                 with steps.average.in_place() if steps.average else contextlib.nullcontext():
@@ -117,16 +114,14 @@ def _rows(
                     rows.append(row)
                     own.append(row)
                     if phase.name == TRAIN and watching.best(own) is row:
-                        best = row["epoch"]
-                        if processes.main:
-                            keep(state.best(best))
+                        state.hold(row["epoch"], {name: parameters[name] for name in learned})
             except Diverged as failure:
                 line = f"epoch {len(rows) + 1}: the loss is no longer finite, at pictures {', '.join(failure.ids)}"
-                if best:
-                    line += f"; epoch {best}, the best so far, stays in {state.best(best)} until it is trained anew"
+                if best := state.best():
+                    line += f"; the best so far stays in {best} until it is trained anew"
                 raise Problem(f"{line}; lower train.lr or set train.clip") from None
             if processes.main:
-                state.write(rows, best, {name: parameters[name] for name in learned}, steps.state())
+                state.write(rows, {name: parameters[name] for name in learned}, steps.state())
                 if warning := watching.warning(own):
                     bar.write(warning, sys.stderr)
     bar.close()

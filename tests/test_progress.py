@@ -1,0 +1,22 @@
+"""Bars: for a terminal and for whoever is shown the last line, and nothing else."""
+
+import subprocess
+import sys
+
+import pytest
+from promptseg import progress
+from promptseg.commands.reproducing import _over
+
+WORK = "from promptseg import progress; assert list(progress.bar(range(3), desc='work', main={})) == [0, 1, 2]"
+
+
+@pytest.mark.parametrize("watched, main, shown", [("1", True, True), ("", True, False), ("1", False, False)])
+def test_a_pipe_sees_a_bar_only_where_somebody_is_shown_it(watched, main, shown, root):
+    env = {"PYTHONPATH": str(root / "stages"), progress.WATCHED: watched}
+    done = subprocess.run([sys.executable, "-c", WORK.format(main)], env=env, capture_output=True, text=True, check=True)
+    assert ("work" in done.stderr) == shown and done.stdout == ""
+
+
+def test_of_a_line_that_was_printed_over_the_last_is_left():
+    assert _over("begun\n\rwork 10%\rwork 60%\r        \rerror: it broke\nend") == "begun\nerror: it broke\nend"
+    assert _over("work 10%\rwork 60%\r") == "work 60%"
