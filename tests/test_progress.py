@@ -13,7 +13,9 @@ WORK = "from promptseg import progress; assert list(progress.bar(range(3), desc=
 @pytest.mark.parametrize("watched, main, shown", [("1", True, True), ("", True, False), ("1", False, False)])
 def test_a_pipe_sees_a_bar_only_where_somebody_is_shown_it(watched, main, shown, root):
     env = {"PYTHONPATH": str(root / "stages"), progress.WATCHED: watched}
-    done = subprocess.run([sys.executable, "-c", WORK.format(main)], env=env, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", WORK.format(main)], env=env, capture_output=True, text=True, check=True
+    )
     assert ("work" in done.stderr) == shown and done.stdout == ""
 
 

@@ -32,9 +32,10 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Setup:
-    """settings: of the run, with a batch in numbers. A model whose parameters `learned` any of the phases teaches, and the splits to learn from and to measure on.
+    """A model, what of it learns, and the splits to learn from and to measure on.
 
-    digest: of the released weights.
+    settings: the run's, with a batch in numbers; learned: parameters that any phase teaches; digest: of the released
+    weights.
     """
 
     settings: params.Train

@@ -38,18 +38,18 @@ def finetune(
     is not finite.
     """
     processes = Processes()
+    given = {"model": run.model, "train": files.sha256(inputs.train), "val": files.sha256(inputs.val), "seed": seed}
 
     def state(ready: Setup) -> State:
         about = {"classes": list(ready.splits[0].classes), "train": ready.settings.model_dump(exclude_defaults=True)}
         if "lora" in ready.settings.parts:
             about["lora"] = ready.settings.lora.model_dump()
         keep = functools.partial(finetuned.write, name=ready.segmenter.NAME, checkpoint=ready.digest, about=about)
-        decides = {
-            "model": run.model, "checkpoint": ready.digest, "train": files.sha256(inputs.train),
-            "val": files.sha256(inputs.val), "seed": seed, "settings": ready.settings.model_dump(mode="json"),
+        chosen = {
+            "settings": ready.settings.model_dump(mode="json"),
             "epochs": [phase.epochs for phase in ready.phases],
-        }  # fmt: skip
-        return State(resume, decides, keep, processes)
+        }
+        return State(resume, {**given, "checkpoint": ready.digest, **chosen}, keep, processes)
 
     def begun(ready: Setup) -> bool:
         return state(ready).begun()
