@@ -10,6 +10,7 @@ import yaml
 from promptseg import cli, models
 from promptseg.base import params
 from promptseg.commands import doctor
+from promptseg.learning import memory
 from promptseg.networks import weights
 from typer.testing import CliRunner
 
@@ -147,7 +148,7 @@ def test_the_hub_s_cache_is_looked_at_and_not_the_hub(run, tmp_path, monkeypatch
 
 
 def test_the_machine_is_described(run, monkeypatch, tmp_path):
-    monkeypatch.setattr(doctor, "_CGROUP", tmp_path / "memory.max")
+    monkeypatch.setattr(memory, "CGROUP", tmp_path)
     (tmp_path / "memory.max").write_text("2000000000\n")
     lines, _ = run()
     assert ["memory", "2.0 GB"] in lines

@@ -18,7 +18,6 @@ RAW, PREPARED, CHECKPOINTS = Path("data/raw"), Path("data/prepared"), Path("data
 COUNTED, LOCK, SETTINGS = Path("metrics/data"), Path("dvc.lock"), Path("params.yaml")
 PACKAGES = ("torch", "transformers", "dvc")
 SPLITS = ("train", "val", "test")
-_CGROUP = Path("/sys/fs/cgroup/memory.max")
 
 
 def report() -> bool:
@@ -171,10 +170,12 @@ def _cached(repository: str, revision: str) -> bool:
 def _machine() -> list[list[str]]:
     import torch
 
+    from promptseg.learning import memory
+
     cores = len(os.sched_getaffinity(0))
     rows = [
         ["processor", f"{_processor()}, {cores} core{'' if cores == 1 else 's'}"],
-        ["memory", f"{_memory() / 1e9:.1f} GB"],
+        ["memory", f"{memory.total() / 1e9:.1f} GB"],
         ["disk", f"{shutil.disk_usage('.').free / 1e9:.1f} GB free here"],
     ]
     for index in range(torch.cuda.device_count()):
@@ -190,13 +191,6 @@ def _processor() -> str:
         lines = []
     named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return next(filter(None, named), platform.processor() or platform.machine())
-
-
-def _memory() -> int:
-    """Bytes that this process may have: a container's limit, where there is one below the machine's."""
-    limit = _CGROUP.read_text().strip() if _CGROUP.is_file() else "max"
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return min(total, int(limit)) if limit.isdigit() else total
 
 
 def _version(package: str) -> str:

@@ -30,22 +30,27 @@ def fitted(
     passes = len(ready.splits[0]) * sum(phase.epochs for phase in ready.phases)
     if run.train.batch != "auto" and passes < LONG:
         return ready
-    plan = plans.measure(ready, inputs.cache, processes)
-    chosen = _chosen(plan, choices)
+    chosen, text = _planned(run, choices, max_epochs, seed, inputs, processes)
     if processes.main:
-        print(plan.text(chosen.settings.batch), file=sys.stderr)
-    _check(plan, chosen, run, max_epochs, seed, inputs, processes)
+        print(text, file=sys.stderr)
     return chosen
 
 
 def look(run: params.FineTune, max_epochs: int | None, seed: int, inputs: Inputs) -> str:
-    """The plan of a run, which is not begun. Raises Problem with the plan in one line if it does not fit."""
+    """The plan of a run, which is not begun. Raises Problem with what would fit, if it does not."""
     processes = Processes()
-    ready = set_up(run, max_epochs, seed, inputs, processes)
-    plan = plans.measure(ready, inputs.cache, processes)
-    chosen = _chosen(plan, list(_choices(run, ready)))
+    choices = list(_choices(run, set_up(run, max_epochs, seed, inputs, processes)))
+    return _planned(run, choices, max_epochs, seed, inputs, processes)[1]
+
+
+def _planned(
+    run: params.FineTune, choices: list[Setup], max_epochs: int | None, seed: int, inputs: Inputs, processes: Processes
+) -> tuple[Setup, str]:
+    """The first of the choices that fits, and its plan in words."""
+    plan = plans.measure(choices[0], inputs.cache, processes)
+    chosen = next((choice for choice in choices if plan.goes(choice.settings.batch)), choices[-1])
     _check(plan, chosen, run, max_epochs, seed, inputs, processes)
-    return plan.text(chosen.settings.batch)
+    return chosen, plan.text(chosen.settings.batch)
 
 
 def _choices(run: params.FineTune, ready: Setup) -> Iterator[Setup]:
@@ -59,21 +64,17 @@ def _choices(run: params.FineTune, ready: Setup) -> Iterator[Setup]:
         yield ready
 
 
-def _chosen(plan: Plan, choices: list[Setup]) -> Setup:
-    return next((choice for choice in choices if plan.goes(choice.settings.batch)), choices[-1])
-
-
 def _check(
     plan: Plan, chosen: Setup, run: params.FineTune, max_epochs: int | None, seed: int, inputs: Inputs,
     processes: Processes,
 ) -> None:  # fmt: skip
     """Raise Problem with what would fit, if this does not."""
-    if plan.goes(chosen.settings.batch) and not plan.stores:
-        raise Problem(
-            f"{inputs.cache}: the features of {plan.pictures[2]:,} pictures take {plans.size(plan.disk)} and "
-            f"{plans.size(plan.free)} are free; make room, link it to a larger disk or lower scale.max_images"
-        )
     if plan.goes(chosen.settings.batch):
+        if not plan.stores:
+            raise Problem(
+                f"{inputs.cache}: the features of {plan.pictures[2]:,} pictures take {plans.size(plan.disk)} and "
+                f"{plans.size(plan.free)} are free; make room, link it to a larger disk or lower scale.max_images"
+            )
         return
     would = _smaller(plan, chosen.settings)
     for what, train in _others(run.train, chosen):

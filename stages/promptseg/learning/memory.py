@@ -18,9 +18,7 @@ from promptseg.features.distributed import Processes
 CGROUP = Path("/sys/fs/cgroup")  # of a container, where it says how much of the machine's memory it may have
 STATUS, CLEAR_REFS = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 REFUSED = ("allocate memory", "bad_alloc", "memory object")  # words of torch, of C++, of oneDNN
-SPARE = (
-    0.2  # of what is free: in a long run fragments add up to a fifth of what a few steps take (measured: 15 to 25 %)
-)
+SPARE = 0.2  # of what is free: a long run came to hold 15 to 25 % more than its first steps, in fragments
 
 
 class Exhausted(Exception):
@@ -32,6 +30,13 @@ class Peak:
     """bytes: the most that was held at a time, once the work is done."""
 
     bytes: int = 0
+
+
+def total() -> int:
+    """Bytes that the machine has, or its container may have."""
+    bound = _number(CGROUP / "memory.max")
+    whole = psutil.virtual_memory().total
+    return whole if bound is None else min(whole, bound)
 
 
 def limit(processes: Processes) -> int:

@@ -2,8 +2,8 @@
 
 In a folder of the run: `epoch-0007`, all that the epochs to come depend on, and `best-0005`, what the run would keep
 if it ended here. Both are folders as weights.py has them. A new one is whole before an old one is removed, so a kill
-at any moment costs at most the epoch that it fell into, or EVERY seconds of shorter ones. What is drawn at random follows from seed and epoch, and needs
-no state. Neither git nor DVC looks at the folder.
+at any moment costs at most the epoch that it fell into, or EVERY seconds of shorter ones. What is drawn at random
+follows from seed and epoch, and needs no state. Neither git nor DVC looks at the folder.
 """
 
 import shutil
