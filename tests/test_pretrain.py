@@ -2,14 +2,18 @@
 
 import ast
 import functools
+import shutil
 
 import asked
+import by_prompts
 import drawn
+import first_weights
 import numpy as np
 import pretraining
 import pytest
 import rows
 import settings
+import ship
 import torch
 import yaml
 from conftest import ROOT
@@ -25,7 +29,7 @@ from promptseg.learning.resuming import State
 from promptseg.models.sam import Sam
 from promptseg.networks import sam_network, weights
 from promptseg.networks.segmenter import Lesson
-from transformers import SamModel
+from transformers import SamConfig, SamModel
 
 PRETRAIN = STAGES / "pretrain"
 KINDS = (("general", 1.0),)
@@ -35,7 +39,7 @@ RAW = yaml.safe_load((PRETRAIN / "params.yaml").read_text())
 @pytest.fixture(scope="module")
 def how():
     """A training of seconds."""
-    small = {"pictures": 4, "val": 2, "prompts": 4, "corrections": 1}
+    small = {"pictures": 4, "val": 2, "boxes": 2, "points": 2, "corrections": 1, "corrected": 0.999, "unfocused": 2}
     train = {"epochs": 3, "batch": 2, "lr": 1e-3, "parts": ["all"], "ema": 0.5, "optimizer": "adamw", "clip": 1.0}
     return settings.Interactive.model_validate({**RAW["sam"], **small, "train": train})
 
@@ -58,8 +62,8 @@ def closure(path):
 def test_every_stage_depends_on_all_the_code_that_it_reaches():
     with Repo(PRETRAIN) as repo:
         stages = list(repo.index.stages)
-    expected = {"phrases@train", "phrases@val", "phrases@test", "phrases@examples", "look", "sam", "evaluate"}
-    assert {stage.name for stage in stages} == expected
+    expected = {f"phrases@{name}" for name in ("train", "val", "test", "examples")} | {"look", "evaluate"}
+    assert {stage.name for stage in stages} == expected | {"sam", "medsam", "pa_sam", "clip", "clipseg"}
     for stage in stages:
         script = PRETRAIN / stage.cmd.split()[1]
         deps = {(PRETRAIN / dep.def_path).resolve() for dep in stage.deps}
@@ -76,15 +80,29 @@ def test_the_project_itself_knows_nothing_of_it():
 
 def test_its_params_are_checked(tmp_path):
     settings.load(PRETRAIN / "params.yaml")
-    for change, line in (({"kinds": {"foggy": 1.0}}, "foggy"), ({"prompts": 3}, "even"), ({"speed": 1}, "speed")):
+    for change, line in (({"kinds": {"foggy": 1.0}}, "foggy"), ({"boxes": 3}, "as many"), ({"speed": 1}, "speed")):
         path = tmp_path / "params.yaml"
         path.write_text(yaml.safe_dump({**RAW, "sam": {**RAW["sam"], **change}}))
         with pytest.raises(Problem, match=line):
             settings.load(path)
 
 
-def test_a_sample_is_half_boxes_and_half_points_of_what_they_ask_for():
-    one, again = (drawn.sample(0, "train", 3, KINDS, 8) for _ in range(2))
+def test_attention_begins_by_likeness_and_places_are_in_the_tokens():
+    torch.manual_seed(0)
+    network = first_weights.draw(SamModel(SamConfig(**by_prompts.SIZE)))
+    attention = network.mask_decoder.transformer.layers[1].cross_attn_token_to_image
+    assert torch.equal(attention.q_proj.weight, attention.k_proj.weight)
+    assert torch.equal(attention.out_proj.weight, attention.v_proj.weight.T)
+    places = network.vision_encoder.pos_embed[0].flatten(0, 1)
+    apart = torch.cdist(places, places) + 1e9 * torch.eye(len(places))
+    assert apart.min() > 0.1, "two places look the same"
+    torch.manual_seed(0)
+    again = first_weights.draw(SamModel(SamConfig(**by_prompts.SIZE))).state_dict()
+    assert all(torch.equal(value, again[name]) for name, value in network.state_dict().items())
+
+
+def test_a_sample_is_boxes_and_then_points_of_what_they_ask_for():
+    one, again = (drawn.sample(0, "train", 3, KINDS, 4, 4) for _ in range(2))
     assert (one.image == again.image).all() and len(one.prompts) == len(one.answers) == 8
     assert [prompt.box is not None for prompt in one.prompts] == 4 * [True] + 4 * [False]
     for prompt, answer in zip(one.prompts, one.answers, strict=True):
@@ -136,12 +154,30 @@ def test_a_point_is_answered_by_three_masks_and_everything_else_by_one(lesson, m
         return real(*args, **named)
 
     monkeypatch.setattr(segmenter.network, "forward", forward)
-    segmenter.corrections = 2
+    segmenter.corrections, segmenter.corrected = 2, 1.0
     logits, losses = segmenter.teach(features, prompts, given)
     assert logits.shape == (8, segmenter.side, segmenter.side) and losses.shape == (8,) and losses.requires_grad
     boxes = [(0, True, False, False), (1, True, True, False), (2, True, True, False), (2, True, True, False)]
     points = [(1, False, False, True), (2, False, True, False), (3, False, True, False), (3, False, True, False)]
     assert calls == boxes + points
+
+
+def test_only_a_share_of_the_pictures_is_corrected_and_none_when_it_is_measured(lesson):
+    segmenter, *_, given = lesson
+    segmenter.corrections, segmenter.corrected = 2, 0.5
+    many = Lesson(given.loss, given.truth, 1, list(range(400)))
+    (others, none), (chosen, some) = segmenter._lengths(many)
+    assert sorted(others + chosen) == list(range(400)) and 150 < len(chosen) < 250 and (none, some) == (-1, 2)
+    assert segmenter._lengths(Lesson(given.loss, given.truth, 0, [1, 2, 3])) == [([0, 1, 2], -1)]
+
+
+def test_the_first_epochs_learn_by_cross_entropy_and_the_others_by_the_focal_loss(lesson):
+    segmenter, features, prompts, given = lesson
+    segmenter.corrections, segmenter.corrected, segmenter.unfocused = 0, 0.0, 1
+    losses = {
+        epoch: segmenter.teach(features, prompts, Lesson(dice, given.truth, epoch, [5, 6]))[1] for epoch in range(3)
+    }
+    assert torch.equal(losses[0], losses[1]) and not torch.allclose(losses[1], losses[2])
 
 
 def test_a_correction_lies_where_the_answer_is_wrong_and_says_what_is_there(lesson):
@@ -167,7 +203,8 @@ def test_the_iou_that_the_head_learns_is_that_of_the_masks():
 
 def test_what_was_trained_loads_as_sam_and_a_killed_training_ends_with_the_same_bytes(how, tmp_path, monkeypatch):
     def train(name):
-        pretraining.sam(how, 0, tmp_path / "state", tmp_path / name, tmp_path / f"{name}.csv")
+        paths = tmp_path / "state", tmp_path / name, tmp_path / f"{name}.csv"
+        pretraining.train("sam", by_prompts.sam, how, 0, None, *paths)
         return [(tmp_path / name / "model.safetensors").read_bytes(), (tmp_path / f"{name}.csv").read_bytes()]
 
     whole, real = train("whole"), State.write
@@ -192,6 +229,42 @@ def test_what_was_trained_loads_as_sam_and_a_killed_training_ends_with_the_same_
     assert all(value.dtype == torch.float32 for value in segmenter.parameters())
     figures = asked.all_of({"sam": segmenter}, settings.Test(pictures=2, prompts=4), 0, tmp_path, tmp_path)
     assert 0 <= figures["sam_box_iou"] <= 1 and set(figures["met"]) <= set(figures)
+
+
+@pytest.mark.parametrize("name", ["medsam", "pa_sam"])
+def test_the_relatives_begin_with_sam_and_learn_what_they_should(name, tmp_path):
+    torch.manual_seed(0)
+    sam = Sam(first_weights.draw(SamModel(SamConfig(**by_prompts.SIZE))))
+    weights.write(tmp_path / "sam", sam.configuration(), pretraining.half(sam.state_dict()))
+    train = {**RAW[name]["train"], "epochs": 1, "batch": 2}
+    how = settings.Interactive.model_validate({**RAW[name], "pictures": 2, "val": 1, "boxes": 2, "train": train})
+    paths = tmp_path / "state", tmp_path / name, tmp_path / "curve.csv"
+    pretraining.train(name, by_prompts.TRAINED[name], how, 0, tmp_path / "sam", *paths)
+    made = models.load(name).load(tmp_path / name, 1).network.state_dict()
+    kept = {key for key, value in sam.network.state_dict().items() if torch.equal(made[key], value.half().float())}
+    encoder = {key for key in made if key.startswith("vision_encoder.")}
+    if name == "pa_sam":
+        assert encoder <= kept and "mask_decoder.iou_token.weight" in kept
+        assert "mask_decoder.mask_tokens.weight" not in kept
+    else:
+        assert {key for key in made if key.startswith("prompt_encoder.")} <= kept
+        assert not {key for key in encoder if key.endswith("qkv.weight")} & kept
+
+
+def test_only_checkpoints_that_are_whole_and_small_enough_are_shipped(tmp_path, monkeypatch):
+    for name in ("one", "two"):
+        weights.write(tmp_path / "made" / name, {}, {"x": torch.ones(100)})
+    ship.main(tmp_path / "made", tmp_path / "tiny")
+    assert sorted(path.name for path in (tmp_path / "tiny").iterdir()) == ["one", "two"]
+    weights.check(tmp_path / "tiny" / "two")
+    (tmp_path / "made" / "one" / "config.json").write_text("{ }")
+    with pytest.raises(Problem, match="one"):
+        ship.main(tmp_path / "made", tmp_path / "tiny")
+    shutil.rmtree(tmp_path / "made" / "one")
+    monkeypatch.setattr(ship, "MOST", 10)
+    with pytest.raises(Problem, match="at most"):
+        ship.main(tmp_path / "made", tmp_path / "tiny")
+    assert sorted(path.name for path in (tmp_path / "tiny").iterdir()) == ["one", "two"]
 
 
 @pytest.fixture(scope="module")

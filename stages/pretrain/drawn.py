@@ -27,7 +27,7 @@ class Named:
 
 @dataclass(frozen=True)
 class Sample:
-    """image: (h, w, 3) uint8; answers: (h, w) bool each, for prompts that are boxes in the first half, and points."""
+    """image: (h, w, 3) uint8; answers: (h, w) bool each, for prompts that are boxes first, and then points."""
 
     image: np.ndarray
     prompts: list[Prompt]
@@ -39,18 +39,17 @@ def _pool(workers: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(workers, get_context("spawn"), stage.tied_to_parent)
 
 
-def sample(seed: int, split: str, number: int, kinds: tuple[tuple[str, float], ...], prompts: int) -> Sample:
+def sample(seed: int, split: str, number: int, kinds: tuple[tuple[str, float], ...], boxes: int, points: int) -> Sample:
     """A picture with its questions. Depends on the arguments alone, wherever it is drawn."""
     rng = np.random.default_rng((seed, scene.SPLITS.index(split), number))
     names, shares = zip(*kinds)
     kind = names[rng.choice(len(names), p=np.array(shares) / sum(shares))]
     for attempt in range(TRIES):
         picture = scene.draw(seed, split, TRIES * number + attempt, kind)
-        answers = targets.targets(rng, picture, prompts)
+        answers = targets.targets(rng, picture, boxes + points)
         if answers:
             break
-    half = prompts // 2
-    asked = [_box(rng, answer) for answer in answers[:half]] + [_point(rng, answer) for answer in answers[half:]]
+    asked = [_box(rng, answer) for answer in answers[:boxes]] + [_point(rng, answer) for answer in answers[boxes:]]
     return Sample(picture.image, asked, answers)
 
 
@@ -79,7 +78,7 @@ class Drawn(Split):
         self.pairs = [Named(f"{split}/{i:06d}") for i in range(count)]
         self.device = processes.device
         self._segmenter, self._seed, self._split = segmenter, seed, split
-        self._how = tuple(sorted(asked.kinds.items())), asked.prompts
+        self._how = tuple(sorted(asked.kinds.items())), asked.boxes, asked.points
         self._kept = self._side = None
         # A GPU would wait for one process that draws; a CPU is busy anyway. The loop's threads each wait for a picture.
         self._pool = _pool(processes.cores) if self.device.type == "cuda" else None

@@ -4,23 +4,30 @@ A first prompt is a box or one point. A point is ambiguous, so it is answered by
 taught; everything else by one. Then points are put where the answer was wrong, and the answer's own logits go in with
 them; a last round has no new point. The masks' loss is focal and Dice at 20 to 1, and the head for the IoU learns the
 masks' IoU by its squared error.
+
+A network that begins with nothing does not see what a box means for hundreds of steps, and longer by the focal loss,
+which makes little of the many pixels that are half right. So the first epochs have cross-entropy and Dice.
 """
+
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from promptseg.learning.losses import dice, focal
+from promptseg.learning.losses import dice, dice_bce, focal
 from promptseg.models.sam import Sam
 from promptseg.networks.prompts import Prompt
 from promptseg.networks.segmenter import Features, Lesson
 
 FOCAL = 20.0
+NONE = -1  # corrections, where not even the last round without a new point follows
 LOGITS = 32.0  # logits beyond this say no more; SAM clamps them before they go in as a prompt
 
 
 class InteractiveSam(Sam):
-    """`corrections`: points after the first prompt."""
+    """`corrections`: points after the first prompt; `corrected`: the share of the pictures that get any; `unfocused`:
+    so many epochs have cross-entropy in place of the focal loss."""
 
-    corrections = 0
+    corrections, corrected, unfocused = 0, 0.0, 0
 
     def teach(
         self, features: Features, prompts: list[list[Prompt]], lesson: Lesson
@@ -33,20 +40,28 @@ class InteractiveSam(Sam):
         target, weight = lesson.truth(self.side)
         places = torch.arange(n * p, device=self.device).reshape(n, p)
         logits, losses = torch.empty_like(target), torch.empty(n * p, device=self.device)
-        draw = torch.Generator().manual_seed(lesson.seeds[0])
-        for half in (slice(0, p // 2), slice(p // 2, p)):
-            which = places[:, half].flatten()
-            rows = [[prompt] for row in prompts for prompt in row[half]]
-            repeated = {name: value.repeat_interleave(p // 2, dim=0) for name, value in features.items()}
-            corrections = self.corrections if lesson.epoch else -1  # measured by its first answer alone
-            first, each = self._rounds(repeated, rows, target[which], weight[which], corrections, draw)
-            logits = logits.index_copy(0, which, first)
-            losses = losses.index_copy(0, which, each)
+        loss = dice_bce if lesson.epoch <= self.unfocused else _focal_and_dice  # measured by the former
+        for rows, corrections in self._lengths(lesson):
+            draw = torch.Generator().manual_seed(lesson.seeds[rows[0]])
+            for half in (slice(0, p // 2), slice(p // 2, p)):
+                which = places[rows, half].flatten()
+                asked = [[prompt] for row in rows for prompt in prompts[row][half]]
+                repeated = {name: value[rows].repeat_interleave(p // 2, dim=0) for name, value in features.items()}
+                first, each = self._rounds(repeated, asked, target[which], weight[which], corrections, draw, loss)
+                logits = logits.index_copy(0, which, first)
+                losses = losses.index_copy(0, which, each)
         return logits, losses
+
+    def _lengths(self, lesson: Lesson) -> list[tuple[list[int], int]]:
+        """Pictures by their places, and how many corrections they get: NONE where the first answer is all."""
+        lots = [torch.rand(1, generator=torch.Generator().manual_seed(seed)).item() for seed in lesson.seeds]
+        chosen = [i for i, lot in enumerate(lots) if lesson.epoch and lot < self.corrected]
+        others = [i for i in range(len(lots)) if i not in chosen]
+        return [(rows, count) for rows, count in ((others, NONE), (chosen, self.corrections)) if rows]
 
     def _rounds(
         self, features: Features, rows: list[list[Prompt]], target: torch.Tensor, weight: torch.Tensor,
-        corrections: int, draw: torch.Generator,
+        corrections: int, draw: torch.Generator, loss: Callable,
     ) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
         """First answers and mean losses for m maps, each with a row of features and one prompt of its own."""
         points, labels, boxes = (self._stack(rows, name) for name in ("points", "labels", "box"))
@@ -57,7 +72,7 @@ class InteractiveSam(Sam):
                 input_boxes=boxes, input_masks=before, multimask_output=boxes is None and number == 0,
             )  # fmt: skip
             masks, guessed = out.pred_masks[:, 0].float(), out.iou_scores[:, 0].float()  # (m, k, side, side), (m, k)
-            each = torch.stack([_mask_loss(masks[:, k], target, weight) for k in range(masks.shape[1])], dim=1)
+            each = torch.stack([loss(masks[:, k], target, weight) for k in range(masks.shape[1])], dim=1)
             truth = torch.stack([_iou(masks[:, k], target, weight) for k in range(masks.shape[1])], dim=1)
             losses.append(each.min(dim=1).values + F.mse_loss(guessed, truth, reduction="none").mean(dim=1))
             chosen = guessed.argmax(dim=1)[:, None, None, None]
@@ -84,7 +99,7 @@ class InteractiveSam(Sam):
         return torch.cat([points, added], dim=2), torch.cat([labels, label], dim=2)
 
 
-def _mask_loss(logits: torch.Tensor, target: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+def _focal_and_dice(logits: torch.Tensor, target: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     return FOCAL * focal(logits, target, weight) + dice(logits, target, weight)
 
 

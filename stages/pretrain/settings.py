@@ -12,13 +12,19 @@ from world.kinds import KINDS
 
 
 class Interactive(Settings):
-    """How a network of SAM's kind is trained: on pictures drawn anew in each epoch, and asked as a person would ask."""
+    """How a network of SAM's kind is trained: on pictures drawn anew in each epoch, and asked as a person would ask.
+
+    corrections, corrected, unfocused: of SAM itself, which learns from as many points as boxes; its relatives are asked once.
+    """
 
     kinds: dict[str, PositiveFloat]  # of the pictures, each with its share
     pictures: PositiveInt  # in an epoch
     val: PositiveInt  # pictures to measure on
-    prompts: PositiveInt  # a picture: half of them boxes, half of them points
-    corrections: NonNegativeInt  # points after the first prompt, each where the answer before was wrong
+    boxes: PositiveInt  # a picture
+    points: NonNegativeInt = 0  # a picture, one a prompt
+    corrections: NonNegativeInt = 0  # points after the first prompt, each where the answer before was wrong
+    corrected: params.Fraction = 0.0  # the share of the pictures that get any; the others are asked once
+    unfocused: NonNegativeInt = 0  # so many first epochs have cross-entropy in place of the focal loss
     train: params.Train
 
     @model_validator(mode="after")
@@ -26,8 +32,6 @@ class Interactive(Settings):
         unknown = sorted(self.kinds.keys() - KINDS.keys())
         if unknown:
             raise ValueError(f"kinds: unknown {unknown[0]!r}; known: {', '.join(KINDS)}")
-        if self.prompts % 2:
-            raise ValueError("prompts must be even: half are boxes, half are points")
         if self.train.batch == "auto":
             raise ValueError("train.batch must be a number here")
         return self
@@ -44,6 +48,18 @@ class Phrases(Settings):
     absent: params.Fraction  # the share of rows whose phrase is true of nothing in the picture
 
 
+class Told(Settings):
+    """How a network that understands words is trained: on groups of pictures, drawn anew in each epoch."""
+
+    kind: Literal[tuple(KINDS)]  # of the pictures
+    groups: PositiveInt  # in an epoch; train.batch counts groups
+    val: PositiveInt  # groups to measure on
+    group: PositiveInt  # pictures in one
+    true_phrases: PositiveInt  # phrases a picture that are true of something in it
+    false_phrases: NonNegativeInt  # phrases a picture that are true of nothing in it
+    train: params.Train
+
+
 class Test(Settings):
     """How many pictures of the test split SAM and its relatives are asked about, for each target."""
 
@@ -57,7 +73,20 @@ class Pretrain(Settings):
     seed: NonNegativeInt = 0
     phrases: Phrases
     sam: Interactive
+    medsam: Interactive
+    pa_sam: Interactive
+    clip: Told
+    clipseg: Told
     test: Test
+
+    @model_validator(mode="after")
+    def _askable(self):
+        if self.sam.boxes != self.sam.points:
+            raise ValueError("sam: as many points as boxes")
+        for name in ("medsam", "pa_sam"):
+            if getattr(self, name).points:
+                raise ValueError(f"{name}: it is asked by boxes alone")
+        return self
 
 
 def load(path: Path = Path("params.yaml")) -> Pretrain:
