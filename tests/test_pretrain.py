@@ -39,7 +39,7 @@ RAW = yaml.safe_load((PRETRAIN / "params.yaml").read_text())
 @pytest.fixture(scope="module")
 def how():
     """A training of seconds."""
-    small = {"pictures": 4, "val": 2, "boxes": 2, "points": 2, "corrections": 1, "corrected": 0.999, "unfocused": 2}
+    small = {"pictures": 4, "val": 2, "boxes": 2, "points": 2, "corrections": 1, "corrected": 0.999, "easy": 2}
     train = {"epochs": 3, "batch": 2, "lr": 1e-3, "parts": ["all"], "ema": 0.5, "optimizer": "adamw", "clip": 1.0}
     return settings.Interactive.model_validate({**RAW["sam"], **small, "train": train})
 
@@ -121,6 +121,20 @@ def test_each_epoch_has_pictures_of_its_own_and_measuring_always_the_same(how):
     assert all(np.array_equal(one, other) for one, other in zip(measured, again, strict=True))
 
 
+def test_the_easy_epochs_have_plain_pictures_and_measuring_never_has(how, monkeypatch):
+    kinds, real = [], drawn.sample
+
+    def sample(seed, split, number, kinds_, *rest):
+        kinds.append([name for name, _ in kinds_])
+        return real(seed, split, number, kinds_, *rest)
+
+    monkeypatch.setattr(drawn, "sample", sample)
+    split = drawn.Drawn("train", 3, Sam(sam_network.create(SamModel, "tiny", 0)), how, 0, Processes())
+    for epoch in (1, 2, 3, 0):
+        split.take(1, epoch)
+    assert kinds == [["plain"], ["plain"], ["general"], ["general"]]
+
+
 def test_pictures_drawn_ahead_by_other_processes_are_the_same(how, monkeypatch):
     segmenter = Sam(sam_network.create(SamModel, "tiny", 0))
     alone, helped = (drawn.Drawn("train", 4, segmenter, how, 0, Processes()) for _ in range(2))
@@ -173,7 +187,7 @@ def test_only_a_share_of_the_pictures_is_corrected_and_none_when_it_is_measured(
 
 def test_the_first_epochs_learn_by_cross_entropy_and_the_others_by_the_focal_loss(lesson):
     segmenter, features, prompts, given = lesson
-    segmenter.corrections, segmenter.corrected, segmenter.unfocused = 0, 0.0, 1
+    segmenter.corrections, segmenter.corrected, segmenter.easy = 0, 0.0, 1
     losses = {
         epoch: segmenter.teach(features, prompts, Lesson(dice, given.truth, epoch, [5, 6]))[1] for epoch in range(3)
     }

@@ -285,6 +285,19 @@ def test_faint_pictures_are_gray_and_fine_ones_thin():
     assert len(strokes) > 10 and np.median(strokes) <= 4
 
 
+def test_plain_pictures_have_no_textures_and_larger_things():
+    plain, general = ([scene.draw(0, "val", n, kind) for n in range(20)] for kind in ("plain", "general"))
+    textures_of = {thing.texture for picture in plain for thing in picture.things}
+    assert textures_of <= {"plain", None}
+    sizes = [
+        np.median(
+            [thing.full / picture.labels.size for picture in group for thing in picture.things if thing.shape != AREA]
+        )
+        for group in (plain, general)
+    ]
+    assert sizes[0] > 2 * sizes[1]
+
+
 def test_the_world_shares_no_code_with_the_datasets_samples():
     for path in PRETRAIN.rglob("*.py"):
         names = []

@@ -32,8 +32,7 @@ SIZE = {
 def sam(asked: Interactive, seed: int, start: None, processes: Processes) -> Lessons:
     """From nothing, as SAM is trained (interactive.py)."""
     segmenter = InteractiveSam(first_weights.draw(SamModel(SamConfig(**SIZE))))
-    segmenter.corrections, segmenter.corrected = asked.corrections, asked.corrected
-    segmenter.unfocused = asked.unfocused
+    segmenter.corrections, segmenter.corrected, segmenter.easy = asked.corrections, asked.corrected, asked.easy
     return _lessons(segmenter, asked, seed, processes)
 
 

@@ -6,7 +6,7 @@ them; a last round has no new point. The masks' loss is focal and Dice at 20 to 
 masks' IoU by its squared error.
 
 A network that begins with nothing does not see what a box means for hundreds of steps, and longer by the focal loss,
-which makes little of the many pixels that are half right. So the first epochs have cross-entropy and Dice.
+which makes little of the many pixels that are half right. So the first, easy epochs have cross-entropy and Dice.
 """
 
 from collections.abc import Callable
@@ -24,10 +24,10 @@ LOGITS = 32.0  # logits beyond this say no more; SAM clamps them before they go 
 
 
 class InteractiveSam(Sam):
-    """`corrections`: points after the first prompt; `corrected`: the share of the pictures that get any; `unfocused`:
-    so many epochs have cross-entropy in place of the focal loss."""
+    """`corrections`: points after the first prompt; `corrected`: the share of the pictures that get any; `easy`: so
+    many epochs have cross-entropy in place of the focal loss."""
 
-    corrections, corrected, unfocused = 0, 0.0, 0
+    corrections, corrected, easy = 0, 0.0, 0
 
     def teach(
         self, features: Features, prompts: list[list[Prompt]], lesson: Lesson
@@ -40,7 +40,7 @@ class InteractiveSam(Sam):
         target, weight = lesson.truth(self.side)
         places = torch.arange(n * p, device=self.device).reshape(n, p)
         logits, losses = torch.empty_like(target), torch.empty(n * p, device=self.device)
-        loss = dice_bce if lesson.epoch <= self.unfocused else _focal_and_dice  # measured by the former
+        loss = dice_bce if lesson.epoch <= self.easy else _focal_and_dice  # measured by the former
         for rows, corrections in self._lengths(lesson):
             draw = torch.Generator().manual_seed(lesson.seeds[rows[0]])
             for half in (slice(0, p // 2), slice(p // 2, p)):

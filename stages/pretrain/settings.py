@@ -14,7 +14,7 @@ from world.kinds import KINDS
 class Interactive(Settings):
     """How a network of SAM's kind is trained: on pictures drawn anew in each epoch, and asked as a person would ask.
 
-    corrections, corrected, unfocused: of SAM itself, which learns from as many points as boxes; its relatives are asked once.
+    corrections, corrected, easy: of SAM itself, which learns from as many points as boxes; its relatives are asked once.
     """
 
     kinds: dict[str, PositiveFloat]  # of the pictures, each with its share
@@ -24,7 +24,7 @@ class Interactive(Settings):
     points: NonNegativeInt = 0  # a picture, one a prompt
     corrections: NonNegativeInt = 0  # points after the first prompt, each where the answer before was wrong
     corrected: params.Fraction = 0.0  # the share of the pictures that get any; the others are asked once
-    unfocused: NonNegativeInt = 0  # so many first epochs have cross-entropy in place of the focal loss
+    easy: NonNegativeInt = 0  # so many first epochs have plain pictures, and cross-entropy in place of the focal loss
     train: params.Train
 
     @model_validator(mode="after")

@@ -15,7 +15,7 @@ class Kind:
     deviation as a share of the contrast; soft: pixels over which an edge may run; areas: at most so many grounds;
     shapes: of things, where what stands twice is twice as likely; sizes: radii as shares of the shorter side; thin:
     what strokes' widths are times; parts: share of families with parts; alike: share of families that hardly differ
-    from their ground.
+    from their ground; textured: whether surfaces may have a texture, and not only a colour.
     """
 
     gray: float = 0.4
@@ -28,6 +28,7 @@ class Kind:
     thin: tuple[float, float] = (0.7, 1.6)
     parts: float = 0.35
     alike: float = 0.2
+    textured: bool = True
 
 
 KINDS = {
@@ -38,4 +39,16 @@ KINDS = {
     ),
     # Thin and ragged things, whose edge is most of them.
     "fine": Kind(shapes=FINE, noise=(0.0, 0.05), soft=0.5, sizes=(0.08, 0.45), thin=(0.4, 0.9), parts=0.15, alike=0.1),
+    # Large things in plain colours: what is learned first.
+    "plain": Kind(
+        gray=0.2,
+        contrast=(0.8, 1.0),
+        noise=(0.0, 0.02),
+        soft=0.5,
+        areas=3,
+        sizes=(0.1, 0.45),
+        parts=0.2,
+        alike=0.0,
+        textured=False,
+    ),
 }

@@ -88,10 +88,11 @@ def draw(seed: int, split: str, index: int, kind: str) -> Picture:
 def _grounds(canvas: Canvas, how: Kind) -> None:
     """One ground, or several along wavy borders; the later ones may be hard to tell from the first."""
     rng, height, width = canvas.rng, canvas.height, canvas.width
-    first = fills.drawn(rng, 0.5 * min(height, width))
+    texture = None if how.textured else "plain"
+    first = fills.drawn(rng, 0.5 * min(height, width), texture=texture)
     canvas.ground(np.ones((height, width), bool), first)
     for _ in range(rng.integers(0, how.areas) if rng.random() < 0.7 else 0):
-        fill = fills.drawn(rng, 0.5 * min(height, width))
+        fill = fills.drawn(rng, 0.5 * min(height, width), texture=texture)
         if rng.random() < how.alike:
             fill = fills.towards(fill, first.colour, rng.uniform(0.5, 0.9))
         if rng.random() < 0.5:  # everything beyond a border
@@ -116,7 +117,7 @@ def _populate(canvas: Canvas, how: Kind) -> None:
     ground = canvas.image.reshape(-1, 3).mean(axis=0)
     left = THINGS
     for radius in sizes:
-        family = things.family(rng, how.shapes, float(max(radius, 2.5)), how.parts, name)
+        family = things.family(rng, how.shapes, float(max(radius, 2.5)), how.parts, name, how.textured)
         if rng.random() < how.alike:
             share = rng.uniform(0.3, 0.7)
             family = things.Family(

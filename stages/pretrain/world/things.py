@@ -42,15 +42,19 @@ def member(rng: np.random.Generator, family: Family, thin: float) -> tuple[list[
 
 
 def family(
-    rng: np.random.Generator, shapes: tuple[str, ...], radius: float, parts: float, name: str | None = None
-) -> Family:
-    """A family of one of these shapes; parts: how likely it has more than a body; name: of its colour."""
+    rng: np.random.Generator, shapes: tuple[str, ...], radius: float, parts: float, name: str | None = None,
+    textured: bool = True,
+) -> Family:  # fmt: skip
+    """A family of one of these shapes; parts: how likely it has more than a body; name: of its colour; textured:
+    whether it may have a texture."""
     shape = shapes[rng.integers(len(shapes))]
     radius = max(radius, ROOM.get(shape, 0.0))
     builds = [build for build in BUILDS if build != "body"]
     build = builds[rng.integers(len(builds))] if shape in SOLID and radius > 7 and rng.random() < parts else "body"
-    texture = "plain" if shape in STRANDS or radius < 5 else None
-    return Family(shape, build, radius, fills.drawn(rng, 2 * radius, name, texture), fills.drawn(rng, radius))
+    plain = None if textured else "plain"
+    texture = "plain" if shape in STRANDS or radius < 5 else plain
+    body = fills.drawn(rng, 2 * radius, name, texture)
+    return Family(shape, build, radius, body, fills.drawn(rng, radius, texture=plain))
 
 
 def _body(rng: np.random.Generator, body: Part, other: Fill) -> list[Part]:
