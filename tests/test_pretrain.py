@@ -2,7 +2,6 @@
 
 import ast
 import functools
-import shutil
 
 import asked
 import by_prompts
@@ -13,7 +12,6 @@ import pretraining
 import pytest
 import rows
 import settings
-import ship
 import torch
 import yaml
 from conftest import ROOT
@@ -263,22 +261,6 @@ def test_the_relatives_begin_with_sam_and_learn_what_they_should(name, tmp_path)
     else:
         assert {key for key in made if key.startswith("prompt_encoder.")} <= kept
         assert not {key for key in encoder if key.endswith("qkv.weight")} & kept
-
-
-def test_only_checkpoints_that_are_whole_and_small_enough_are_shipped(tmp_path, monkeypatch):
-    for name in ("one", "two"):
-        weights.write(tmp_path / "made" / name, {}, {"x": torch.ones(100)})
-    ship.main(tmp_path / "made", tmp_path / "tiny")
-    assert sorted(path.name for path in (tmp_path / "tiny").iterdir()) == ["one", "two"]
-    weights.check(tmp_path / "tiny" / "two")
-    (tmp_path / "made" / "one" / "config.json").write_text("{ }")
-    with pytest.raises(Problem, match="one"):
-        ship.main(tmp_path / "made", tmp_path / "tiny")
-    shutil.rmtree(tmp_path / "made" / "one")
-    monkeypatch.setattr(ship, "MOST", 10)
-    with pytest.raises(Problem, match="at most"):
-        ship.main(tmp_path / "made", tmp_path / "tiny")
-    assert sorted(path.name for path in (tmp_path / "tiny").iterdir()) == ["one", "two"]
 
 
 @pytest.fixture(scope="module")
