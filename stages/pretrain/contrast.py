@@ -10,9 +10,8 @@ import torch.nn.functional as F
 from promptseg.learning.measuring import Sums
 from promptseg.models.clipseg import ClipSeg
 from promptseg.networks import support
-from told import Group, Groups, Seen
+from told import PREPARED, Group, Groups, Seen
 
-PREPARED = ("darken", "blur", "crop")
 MOST = 100.0  # the scale of the cosines, at most, as in the paper
 
 

@@ -18,6 +18,7 @@ from world.phrases import Phrase
 from world.pictures import Picture
 
 SHOWN = 0.01  # of a picture must show what it is an example of
+PREPARED = ("darken", "blur", "crop")  # an example, or a thing cut out of its picture (networks/support.py)
 BY_PLACE = frozenset(SLOTS["size"] + SLOTS["place"])  # words that say nothing of a thing cut out of its picture
 
 

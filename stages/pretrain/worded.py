@@ -15,10 +15,8 @@ from promptseg.learning.measuring import Sums
 from promptseg.learning.splits import Asked
 from promptseg.models.clipseg import ClipSeg
 from promptseg.networks.prompts import Example, Prompt
-from told import Group, Groups
+from told import PREPARED, Group, Groups
 from world.phrases import IGNORED, Phrase
-
-PREPARED = ("darken", "blur", "crop")
 
 
 class Doubted(Asked):
