@@ -162,7 +162,7 @@ TRAIN = "finetune/em-sam-20/train"
         (f"{TRAIN}/parts", "mask_decoder", ["finetune.em-sam-20.train.parts:"]),
         (f"{TRAIN}/parts", ["all", "all"], ["finetune.em-sam-20.train:", "parts names something twice"]),
         (f"{TRAIN}/lora", {"rank": 4}, ["finetune.em-sam-20.train:", "lora belongs to parts: [lora]"]),
-        (f"{TRAIN}/optimizer", "sgd", ["finetune.em-sam-20.train.optimizer:", "'adam' or 'adamw'"]),
+        (f"{TRAIN}/optimizer", "sgd", ["finetune.em-sam-20.train.optimizer:", "'adam', 'adamw' or 'muon'"]),
         (f"{TRAIN}/warmup", 1.0, ["finetune.em-sam-20.train.warmup:"]),
         (f"{TRAIN}/ema", 1.0, ["finetune.em-sam-20.train.ema:"]),
         (f"{TRAIN}/patience", 0, ["finetune.em-sam-20.train.patience:"]),

@@ -37,7 +37,15 @@ RAW = yaml.safe_load((PRETRAIN / "params.yaml").read_text())
 @pytest.fixture(scope="module")
 def how():
     """A training of seconds."""
-    small = {"pictures": 4, "val": 2, "boxes": 2, "points": 2, "corrections": 1, "corrected": 0.999, "easy": 2}
+    small = {
+        "pictures": 4,
+        "val": 2,
+        "boxes": 2,
+        "points": 2,
+        "corrections": 1,
+        "corrected": 0.999,
+        "easy": {"flat": 1, "plain": 1},
+    }
     train = {"epochs": 3, "batch": 2, "lr": 1e-3, "parts": ["all"], "ema": 0.5, "optimizer": "adamw", "clip": 1.0}
     return settings.Interactive.model_validate({**RAW["sam"], **small, "train": train})
 
@@ -85,18 +93,42 @@ def test_its_params_are_checked(tmp_path):
             settings.load(path)
 
 
-def test_attention_begins_by_likeness_and_places_are_in_the_tokens():
+@pytest.fixture(scope="module")
+def begun():
+    """First weights, fitted to pictures of four flat regions each."""
     torch.manual_seed(0)
-    network = first_weights.draw(SamModel(SamConfig(**by_prompts.SIZE)))
-    attention = network.mask_decoder.transformer.layers[1].cross_attn_token_to_image
-    assert torch.equal(attention.q_proj.weight, attention.k_proj.weight)
-    assert torch.equal(attention.out_proj.weight, attention.v_proj.weight.T)
-    places = network.vision_encoder.pos_embed[0].flatten(0, 1)
+    return first_weights.draw(SamModel(SamConfig(**by_prompts.SIZE)), _regions(16)[0]).eval()
+
+
+def _regions(count):
+    """Pictures (n, 3, 128, 128) of four regions, each in a colour of its own, and the regions' numbers (n, 128, 128)."""
+    numbers = torch.nn.functional.interpolate(torch.randn(count, 4, 5, 5), (128, 128), mode="bicubic").argmax(dim=1)
+    colours = torch.randn(count, 4, 3)
+    return torch.stack([own[of] for own, of in zip(colours, numbers)]).movedim(3, 1), numbers
+
+
+def test_before_it_learns_a_point_is_answered_by_what_is_like_its_place(begun):
+    torch.manual_seed(1)
+    pixels, numbers = _regions(40)
+    asked = torch.randint(8, 120, (40, 2))
+    with torch.no_grad():
+        logits = begun(pixels, input_points=asked[:, None, None] + 0.5, multimask_output=False).pred_masks[:, 0, 0]
+    areas = []
+    for answer, of, (x, y) in zip(logits, numbers[:, 1::2, 1::2], asked // 2):
+        inside, outside = answer[of == of[y, x]], answer[of != of[y, x]]
+        if len(outside):
+            areas.append((inside[:, None] > outside[None]).float().mean())
+    assert torch.stack(areas).mean() > 0.7
+    assert -2.5 < logits.mean() < 0, "neither all nor nothing is marked"
+
+
+def test_places_are_in_the_tokens_and_the_same_seed_draws_the_same(begun):
+    places = begun.vision_encoder.pos_embed[0].flatten(0, 1)
     apart = torch.cdist(places, places) + 1e9 * torch.eye(len(places))
     assert apart.min() > 0.1, "two places look the same"
     torch.manual_seed(0)
-    again = first_weights.draw(SamModel(SamConfig(**by_prompts.SIZE))).state_dict()
-    assert all(torch.equal(value, again[name]) for name, value in network.state_dict().items())
+    again = first_weights.draw(SamModel(SamConfig(**by_prompts.SIZE)), _regions(16)[0]).state_dict()
+    assert all(torch.equal(value, again[name]) for name, value in begun.state_dict().items())
 
 
 def test_a_sample_is_boxes_and_then_points_of_what_they_ask_for():
@@ -119,7 +151,7 @@ def test_each_epoch_has_pictures_of_its_own_and_measuring_always_the_same(how):
     assert all(np.array_equal(one, other) for one, other in zip(measured, again, strict=True))
 
 
-def test_the_easy_epochs_have_plain_pictures_and_measuring_never_has(how, monkeypatch):
+def test_the_easy_epochs_have_their_kinds_of_pictures_and_measuring_never_has(how, monkeypatch):
     kinds, real = [], drawn.sample
 
     def sample(seed, split, number, kinds_, *rest):
@@ -130,7 +162,7 @@ def test_the_easy_epochs_have_plain_pictures_and_measuring_never_has(how, monkey
     split = drawn.Drawn("train", 3, Sam(sam_network.create(SamModel, "tiny", 0)), how, 0, Processes())
     for epoch in (1, 2, 3, 0):
         split.take(1, epoch)
-    assert kinds == [["plain"], ["plain"], ["general"], ["general"]]
+    assert kinds == [["flat"], ["plain"], ["general"], ["general"]]
 
 
 def test_pictures_drawn_ahead_by_other_processes_are_the_same(how, monkeypatch):
@@ -246,7 +278,7 @@ def test_what_was_trained_loads_as_sam_and_a_killed_training_ends_with_the_same_
 @pytest.mark.parametrize("name", ["medsam", "pa_sam"])
 def test_the_relatives_begin_with_sam_and_learn_what_they_should(name, tmp_path):
     torch.manual_seed(0)
-    sam = Sam(first_weights.draw(SamModel(SamConfig(**by_prompts.SIZE))))
+    sam = Sam(SamModel(SamConfig(**by_prompts.SIZE)))
     weights.write(tmp_path / "sam", sam.configuration(), pretraining.half(sam.state_dict()))
     train = {**RAW[name]["train"], "epochs": 1, "batch": 2}
     how = settings.Interactive.model_validate({**RAW[name], "pictures": 2, "val": 1, "boxes": 2, "train": train})

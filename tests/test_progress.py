@@ -10,13 +10,14 @@ from promptseg.commands.reproducing import _over
 WORK = "from promptseg import progress; assert list(progress.bar(range(3), desc='work', main={})) == [0, 1, 2]"
 
 
-@pytest.mark.parametrize("watched, main, shown", [("1", True, True), ("", True, False), ("1", False, False)])
+@pytest.mark.parametrize("watched, main, shown", [("60", True, True), ("", True, False), ("60", False, False)])
 def test_a_pipe_sees_a_bar_only_where_somebody_is_shown_it(watched, main, shown, root):
     env = {"PYTHONPATH": str(root / "stages"), progress.WATCHED: watched}
     done = subprocess.run(
         [sys.executable, "-c", WORK.format(main)], env=env, capture_output=True, text=True, check=True
     )
     assert ("work" in done.stderr) == shown and done.stdout == ""
+    assert all(len(state) <= 60 for state in done.stderr.splitlines())
 
 
 def test_of_a_line_that_was_printed_over_the_last_is_left():

@@ -51,6 +51,29 @@ def test_they_are_torchs_steps_along_the_clipped_mean(name, kind):
     same(ours, theirs, rtol=1e-5, atol=1e-6)
 
 
+def test_muon_steps_matrices_and_adamw_the_rest():
+    train = settings(optimizer="muon", weight_decay=0.1)
+    ours, theirs = (torch.nn.Sequential(torch.nn.Embedding(5, 3), network()) for _ in range(2))
+    matrices, others = [], []
+    for name, value in theirs.named_parameters():
+        (matrices if name in ("1.0.weight", "1.2.weight") else others).append(value)
+    named = {"embed" if name == "0.weight" else name: value for name, value in ours.named_parameters()}
+    mine = Steps(named, train, Processes(), 8)
+    both = [
+        torch.optim.Muon(matrices, lr=0.05, weight_decay=0.1, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(others, lr=0.05, weight_decay=0.1),
+    ]
+    for step in range(4):
+        numbers = torch.randint(5, (6,), generator=torch.Generator().manual_seed(step))
+        mine.add([ours(numbers)[:, 0] ** 2], ["a"])
+        for optimiser in both:
+            optimiser.zero_grad()
+        (theirs(numbers)[:, 0] ** 2).mean().backward()
+        for optimiser in both:
+            optimiser.step()
+    same(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
 def test_several_batches_are_one_large_one():
     parts, whole = network(), network()
     one, other = steps(parts, settings(accumulate=3)), steps(whole, settings())
@@ -95,8 +118,9 @@ def test_the_average_is_torchs():
     same(model, own)
 
 
-def test_after_an_interruption_they_go_on_bit_for_bit():
-    train = settings(ema=0.9, optimizer="adamw", weight_decay=0.1, schedule="cosine", accumulate=2)
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_after_an_interruption_they_go_on_bit_for_bit(optimizer):
+    train = settings(ema=0.9, optimizer=optimizer, weight_decay=0.1, schedule="cosine", accumulate=2)
     whole = network()
     unbroken = steps(whole, train)
     for batch in range(12):

@@ -17,7 +17,9 @@ from promptseg.networks.prompt_adapter import AdaptedSam
 from promptseg.networks.segmenter import Segmenter
 from settings import Interactive
 from transformers import SamConfig, SamModel
+from world import scene
 
+PICTURES = 64  # that first weights are fitted to
 # A picture is 16 x 16 patches of 8 pixels, which a token has room for, and the masks are 64 x 64.
 SIZE = {
     "vision_config": sam_network.TINY["vision_config"] | dict(
@@ -31,8 +33,11 @@ SIZE = {
 
 def sam(asked: Interactive, seed: int, start: None, processes: Processes) -> Lessons:
     """From nothing, as SAM is trained (interactive.py)."""
-    segmenter = InteractiveSam(first_weights.draw(SamModel(SamConfig(**SIZE))))
-    segmenter.corrections, segmenter.corrected, segmenter.easy = asked.corrections, asked.corrected, asked.easy
+    segmenter = InteractiveSam(SamModel(SamConfig(**SIZE)))
+    pictures = [scene.draw(seed, "train", number, "general").image for number in range(PICTURES)]
+    first_weights.draw(segmenter.network, segmenter.frame.pixels(pictures))
+    segmenter.corrections, segmenter.corrected = asked.corrections, asked.corrected
+    segmenter.easy = sum(asked.easy.values())
     return _lessons(segmenter, asked, seed, processes)
 
 

@@ -15,7 +15,6 @@ from settings import Interactive
 from world import scene, targets
 
 JITTER, MOST = 0.1, 20.0  # a box's corner moves by this share of its side, and by no more pixels (Kirillov et al. 2023)
-EASY = (("plain", 1.0),)  # what pictures the easy epochs have
 TRIES = 50  # pictures that may have nothing to be seen, one after the other
 
 
@@ -79,18 +78,15 @@ class Drawn(Split):
         self.pairs = [Named(f"{split}/{i:06d}") for i in range(count)]
         self.device = processes.device
         self._segmenter, self._seed, self._split = segmenter, seed, split
-        self._kinds, self._asked, self._easy = (
-            tuple(sorted(asked.kinds.items())),
-            (asked.boxes, asked.points),
-            asked.easy,
-        )
+        self._kinds, self._asked = tuple(sorted(asked.kinds.items())), (asked.boxes, asked.points)
+        self._easy = [kind for kind, epochs in asked.easy.items() for _ in range(epochs)]  # of each of those epochs
         self._kept = self._side = None
         # A GPU would wait for one process that draws; a CPU is busy anyway. The loop's threads each wait for a picture.
         self._pool = _pool(processes.cores) if self.device.type == "cuda" else None
 
     def take(self, index: int, epoch: int) -> Asked:
         number = max(epoch - 1, 0) * len(self) + index
-        kinds = EASY if 1 <= epoch <= self._easy else self._kinds
+        kinds = ((self._easy[epoch - 1], 1.0),) if 1 <= epoch <= len(self._easy) else self._kinds
         what = self._seed, self._split, number, kinds, *self._asked
         one = self._pool.submit(sample, *what).result() if self._pool else sample(*what)
         return self._made(index, epoch, one.prompts, one.answers, np.ones(one.image.shape[:2], bool), one.image)

@@ -15,6 +15,7 @@ class Interactive(Settings):
     """How a network of SAM's kind is trained: on pictures drawn anew in each epoch, and asked as a person would ask.
 
     corrections, corrected, easy: of SAM itself, which learns from as many points as boxes; its relatives are asked once.
+    The easy epochs have cross-entropy in place of the focal loss.
     """
 
     kinds: dict[str, PositiveFloat]  # of the pictures, each with its share
@@ -24,14 +25,14 @@ class Interactive(Settings):
     points: NonNegativeInt = 0  # a picture, one a prompt
     corrections: NonNegativeInt = 0  # points after the first prompt, each where the answer before was wrong
     corrected: params.Fraction = 0.0  # the share of the pictures that get any; the others are asked once
-    easy: NonNegativeInt = 0  # so many first epochs have plain pictures, and cross-entropy in place of the focal loss
+    easy: dict[str, PositiveInt] = {}  # kinds of pictures, one after the other, each for so many of the first epochs
     train: params.Train
 
     @model_validator(mode="after")
     def _known(self):
-        unknown = sorted(self.kinds.keys() - KINDS.keys())
-        if unknown:
-            raise ValueError(f"kinds: unknown {unknown[0]!r}; known: {', '.join(KINDS)}")
+        for key, given in (("kinds", self.kinds), ("easy", self.easy)):
+            if unknown := sorted(given.keys() - KINDS.keys()):
+                raise ValueError(f"{key}: unknown {unknown[0]!r}; known: {', '.join(KINDS)}")
         if self.train.batch == "auto":
             raise ValueError("train.batch must be a number here")
         return self

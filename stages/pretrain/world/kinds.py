@@ -39,7 +39,19 @@ KINDS = {
     ),
     # Thin and ragged things, whose edge is most of them.
     "fine": Kind(shapes=FINE, noise=(0.0, 0.05), soft=0.5, sizes=(0.08, 0.45), thin=(0.4, 0.9), parts=0.15, alike=0.1),
-    # Large things in plain colours: what is learned first.
+    # Few and large things in clear colours: what is learned first.
+    "flat": Kind(
+        gray=0.0,
+        contrast=(0.9, 1.0),
+        noise=(0.0, 0.01),
+        soft=0.3,
+        areas=5,
+        sizes=(0.25, 0.5),
+        parts=0.0,
+        alike=0.0,
+        textured=False,
+    ),
+    # Things of all kinds, still in plain colours: what is learned next.
     "plain": Kind(
         gray=0.2,
         contrast=(0.8, 1.0),

@@ -40,7 +40,7 @@ class Train(Settings):
         8  # pictures that go through together; auto: 8, or in parts where they fit not
     )
     accumulate: PositiveInt = 1  # so many batches make a step
-    optimizer: Literal["adam", "adamw"] = "adam"
+    optimizer: Literal["adam", "adamw", "muon"] = "adam"  # muon: of matrices; the rest is adamw's
     lr: PositiveFloat = 1e-4
     weight_decay: NonNegativeFloat = 0.0
     schedule: Literal["constant", "cosine"] = "constant"  # cosine: lr falls to 0 along half a wave

@@ -33,6 +33,7 @@ LOCK = Path("dvc.lock")
 DVC = [sys.executable, "-m", "dvc"]
 QUICK = [sys.executable, str(Path(quick_dvc.__file__))]
 PAUSE = 0.05  # seconds between looks at what runs
+GAP = 2  # columns between those of the table of what runs
 
 
 @dataclass
@@ -67,7 +68,8 @@ def reproduce(jobs: int, targets: list[str]) -> None:
     # there are stays the same, since the last bits of a sum may depend on it.
     environment = dict(os.environ) if jobs == 1 else {"OMP_WAIT_POLICY": "PASSIVE", **os.environ}
     if sys.stderr.isatty():
-        environment[progress.WATCHED] = "1"
+        beside = max((len(name) for name in todo), default=0) + len(" 1000 s") + 2 * GAP
+        environment[progress.WATCHED] = str(max(Console(stderr=True).width - beside, 20))
     with tempfile.TemporaryDirectory(prefix="promptseg-") as folder, contextlib.ExitStack() as stack:
         if todo:
             environment = stack.enter_context(warm.server(Path(folder), environment))
@@ -138,7 +140,7 @@ def _over(said: str) -> str:
 
 
 def _table(running: dict[str, Running]) -> Table:
-    table = Table.grid(padding=(0, 2))
+    table = Table.grid(padding=(0, GAP))
     for name, stage in running.items():
         last = [line.strip() for line in stage.said().replace("\r", "\n").splitlines() if line.strip()][-1:]
         table.add_row(name, f"{time.monotonic() - stage.since:.0f} s", last[0] if last else "")

@@ -6,10 +6,8 @@ import torch
 
 from promptseg.base import params
 from promptseg.features.distributed import Processes
-from promptseg.learning import schedule
+from promptseg.learning import optimisers, schedule
 from promptseg.learning.averaging import Average
-
-OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 
 
 class Diverged(Exception):
@@ -30,10 +28,9 @@ class Steps:
     def __init__(
         self, parameters: dict[str, torch.nn.Parameter], settings: params.Train, processes: Processes, total: int
     ):  # fmt: skip
-        self._names, self._parameters = list(parameters), list(parameters.values())
+        self._parameters = list(parameters.values())
         self._settings, self._processes, self._total = settings, processes, total
-        kind = OPTIMISERS[settings.optimizer]
-        self._optimiser = kind(self._parameters, lr=settings.lr, weight_decay=settings.weight_decay)
+        self._optimisers = optimisers.made(parameters, settings)
         self.average = Average(parameters, settings.ema) if settings.ema else None
         self.taken, self.lr = 0, settings.lr
         self._begin()
@@ -70,9 +67,10 @@ class Steps:
                 raise Diverged(self._ids)
             if self._settings.clip:
                 torch.nn.utils.clip_grads_with_norm_(self._parameters, self._settings.clip, norm)
-            for group in self._optimiser.param_groups:
-                group["lr"] = self.lr
-            self._optimiser.step()
+            for optimiser, _ in self._optimisers:
+                for group in optimiser.param_groups:
+                    group["lr"] = self.lr
+                optimiser.step()
             if self.average:
                 self.average.update()
         self.taken += 1
@@ -80,24 +78,30 @@ class Steps:
 
     def state(self) -> dict[str, torch.Tensor]:
         """What the steps to come depend on besides the weights and `taken`."""
-        moments = self._optimiser.state_dict()["state"]
-        state = {f"{key}.{self._names[i]}": value for i, values in moments.items() for key, value in values.items()}
+        state = {
+            f"{key}.{names[i]}": value
+            for optimiser, names in self._optimisers
+            for i, values in optimiser.state_dict()["state"].items()
+            for key, value in values.items()
+        }
         averages = self.average.values if self.average else {}
         return state | {f"average.{name}": value for name, value in averages.items()}
 
     def resume(self, state: dict[str, torch.Tensor], taken: int) -> None:
         """Go on from what `state` gave after so many steps."""
-        whole = self._optimiser.state_dict()
         moments = {}
         for key, value in state.items():
             kind, _, name = key.partition(".")
             if kind == "average":
                 self.average.values[name].copy_(value)
             else:
-                moments.setdefault(self._names.index(name), {})[kind] = value
-        self._optimiser.load_state_dict({**whole, "state": moments})
+                moments.setdefault(name, {})[kind] = value
+        for optimiser, names in self._optimisers:
+            own = {i: moments[name] for i, name in enumerate(names) if name in moments}
+            optimiser.load_state_dict({**optimiser.state_dict(), "state": own})
         self.taken = taken
 
     def _begin(self) -> None:
         self._batches, self._count, self._sum, self._ids = 0, 0, 0.0, []
-        self._optimiser.zero_grad()
+        for optimiser, _ in self._optimisers:
+            optimiser.zero_grad()
