@@ -37,7 +37,7 @@ SMALL = 0.05  # the tokens' own embeddings, times this, beside the places of pro
 ALIKE = 0.1  # queries and keys among tokens, times this, so that all of them share what the prompts say
 ASIDE = 0.2  # branches of the decoder that are not for this, times this
 GAIN = 0.3  # logits for each unit of the inner product
-OFFSET = 2.8  # logits that all pixels begin below 0 by, in units of LINEAR
+OFFSET = 2.8  # taken from every answer, in units of what LINEAR becomes; without it nearly all pixels would be marked
 LINEAR = 2.0  # added to what goes through GELU, which is linear from there
 
 
