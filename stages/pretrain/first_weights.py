@@ -15,7 +15,7 @@ with must all be learned at once, and none is worth anything without the others.
   features differ most within a picture: the convolutions and the network pass these through linearly.
 
 On pictures of four flat regions, asked by a point, the mean area under the ROC curve of such first answers is 0.79, and
-0.50 otherwise; from step 100 to 150, the IoU is 0.63, and 0.12 otherwise. Learning must be gentle not to undo it: Muon's
+0.50 otherwise; from step 100 to 150, the IoU is 0.63, and 0.12 otherwise. Learning must be gentle, or undoes it: Muon's
 rate is 1e-3 or 2e-3, where without this 6e-3 is best. On the world's general pictures, boxes and points come to an IoU
 of 0.47 and 0.32 after 1,500 steps of 8 pictures; before, they stood at 0.42 and 0.20, which is a box filled and a
 point not understood.
