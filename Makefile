@@ -18,6 +18,7 @@ test: install
 
 pretrain: install
 	dvc --cd stages/pretrain repro
+	python stages/pretrain/ship.py stages/pretrain/data/checkpoints stages/promptseg/tiny
 
 install: $(VENV)/installed
 

@@ -158,13 +158,34 @@ def test_the_hub_s_video_model_gives_its_picture_part(originals, released, tmp_p
     assert all(torch.equal(value, state[key]) for key, value in network.state_dict().items())
 
 
-@RELEASED
-@pytest.mark.parametrize("source, scale", [("tiny", "official"), (None, "tiny")])
-def test_the_built_in_weights_follow_from_the_seed(name, source, scale, tmp_path):
+BOTH_WAYS = pytest.mark.parametrize("source, scale", [("tiny", "official"), (None, "tiny")])
+
+
+@BOTH_WAYS
+def test_a_tiny_model_that_learns_from_nothing_follows_from_the_seed(source, scale, tmp_path):
+    obtain("sam2", tmp_path / "ours", source, scale=params.Scale(checkpoints=scale), seed=3)
+    found = models.load("sam2").load(tmp_path / "ours", 1).state_dict()
+    expected = models.load("sam2").create("tiny", 3).state_dict()
+    assert all(torch.equal(value, expected[key]) for key, value in found.items())
+
+
+@BOTH_WAYS
+@pytest.mark.parametrize("name", ["sam", "medsam", "pa_sam", "clipseg"])
+def test_the_built_in_weights_come_with_the_project(name, source, scale, tmp_path):
     obtain(name, tmp_path / "ours", source, scale=params.Scale(checkpoints=scale), seed=3)
     found = models.load(name).load(tmp_path / "ours", 1).state_dict()
-    expected = models.load(name).create("tiny", 3).state_dict()
-    assert all(torch.equal(value, expected[key]) for key, value in found.items())
+    (shipped,) = (checkpoints.BUILT_IN / name).glob("*.safetensors")
+    expected = load_file(shipped)
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(value, expected[key].to(value.dtype)) for key, value in found.items())
+
+
+@pytest.mark.parametrize("name", ["clip_decoder_cnn", "clip_decoder_transformer", "clip_decoder_unet", "pointclip"])
+def test_what_stands_on_clip_stands_on_the_built_in_one(name, tmp_path):
+    obtain(name, tmp_path / "ours", "tiny")
+    found = models.load(name).load(tmp_path / "ours", 1).state_dict()
+    shipped = load_file(checkpoints.BUILT_IN / "clip" / weights.TENSORS)
+    assert all(torch.equal(found[f"network.{key}"], value.to(torch.float32)) for key, value in shipped.items())
 
 
 def test_a_model_without_released_weights_starts_from_seeded_ones(tmp_path, monkeypatch):
@@ -314,7 +335,7 @@ def test_a_model_of_two_networks_takes_them_from_a_folder_of_folders(originals, 
 
 def test_one_of_its_networks_may_come_from_elsewhere(originals, tmp_path):
     obtain("cascade_sam", tmp_path / "ours", settings=both("tiny", sam={"source": str(originals / "sam")}))
-    tiny = models.load("clipseg").create("tiny", 0).network
+    tiny = models.load("clipseg").load(checkpoints.BUILT_IN / "clipseg", 1).network
     expected = {"clipseg": tiny, "sam": SamModel.from_pretrained(originals / "sam").eval()}
     for name, found in answers_of_both(tmp_path / "ours").items():
         wanted = answer(name, expected[name])

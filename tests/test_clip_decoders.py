@@ -29,7 +29,7 @@ def released(tmp_path_factory, tiny):
     folder = tmp_path_factory.mktemp("clip")
     vision = {**TINY["vision_config"], "num_hidden_layers": 12, "image_size": 32}
     torch.manual_seed(5)
-    CLIPModel(CLIPConfig(**{**TINY, "vision_config": vision})).save_pretrained(folder)
+    CLIPModel(CLIPConfig(**{**TINY, "vision_config": vision, "projection_dim": 512})).save_pretrained(folder)
     for file, content in tiny[NAMES[0]].files().items():
         (folder / file).write_bytes(content)
     return folder

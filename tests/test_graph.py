@@ -8,6 +8,7 @@ import pytest
 import yaml
 from dvc.repo import Repo
 from imports import PACKAGE, STAGES, reached
+from promptseg import checkpoints
 from promptseg.base import params
 
 ROOT = STAGES.parent
@@ -48,8 +49,14 @@ def code(stage, settings):
     elif script.stem in ("zero_shot", "finetune", "predict"):
         starts.append(PACKAGE / "models" / f"{settings.run(item).model}.py")
     modules = set().union(*map(closure, starts))
+    texts = [module.read_text() for module in modules]
     read = [path for path in PACKAGE.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")]
-    return modules | {path for path in read if any(path.name in module.read_text() for module in modules)}
+    return modules | {path for path in read if any(_called(path) in text for text in texts)}
+
+
+def _called(path):
+    """What code that reads a file calls it: built-in weights by their folder, everything else by its name."""
+    return "BUILT_IN" if path.is_relative_to(checkpoints.BUILT_IN) else path.name
 
 
 def listed(stage):

@@ -2,6 +2,7 @@
 
 import ast
 import functools
+import shutil
 
 import asked
 import by_prompts
@@ -12,6 +13,7 @@ import pretraining
 import pytest
 import rows
 import settings
+import ship
 import torch
 import yaml
 from conftest import ROOT
@@ -328,3 +330,19 @@ def test_targets_are_met_from_the_side_that_they_say():
     assert asked.met({"sam_box_iou": 0.85, "clipseg_false_foreground": 0.03}) == {
         "sam_box_iou": True, "clipseg_false_foreground": False,
     }  # fmt: skip
+
+
+def test_only_checkpoints_that_are_whole_and_small_enough_are_shipped(tmp_path, monkeypatch):
+    for name in ("one", "two"):
+        weights.write(tmp_path / "made" / name, {}, {"x": torch.ones(100)})
+    ship.main(tmp_path / "made", tmp_path / "tiny")
+    assert sorted(path.name for path in (tmp_path / "tiny").iterdir()) == ["one", "two"]
+    weights.check(tmp_path / "tiny" / "two")
+    (tmp_path / "made" / "one" / "config.json").write_text("{ }")
+    with pytest.raises(Problem, match="one"):
+        ship.main(tmp_path / "made", tmp_path / "tiny")
+    shutil.rmtree(tmp_path / "made" / "one")
+    monkeypatch.setattr(ship, "MOST", 10)
+    with pytest.raises(Problem, match="at most"):
+        ship.main(tmp_path / "made", tmp_path / "tiny")
+    assert sorted(path.name for path in (tmp_path / "tiny").iterdir()) == ["one", "two"]

@@ -12,7 +12,9 @@ def main(checkpoints: Path, phrases: Path, examples: Path, metrics: Path):
     from promptseg.base import files
 
     how = settings.load()
-    made = {path.name: models.load(path.name).load(path, 1) for path in sorted(checkpoints.iterdir()) if path.is_dir()}
+    known = models.names()  # CLIP is none, as it marks nothing
+    folders = [path for path in sorted(checkpoints.iterdir()) if path.name in known]
+    made = {path.name: models.load(path.name).load(path, 1) for path in folders}
     files.write_json(metrics, asked.all_of(made, how.test, how.seed, phrases, examples))
 
 

@@ -12,6 +12,7 @@ from promptseg.networks import precision, weights
 from promptseg.networks.segmenter import Segmenter
 
 _WANTED = ["config.json", "vocab.json", "merges.txt"]  # beside the tensors
+BUILT_IN = Path(__file__).parent / "tiny"  # a folder for each model whose weights come with the project
 TIMEOUT = 10  # seconds for the hub's first answer
 
 
@@ -39,13 +40,22 @@ def _obtained(name: str, settings: params.Model, source: str, seed: int, key: st
             parts.append(_obtained(part, entry, entry.source or inside, seed, f"{key}.networks.{part}"))
         return model.assemble(parts)
     if source == "tiny":
-        return model.create("tiny", seed)
+        return _built_in(name, seed)
     if source != "official":
         return _converted(name, _existing(source, key))
     if settings.official:
         tensors = getattr(model, "RELEASED", weights.TENSORS)
         return _converted(name, _from_hub(settings.official, settings.revision, tensors))
     return model.create("full", seed)
+
+
+def _built_in(name: str, seed: int) -> Segmenter:
+    """The tiny model, with the weights that come with the project where it has them, and random ones where not."""
+    model = models.load(name)
+    if hasattr(model, "STANDS_ON"):
+        return model.convert(BUILT_IN / model.STANDS_ON)
+    folder = BUILT_IN / name
+    return model.load(folder, 1) if folder.is_dir() else model.create("tiny", seed)
 
 
 def _converted(name: str, source: Path) -> Segmenter:

@@ -22,6 +22,7 @@ from promptseg.networks.segmenter import Features, Segmenter
 MEAN, STD = (122.7709383, 116.7460125, 104.09373615), (68.5005327, 66.6321579, 70.32316305)  # CLIP's, times 255
 PATCHES, TINY_PATCHES = 22, 16
 WIDTH, TINY_WIDTH = 128, 32  # of the decoders
+LEAST = 256  # the width of a released CLIP's embeddings, at least; one that is narrower is a tiny one
 
 
 class ClipDecoder(Segmenter):
@@ -81,7 +82,8 @@ def convert(kind: type[ClipDecoder], source: Path) -> ClipDecoder:
     """CLIP from the hub's files, under a decoder that is the same each time."""
     network, tokenizer = clip_network.convert(source)
     torch.manual_seed(0)
-    return kind(network, tokenizer, PATCHES, WIDTH, classes=1).eval()
+    size = (TINY_PATCHES, TINY_WIDTH) if network.config.projection_dim < LEAST else (PATCHES, WIDTH)
+    return kind(network, tokenizer, *size, classes=1).eval()
 
 
 def load(kind: type[ClipDecoder], folder: Path, classes: int) -> ClipDecoder:

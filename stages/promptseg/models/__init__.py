@@ -4,6 +4,7 @@ A model's module has
     create(size, seed)       a Segmenter with seeded random weights; size: "tiny", or "full" as it was released
     convert(source)          a Segmenter from the released files: a folder, or a single file where there is such a thing
     load(folder, classes)    a Segmenter from one of our own checkpoint folders
+    STANDS_ON                the folder in promptseg/tiny that `convert` takes, where its tiny model has none of its own
     NETWORKS, assemble       in place of `convert`, where a model is made of other models: their names, and a Segmenter
                              from a list of theirs in that order
     RELEASED                 the released file of tensors, where the hub has not model.safetensors

@@ -16,6 +16,7 @@ from promptseg.networks.prompts import Prompt
 from promptseg.networks.segmenter import Features
 
 RELEASED = weights.OLD
+STANDS_ON = "clip"
 GROUPS = 8
 
 

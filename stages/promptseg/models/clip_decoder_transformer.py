@@ -18,6 +18,7 @@ from promptseg.networks.prompts import Prompt
 from promptseg.networks.segmenter import Features
 
 RELEASED = weights.OLD
+STANDS_ON = "clip"
 LAYERS, HEADS = 3, 4
 GROUPS = 8
 

@@ -24,6 +24,7 @@ from promptseg.networks.prompts import Prompt
 from promptseg.networks.segmenter import Features, Segmenter
 
 RELEASED = weights.OLD
+STANDS_ON = "clip"
 TEMPLATE = "point cloud depth map of a {}."
 
 
