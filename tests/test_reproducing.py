@@ -69,9 +69,14 @@ def spans(folder):
 def here(folder, command):
     """The processes with this command whose folder this is; others may run elsewhere on the machine."""
     pids = subprocess.run(["pgrep", "-f", command], capture_output=True, text=True).stdout.split()
-    return [
-        pid for pid in pids if os.path.exists(f"/proc/{pid}/cwd") and os.readlink(f"/proc/{pid}/cwd") == str(folder)
-    ]
+    return [pid for pid in pids if _folder(pid) == str(folder)]
+
+
+def _folder(pid):
+    try:
+        return os.readlink(f"/proc/{pid}/cwd")
+    except OSError:  # it has ended since
+        return None
 
 
 def ran(out):
@@ -147,9 +152,11 @@ def test_a_killed_run_leaves_no_stage_behind_and_the_next_one_finishes(project):
         time.sleep(0.1)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    time.sleep(1)
+    deadline = time.monotonic() + 20  # at once, but this machine may be busy
+    while here(folder, "repro --quiet --single-item") and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert here(folder, "repro --quiet --single-item") == []
     for name in ("a", "b"):  # what dvc itself started is the stage's to tie; here the commands are plain
         subprocess.run(["pkill", "-KILL", "-f", f"step.py {name} 3"])
-    assert here(folder, "repro --quiet --single-item") == []
     run(folder, "promptseg", "repro", "-j", "2")
     assert "up to date" in run(folder, "dvc", "repro")

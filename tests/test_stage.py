@@ -1,5 +1,6 @@
 """What stands around every stage: how it ends, whom it dies with, and what it does not import."""
 
+import functools
 import os
 import signal
 import subprocess
@@ -84,7 +85,8 @@ def test_a_stage_that_is_asked_to_stop_leaves_nothing_behind(script, tmp_path, n
     command = script(WRITING)
     before = sorted(tmp_path.iterdir())
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, cwd=tmp_path, env=ENVIRONMENT, **pipes) as child:
+    heard = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs do not hear it
+    with subprocess.Popen(command, cwd=tmp_path, env=ENVIRONMENT, preexec_fn=heard, **pipes) as child:
         assert child.stdout.readline() == "writing\n"
         assert len(list(tmp_path.glob(".out.*.tmp"))) == 1
         child.send_signal(number)
