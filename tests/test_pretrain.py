@@ -28,6 +28,8 @@ from promptseg.learning.losses import dice
 from promptseg.learning.resuming import State
 from promptseg.models.sam import Sam
 from promptseg.networks import sam_network, weights
+from promptseg.networks.frame import Frame
+from promptseg.networks.prompts import Prompt
 from promptseg.networks.segmenter import Lesson
 from transformers import SamConfig, SamModel
 
@@ -297,6 +299,27 @@ def test_the_relatives_begin_with_sam_and_learn_what_they_should(name, tmp_path)
         assert not {key for key in encoder if key.endswith("qkv.weight")} & kept
 
 
+def test_an_adapter_begins_with_nearly_what_its_sam_says(tmp_path, monkeypatch):
+    torch.manual_seed(0)
+    sam = Sam(first_weights.draw(SamModel(SamConfig(**by_prompts.SIZE)), torch.randn(4, 3, 128, 128)), single_mask=True)
+    weights.write(tmp_path, sam.configuration(), sam.state_dict())
+    sam.frame = Frame(128, False, sam_network.MEAN, sam_network.STD)  # PA-SAM's
+    picture = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)
+    boxes = [[Prompt(box=np.array([10.0, 20, 70, 90])), Prompt(box=np.array([50.0, 5, 120, 60]))]]
+
+    @torch.inference_mode()
+    def apart():
+        how = settings.Interactive.model_validate(RAW["pa_sam"])
+        adapted = by_prompts.pa_sam(how, 0, tmp_path, Processes()).segmenter.eval()
+        said = sam.eval().decode(sam.encode([picture]), boxes)[0]
+        return ((adapted.adapt(adapted.encode([picture]), boxes, hard=False).logits - said).std() / said.std()).item()
+
+    begun = apart()
+    monkeypatch.setattr(first_weights, "unheard", lambda decoder: None)
+    at_random = apart()
+    assert begun < 0.05 and at_random > 5 * begun
+
+
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     """Containers of phrases, by name."""
@@ -317,6 +340,13 @@ def test_phrases_stand_in_a_container_with_their_masks_and_examples(written):
         assert pair.text and image.shape[:2] == mask.shape and container.mask(pair).shape == (pair.height, pair.width)
         assert mask.any() or not pair.id.startswith("examples")
         assert (container.mask(pair) == 1).any() or not pair.id.startswith("examples")
+
+
+def test_sam2_may_be_asked_the_same_as_a_yardstick():
+    figures = asked.all_of(
+        {"sam2": models.load("sam2").create("tiny", 0)}, settings.Test(pictures=1, prompts=2), 0, None, None
+    )
+    assert {"sam2_box_iou", "sam2_point_iou"} < figures.keys() and not figures["met"]
 
 
 def test_a_tiny_clipseg_can_be_asked_about_them(written):

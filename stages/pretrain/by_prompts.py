@@ -50,6 +50,7 @@ def pa_sam(asked: Interactive, seed: int, start: Path, processes: Processes) -> 
     """An adapter with first weights of its own in a frozen SAM, as PA-SAM is trained (Xie et al. 2024)."""
     network = AdaptedSam(SamConfig(**SIZE))
     network.load_state_dict(sam_model.load(start, 1).network.state_dict(), strict=False)
+    first_weights.unheard(network.mask_decoder)
     return _lessons(PaSam(network), asked, seed, processes)
 
 

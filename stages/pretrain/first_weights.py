@@ -24,6 +24,7 @@ point not understood.
 import math
 
 import torch
+from promptseg.networks.prompt_adapter import AdaptedMaskDecoder
 from torch import nn
 from transformers import SamModel
 from transformers.models.sam.modeling_sam import SamAttention, SamMaskDecoder
@@ -69,6 +70,14 @@ def layers(network: nn.Module) -> None:
             nn.init.kaiming_uniform_(module.weight)
         elif isinstance(module, nn.Embedding):
             module.reset_parameters()
+
+
+def unheard(decoder: AdaptedMaskDecoder) -> None:
+    """Let an adapter begin with hardly a word in the answers, in place: the picture's guide and the refined token are
+    zero, and what is left are its attention's biases. Begun at random, it has first to mend what it breaks."""
+    for last in (decoder.guiding_conv[-1], decoder.prompt_adapter.refined_mlp.proj_out):
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
 
 
 def _encoder(network: SamModel) -> None:

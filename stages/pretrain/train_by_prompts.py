@@ -1,6 +1,6 @@
 """Train a tiny checkpoint that is asked by points and boxes.
 
-One process: python train_by_prompts.py sam ...; many: torchrun --nproc-per-node 8 train_by_prompts.py sam ...
+One process: python train_by_prompts.py sam ...; many: torchrun --nproc-per-node 8 -- train_by_prompts.py sam ...
 """
 
 from pathlib import Path

@@ -1,6 +1,6 @@
 """Train a tiny checkpoint that is asked by phrases and examples.
 
-One process: python train_by_words.py clip ...; many: torchrun --nproc-per-node 8 train_by_words.py clip ...
+One process: python train_by_words.py clip ...; many: torchrun --nproc-per-node 8 -- train_by_words.py clip ...
 """
 
 from pathlib import Path
