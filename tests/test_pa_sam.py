@@ -233,6 +233,13 @@ def test_hard_points_come_in_the_sixth_epoch_and_are_drawn_from_the_pictures_own
     assert not torch.allclose(drawn[2:], others[2:], atol=1e-6)
 
 
+def test_it_may_learn_with_the_hard_points_in_use(pupil, monkeypatch):
+    model, features, _, taught = pupil
+    monkeypatch.setattr(model, "drawn", False)
+    torch.testing.assert_close(taught(6)[0], model.adapt(features, ASKED["points"]).logits)
+    torch.testing.assert_close(taught(5)[0], model.adapt(features, ASKED["points"], hard=False).logits)
+
+
 def test_drawn_points_are_the_top_k_of_noisy_ranks_and_hand_the_gradient_on():
     generator = torch.Generator().manual_seed(3)
     refined = torch.randn(2, 49, generator=generator, requires_grad=True)

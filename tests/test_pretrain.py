@@ -20,7 +20,7 @@ from conftest import ROOT
 from dvc.repo import Repo
 from imports import STAGES, reached
 from interactive import InteractiveSam, _iou
-from promptseg import container, models
+from promptseg import container, masks, models
 from promptseg.base.errors import Problem
 from promptseg.features.distributed import Processes
 from promptseg.learning import resuming
@@ -146,6 +146,18 @@ def test_a_sample_is_boxes_and_then_points_of_what_they_ask_for():
             y, x = np.nonzero(answer)
             tight = np.array([x.min(), y.min(), x.max() + 1, y.max() + 1])
             assert (np.abs(prompt.box - tight) <= 20).all() and (prompt.box[2:] > prompt.box[:2]).all()
+
+
+@pytest.mark.parametrize("loose", (0.0, 0.02))
+def test_the_relatives_boxes_are_true_or_outside_by_no_more_than_asked(loose):
+    one = drawn.sample(0, "train", 3, KINDS, 8, 0, loose)
+    for prompt, answer in zip(one.prompts, one.answers, strict=True):
+        outward = (prompt.box - masks.box(answer)) * [-1, -1, 1, 1]
+        assert (outward >= 0).all() and (outward <= loose * max(answer.shape)).all()
+    moved = any(
+        (prompt.box != masks.box(answer)).any() for prompt, answer in zip(one.prompts, one.answers, strict=True)
+    )
+    assert moved == (loose > 0)
 
 
 def test_each_epoch_has_pictures_of_its_own_and_measuring_always_the_same(how):

@@ -39,8 +39,12 @@ def _pool(workers: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(workers, get_context("spawn"), stage.tied_to_parent)
 
 
-def sample(seed: int, split: str, number: int, kinds: tuple[tuple[str, float], ...], boxes: int, points: int) -> Sample:
-    """A picture with its questions. Depends on the arguments alone, wherever it is drawn."""
+def sample(
+    seed: int, split: str, number: int, kinds: tuple[tuple[str, float], ...], boxes: int, points: int,
+    loose: float | None = None,
+) -> Sample:  # fmt: skip
+    """A picture with its questions; loose: as settings.Interactive has it. Depends on the arguments alone, wherever it is
+    drawn."""
     rng = np.random.default_rng((seed, scene.SPLITS.index(split), number))
     names, shares = zip(*kinds)
     kind = names[rng.choice(len(names), p=np.array(shares) / sum(shares))]
@@ -49,14 +53,17 @@ def sample(seed: int, split: str, number: int, kinds: tuple[tuple[str, float], .
         answers = targets.targets(rng, picture, boxes + points)
         if answers:
             break
-    asked = [_box(rng, answer) for answer in answers[:boxes]] + [_point(rng, answer) for answer in answers[boxes:]]
+    asked = [_box(rng, answer, loose) for answer in answers[:boxes]]
+    asked += [_point(rng, answer) for answer in answers[boxes:]]
     return Sample(picture.image, asked, answers)
 
 
-def _box(rng: np.random.Generator, answer: np.ndarray) -> Prompt:
+def _box(rng: np.random.Generator, answer: np.ndarray, loose: float | None) -> Prompt:
     box, (height, width) = np.array(masks.box(answer)), answer.shape
-    sides = np.tile(box[2:] - box[:2], 2)
-    moved = box + np.clip(rng.normal(0, JITTER, 4) * sides, -MOST, MOST)
+    if loose is None:
+        moved = box + np.clip(rng.normal(0, JITTER, 4) * np.tile(box[2:] - box[:2], 2), -MOST, MOST)
+    else:
+        moved = box + rng.uniform(0, loose * max(height, width), 4) * [-1, -1, 1, 1]
     moved = np.clip(moved, 0, [width, height, width, height])
     return Prompt(box=np.where(np.tile(moved[2:] - moved[:2] > 1, 2), moved, box))
 
@@ -78,7 +85,7 @@ class Drawn(Split):
         self.pairs = [Named(f"{split}/{i:06d}") for i in range(count)]
         self.device = processes.device
         self._segmenter, self._seed, self._split = segmenter, seed, split
-        self._kinds, self._asked = tuple(sorted(asked.kinds.items())), (asked.boxes, asked.points)
+        self._kinds, self._asked = tuple(sorted(asked.kinds.items())), (asked.boxes, asked.points, asked.loose)
         self._easy = [kind for kind, epochs in asked.easy.items() for _ in range(epochs)]  # of each of those epochs
         self._kept = self._side = None
         # A GPU would wait for one process that draws; a CPU is busy anyway. The loop's threads each wait for a picture.

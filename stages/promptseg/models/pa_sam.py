@@ -34,6 +34,8 @@ class PaSam(Interactive):
         )
     }
 
+    drawn = True  # whether hard points are a random draw while it learns, as its authors have it; False: those in use
+
     def __init__(self, network: AdaptedSam):
         frame = Frame(network.config.vision_config.image_size, False, MEAN, STD)
         super().__init__(network, frame, single_mask=True)
@@ -53,7 +55,7 @@ class PaSam(Interactive):
         against where the coarse mask is wrong (the released code has a band along the outline there).
         """
         hard = not 1 <= lesson.epoch <= WITHOUT
-        noise = self._noise(lesson.seeds, len(prompts[0])) if hard and lesson.epoch else None
+        noise = self._noise(lesson.seeds, len(prompts[0])) if hard and lesson.epoch and self.drawn else None
         found = self.adapt(features, prompts, hard, noise)
         logits, uncertainty = found.logits.float(), found.uncertainty.float()
         target, weight = lesson.truth(found.coarse.shape[-1])
