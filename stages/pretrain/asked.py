@@ -110,7 +110,7 @@ def support(segmenter: Segmenter, rows: Path) -> dict[str, float]:
 def _pictures(how: Test, seed: int, kind: str) -> Iterator[tuple[np.ndarray, list[np.ndarray], list[Prompt]]]:
     """Pictures, objects, and points on the last half of them."""
     for number in range(how.pictures):
-        one = sample(seed, "test", number, ((kind, 1.0),), how.prompts - how.prompts // 2, how.prompts // 2)
+        one = sample(seed, "test", number, ((kind, 1.0),), how.prompts - how.prompts // 2, how.prompts // 2, 0.0)
         yield one.image, one.answers, [prompt for prompt in one.prompts if prompt.points is not None]
 
 

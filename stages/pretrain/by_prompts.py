@@ -48,8 +48,7 @@ def medsam(asked: Interactive, seed: int, start: Path, processes: Processes) -> 
 
 def pa_sam(asked: Interactive, seed: int, start: Path, processes: Processes) -> Lessons:
     """An adapter with first weights of its own in a frozen SAM, as PA-SAM is trained (Xie et al. 2024), but for its hard
-    points: by chance, eight of the 256 places of so small a picture are wrong ones more often than not, and a frozen
-    decoder believes them."""
+    points: drawn at random among the 256 places of so small a picture, they left it worse at those in use."""
     network = AdaptedSam(SamConfig(**SIZE))
     network.load_state_dict(sam_model.load(start, 1).network.state_dict(), strict=False)
     first_weights.unheard(network.mask_decoder)

@@ -14,7 +14,7 @@ from promptseg.networks.segmenter import Segmenter
 from settings import Interactive
 from world import scene, targets
 
-JITTER, MOST = 0.1, 20.0  # a box's corner moves by this share of its side, and by no more pixels (Kirillov et al. 2023)
+MOST = 20.0  # pixels by which a box's corner moves, whatever the jitter (Kirillov et al. 2023)
 TRIES = 50  # pictures that may have nothing to be seen, one after the other
 
 
@@ -41,10 +41,10 @@ def _pool(workers: int) -> ProcessPoolExecutor:
 
 def sample(
     seed: int, split: str, number: int, kinds: tuple[tuple[str, float], ...], boxes: int, points: int,
-    loose: float | None = None,
+    jitter: float,
 ) -> Sample:  # fmt: skip
-    """A picture with its questions; loose: as settings.Interactive has it. Depends on the arguments alone, wherever it is
-    drawn."""
+    """A picture with its questions; jitter: as settings.Interactive has it. Depends on the arguments alone, wherever it
+    is drawn."""
     rng = np.random.default_rng((seed, scene.SPLITS.index(split), number))
     names, shares = zip(*kinds)
     kind = names[rng.choice(len(names), p=np.array(shares) / sum(shares))]
@@ -53,17 +53,15 @@ def sample(
         answers = targets.targets(rng, picture, boxes + points)
         if answers:
             break
-    asked = [_box(rng, answer, loose) for answer in answers[:boxes]]
+    asked = [_box(rng, answer, jitter) for answer in answers[:boxes]]
     asked += [_point(rng, answer) for answer in answers[boxes:]]
     return Sample(picture.image, asked, answers)
 
 
-def _box(rng: np.random.Generator, answer: np.ndarray, loose: float | None) -> Prompt:
+def _box(rng: np.random.Generator, answer: np.ndarray, jitter: float) -> Prompt:
     box, (height, width) = np.array(masks.box(answer)), answer.shape
-    if loose is None:
-        moved = box + np.clip(rng.normal(0, JITTER, 4) * np.tile(box[2:] - box[:2], 2), -MOST, MOST)
-    else:
-        moved = box + rng.uniform(0, loose * max(height, width), 4) * [-1, -1, 1, 1]
+    sides = np.tile(box[2:] - box[:2], 2)
+    moved = box + np.clip(rng.normal(0, jitter, 4) * sides, -MOST, MOST)
     moved = np.clip(moved, 0, [width, height, width, height])
     return Prompt(box=np.where(np.tile(moved[2:] - moved[:2] > 1, 2), moved, box))
 
@@ -85,7 +83,7 @@ class Drawn(Split):
         self.pairs = [Named(f"{split}/{i:06d}") for i in range(count)]
         self.device = processes.device
         self._segmenter, self._seed, self._split = segmenter, seed, split
-        self._kinds, self._asked = tuple(sorted(asked.kinds.items())), (asked.boxes, asked.points, asked.loose)
+        self._kinds, self._asked = tuple(sorted(asked.kinds.items())), (asked.boxes, asked.points, asked.jitter)
         self._easy = [kind for kind, epochs in asked.easy.items() for _ in range(epochs)]  # of each of those epochs
         self._kept = self._side = None
         # A GPU would wait for one process that draws; a CPU is busy anyway. The loop's threads each wait for a picture.

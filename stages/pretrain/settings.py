@@ -15,8 +15,7 @@ class Interactive(Settings):
     """How a network of SAM's kind is trained: on pictures drawn anew in each epoch, and asked as a person would ask.
 
     corrections, corrected, easy: of SAM itself, which learns from as many points as boxes; its relatives are asked once.
-    The easy epochs have cross-entropy in place of the focal loss. loose: the sides of a box lie outward by up to this share
-    of the picture's longer side, 0 for the true box; None: SAM's jitter, either way.
+    The easy epochs have cross-entropy in place of the focal loss.
     """
 
     kinds: dict[str, PositiveFloat]  # of the pictures, each with its share
@@ -24,7 +23,7 @@ class Interactive(Settings):
     val: PositiveInt  # pictures to measure on
     boxes: PositiveInt  # a picture
     points: NonNegativeInt = 0  # a picture, one a prompt
-    loose: NonNegativeFloat | None = None
+    jitter: NonNegativeFloat  # of a box's corners, the deviation as a share of its sides
     corrections: NonNegativeInt = 0  # points after the first prompt, each where the answer before was wrong
     corrected: params.Fraction = 0.0  # the share of the pictures that get any; the others are asked once
     easy: dict[str, PositiveInt] = {}  # kinds of pictures, one after the other, each for so many of the first epochs
