@@ -1,11 +1,13 @@
 """Automatic masks against segment_anything's generator on the same weights, and each short cut against the long way."""
 
+from types import SimpleNamespace
+
 import cv2
 import numpy as np
 import pytest
 import torch
 from original_sam import lively, original
-from promptseg import models
+from promptseg import models, rle
 from promptseg.answering import automatic
 from promptseg.answering.automatic import suppress
 from promptseg.answering.enlarging import Enlarger
@@ -165,6 +167,23 @@ def test_crops_are_those_of_segment_anything(size):
     boxes, layers = generate_crop_boxes(size, 2, 512 / 1500)
     found = list(automatic.crop_boxes(*size, params.Automatic(crop_layers=2)))
     assert found == [(tuple(box), layer) for box, layer in zip(boxes, layers)]
+
+
+def test_of_two_crops_masks_that_overlap_the_smaller_crop_s_stays(monkeypatch):
+    whole, crop = (0, 0, 200, 150), (0, 0, 126, 101)
+    boxes = {whole: [(20, 30, 90, 80), (130, 40, 190, 140)], crop: [(22, 30, 90, 78)]}
+
+    def segments(crop, iou):
+        for x0, y0, x1, y1 in boxes.get(crop, []):
+            mask = np.zeros(PICTURE.shape[:2], bool)
+            mask[y0 : y1 + 1, x0 : x1 + 1] = True
+            yield Segment(rle.encode(mask), mask.shape, (x0, y0, x1, y1), iou, 0.97, (x0 + 9.0, y0 + 9.0), crop)
+
+    surer = {whole: 0.99}  # which does not count
+    monkeypatch.setattr(automatic, "_of_crop", lambda *given: list(segments(given[2], surer.get(given[2], 0.9))))
+    segmenter = SimpleNamespace(encode=lambda images: None)
+    found = automatic.segments(segmenter, None, PICTURE, params.Automatic(crop_layers=1))
+    assert [(one.crop, one.box) for one in found] == [(crop, boxes[crop][0]), (whole, boxes[whole][1])]
 
 
 def test_tidying_is_segment_anything_s():

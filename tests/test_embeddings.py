@@ -1,5 +1,7 @@
 """The embedding cache: right, made once, resumable, and refused when it changed."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -64,6 +66,49 @@ def test_a_second_stage_encodes_nothing_and_another_checkpoint_everything(settin
     assert open_.calls == []
     open_("another digest")
     assert sum(open_.calls) == 10 and len(open_.folders) == 2
+
+
+def test_other_images_at_the_same_path_are_encoded_again(setting, blobs, sam):
+    open_, _ = setting
+    open_()
+    path = blobs("test", 9, seed=1)  # the same ids at the same path
+    features = open_()
+    assert sum(open_.calls) == 10 and len(open_.folders) == 2
+    fresh = sam.encode([container.image(container.pairs(path)[2])])["image"]
+    torch.testing.assert_close(features([2])["image"], fresh, rtol=2e-3, atol=2e-3)
+
+
+def test_another_image_transform_has_features_of_its_own(setting, sam, monkeypatch):
+    open_, _ = setting
+    open_()
+    monkeypatch.setattr(sam, "frame", replace(sam.frame, mean=(120.0, 116.28, 103.53)))
+    open_()
+    assert sum(open_.calls) == 10 and len(open_.folders) == 2
+
+
+def test_other_code_of_the_encoder_has_features_of_its_own(setting, sam, monkeypatch):
+    """An encoder of the same weights, name and frame that is written in another file: this one."""
+
+    class Inverted(type(sam)):
+        def encode(self, images):
+            return super().encode([255 - image for image in images])
+
+    open_, _ = setting
+    open_()
+    monkeypatch.setattr(sam, "__class__", Inverted)
+    open_()
+    assert sum(open_.calls) == 10 and len(open_.folders) == 2
+
+
+def test_a_chunk_that_lacks_one_row_is_encoded_again(setting):
+    open_, _ = setting
+    before = open_()(list(range(9)))["image"]
+    sums = np.memmap(open_.folders[0] / "rows.u64", np.uint64, "r+")
+    sums[5] = 0  # as a stage that was killed while it wrote the second chunk leaves it
+    sums.flush()
+    features = open_()
+    assert open_.calls == [4]
+    assert torch.equal(features(list(range(9)))["image"], before)
 
 
 def test_a_stage_that_dies_leaves_whole_rows_and_the_next_one_goes_on(setting, sam):

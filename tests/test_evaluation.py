@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from promptseg import container, pixels
+from promptseg import container, pixels, rle
 from promptseg.base.errors import Problem
 from promptseg.container import Pair, Prediction
 from promptseg.scoring import figures, scores
 from promptseg.scoring.evaluation import Units, evaluate
+from promptseg.segments import Segment, to_json
 from promptseg.tiling import Window, windows
 
 OUTPUTS = ("metrics", "table", "thresholds", "pictures")
@@ -302,6 +303,36 @@ def test_tiles_that_disagree_are_blended(tmp_path):
     row = units(*paths)[0].probability[0, 8].astype(int)
     assert (row[:8] == 0).all() and (row[16:] == 255).all()
     assert (np.diff(row[7:17]) > 0).all(), "where both look, the one fades into the other"
+
+
+def test_a_blended_probability_is_rounded_and_not_cut_off(tmp_path):
+    image, ground_truth, _ = scene(0, 4, 3)
+    pair = tile("s", image, ground_truth, Window(0, 0, 4, 3))
+    maps = [np.tile(np.array(values) / 256, (1, 4, 1)) for values in ([127, 128, 7], [128, 129, 7])]
+    found = units(*write(tmp_path, [pair] * 2, [answer(pair.id, probability) for probability in maps]))
+    assert found[0].probability.tolist() == [[[128, 128, 7]] * 4], "127.5 and 128.5 go to the even one"
+
+
+def test_masks_of_overlapping_tiles_have_numbers_of_their_own(tmp_path):
+    image, ground_truth, _ = scene(0, 12, 20)
+    places = windows(12, 20, 12, 4)
+    assert [window.left for window in places] == [0, 8]
+    masks = [  # of each tile, in its own pixels
+        [(slice(1, 4), slice(1, 5)), (slice(6, 11), slice(2, 6))],
+        [(slice(2, 7), slice(3, 9)), (slice(9, 11), slice(5, 11)), (slice(0, 1), slice(9, 12))],
+    ]
+    pairs, predictions = [tile("s", image, ground_truth, window) for window in places], []
+    for pair, areas in zip(pairs, masks):
+        found = []
+        for rows, columns in areas:
+            mask = np.zeros((12, 12), bool)
+            mask[rows, columns] = True
+            found.append(Segment(rle.encode(mask), mask.shape, (0, 0, 1, 1), 0.9, 0.97, (1.0, 2.0), (0, 0, 12, 12)))
+        predictions.append(Prediction(pair.id, b"", "[]", to_json(found)))
+    expected = np.zeros((12, 20), int)
+    expected[1:4, 1:5], expected[6:11, 2:6] = 1, 2
+    expected[2:7, 11:17], expected[9:11, 13:19], expected[0, 17:20] = 3, 4, 5
+    assert np.array_equal(units(*write(tmp_path, pairs, predictions))[0].pieces, expected)
 
 
 def test_tiles_without_overlap_stay_pictures_of_their_own(tmp_path):

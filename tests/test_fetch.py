@@ -302,6 +302,15 @@ def test_checksum(server, tmp_path, cache, kind, capfd):
     assert f"{kind} {good} where {wrong} is expected" in message and kept(cache) == []
 
 
+@pytest.mark.parametrize("kind", ["md5", "sha256"])
+def test_a_checksum_that_differs_in_its_last_digit_is_refused(server, tmp_path, cache, kind):
+    good = hashlib.new(kind, BODY).hexdigest()
+    wrong = good[:-1] + ("0" if good[-1] != "0" else "1")
+    server.plan = [file(etag='"one"')]
+    message = refused(server.planned, tmp_path, **{kind: wrong})
+    assert f"{kind} {good} where {wrong} is expected" in message and kept(cache) == []
+
+
 def test_another_size_is_noted(server, tmp_path, capfd):
     server.plan = [file()]
     fetch(server.planned, tmp_path / "out.tif", size=len(BODY))

@@ -149,6 +149,27 @@ with replacing(Path({str(out)!r})) as aside:
     assert out.read_text() == "new" and os.listdir(tmp_path) == ["out"]
 
 
+@KINDS
+def test_what_is_written_is_synced_before_the_rename_and_the_name_after_it(tmp_path, fill, monkeypatch):
+    out, steps = tmp_path / "out", []
+    fsync, replace = os.fsync, os.replace
+
+    def synced(descriptor):
+        steps.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        fsync(descriptor)
+
+    def renamed(source, target):
+        steps.append("rename")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", renamed)
+    with replacing(out) as aside:
+        fill(aside, "new")
+    inside = [str(aside)] if fill is fill_file else [str(aside / "inner" / "a"), str(aside)]
+    assert steps == [*inside, "rename", str(tmp_path)]
+
+
 def test_text_is_utf8_with_unix_line_ends(tmp_path):
     write_text(tmp_path / "a", "é\nb\n")
     assert (tmp_path / "a").read_bytes() == b"\xc3\xa9\nb\n"
@@ -171,3 +192,16 @@ def test_json_without_a_number_is_refused_and_the_old_file_stays(tmp_path, value
 def test_sha256_of_a_known_text(tmp_path):
     (tmp_path / "a").write_bytes(b"abc")
     assert sha256(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_sha256_of_a_folder_is_of_its_names_and_of_what_stands_under_each(tmp_path):
+    def made(folder, contents):
+        for name, text in contents.items():
+            (tmp_path / folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / folder / name).write_text(text)
+        return sha256(tmp_path / folder)
+
+    first = made("first", {"a": "one", "inner/b": "three"})
+    assert made("second", {"inner/b": "three", "a": "one"}) == first
+    others = [{"aa": "one", "inner/b": "three"}, {"a": "three", "inner/b": "one"}, {"a": "one", "b": "three"}]
+    assert len({first, *(made(f"other {i}", contents) for i, contents in enumerate(others))}) == 4

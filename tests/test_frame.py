@@ -36,6 +36,12 @@ def test_a_picture_takes_what_segment_anything_gives_it(height, width, size):
     assert frame(size, False).content(height, width) == (size, size)
 
 
+def test_half_a_pixel_is_rounded_up():
+    """Sides of 100.5 and 102.5 pixels, which Python's own round would make even."""
+    assert frame(1024).content(201, 2048) == (101, 1024)
+    assert frame(1024).content(2048, 205) == (1024, 103)
+
+
 @pytest.mark.parametrize("height, width", SIZES)
 def test_pixels_are_those_of_segment_anything(height, width):
     image = picture(height, width)

@@ -37,6 +37,16 @@ def test_ignored_pixels_change_no_loss(name):
     assert LOSSES[name](torch.zeros(1, 2, 2), torch.zeros(1, 2, 2), torch.zeros(1, 2, 2)).isfinite().all()
 
 
+@pytest.mark.parametrize("name", sorted(LOSSES))
+def test_a_map_with_ignored_pixels_loses_what_the_rest_of_it_loses(name):
+    generator = torch.Generator().manual_seed(0)
+    logits, target = torch.randn(2, 5, 8, generator=generator), torch.rand(2, 5, 8, generator=generator).round()
+    weight = torch.zeros(2, 5, 8)
+    weight[..., :3] = 1
+    cropped = LOSSES[name](logits[..., :3], target[..., :3], torch.ones(2, 5, 3))
+    torch.testing.assert_close(LOSSES[name](logits, target, weight), cropped)
+
+
 def test_sums_of_losses_are_sums():
     given = torch.randn(3, 4, 5), (torch.rand(3, 4, 5) > 0.5).float(), torch.ones(3, 4, 5)
     torch.testing.assert_close(dice_bce(*given), dice(*given) + bce(*given))

@@ -59,6 +59,15 @@ def test_where_masks_overlap_the_smaller_one_has_the_pixel():
     assert (found.pieces[3:5, 3:5] == 2).all()
 
 
+@pytest.mark.parametrize("large, small", [(1, 2), (2, 1)])
+def test_a_mask_that_is_best_for_parts_of_two_classes_goes_to_the_one_that_it_fits_better(large, small):
+    ground_truth = np.zeros((8, 12), np.uint8)
+    ground_truth[1:7, 1:5], ground_truth[2:5, 8:10] = large, small
+    mask = area(slice(1, 7), slice(1, 10))  # IoU 24 / 54 and 6 / 54
+    single = matching.match(ground_truth, [mask], 2).single
+    assert np.count_nonzero(single[large - 1]) == 54 and not single[small - 1].any()
+
+
 def test_without_masks_or_truth_there_is_nothing():
     assert not matching.match(TRUTH, [], 2).union.any()
     found = matching.match(np.zeros((8, 12), np.uint8), [area(slice(0, 3), slice(0, 3))], 1)

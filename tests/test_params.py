@@ -88,6 +88,83 @@ def test_defaults_stand_for_the_full_study():
     assert given.dataset("em").tile == 256 and given.dataset("em").overlap == 0
 
 
+DEFAULTS = {  # ...: it has to be given
+    "Scale": {"data": "official", "checkpoints": "official", "max_epochs": None, "max_images": None},
+    "Dataset": {
+        "reader": ...,
+        "parts": "common",
+        "source": None,
+        "options": {},
+        "classes": None,
+        "resize": None,
+        "tile": None,
+        "overlap": 0,
+        "edge": "shift",
+        "min_foreground": 0.0,
+        "min_pixels": 0,
+        "skip_bad": False,
+        "val_fraction": 0.1,
+        "test_fraction": 0.5,
+    },
+    "Model": {"source": None, "official": None, "revision": None, "networks": {}, "precision": "fp32"},
+    "Run": {"dataset": ..., "model": ..., "prompt": ..., "published": None},
+    "Prompt": {
+        "points": None,
+        "how": "random",
+        "box": False,
+        "jitter": 0.0,
+        "mask": False,
+        "per": "picture",
+        "text": None,
+        "support": False,
+        "prepare": ["darken", "blur", "crop"],
+        "mix": 0.75,
+        "automatic": False,
+        "refine": None,
+    },
+    "Automatic": {
+        "points": 32,
+        "iou": 0.88,
+        "stability": 0.95,
+        "nms": 0.7,
+        "crop_layers": 0,
+        "crop_nms": 0.7,
+        "crop_overlap": 512 / 1500,
+        "crop_fewer_points": 1,
+        "min_area": 0,
+    },
+    "Refine": {"by": "box + points", "threshold": 0.5, "min_share": 0.001, "most": 16, "points": 3},
+    "Train": {
+        "prompt": Prompt(),
+        "epochs": ...,
+        "pretrain": 0,
+        "parts": ...,
+        "lora": params.Lora(),
+        "loss": "dice",
+        "batch": 8,
+        "accumulate": 1,
+        "optimizer": "adam",
+        "lr": 1e-4,
+        "weight_decay": 0.0,
+        "schedule": "constant",
+        "warmup": 0.0,
+        "clip": None,
+        "ema": None,
+        "precision": "fp32",
+        "patience": None,
+        "augment": None,
+    },
+    "Augment": {"flip": ["horizontal"], "rotate": 15.0, "scale": 0.1, "brightness": 0.1},
+    "Lora": {"rank": 8, "alpha": 16.0},
+}
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_what_is_left_out_has_this_default(name):
+    fields = getattr(params, name).model_fields
+    assert {key: ... if field.is_required() else field.get_default() for key, field in fields.items()} == DEFAULTS[name]
+
+
 PROMPT = "zero_shot/em-sam/prompt"
 TRAIN = "finetune/em-sam-20/train"
 

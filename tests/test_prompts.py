@@ -111,6 +111,18 @@ def test_each_component_has_a_prompt_and_an_answer_of_its_own(mask):
         assert all(cv2.connectedComponents(answer.astype(np.uint8), connectivity=8)[0] == 2 for answer in mine)
 
 
+def test_instances_are_prompted_in_the_order_of_a_scan(mask):
+    """Literally, at one seed: in another order they would also draw other points."""
+    points, _ = ask(Prompt(points=2, per="object"), mask, NAMES[:2], 3, "a")
+    boxes, _ = ask(Prompt(box=True, per="object"), mask, NAMES[:2], 3, "a")
+    assert [(prompt.target, *prompt.points.ravel()) for prompt in points] == [
+        (1, 11.5, 8.5, 16.5, 6.5), (1, 30.5, 20.5, 34.5, 25.5), (2, 52.5, 6.5, 44.5, 6.5), (2, 2.5, 34.5, 3.5, 38.5),
+    ]  # fmt: skip
+    assert [(prompt.target, *prompt.box) for prompt in boxes] == [
+        (1, 5, 3, 18, 10), (1, 30, 20, 37, 30), (2, 40, 2, 55, 8), (2, 2, 33, 4, 39),
+    ]  # fmt: skip
+
+
 def test_the_whole_mask_has_one_prompt_for_each_class(mask):
     asked, answers = ask(Prompt(box=True), mask, NAMES[:2], 0, "a")
     assert [prompt.target for prompt in asked] == [1, 2]

@@ -83,6 +83,24 @@ def test_windows_by_hand():
     assert windows(2, 3, 8, 7) == [(0, 0, 2, 3)]
 
 
+def test_windows_that_are_cut_end_with_the_first_that_reaches_the_border():
+    assert windows(16, 16, 16, 4, "cut") == [(0, 0, 16, 16)]
+    assert windows(5, 18, 8, 3, "cut") == [(0, 0, 5, 8), (0, 5, 5, 8), (0, 10, 5, 8)]
+    assert windows(5, 19, 8, 3, "cut") == [(0, 0, 5, 8), (0, 5, 5, 8), (0, 10, 5, 8), (0, 15, 5, 4)]
+
+
+@in_its_time
+@given(cuts(), st.sampled_from(["shift", "cut", "drop"]))
+def test_each_window_holds_pixels_that_no_earlier_one_holds_whatever_the_edge(case, edge):
+    height, width, tile, overlap = case
+    covered = np.zeros((height, width), bool)
+    for window in windows(height, width, tile, overlap, edge):
+        part = window.of(covered)
+        assert not part.all()
+        part[...] = True
+    assert covered.all() or edge == "drop"
+
+
 def test_windows_hold_plain_ints():
     cut = windows(np.int64(50), np.int32(40), np.int64(16), np.uint8(4))
     assert {type(number) for window in cut for number in window} == {int}

@@ -8,6 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 import torch
+from promptseg import models
 from promptseg.base.errors import Problem
 from promptseg.features import finetuned
 from promptseg.networks import weights
@@ -265,6 +266,17 @@ def test_a_file_that_is_none_is_refused(tmp_path, suffix, kind):
 @pytest.mark.parametrize("name", ["model.pth", "model.safetensors"])
 def test_a_file_that_is_not_there_is_named(tmp_path, name):
     assert refused(weights.tensors, tmp_path / name) == f"{tmp_path / name}: not found"
+
+
+@pytest.mark.parametrize("left_out", ["mask_decoder.iou_token.weight", "vision_encoder.neck.conv2.weight"])
+def test_a_network_is_not_filled_where_a_tensor_is_missing(tmp_path, left_out):
+    network = models.load("sam").create("tiny", 0).network
+    state = network.state_dict()
+    filled = weights.fill(type(network), network.config, dict(state), tmp_path)
+    assert same(filled.state_dict(), state) and not filled.training
+    del state[left_out]
+    message = refused(weights.fill, type(network), network.config, state, tmp_path)
+    assert message == f"{tmp_path}: 1 tensors of SamModel are missing, such as {left_out}"
 
 
 def test_a_beginning_is_taken_off_the_names_that_have_it():
