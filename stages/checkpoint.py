@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from promptseg.base import stage
+from promptseg.core import stage
 
 
 def main(model: str, folder: Path):
-    from promptseg import checkpoints
-    from promptseg.base import params
+    from promptseg.core import params
+    from promptseg.download import checkpoints
 
     settings = params.load()
     checkpoints.obtain(model, settings.model(model), settings.scale, settings.seed, folder)

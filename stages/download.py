@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-from promptseg.base import stage
+from promptseg.core import stage
 
 
 def main(dataset: str, folder: Path):
-    from promptseg import sources
-    from promptseg.base import params
+    from promptseg.core import params
+    from promptseg.download import raw_data
 
     settings = params.load()
-    sources.obtain(dataset, settings.dataset(dataset), settings.scale, settings.seed, folder)
+    raw_data.obtain(dataset, settings.dataset(dataset), settings.scale, settings.seed, folder)
 
 
 if __name__ == "__main__":

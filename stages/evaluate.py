@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from promptseg.base import stage
+from promptseg.core import stage
 
 
 def main(truth: Path, predictions: Path, metrics: Path, table: Path, thresholds: Path, pictures: Path):
-    from promptseg.base import params
-    from promptseg.scoring import evaluation
+    from promptseg.core import params
+    from promptseg.evaluation import evaluate
 
-    evaluation.evaluate(truth, predictions, params.load().seed, metrics, table, thresholds, pictures)
+    evaluate.evaluate(truth, predictions, params.load().seed, metrics, table, thresholds, pictures)
 
 
 if __name__ == "__main__":

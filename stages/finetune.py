@@ -5,19 +5,19 @@ One process: python stages/finetune.py RUN ...; many: torchrun --nproc-per-node 
 
 from pathlib import Path
 
-from promptseg.base import stage
+from promptseg.core import stage
 
 
 def main(
     run: str, train: Path, val: Path, checkpoint: Path, embeddings: Path, resume: Path, weights: Path, curve: Path
 ):
-    from promptseg.base import params
-    from promptseg.learning import training
-    from promptseg.learning.setup import Inputs
+    from promptseg.core import params
+    from promptseg.training import trainer
+    from promptseg.training.setup import Inputs
 
     settings = params.load()
     inputs = Inputs(train, val, checkpoint, embeddings)
-    training.finetune(settings.run(run), settings.scale.max_epochs, settings.seed, inputs, resume, weights, curve)
+    trainer.finetune(settings.run(run), settings.scale.max_epochs, settings.seed, inputs, resume, weights, curve)
 
 
 if __name__ == "__main__":

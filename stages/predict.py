@@ -5,15 +5,15 @@ One process: python stages/predict.py RUN ...; many: torchrun --nproc-per-node 8
 
 from pathlib import Path
 
-from promptseg.base import stage
+from promptseg.core import stage
 
 
 def main(run: str, truth: Path, checkpoint: Path, weights: Path, embeddings: Path, predictions: Path):
-    from promptseg.answering import inference
-    from promptseg.base import params
+    from promptseg.core import params
+    from promptseg.inference import prediction
 
     settings = params.load()
-    inference.predict(settings.run(run), settings.seed, truth, checkpoint, weights, embeddings, predictions)
+    prediction.predict(settings.run(run), settings.seed, truth, checkpoint, weights, embeddings, predictions)
 
 
 if __name__ == "__main__":

@@ -2,19 +2,19 @@
 
 from pathlib import Path
 
-from promptseg.base import stage
+from promptseg.core import stage
 
 
 def main(dataset: str, raw: Path, prepared: Path, metrics: Path, pictures: Path):
-    from promptseg.base import params
-    from promptseg.preprocessing import preparing, preview
-    from promptseg.ranks import Ranks
+    from promptseg.core import params
+    from promptseg.core.distributed import Ranks
+    from promptseg.preprocessing import prepare, preview
 
     settings = params.load()
     cap = settings.scale.max_images
-    preparing.prepare(dataset, settings.dataset(dataset), cap, settings.seed, raw, prepared, metrics)
+    prepare.prepare(dataset, settings.dataset(dataset), cap, settings.seed, raw, prepared, metrics)
     if Ranks().main:  # under torchrun the others may still be on their way out
-        preview.preview({split: prepared / f"{split}.parquet" for split in preparing.SPLITS}, pictures)
+        preview.preview({split: prepared / f"{split}.parquet" for split in prepare.SPLITS}, pictures)
 
 
 if __name__ == "__main__":

@@ -2,18 +2,18 @@
 
 from pathlib import Path
 
-from promptseg.base import stage
+from promptseg.core import stage
 
 
 def main(metrics: Path, training: Path, thresholds: Path, pictures: Path, leaderboard: Path, chart: Path, page: Path):
-    from promptseg.base import params
-    from promptseg.reporting import report
+    from promptseg.core import params
+    from promptseg.report import leaderboard
 
     settings = params.load()
-    rows = report.leaderboard(settings, metrics)
-    report.write_leaderboard(rows, leaderboard)
-    report.write_chart(rows, chart)
-    report.write_html(
+    rows = leaderboard.leaderboard(settings, metrics)
+    leaderboard.write_leaderboard(rows, leaderboard)
+    leaderboard.write_chart(rows, chart)
+    leaderboard.write_html(
         page,
         settings,
         rows,

@@ -5,15 +5,15 @@ One process: python stages/zero_shot.py RUN ...; many: torchrun --nproc-per-node
 
 from pathlib import Path
 
-from promptseg.base import stage
+from promptseg.core import stage
 
 
 def main(run: str, truth: Path, checkpoint: Path, embeddings: Path, predictions: Path):
-    from promptseg.answering import inference
-    from promptseg.base import params
+    from promptseg.core import params
+    from promptseg.inference import prediction
 
     settings = params.load()
-    inference.predict(settings.run(run), settings.seed, truth, checkpoint, None, embeddings, predictions)
+    prediction.predict(settings.run(run), settings.seed, truth, checkpoint, None, embeddings, predictions)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import settings
-from promptseg import container, pixels
+from promptseg.data import image_io, records
 
 # Time limits of single examples say more about a busy machine than about the code.
 settings.register_profile("promptseg", deadline=None, derandomize=True)
@@ -31,7 +31,7 @@ def blobs(tmp_path):
         rng = np.random.default_rng(seed)
         path = tmp_path / f"{name}.parquet"
         y, x = np.mgrid[: size[0], : size[1]]
-        with container.Writer(path, container.Pair, {"classes": ["disc"], "dataset": "discs"}) as out:
+        with records.RecordWriter(path, records.Record, {"classes": ["disc"], "dataset": "discs"}) as out:
             for i in range(count):
                 mask = np.zeros(size, np.uint8)
                 for _ in range(0 if i in empty else 1 + i % 2):
@@ -39,8 +39,8 @@ def blobs(tmp_path):
                     mask[(x - cx) ** 2 + (y - cy) ** 2 < r * r] = 1
                 image = np.clip(90 + 90 * mask[..., None] + rng.normal(0, 12, (*size, 3)), 0, 255).astype(np.uint8)
                 out.add(
-                    container.Pair(
-                        f"{name}/{i:03d}", f"g{i // 2}", pixels.png(image), pixels.png(mask), *size, f"{name}/{i:03d}",
+                    records.Record(
+                        f"{name}/{i:03d}", f"g{i // 2}", image_io.png(image), image_io.png(mask), *size, f"{name}/{i:03d}",
                         0, 0, *size,
                     )
                 )  # fmt: skip

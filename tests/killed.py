@@ -19,13 +19,13 @@ ALL = {
 
 def train(folder: Path, out: str, seed: int = 0, **settings) -> None:
     """A run with all that has a state of its own, on what test_resuming.py has laid into the folder."""
-    from promptseg.base import params
-    from promptseg.learning import resuming, training
-    from promptseg.learning.setup import Inputs
+    from promptseg.core import params
+    from promptseg.training import checkpoint_manager, trainer
+    from promptseg.training.setup import Inputs
 
-    resuming.EVERY = 0.0  # these epochs are shorter than what lies between two states
+    checkpoint_manager.EVERY = 0.0  # these epochs are shorter than what lies between two states
     run = {"dataset": "em", "model": "autoencoder", "prompt": {}, "train": {**ALL, **settings}}
-    training.finetune(
+    trainer.finetune(
         params.FineTune.model_validate(run), None, seed,
         Inputs(folder / "train.parquet", folder / "val.parquet", folder / "c", folder / "embeddings"),
         folder / f"{out}.state", folder / out, folder / f"{out}.csv",

@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 import torch
-from promptseg.answering import automatic
+from promptseg.inference import automatic_masks
 from promptseg.models.sam import Sam
 from segment_anything import modeling
 
@@ -84,7 +84,7 @@ def lively(ours: Sam, picture: np.ndarray) -> Sam:
     hook = decoder.upscale_conv2.register_forward_hook(
         lambda _, given, out: seen.append(decoder.activation(out).mean(dim=(0, 2, 3)))
     )
-    points = torch.as_tensor(automatic.grid(5) * min(ours.frame.content(*picture.shape[:2])), dtype=torch.float32)
+    points = torch.as_tensor(automatic_masks.grid(5) * min(ours.frame.content(*picture.shape[:2])), dtype=torch.float32)
     labels = torch.ones(1, len(points), 1, dtype=torch.long)
     embedding = ours.image_embeddings(ours.encode([picture]))
     out = ours.network(image_embeddings=embedding, input_points=points[None, :, None], input_labels=labels)

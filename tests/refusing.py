@@ -5,12 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from promptseg.base.errors import Problem
+from promptseg.core.errors import UserError
 
 
 def refused(call: Callable, *words: object) -> None:
-    """`call` raises a Problem of one line that holds all these words."""
-    with pytest.raises(Problem) as problem:
+    """`call` raises a UserError of one line that holds all these words."""
+    with pytest.raises(UserError) as problem:
         call()
     message = str(problem.value)
     assert "\n" not in message

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from promptseg.base.errors import Problem
-from promptseg.raw import archives, members
-from promptseg.raw.archives import is_archive, unpack
+from promptseg.core.errors import UserError
+from promptseg.download import archive_members, archives
+from promptseg.download.archives import is_archive, unpack
 
 KINDS = pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz", "tgz"])
 NOISE = np.random.default_rng(0).bytes(300_000)
@@ -46,7 +46,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def refused(archive: Path, folder: Path) -> str:
     before = set(archive.parent.rglob("*"))
-    with pytest.raises(Problem) as caught:
+    with pytest.raises(UserError) as caught:
         unpack(archive, folder)
     message = str(caught.value)
     assert "\n" not in message and str(archive) in message
@@ -191,7 +191,7 @@ def test_what_is_there_already(tmp_path, out):
     assert contents(out) == {"README": b"same", "x": b"1", "y": b"2"}
     for other in (b"1 and more", b"", b"2"):
         archive = pack(tmp_path / "b.zip", {"x": other})
-        with pytest.raises(Problem, match="'x' is there already, with other contents"):
+        with pytest.raises(UserError, match="'x' is there already, with other contents"):
             unpack(archive, out)
     assert (out / "x").read_bytes() == b"1"
 
@@ -297,14 +297,14 @@ def test_a_damaged_header_in_the_middle_of_a_tar(tmp_path, out):
 
 def test_a_header_that_claims_a_long_name(tmp_path, out):
     info = tarfile.TarInfo("x")
-    info.type, info.size = tarfile.GNUTYPE_LONGNAME, members._TAR_READ * 2
+    info.type, info.size = tarfile.GNUTYPE_LONGNAME, archive_members._TAR_READ * 2
     with gzip.open(tmp_path / "a.tgz", "wb", compresslevel=1) as file:
         file.write(info.tobuf() + bytes(1024))
     assert "truncated or damaged" in refused(tmp_path / "a.tgz", out)
 
 
 def test_more_after_the_end_of_a_tar(tmp_path, out, monkeypatch):
-    monkeypatch.setattr(members, "_TAR_READ", 20_000)
+    monkeypatch.setattr(archive_members, "_TAR_READ", 20_000)
     archive = pack(tmp_path / "a.tar", {"x": b"1"})
     with open(archive, "ab") as file:
         file.write(bytes(50_000))
@@ -321,7 +321,7 @@ def test_a_zip_with_other_sizes_than_it_announces(tmp_path, out):
 
 
 def test_not_one_byte_more_than_announced_is_written(tmp_path):
-    with pytest.raises(Problem, match="holds more than the 10 bytes"):
+    with pytest.raises(UserError, match="holds more than the 10 bytes"):
         assert not list(archives._pieces("a.zip: 'x'", io.BytesIO(bytes(11)), 10))
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 from promptseg import models
-from promptseg.commands import checking
-from promptseg.networks import attention, weights
+from promptseg.cli import check
+from promptseg.nn import attention, weights
 from transformers.models.sam.modeling_sam import SamVisionAttention, SamVisionSdpaAttention
 from transformers.models.sam2.modeling_sam2 import Sam2MultiScaleAttention
 
@@ -63,7 +63,7 @@ def test_fused_attention_equals_the_plain_one(name):
 
 @pytest.mark.parametrize("name", models.names())
 def test_what_is_loaded_is_fused_whatever_its_configuration_says(name, tmp_path):
-    if checking.segmenter_class(name).ENCODER == ():
+    if check.segmenter_class(name).ENCODER == ():
         pytest.skip("no network of transformers")
     model = models.load(name).create("tiny", 0)
     config = model.configuration()

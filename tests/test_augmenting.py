@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import torch
 import torchvision.transforms.functional as F
-from promptseg.base import params
-from promptseg.learning import augmenting
+from promptseg.core import params
+from promptseg.training import augmentation
 
 STILL = {"flip": [], "rotate": 0.0, "scale": 0.0, "brightness": 0.0}
 
@@ -20,7 +20,7 @@ def pair(size: tuple[int, int] = (60, 80)) -> tuple[np.ndarray, np.ndarray]:
 
 
 def changed(seed: int = 0, id: str = "a", **settings) -> tuple[np.ndarray, np.ndarray]:
-    return augmenting.augment(*pair(), params.Augment(**STILL | settings), seed, id)
+    return augmentation.augment(*pair(), params.Augment(**STILL | settings), seed, id)
 
 
 @pytest.mark.parametrize("number", range(20))
@@ -50,10 +50,10 @@ def test_flips_are_flips_of_every_other_picture():
 def test_turning_is_torchvisions_and_what_comes_from_outside_is_ignored(monkeypatch):
     """A quarter of a turn of a square is exact, so another library's pixels are the same."""
     image, mask = pair((64, 64))
-    turned, about = augmenting._turned(image, mask, 90.0, 1.0)
+    turned, about = augmentation._turned(image, mask, 90.0, 1.0)
     assert np.array_equal(turned, F.rotate(torch.from_numpy(image).permute(2, 0, 1), 90.0).permute(1, 2, 0).numpy())
     assert np.array_equal(about, np.rot90(mask))
-    _, small = augmenting._turned(image, mask, 0.0, 0.5)
+    _, small = augmentation._turned(image, mask, 0.0, 0.5)
     assert (small == 255).mean() == pytest.approx(0.75, abs=0.03)
     assert (small == 1).sum() == pytest.approx((mask == 1).sum() / 4, rel=0.1)
 

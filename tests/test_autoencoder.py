@@ -4,16 +4,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from promptseg import container, models
-from promptseg.base import params
-from promptseg.base.errors import Problem
-from promptseg.commands.checking import segmenter_class
-from promptseg.features import finetuned
-from promptseg.learning import training
-from promptseg.learning.curve import COLUMNS
-from promptseg.learning.setup import Inputs
-from promptseg.networks import weights
-from promptseg.networks.prompts import Prompt
+from promptseg import models
+from promptseg.cli.check import segmenter_class
+from promptseg.core import params
+from promptseg.core.errors import UserError
+from promptseg.data import records
+from promptseg.nn import finetuned_weights, weights
+from promptseg.prompts import Prompt
+from promptseg.training import trainer
+from promptseg.training.curve import COLUMNS
+from promptseg.training.setup import Inputs
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -34,7 +34,7 @@ def trained(blobs, tmp_path):
         weights.write(tmp_path / "c", made.configuration(), made.state_dict())
         train = {"epochs": 1, "lr": 2e-3, "batch": 4, "parts": ["head"], **settings}
         run = params.FineTune.model_validate({"dataset": "em", "model": model, "prompt": {}, "train": train})
-        training.finetune(
+        trainer.finetune(
             run, max_epochs, 0, Inputs(blobs("train", 8), blobs("val", 2, seed=1), tmp_path / "c", tmp_path / "e"),
             tmp_path / "r", tmp_path / out, tmp_path / f"{out}.csv",
         )  # fmt: skip
@@ -63,7 +63,7 @@ def test_a_frozen_encoder_is_stored_as_reconstruction_left_it(trained, tmp_path)
     assert any(not torch.equal(learned[name], start[name]) for name in encoder)
     assert any(not torch.equal(learned[name], on[name]) for name in encoder)
     model = models.load("autoencoder").load(tmp_path / "c", 1)
-    finetuned.apply(model, weights.digest(tmp_path / "c"), tmp_path / "one")
+    finetuned_weights.apply(model, weights.digest(tmp_path / "c"), tmp_path / "one")
     assert all(torch.equal(value, learned[name]) for name, value in model.state_dict().items())
 
 
@@ -79,14 +79,14 @@ def test_max_epochs_shortens_both_steps(trained):
 
 def test_a_model_with_nothing_to_learn_first_says_so():
     settings = params.Train(epochs=1, pretrain=1, parts=["all"])
-    with pytest.raises(Problem, match="unet has no task of its own to learn first"):
+    with pytest.raises(UserError, match="unet has no task of its own to learn first"):
         segmenter_class("unet").check_training(settings)
 
 
 def test_the_loss_is_the_mean_squared_error_of_each_picture(blobs):
     model = models.load("autoencoder").create("tiny", 0)
-    pairs = container.pairs(blobs("p", 2))
-    features = model.encode([container.image(pair) for pair in pairs])
+    pairs = records.pairs(blobs("p", 2))
+    features = model.encode([records.image(pair) for pair in pairs])
     with torch.no_grad():
         back, loss = model.reconstruct(features), model.pretext(features)
     assert back.shape == features["pixels"].shape

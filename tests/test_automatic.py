@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 import torch
 from original_sam import lively, original
-from promptseg import models, rle
-from promptseg.answering import automatic
-from promptseg.answering.automatic import suppress
-from promptseg.answering.enlarging import Enlarger
-from promptseg.answering.pointwise import PointDecoder
-from promptseg.base import params
-from promptseg.networks import batching
-from promptseg.networks.frame import Frame
-from promptseg.segments import Segment
+from promptseg import models
+from promptseg.core import params
+from promptseg.data import rle
+from promptseg.data.generated_masks import Segment
+from promptseg.inference import automatic_masks
+from promptseg.inference.automatic_masks import suppress
+from promptseg.inference.mask_upsampling import Enlarger
+from promptseg.inference.point_decoder import PointDecoder
+from promptseg.nn import batch_sizes
+from promptseg.nn.image_transform import ImageTransform
 from segment_anything import SamAutomaticMaskGenerator
 from segment_anything.utils.amg import calculate_stability_score, generate_crop_boxes, remove_small_regions
 from torchvision.ops import nms
@@ -44,7 +45,7 @@ def theirs(sam, settings: params.Automatic) -> list[dict]:
 
 
 def ours(sam, settings: params.Automatic) -> list[Segment]:
-    return automatic.segments(sam[0], sam[1], PICTURE, settings)
+    return automatic_masks.segments(sam[0], sam[1], PICTURE, settings)
 
 
 CASES = {  # of thresholds that the random network passes now and then; nms 1.0: nothing is suppressed
@@ -102,7 +103,7 @@ def test_pointwise_decoding_equals_the_network_s_own(name, single):
 @pytest.mark.parametrize("keep", [True, False])
 @pytest.mark.parametrize("size", [(150, 200), (301, 97), (40, 64), (700, 512)])
 def test_a_part_of_a_mask_is_that_part_of_the_picture_s_and_bounds_hold(keep, size):
-    frame = Frame(256, keep, (0, 0, 0), (1, 1, 1))
+    frame = ImageTransform(256, keep, (0, 0, 0), (1, 1, 1))
     rng = np.random.default_rng(size[0])
     small = [
         cv2.GaussianBlur(rng.normal(size=(64, 64)).astype(np.float32), (0, 0), 4) * 40 - shift for shift in range(6)
@@ -126,22 +127,22 @@ def test_a_part_of_a_mask_is_that_part_of_the_picture_s_and_bounds_hold(keep, si
             assert (true[:2] <= bounds.inner[i][:2]).all() and (bounds.inner[i][2:] <= true[2:]).all()
             close += 1
         stability = float(calculate_stability_score(values[None], 0.0, 1.0))
-        assert abs(bounds.stability[i] - stability) < automatic.DOUBT
+        assert abs(bounds.stability[i] - stability) < automatic_masks.DOUBT
     assert close
 
 
 def test_what_is_dropped_early_would_have_been_dropped(sam, monkeypatch):
     settings = params.Automatic(points=8, iou=0.8, stability=0.93, nms=0.98)
     quick = ours(sam, settings)
-    monkeypatch.setattr(automatic, "DOUBT", 2.0)
-    monkeypatch.setattr(automatic, "_surely_suppressed", lambda *_: False)
+    monkeypatch.setattr(automatic_masks, "DOUBT", 2.0)
+    monkeypatch.setattr(automatic_masks, "_surely_suppressed", lambda *_: False)
     assert quick == ours(sam, settings)
 
 
 def test_masks_do_not_depend_on_how_many_points_go_at_once(sam, monkeypatch):
     settings = params.Automatic(points=4, iou=0.85, stability=0.9, nms=1.0)
     first = ours(sam, settings)
-    monkeypatch.setitem(batching.POINTS, "cpu", 5)
+    monkeypatch.setitem(batch_sizes.POINTS, "cpu", 5)
     again = ours(sam, settings)
     assert len(first) == len(again) > 0
     assert all(iou(a.mask(), b.mask()) > 0.99 for a, b in zip(first, again))
@@ -165,7 +166,7 @@ def test_suppression_is_torchvision_s_and_equals_stay_in_order(threshold):
 @pytest.mark.parametrize("size", [(150, 200), (1024, 2048), (77, 33)])
 def test_crops_are_those_of_segment_anything(size):
     boxes, layers = generate_crop_boxes(size, 2, 512 / 1500)
-    found = list(automatic.crop_boxes(*size, params.Automatic(crop_layers=2)))
+    found = list(automatic_masks.crop_boxes(*size, params.Automatic(crop_layers=2)))
     assert found == [(tuple(box), layer) for box, layer in zip(boxes, layers)]
 
 
@@ -180,14 +181,14 @@ def test_of_two_crops_masks_that_overlap_the_smaller_crop_s_stays(monkeypatch):
             yield Segment(rle.encode(mask), mask.shape, (x0, y0, x1, y1), iou, 0.97, (x0 + 9.0, y0 + 9.0), crop)
 
     surer = {whole: 0.99}  # which does not count
-    monkeypatch.setattr(automatic, "_of_crop", lambda *given: list(segments(given[2], surer.get(given[2], 0.9))))
+    monkeypatch.setattr(automatic_masks, "_of_crop", lambda *given: list(segments(given[2], surer.get(given[2], 0.9))))
     segmenter = SimpleNamespace(encode=lambda images: None)
-    found = automatic.segments(segmenter, None, PICTURE, params.Automatic(crop_layers=1))
+    found = automatic_masks.segments(segmenter, None, PICTURE, params.Automatic(crop_layers=1))
     assert [(one.crop, one.box) for one in found] == [(crop, boxes[crop][0]), (whole, boxes[whole][1])]
 
 
 def test_tidying_is_segment_anything_s():
-    from promptseg.answering.tidying import tidy
+    from promptseg.inference.small_regions import tidy
 
     rng = np.random.default_rng(0)
     for level in (0.0, 0.4, 0.8):
@@ -203,4 +204,4 @@ def test_untrained_weights_find_nothing_and_say_so():
     model = models.load("sam").create("tiny", 0)
     with torch.inference_mode():
         features = model.encode([PICTURE])
-    assert automatic.segments(model, features, PICTURE, params.Automatic(points=4)) == []
+    assert automatic_masks.segments(model, features, PICTURE, params.Automatic(points=4)) == []

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 import torch
-from promptseg import container, masks, models
-from promptseg.base import params
-from promptseg.cascades import cascade, refining
-from promptseg.features import embeddings
-from promptseg.features.distributed import Processes
-from promptseg.networks import frame
-from promptseg.networks.prompts import Prompt
-from promptseg.networks.segmenter import Segmenter
+from promptseg import models
+from promptseg.core import params
+from promptseg.core.devices import Processes
+from promptseg.data import masks, records
+from promptseg.inference import cascade, embedding_cache, refine_prompts
+from promptseg.nn import image_transform
+from promptseg.nn.segmenter import Segmenter
+from promptseg.prompts import Prompt
 
 SIDE = 64  # of the stand-ins' maps
 
@@ -34,7 +34,7 @@ class Asked(Segmenter):
 
     def __init__(self, keep_aspect: bool):
         super().__init__()
-        self.frame, self.side, self.prompts = frame.Frame(256, keep_aspect, (0, 0, 0), (1, 1, 1)), 256, []
+        self.frame, self.side, self.prompts = image_transform.ImageTransform(256, keep_aspect, (0, 0, 0), (1, 1, 1)), 256, []
 
     def encode(self, images):
         return {"image": torch.zeros(len(images), 1)}
@@ -121,24 +121,24 @@ def test_each_phrase_has_its_own_answer():
 def test_points_are_peaks_on_it_and_lows_beside_it():
     y, x = np.mgrid[:SIDE, :SIDE]
     hill = np.exp(-((x - 20.0) ** 2 + (y - 40.0) ** 2) / 128).astype(np.float32)
-    (prompt,) = refining.prompts(hill, params.Refine(by="box + points", points=3))
+    (prompt,) = refine_prompts.prompts(hill, params.Refine(by="box + points", points=3))
     assert prompt.labels.tolist() == [1, 1, 1, 0, 0, 0]
     assert np.abs(prompt.points[0] - [20.5, 40.5]).max() <= 1
     values = hill[tuple((prompt.points - 0.5).astype(int).T[::-1])]
     assert (values[:3] >= 0.5).all() and (values[3:] < 0.5).all()
     assert len(np.unique(prompt.points, axis=0)) == 6
-    room = refining.AROUND * np.tile(prompt.box[2:] - prompt.box[:2], 2)
+    room = refine_prompts.AROUND * np.tile(prompt.box[2:] - prompt.box[:2], 2)
     assert (prompt.points[3:] >= prompt.box[:2] - room[:2]).all()
     assert (prompt.points[3:] <= prompt.box[2:] + room[2:]).all()
 
 
 def test_where_there_is_no_place_beside_it_the_lows_are_no_points():
-    (prompt,) = refining.prompts(np.ones((8, 8), np.float32), params.Refine(by="points", points=2))
+    (prompt,) = refine_prompts.prompts(np.ones((8, 8), np.float32), params.Refine(by="points", points=2))
     assert prompt.labels.tolist() == [1, 1, -1, -1]
 
 
 def test_a_component_of_one_pixel_repeats_its_only_peak():
-    points = refining.highest(np.zeros((4, 4)), np.eye(4, dtype=bool) & (np.arange(4) == 2), 3)
+    points = refine_prompts.highest(np.zeros((4, 4)), np.eye(4, dtype=bool) & (np.arange(4) == 2), 3)
     assert points.tolist() == [[2.5, 2.5]] * 3
 
 
@@ -158,7 +158,7 @@ def test_every_way_of_asking_is_the_second_network_s_own_answer(name, by):
     with torch.no_grad():
         features = model.encode([picture])
         logits = model.refine(features, found[None], [Prompt(refine=settings)])[0]
-        (prompt,) = refining.prompts(found, settings)
+        (prompt,) = refine_prompts.prompts(found, settings)
         scale = np.array([width, height]) / 48
         same = Prompt(
             points=None if prompt.points is None else prompt.points * scale,
@@ -175,11 +175,11 @@ def test_every_way_of_asking_is_the_second_network_s_own_answer(name, by):
 @pytest.mark.parametrize("name", ["cascade_sam", "cascade_sam2"])
 def test_features_from_the_cache_give_the_answer_of_fresh_ones(name, by, blobs, tmp_path):
     model, path = models.load(name).create("tiny", 0), blobs("test", 2, (70, 41))
-    pairs = container.pairs(path)
+    pairs = records.pairs(path)
     asked = [[Prompt(text="disc", refine=params.Refine(by=by))]]
     with torch.no_grad():
-        cached = embeddings.features(model, "digest", path, pairs, tmp_path / "cache", Processes())([1])
-        fresh = model.encode([container.image(pairs[1])])
+        cached = embedding_cache.features(model, "digest", path, pairs, tmp_path / "cache", Processes())([1])
+        fresh = model.encode([records.image(pairs[1])])
         assert cached["content"].tolist() == [[256, 150 if name == "cascade_sam" else 256]]
         one, other = (model.decode(features, asked) for features in (cached, fresh))
     assert (other > cascade.NOTHING).all() and other.std() > 0
@@ -194,10 +194,10 @@ def test_the_largest_frame_s_size_survives_the_cache():
 
 def test_a_change_of_either_encoder_is_another_cache(blobs, tmp_path, monkeypatch):
     model, path = models.load("cascade_sam").create("tiny", 0), blobs("test", 1)
-    real = embeddings._code_digest
+    real = embedding_cache._code_digest
     for changed in (None, "ClipSeg", "Sam", "Cascade"):
         monkeypatch.setattr(
             embeddings, "_code_digest", lambda kind, c=changed: "new" if kind.__name__ == c else real(kind)
         )
-        embeddings.features(model, "digest", path, container.pairs(path), tmp_path / "cache", Processes())
+        embedding_cache.features(model, "digest", path, records.pairs(path), tmp_path / "cache", Processes())
     assert len([folder for folder in (tmp_path / "cache").iterdir() if folder.is_dir()]) == 4

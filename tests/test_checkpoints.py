@@ -14,10 +14,11 @@ import pytest
 import torch
 from huggingface_hub import constants
 from imports import STAGES
-from promptseg import checkpoints, models
-from promptseg.base import params, stage
-from promptseg.base.errors import Problem
-from promptseg.networks import sam_network, weights
+from promptseg import models
+from promptseg.core import params, stage
+from promptseg.core.errors import UserError
+from promptseg.download import checkpoints
+from promptseg.nn import sam_network, weights
 from safetensors.torch import load_file, save_file
 from transformers import CLIPSegConfig, CLIPSegForImageSegmentation, Sam2Config, Sam2Model, SamConfig, SamModel
 
@@ -79,7 +80,7 @@ def obtain(name, folder, source=None, settings=None, scale=HUB, seed=0):
 
 def refused(tmp_path, *arguments, **settings) -> str:
     out = tmp_path / "data" / "out"
-    with pytest.raises(Problem) as caught:
+    with pytest.raises(UserError) as caught:
         obtain(*arguments[:1], out, *arguments[1:], **settings)
     assert not out.parent.exists() or os.listdir(out.parent) == []
     message = " ".join(str(caught.value).split())
@@ -362,7 +363,7 @@ def test_after_a_failure_the_old_checkpoint_is_there(originals, released, tmp_pa
     obtain("sam", out, folder)
     digest = weights.digest(out)
     (folder / "config.json").unlink()
-    with pytest.raises(Problem):
+    with pytest.raises(UserError):
         obtain("sam", out, folder)
     weights.check(out)
     assert weights.digest(out) == digest and os.listdir(out.parent) == ["sam"]

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
-from promptseg.datasets import cityscapes
+from promptseg.datasets.cityscapes import reader as cityscapes
 from refusing import refused
 
 REAL = Path(os.environ.get("PROMPTSEG_REAL_DATA", "/nonexistent")) / "cityscapes"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from promptseg.datasets import cityscapes
+from promptseg.datasets.cityscapes import reader as cityscapes
 from refusing import refused
 from test_cityscapes import ORDER, build
 
@@ -48,7 +48,7 @@ def tool(tmp_path, monkeypatch) -> Tool:
     monkeypatch.setitem(sys.modules, "cityscapesscripts", types.ModuleType("cityscapesscripts"))
     monkeypatch.setitem(sys.modules, "cityscapesscripts.download", package)
     monkeypatch.setenv("PROMPTSEG_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(cityscapes, "COUNTS", {"train": 4, "test": 1})
+    monkeypatch.setattr(cityscapes, "SPLIT_SIZES", {"train": 4, "test": 1})
     return tool
 
 
@@ -75,7 +75,7 @@ def test_a_broken_download_goes_on_and_a_wrong_one_does_not(tool, tmp_path):
 
 
 def test_download_checks_the_numbers(tool, tmp_path, monkeypatch):
-    monkeypatch.setattr(cityscapes, "COUNTS", {"train": 2975, "test": 500})
+    monkeypatch.setattr(cityscapes, "SPLIT_SIZES", {"train": 2975, "test": 500})
     refused(lambda: cityscapes.download(tmp_path / "raw"), "'train': 4", "2975")
 
 

@@ -1,4 +1,4 @@
-"""Cityscapes as image pairs: the reader on JPEGs made here, its nearest colours, the sample, the download."""
+"""Cityscapes as image pairs: the reader on JPEGs made here, its nearest colors, the sample, the download."""
 
 import os
 from pathlib import Path
@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from promptseg.datasets import cityscapes, cityscapes_pairs
-from promptseg.parts.cityscapes.scene import STYLES, street_scene
-from promptseg.raw import kaggle
+from promptseg.datasets.cityscapes import reader as cityscapes
+from promptseg.datasets.cityscapes.scene import STYLES, street_scene
+from promptseg.datasets.cityscapes_pairs import reader as cityscapes_pairs
+from promptseg.download import kaggle
 from refusing import digest, refused
 from test_cityscapes import best_threshold
 
@@ -17,10 +18,10 @@ BELOW = ["", "cityscapes_data", "cityscapes_data/cityscapes_data"]
 
 
 def pair(ids: np.ndarray, left: int = 90) -> np.ndarray:
-    """(256, 512, 3): a gray photo and the official colours of (256, 256) ids; ids without a colour are black."""
-    colours = np.zeros((256, 3), np.uint8)
-    colours[list(cityscapes_pairs.COLOURS)] = list(cityscapes_pairs.COLOURS.values())
-    return np.hstack([np.full((256, 256, 3), left, np.uint8), colours[ids]])
+    """(256, 512, 3): a gray photo and the official colors of (256, 256) ids; ids without a color are black."""
+    colors = np.zeros((256, 3), np.uint8)
+    colors[list(cityscapes_pairs.COLORS)] = list(cityscapes_pairs.COLORS.values())
+    return np.hstack([np.full((256, 256, 3), left, np.uint8), colors[ids]])
 
 
 def save(path: Path, array: np.ndarray, **options) -> Path:
@@ -61,8 +62,8 @@ def test_halves(tmp_path):
     assert mask.shape == (256, 256) and mask.dtype == np.uint8 and (mask == 1).all()
 
 
-def test_flat_colours_survive_the_jpeg_and_seams_are_ignored(tmp_path):
-    known = [*cityscapes_pairs.COLOURS, 0]
+def test_flat_colors_survive_the_jpeg_and_seams_are_ignored(tmp_path):
+    known = [*cityscapes_pairs.COLORS, 0]
     ids = np.array((known * 3)[:64]).reshape(8, 8).repeat(32, 0).repeat(32, 1)
     path = save(tmp_path / "train/1.jpg", pair(ids))
     mask = cityscapes_pairs._mask(path).reshape(8, 32, 8, 32)
@@ -85,7 +86,7 @@ def test_a_photo_where_the_mask_should_be_is_refused(tmp_path):
     photo, _ = street_scene(np.random.default_rng(2), STYLES["old town"])
     build(tmp_path)
     save(tmp_path / "train/5.jpg", photo)
-    refused(next(iter(cityscapes_pairs.read(tmp_path))).mask, "train/5.jpg", "colour mask right")
+    refused(next(iter(cityscapes_pairs.read(tmp_path))).mask, "train/5.jpg", "color mask right")
 
 
 @pytest.mark.parametrize(
@@ -139,16 +140,16 @@ def test_download(tmp_path, monkeypatch):
     monkeypatch.setattr(kaggle, "files", lambda *names: asked.append(names) or tmp_path / "cache")
     (tmp_path / "raw").mkdir()
     refused(lambda: cityscapes_pairs.download(tmp_path / "raw"), "3 pictures in train, where 2975 are official")
-    monkeypatch.setattr(cityscapes_pairs, "COUNTS", {"train": 3, "test": 2})
+    monkeypatch.setattr(cityscapes_pairs, "SPLIT_SIZES", {"train": 3, "test": 2})
     cityscapes_pairs.download(tmp_path / "raw")
     assert asked == [("dansbecker/cityscapes-image-pairs", "cityscapes_pairs")] * 2
     assert digest(tmp_path / "raw") == {f"cityscapes_data/{name}": value for name, value in digest(cache).items()}
 
 
-def test_colours_and_classes_are_those_of_cityscapes():
+def test_colors_and_classes_are_those_of_cityscapes():
     assert cityscapes_pairs.CLASSES is cityscapes.CLASSES
-    assert set(cityscapes_pairs.COLOURS) == set(range(7, 34)) - {18}
-    assert len({*cityscapes_pairs.COLOURS.values(), *cityscapes_pairs.VOIDS}) == len(cityscapes_pairs.COLOURS) + 3
+    assert set(cityscapes_pairs.COLORS) == set(range(7, 34)) - {18}
+    assert len({*cityscapes_pairs.COLORS.values(), *cityscapes_pairs.VOIDS}) == len(cityscapes_pairs.COLORS) + 3
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="PROMPTSEG_REAL_DATA names no folder with cityscapes_pairs")

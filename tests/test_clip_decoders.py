@@ -7,11 +7,10 @@ import pytest
 import torch
 from PIL import Image
 from promptseg import models
-from promptseg.base.errors import Problem
-from promptseg.decoders import clip_decoder
-from promptseg.networks import weights
-from promptseg.networks.clip_network import TINY
-from promptseg.networks.prompts import Prompt
+from promptseg.core.errors import UserError
+from promptseg.nn import clip_decoder, weights
+from promptseg.nn.clip import TINY
+from promptseg.prompts import Prompt
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel
 
 NAMES = ("clip_decoder_cnn", "clip_decoder_unet", "clip_decoder_transformer")
@@ -113,7 +112,7 @@ def test_places_have_positions_of_their_own():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_without_clip_it_says_what_to_set(name):
-    with pytest.raises(Problem, match=f"models.{name}.official or source"):
+    with pytest.raises(UserError, match=f"models.{name}.official or source"):
         models.load(name).create("full", 0)
 
 
@@ -121,13 +120,13 @@ def test_a_missing_tokenizer_is_named(released, tmp_path):
     for path in released.iterdir():
         if path.name != "merges.txt":
             (tmp_path / path.name).symlink_to(path)
-    with pytest.raises(Problem, match="merges.txt: not found; phrases need"):
+    with pytest.raises(UserError, match="merges.txt: not found; phrases need"):
         models.load("clip_decoder_unet").convert(tmp_path)
 
 
 def test_a_checkpoint_of_another_width_is_refused(tiny, tmp_path):
     model = tiny["clip_decoder_transformer"]
     weights.write(tmp_path / "w", {**model.configuration(), "width": 64}, model.state_dict(), model.files())
-    with pytest.raises(Problem, match=r"do not fit its config.json \(decoder\."):
+    with pytest.raises(UserError, match=r"do not fit its config.json \(decoder\."):
         models.load("clip_decoder_transformer").load(tmp_path / "w", 1)
     assert json.loads((tmp_path / "w" / "config.json").read_text())["patches"] == model.patches

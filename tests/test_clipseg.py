@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 import torch
-from promptseg import models
-from promptseg.answering import inference
-from promptseg.base import params
-from promptseg.base.errors import Problem
+from promptseg import models, prompts
+from promptseg.core import params
+from promptseg.core.errors import UserError
+from promptseg.evaluation import scores
+from promptseg.inference import prediction
 from promptseg.models import clipseg
-from promptseg.networks import kept, phrases, prompts, support
-from promptseg.networks.prompts import Example, Prompt
-from promptseg.scoring import scores
+from promptseg.nn import lru_cache, text_encoder, visual_prompt
+from promptseg.prompts import Prompt, SupportExample
 
 RNG = np.random.default_rng(3)
 PICTURE, OTHER = (np.kron(RNG.integers(0, 256, (15, 20, 3), np.uint8), np.ones((8, 8, 1), np.uint8)) for _ in range(2))
@@ -18,7 +18,7 @@ HEIGHT, WIDTH = PICTURE.shape[:2]
 SHOWN = np.zeros((HEIGHT, WIDTH), np.uint8)
 SHOWN[30:90, 40:130] = 1
 ALL = ("darken", "blur", "crop")
-EXAMPLE = Example(OTHER, SHOWN == 1, ALL)
+EXAMPLE = SupportExample(OTHER, SHOWN == 1, ALL)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def large():
     torch.manual_seed(0)
     ends = {"pad_token_id": 513, "bos_token_id": 512, "eos_token_id": 513}
     config = CLIPSegConfig(text_config=ends, vision_config={"patch_size": 16}, use_complex_transposed_convolution=True)
-    model = clipseg.ClipSeg(CLIPSegForImageSegmentation(config), phrases.letters(), clipseg.SIZE).eval()
+    model = clipseg.ClipSeg(CLIPSegForImageSegmentation(config), text_encoder.letters(), clipseg.SIZE).eval()
     with torch.no_grad():  # as initialised, logits are in the hundreds
         model.network.decoder.transposed_convolution[-1].weight /= 500
     return model
@@ -46,7 +46,7 @@ def test_phrases_examples_and_mixes_give_transformers_own_logits(large):
     asked = [Prompt(text="fire"), Prompt(example=EXAMPLE), Prompt(text="fire", example=EXAMPLE, mix=0.3)]
     found = large.decode(large.encode([PICTURE]), [asked])[0]
     query, pixels = large.frame.pixels([PICTURE]), large.frame.pixels([OTHER])
-    prepared = support.prepare(pixels[0], large.frame.from_picture(SHOWN, 352), ALL)
+    prepared = visual_prompt.prepare(pixels[0], large.frame.from_picture(SHOWN, 352), ALL)
     ids = large.phrases.tokenizer(["fire", "black spots"], padding=True, return_tensors="pt")
     text = large.network.get_conditional_embeddings(batch_size=2, **ids)[:1]
     shown = large.network(pixel_values=query, conditional_pixel_values=prepared[None])
@@ -59,7 +59,7 @@ def test_phrases_examples_and_mixes_give_transformers_own_logits(large):
 
 @torch.no_grad()
 def test_a_plain_example_is_the_picture_as_it_is(tiny):
-    (found,) = tiny._conditions([Prompt(example=Example(OTHER, SHOWN == 1, ()))])
+    (found,) = tiny._conditions([Prompt(example=SupportExample(OTHER, SHOWN == 1, ()))])
     pixels = tiny.frame.pixels([OTHER])
     assert torch.equal(found, tiny.network.get_conditional_embeddings(1, conditional_pixel_values=pixels)[0])
 
@@ -81,10 +81,10 @@ def test_conditional_pixels_equal_those_of_the_processor(tiny):
 def test_an_example_is_embedded_once_however_often_it_is_read(tiny, monkeypatch):
     features, real, calls = tiny.encode([PICTURE]), tiny.examples._embed, []
     monkeypatch.setattr(tiny.examples, "_embed", lambda examples: calls.append(examples) or real(examples))
-    again = Example(OTHER.copy(), SHOWN == 1, ALL)
+    again = SupportExample(OTHER.copy(), SHOWN == 1, ALL)
     first, second = (tiny.decode(features, [[Prompt(example=example)]]) for example in (EXAMPLE, again))
     assert torch.equal(first, second) and len(calls) == 1
-    different = [Example(OTHER, SHOWN == 0, ALL), Example(PICTURE, SHOWN == 1, ALL), Example(OTHER, SHOWN == 1, ())]
+    different = [SupportExample(OTHER, SHOWN == 0, ALL), SupportExample(PICTURE, SHOWN == 1, ALL), SupportExample(OTHER, SHOWN == 1, ())]
     for example in different:
         assert not torch.allclose(tiny.decode(features, [[Prompt(example=example)]]), first, atol=1e-7)
     assert len(calls) == 4
@@ -104,10 +104,10 @@ def test_new_phrases_of_a_picture_go_through_together_and_each_once(tiny, monkey
 
 
 def test_embeddings_that_are_kept_are_bounded(tiny, monkeypatch):
-    monkeypatch.setattr(kept, "MOST", 2)
+    monkeypatch.setattr(lru_cache, "MOST", 2)
     features = tiny.encode([PICTURE])
     for prepare in ((), ("darken",), ("blur",)):
-        tiny.decode(features, [[Prompt(example=Example(OTHER, SHOWN == 1, prepare))]])
+        tiny.decode(features, [[Prompt(example=SupportExample(OTHER, SHOWN == 1, prepare))]])
     assert len(tiny.examples._known) == 2
     tiny.decode(features, [[Prompt(i, text=text) for i, text in enumerate(("a", "b", "c"), 1)]])
     assert list(tiny.phrases._known) == ["b", "c"]
@@ -127,7 +127,7 @@ def test_several_phrases_compete_and_background_is_where_none_is_sure(tiny):
         logits = tiny.frame.to_picture(tiny.decode(features, [asked])[0], HEIGHT, WIDTH)
         tiny.network.decoder.transposed_convolution[-1].bias -= logits.amax(0).median()  # so that half is background
         logits = tiny.frame.to_picture(tiny.decode(features, [asked])[0], HEIGHT, WIDTH)
-        maps = inference.probabilities(tiny, features, asked, 3, HEIGHT, WIDTH)
+        maps = prediction.probabilities(tiny, features, asked, 3, HEIGHT, WIDTH)
     stored = np.minimum(np.floor(maps * 256), 255).astype(np.uint8)
     expected = torch.where(logits.amax(0) >= 0, logits.argmax(0) + 1, 0).numpy()
     found = scores.predicted(stored)
@@ -159,5 +159,5 @@ def test_a_class_that_the_support_picture_does_not_show():
     assert [prompt.target for prompt in found] == [1] and not answers[0].any()
     found, _ = asked({"support": True, "text": "class"}, mask, classes)
     assert [(prompt.text, prompt.example is None) for prompt in found] == [("one", False), ("two", True)]
-    with pytest.raises(Problem, match="id: its support picture shows none of thing"):
+    with pytest.raises(UserError, match="id: its support picture shows none of thing"):
         asked({"support": True}, shown=SHOWN * 0)

@@ -1,25 +1,26 @@
 """Clouds drawn for people: what is nearest is what is seen."""
 
 import numpy as np
-from promptseg import cloud_pictures, clouds
+from promptseg.data import point_clouds
+from promptseg.report import point_cloud_figure
 
 
 def test_a_near_plane_hides_a_far_one_and_keeps_its_labels():
     grid = np.linspace(-1, 1, 40)
     x, y = (axis.ravel() for axis in np.meshgrid(grid, grid))
-    axes = cloud_pictures._axes()
+    axes = point_cloud_figure._axes()
     far, near = (np.column_stack([x, y, np.full(1600, depth)]) @ axes for depth in (-0.5, 0.5))
-    cloud = clouds.encode(np.concatenate([far, near]))
-    drawing = cloud_pictures.draw(cloud)
-    labels = drawing.spread(clouds.mask(np.repeat([1, 2], 1600)))
+    cloud = point_clouds.encode(np.concatenate([far, near]))
+    drawing = point_cloud_figure.draw(cloud)
+    labels = drawing.spread(point_clouds.mask(np.repeat([1, 2], 1600)))
     middle = labels[120:200, 120:200]
     assert (middle == 2).all() and labels[0, 0] == 0 and drawing.index[0, 0] == -1
-    assert drawing.picture.shape == (cloud_pictures.SIDE, cloud_pictures.SIDE, 3)
+    assert drawing.picture.shape == (point_cloud_figure.SIDE, point_cloud_figure.SIDE, 3)
 
 
 def test_maps_of_many_classes_are_spread_alike():
-    cloud = clouds.encode(np.random.default_rng(0).normal(size=(200, 3)))
-    drawing = cloud_pictures.draw(cloud)
+    cloud = point_clouds.encode(np.random.default_rng(0).normal(size=(200, 3)))
+    drawing = point_cloud_figure.draw(cloud)
     values = np.random.default_rng(1).integers(1, 256, (5, 200, 1)).repeat(2, axis=2)
     spread = drawing.spread(values)
     assert spread.shape == (5, *drawing.index.shape)
@@ -29,8 +30,8 @@ def test_maps_of_many_classes_are_spread_alike():
 
 
 def test_up_is_up_and_the_axes_are_at_right_angles():
-    axes = cloud_pictures._axes()
+    axes = point_cloud_figure._axes()
     np.testing.assert_allclose(axes @ axes.T, np.eye(3), atol=1e-12)
     high = np.array([[0, 1, 0], [0, -1, 0], [0.1, 0, 0]])
-    index = cloud_pictures.draw(clouds.encode(high)).index
+    index = point_cloud_figure.draw(point_clouds.encode(high)).index
     assert np.argwhere(index == 0)[:, 0].mean() < np.argwhere(index == 1)[:, 0].mean()

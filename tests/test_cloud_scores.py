@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from promptseg.scoring import cloud_scores, scores
+from promptseg.evaluation import point_cloud_scores, scores
 
 CLASSES = ["mug handle", "mug cup", "cap crown", "cap visor"]
-AMONG = {"mug": [1, 2], "cap": [3, 4]}
+CLASSES_BY_CATEGORY = {"mug": [1, 2], "cap": [3, 4]}
 
 
 def answer(labels: np.ndarray, count: int) -> np.ndarray:
@@ -22,12 +22,12 @@ def scored(clouds: list[tuple[str, list[int], list[int]]], about: dict) -> tuple
         mask = np.repeat(np.array(truth, np.uint8)[:, None], 2, axis=1)
         found.add(f"c{number}", f"c{number}", mask, answer(np.array(guess), len(about["classes"])))
     texts = {f"c{number}": text for number, (text, *_) in enumerate(clouds)}
-    each = cloud_scores.per_cloud(found.rows(), about, texts)
-    return each, cloud_scores.summary(each, about, texts)
+    each = point_cloud_scores.per_cloud(found.rows(), about, texts)
+    return each, point_cloud_scores.summary(each, about, texts)
 
 
 def test_a_case_counted_by_hand():
-    about = {"classes": CLASSES, "among": AMONG, "whole": False}
+    about = {"classes": CLASSES, "among": CLASSES_BY_CATEGORY, "whole": False}
     clouds = [
         ("mug", [1, 1, 2, 2], [1, 2, 2, 2]),  # handle 1/2, cup 2/3
         ("mug", [2, 2, 2, 2], [2, 2, 2, 2]),  # handle in neither: 1, cup 1

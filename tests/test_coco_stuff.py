@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from promptseg.datasets import coco_stuff
+from promptseg.datasets.coco_stuff import reader as coco_stuff
 from refusing import refused
 
 REAL = Path(os.environ.get("PROMPTSEG_REAL_DATA", "/nonexistent")) / "coco_stuff"

@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from promptseg import container, pixels
-from promptseg.base.errors import Problem
-from promptseg.container import Pair, Prediction, Writer
+from promptseg.core.errors import UserError
+from promptseg.data import image_io, records
+from promptseg.data.records import Prediction, Record, RecordWriter
 
 ABOUT = {"dataset": "em", "classes": ["mitochondrion", "é"], "licence": "CC0"}
 
@@ -20,11 +20,11 @@ def pairs(count, seed=0):
     rng = np.random.default_rng(seed)
     images = [rng.integers(0, 256, (7 + i % 3, 9, 3), np.uint8) for i in range(count)]
     return [
-        Pair(
+        Record(
             id=f"training/{i:03d}/r0c{i}",
             group=f"training/b{i // 4}",
-            image=pixels.png(image),
-            mask=pixels.png(image[..., 0] % 3),
+            image=image_io.png(image),
+            mask=image_io.png(image[..., 0] % 3),
             height=image.shape[0],
             width=image.shape[1],
             source=f"training/{i:03d}",
@@ -37,8 +37,8 @@ def pairs(count, seed=0):
     ]
 
 
-def write(path, rows, about=ABOUT, kind=Pair):
-    with Writer(path, kind, about) as out:
+def write(path, rows, about=ABOUT, kind=Record):
+    with RecordWriter(path, kind, about) as out:
         for row in rows:
             out.add(row)
     return path
@@ -46,19 +46,19 @@ def write(path, rows, about=ABOUT, kind=Pair):
 
 @pytest.fixture
 def small_groups(monkeypatch):
-    monkeypatch.setattr(container, "GROUP_BYTES", 1500)
-    monkeypatch.setattr(container, "CACHED_GROUPS", 2)
+    monkeypatch.setattr(records, "GROUP_BYTES", 1500)
+    monkeypatch.setattr(records, "CACHED_GROUPS", 2)
 
 
 def everything(path):
     """All that can be read from a file of pairs."""
-    found = container.pairs(path)
+    found = records.pairs(path)
     return list(found), found.about, len(found), found.column("id")
 
 
 def refusal(path, read=everything):
-    """The message of the Problem; one line that names the file."""
-    with pytest.raises(Problem) as caught:
+    """The message of the UserError; one line that names the file."""
+    with pytest.raises(UserError) as caught:
         read(path)
     assert str(caught.value).startswith(f"{path}: ") and "\n" not in str(caught.value)
     return str(caught.value)
@@ -76,7 +76,7 @@ def test_rows_and_what_holds_for_all_are_read_back(tmp_path, small_groups):
 
 def test_rows_are_read_in_any_order(tmp_path, small_groups):
     rows = pairs(20)
-    found = container.pairs(write(tmp_path / "a.parquet", rows))
+    found = records.pairs(write(tmp_path / "a.parquet", rows))
     for i in random.Random(0).choices(range(20), k=60):
         assert found[i] == rows[i]
     for i in (-1, 20):
@@ -89,7 +89,7 @@ def test_a_container_may_be_empty(tmp_path):
 
 
 def test_the_writer_counts(tmp_path):
-    with Writer(tmp_path / "a.parquet", Pair, {}) as out:
+    with RecordWriter(tmp_path / "a.parquet", Record, {}) as out:
         for row in pairs(3):
             out.add(row)
     assert out.count == 3
@@ -97,10 +97,10 @@ def test_the_writer_counts(tmp_path):
 
 def test_pixels_are_read_back(tmp_path):
     gray, mask = np.arange(12, dtype=np.uint8).reshape(3, 4), np.eye(3, 4, dtype=np.uint8)
-    row = Pair("a", "g", pixels.png(gray), pixels.png(mask), 3, 4, "a", 0, 0, 3, 4)
-    (found,) = container.pairs(write(tmp_path / "a.parquet", [row]))
-    np.testing.assert_array_equal(container.image(found), np.dstack([gray] * 3))
-    np.testing.assert_array_equal(container.mask(found), mask)
+    row = Record("a", "g", image_io.png(gray), image_io.png(mask), 3, 4, "a", 0, 0, 3, 4)
+    (found,) = records.pairs(write(tmp_path / "a.parquet", [row]))
+    np.testing.assert_array_equal(records.image(found), np.dstack([gray] * 3))
+    np.testing.assert_array_equal(records.mask(found), mask)
 
 
 def test_the_same_rows_give_the_same_bytes(tmp_path, small_groups):
@@ -117,7 +117,7 @@ def test_pandas_opens_it(tmp_path):
 
 
 def test_an_exception_in_the_block_leaves_no_file(tmp_path, small_groups):
-    with pytest.raises(KeyError), Writer(tmp_path / "a.parquet", Pair, {}) as out:
+    with pytest.raises(KeyError), RecordWriter(tmp_path / "a.parquet", Record, {}) as out:
         for row in pairs(20):
             out.add(row)
         raise KeyError("a bug")
@@ -126,15 +126,15 @@ def test_an_exception_in_the_block_leaves_no_file(tmp_path, small_groups):
 
 def test_an_exception_in_the_block_leaves_the_file_that_was_there(tmp_path):
     path = write(tmp_path / "a.parquet", pairs(2))
-    with pytest.raises(KeyboardInterrupt), Writer(path, Pair, {}) as out:
+    with pytest.raises(KeyboardInterrupt), RecordWriter(path, Record, {}) as out:
         out.add(pairs(3)[2])
         raise KeyboardInterrupt
     assert everything(path)[0] == pairs(2) and os.listdir(tmp_path) == ["a.parquet"]
 
 
 def test_a_row_that_does_not_fit_leaves_no_file(tmp_path):
-    row = Pair(**{**vars(pairs(1)[0]), "height": "seven"})
-    with pytest.raises(Exception, match="seven"), Writer(tmp_path / "a.parquet", Pair, {}) as out:
+    row = Record(**{**vars(pairs(1)[0]), "height": "seven"})
+    with pytest.raises(Exception, match="seven"), RecordWriter(tmp_path / "a.parquet", Record, {}) as out:
         out.add(row)
     assert os.listdir(tmp_path) == []
 
@@ -157,7 +157,7 @@ def outcomes(path, intact, variants):
         path.write_bytes(variant)
         try:
             found = everything(path)
-        except Problem:
+        except UserError:
             refused += 1
         else:
             assert found == intact
@@ -211,7 +211,7 @@ def test_a_parquet_of_pandas_is_refused(tmp_path):
 def test_predictions_are_no_pairs(tmp_path):
     path = write(tmp_path / "a.parquet", [Prediction("a", b"", "[]")], kind=Prediction)
     refusal(path)
-    refusal(write(tmp_path / "b.parquet", pairs(1)), container.predictions)
+    refusal(write(tmp_path / "b.parquet", pairs(1)), records.predictions)
 
 
 def test_a_missing_file_is_not_found(tmp_path):
@@ -227,7 +227,7 @@ PROBABILITY = st.floats(0, 1, width=32)
 @given(st.lists(PROBABILITY, min_size=1, max_size=12), st.integers(0, 255))
 def test_thresholds_hold_exactly(values, k):
     probability = np.array(values, np.float32).reshape(1, 1, -1)
-    values = container.unpack(Prediction("a", container.pack(probability), "[]"), 1)
+    values = records.unpack(Prediction("a", records.pack(probability), "[]"), 1)
     np.testing.assert_array_equal(values >= k, probability >= k / 256)
 
 
@@ -235,7 +235,7 @@ def test_thresholds_hold_exactly(values, k):
 def test_thresholds_hold_exactly_at_and_next_to_them(k, dtype):
     at = dtype(k / 256)
     probability = np.clip(np.array([np.nextafter(at, dtype(-1)), at, np.nextafter(at, dtype(2))], dtype), 0, 1)
-    found = container.unpack(Prediction("a", container.pack(probability.reshape(1, 1, 3)), "[]"), 1)
+    found = records.unpack(Prediction("a", records.pack(probability.reshape(1, 1, 3)), "[]"), 1)
     for t in range(max(0, k - 1), min(255, k + 1) + 1):
         np.testing.assert_array_equal(found.ravel() >= t, probability >= t / 256)
 
@@ -243,14 +243,14 @@ def test_thresholds_hold_exactly_at_and_next_to_them(k, dtype):
 @pytest.mark.parametrize("classes, height, width", [(1, 5, 7), (3, 5, 7), (21, 1, 1), (2, 64, 3)])
 def test_the_maps_of_several_classes_lie_one_below_the_other(classes, height, width):
     values = np.random.default_rng(0).integers(0, 256, (classes, height, width), np.uint8)
-    packed = container.pack(values / 256)
-    np.testing.assert_array_equal(container.unpack(Prediction("a", packed, "[]"), classes), values)
-    np.testing.assert_array_equal(pixels.decode(packed), values.reshape(classes * height, width))
+    packed = records.pack(values / 256)
+    np.testing.assert_array_equal(records.unpack(Prediction("a", packed, "[]"), classes), values)
+    np.testing.assert_array_equal(image_io.decode(packed), values.reshape(classes * height, width))
 
 
 def test_predictions_are_read_back(tmp_path):
-    rows = [Prediction(f"p{i}", container.pack(np.full((2, 3, 4), i / 10)), f'[{{"target": {i}}}]') for i in range(5)]
-    found = container.predictions(write(tmp_path / "a.parquet", rows, kind=Prediction))
+    rows = [Prediction(f"p{i}", records.pack(np.full((2, 3, 4), i / 10)), f'[{{"target": {i}}}]') for i in range(5)]
+    found = records.predictions(write(tmp_path / "a.parquet", rows, kind=Prediction))
     assert list(found) == rows and found.column("prompts") == [row.prompts for row in rows]
 
 
@@ -259,31 +259,31 @@ def test_predictions_are_read_back(tmp_path):
 
 def write_parts(folder, rows, count):
     for number in range(count):
-        write(container.part(folder, number), rows[number::count], {**ABOUT, container.PARTS: count})
+        write(records.part(folder, number), rows[number::count], {**ABOUT, records.PARTS: count})
     return folder
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_the_files_of_a_folder_are_read_as_one(tmp_path, small_groups, count):
     rows = pairs(20)
-    found = container.pairs(write_parts(tmp_path / "test.parquet", rows, count))
+    found = records.pairs(write_parts(tmp_path / "test.parquet", rows, count))
     expected = [row for number in range(count) for row in rows[number::count]]
     assert list(found) == expected and len(found) == 20
     assert found.column("id") == [row.id for row in expected]
-    assert found.about == {**ABOUT, container.PARTS: count}
+    assert found.about == {**ABOUT, records.PARTS: count}
     assert pandas.read_parquet(tmp_path / "test.parquet")["id"].tolist() == [row.id for row in expected]
 
 
 @pytest.mark.parametrize("gone", [0, 1, 2])
 def test_a_folder_that_lacks_a_file_is_refused(tmp_path, gone):
     folder = write_parts(tmp_path / "test.parquet", pairs(9), 3)
-    container.part(folder, gone).unlink()
+    records.part(folder, gone).unlink()
     assert "test.parquet: damaged" in refusal(folder)
 
 
 def test_a_folder_with_a_file_of_another_is_refused(tmp_path):
     folder = write_parts(tmp_path / "test.parquet", pairs(9), 2)
-    container.part(folder, 1).rename(folder / "00002.parquet")
+    records.part(folder, 1).rename(folder / "00002.parquet")
     assert "test.parquet: damaged" in refusal(folder)
 
 

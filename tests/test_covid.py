@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from promptseg.base.errors import Problem
-from promptseg.datasets import covid
+from promptseg.core.errors import UserError
+from promptseg.datasets.covid import reader as covid
 from refusing import digest, refused
 
 REAL = Path(os.environ.get("PROMPTSEG_REAL_DATA", "/nonexistent")) / "covid_qu_ex"
@@ -227,13 +227,13 @@ def test_download_failure_names_no_signed_address(tmp_path, monkeypatch):
         raise OSError("Max retries exceeded with url: /b?X-Goog-Signature=secret\nmore")
 
     _kagglehub(monkeypatch, fail)
-    with pytest.raises(Problem, match="Max retries exceeded; log in") as problem:
+    with pytest.raises(UserError, match="Max retries exceeded; log in") as problem:
         covid.download(tmp_path)
     assert "secret" not in str(problem.value) and "\n" not in str(problem.value)
 
 
 def test_counts_are_the_official_ones():
-    assert covid.COUNTS == {covid.SPLITS[split]: sum(numbers) for split, numbers in covid.OFFICIAL.items()}
+    assert covid.SPLIT_SIZES == {covid.SPLITS[split]: sum(numbers) for split, numbers in covid.OFFICIAL.items()}
 
 
 def test_download_copies_the_infection_part(tmp_path, monkeypatch):

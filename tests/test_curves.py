@@ -3,8 +3,8 @@
 import re
 
 import pytest
-from promptseg.base.errors import Problem
-from promptseg.reporting import curves
+from promptseg.core.errors import UserError
+from promptseg.report import curves
 
 
 def test_chart_geometry():
@@ -29,5 +29,5 @@ def test_any_values_make_a_chart(values):
 ])  # fmt: skip
 def test_bad_curves_are_named(tmp_path, content, words):
     (tmp_path / "run.csv").write_bytes(content.encode("latin-1"))
-    with pytest.raises(Problem, match=rf"run\.csv: .*{words}"):
+    with pytest.raises(UserError, match=rf"run\.csv: .*{words}"):
         curves.read(tmp_path / "run.csv", ("a", "b"))

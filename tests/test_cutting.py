@@ -5,11 +5,11 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
-from promptseg import container, pixels
-from promptseg.base.errors import Problem
-from promptseg.base.params import Dataset
-from promptseg.datasets import Picture
-from promptseg.preprocessing.cutting import Cutter
+from promptseg.core.errors import UserError
+from promptseg.core.params import Dataset
+from promptseg.data import image_io, records
+from promptseg.datasets import Sample
+from promptseg.preprocessing.tiles import Cutter
 
 rng = np.random.default_rng(0)
 IMAGE = rng.integers(0, 256, (40, 60, 3), np.uint8)
@@ -17,7 +17,7 @@ MASK = (np.arange(2400).reshape(40, 60) // 600).astype(np.uint8)  # bands of 0, 
 
 
 def picture(**more):
-    return Picture("p", "train", "g", lambda: IMAGE, lambda: MASK, **more)
+    return Sample("p", "train", "g", lambda: IMAGE, lambda: MASK, **more)
 
 
 def cut(picture, table=None, chosen=None, **settings):
@@ -32,16 +32,16 @@ def test_classes_are_mapped_by_the_table():
     table = np.zeros(256, np.uint8)
     table[[2, 3]] = 1, 255
     (pair,) = cut(picture(), table)
-    np.testing.assert_array_equal(container.mask(pair), table[MASK])
-    np.testing.assert_array_equal(container.image(pair), IMAGE)
+    np.testing.assert_array_equal(records.mask(pair), table[MASK])
+    np.testing.assert_array_equal(records.image(pair), IMAGE)
 
 
 @pytest.mark.parametrize("longer, size", [(30, (20, 30)), (120, (80, 120)), (60, (40, 60))])
 def test_resize_is_of_the_longer_side_and_keeps_labels(longer, size):
     (pair,) = cut(picture(), resize=longer)
-    assert container.image(pair).shape == (*size, 3) and container.mask(pair).shape == size
+    assert records.image(pair).shape == (*size, 3) and records.mask(pair).shape == size
     assert (pair.height, pair.width) == (pair.whole_height, pair.whole_width) == size
-    assert set(np.unique(container.mask(pair))) == {0, 1, 2, 3}
+    assert set(np.unique(records.mask(pair))) == {0, 1, 2, 3}
 
 
 def test_what_is_resized_is_then_cut():
@@ -69,7 +69,7 @@ def jpeg(path, mode="RGB", **save):
 
 
 def of_file(path):
-    return Picture("p", None, "g", lambda: pixels.read_image(path), lambda: MASK, file=path)
+    return Sample("p", None, "g", lambda: image_io.read_image(path), lambda: MASK, file=path)
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L"])
@@ -77,15 +77,15 @@ def test_a_jpeg_that_stays_whole_keeps_its_bytes(tmp_path, mode):
     path = jpeg(tmp_path / "a.jpg", mode)
     (pair,) = cut(of_file(path))
     assert pair.image == path.read_bytes()
-    np.testing.assert_array_equal(container.image(pair), pixels.rgb(pixels.read_image(path)))
+    np.testing.assert_array_equal(records.image(pair), image_io.rgb(image_io.read_image(path)))
 
 
 def test_a_jpeg_that_is_cut_or_resized_is_stored_without_loss(tmp_path):
     path = jpeg(tmp_path / "a.jpg")
     for pair in cut(of_file(path), tile=32):
         assert pair.image[:4] == b"\x89PNG"
-        window = pixels.read_image(path)[pair.top : pair.top + pair.height, pair.left : pair.left + pair.width]
-        np.testing.assert_array_equal(container.image(pair), window)
+        window = image_io.read_image(path)[pair.top : pair.top + pair.height, pair.left : pair.left + pair.width]
+        np.testing.assert_array_equal(records.image(pair), window)
 
 
 def test_a_turned_jpeg_and_a_png_are_encoded_anew(tmp_path):
@@ -96,7 +96,7 @@ def test_a_turned_jpeg_and_a_png_are_encoded_anew(tmp_path):
             Image.fromarray(IMAGE).save(path)
         (pair,) = cut(of_file(path))
         assert pair.image != path.read_bytes()
-        np.testing.assert_array_equal(container.image(pair), pixels.read_image(path))
+        np.testing.assert_array_equal(records.image(pair), image_io.read_image(path))
 
 
 def test_text_and_support_go_into_every_row():
@@ -107,12 +107,12 @@ def test_text_and_support_go_into_every_row():
     for pair in pairs:
         assert pair.text == "a thing"
         np.testing.assert_array_equal(np.array(Image.open(io.BytesIO(pair.support_image))), support[0])
-        assert set(np.unique(pixels.decode(pair.support_mask))) == {1}
+        assert set(np.unique(image_io.decode(pair.support_mask))) == {1}
     (plain,) = cut(picture())
     assert (plain.text, plain.support_image, plain.support_mask) == ("", b"", b"")
 
 
 def test_a_mask_of_another_size_is_a_problem_that_names_the_picture():
-    odd = Picture("odd/7", None, "g", lambda: IMAGE, lambda: MASK[:-1])
-    with pytest.raises(Problem, match="^odd/7: the picture is 60x40 and its mask 60x39"):
+    odd = Sample("odd/7", None, "g", lambda: IMAGE, lambda: MASK[:-1])
+    with pytest.raises(UserError, match="^odd/7: the picture is 60x40 and its mask 60x39"):
         cut(odd)

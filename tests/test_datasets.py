@@ -17,14 +17,14 @@ import numpy as np
 import pytest
 from filelock import FileLock
 from imports import STAGES
-from promptseg import container, datasets, pixels
-from promptseg.base import files, params
-from promptseg.base.errors import Problem
-from promptseg.commands import inspecting
-from promptseg.datasets import Picture
-from promptseg.pixels import IGNORED
-from promptseg.preprocessing import preparing, splitting
-from promptseg.raw import stacks
+from promptseg import datasets
+from promptseg.cli import verify
+from promptseg.core import files, params
+from promptseg.core.errors import UserError
+from promptseg.data import image_io, records, tiff_stack
+from promptseg.data.image_io import IGNORED
+from promptseg.datasets import Sample
+from promptseg.preprocessing import prepare, split_assignment
 
 SETTINGS = params.load(STAGES.parent / "params.yaml")
 SPLITS = {"train", "val", "test"}
@@ -55,7 +55,7 @@ class Case(NamedTuple):
     def verify(self, folder: Path) -> None:
         self.module.verify(folder, *self.options)
 
-    def read(self, folder: Path) -> list[Picture]:
+    def read(self, folder: Path) -> list[Sample]:
         return list(self.module.read(folder, *self.options))
 
 
@@ -73,7 +73,7 @@ ENTRIES = pytest.mark.parametrize("entry", SETTINGS.datasets)
 class Looked(NamedTuple):
     """What one decoding of a pair showed: shape, kind of values and a digest of each, and the labels of the mask."""
 
-    picture: Picture
+    picture: Sample
     image: tuple
     mask: tuple
     labels: frozenset[int]
@@ -83,7 +83,7 @@ def facts(array: np.ndarray) -> tuple:
     return array.shape, str(array.dtype), hashlib.sha256(np.ascontiguousarray(array)).hexdigest()
 
 
-def look(picture: Picture) -> Looked:
+def look(picture: Sample) -> Looked:
     mask = picture.mask()
     return Looked(picture, facts(picture.image()), facts(mask), labels(mask))
 
@@ -92,7 +92,7 @@ def labels(mask: np.ndarray) -> frozenset[int]:
     return frozenset(np.unique(mask).tolist())
 
 
-def told(picture: Picture) -> tuple:
+def told(picture: Sample) -> tuple:
     """What is said of a pair before it is decoded."""
     return picture.id, picture.split, picture.group, picture.text
 
@@ -102,8 +102,8 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def problem(folder: Path, act: Callable[[], object]) -> str:
-    """The message of the Problem that `act` raises: one line, which says where."""
-    with pytest.raises(Problem) as raised:
+    """The message of the UserError that `act` raises: one line, which says where."""
+    with pytest.raises(UserError) as raised:
         act()
     message = str(raised.value)
     assert len(message.splitlines()) == 1 and message.isprintable() and str(folder) in message, message
@@ -114,7 +114,7 @@ def everything(case: Case, folder: Path) -> None:
     """What a stage does with a folder: verify, read, decode."""
     case.verify(folder)
     for picture in case.read(folder):
-        pixels.check_pair(picture.image(), picture.mask(), picture.id)
+        image_io.check_pair(picture.image(), picture.mask(), picture.id)
 
 
 @pytest.fixture(scope="session")
@@ -167,7 +167,7 @@ def spoiled(sample, tmp_path) -> Callable[[Case, str, str], Path]:
 
 
 @pytest.fixture
-def behind(sample, monkeypatch) -> Callable[[Case], tuple[Picture, set[str], set[str]]]:
+def behind(sample, monkeypatch) -> Callable[[Case], tuple[Sample, set[str], set[str]]]:
     """A picture in the middle of a sample, and the files that its image() and its mask() open."""
 
     def opened(folder: Path, act: Callable[[], object]) -> set[str]:
@@ -183,7 +183,7 @@ def behind(sample, monkeypatch) -> Callable[[Case], tuple[Picture, set[str], set
             act()
         return seen
 
-    def find(case: Case) -> tuple[Picture, set[str], set[str]]:
+    def find(case: Case) -> tuple[Sample, set[str], set[str]]:
         folder = sample(case.reader)
         pictures = case.read(folder)
         picture = pictures[len(pictures) // 2]
@@ -203,9 +203,9 @@ def test_it_says_what_it_is_and_whose(name):
     assert re.search(r"\blayout\b", module.__doc__, re.IGNORECASE), "its docstring shows no layout"
     for function in (module.download, module.verify, module.read, module.sample):
         assert function.__doc__
-    assert module.OBTAIN in ("automatic", "login", "by hand")
-    assert hasattr(module, "missing_login") == (module.OBTAIN == "login")
-    counts = getattr(module, "COUNTS", {})
+    assert module.ACCESS in ("automatic", "login", "by hand")
+    assert hasattr(module, "missing_login") == (module.ACCESS == "login")
+    counts = getattr(module, "SPLIT_SIZES", {})
     assert counts.keys() <= SPLITS and all(count > 0 for count in counts.values())
 
 
@@ -302,8 +302,8 @@ def test_read_decodes_nothing(name, sample, monkeypatch):
         raise AssertionError("read decodes pixels")
 
     for function in ("read_image", "read_mask", "read_gray", "decode"):
-        monkeypatch.setattr(pixels, function, never)
-    monkeypatch.setattr(stacks.Stack, "__getitem__", never)
+        monkeypatch.setattr(image_io, function, never)
+    monkeypatch.setattr(tiff_stack.Stack, "__getitem__", never)
     assert Case(name, name).read(sample(name))
 
 
@@ -354,7 +354,7 @@ def test_the_sample_shows_every_class_in_pictures_that_differ(case, looked):
         assert wanted or len(seen) >= SMALL  # of clouds no classes are selected
     assert [case.classes[label - 1] for label in sorted(wanted - set(seen))] == []
     assert len({one.image for one in looked(case)}) > 5, "its pictures are all the same"
-    whole = getattr(case.module, "WHOLE", False)
+    whole = getattr(case.module, "IS_CLASSIFICATION", False)
     assert whole or any(len(one.labels) > 1 for one in looked(case)), "nothing to tell apart"
 
 
@@ -376,7 +376,7 @@ def test_no_group_stands_in_two_splits(case, looked):
     entries += [entry for entry in SETTINGS.datasets.values() if entry.reader == case.reader]
     for entry in entries:
         for seed in range(5):
-            splits = splitting.assign(pictures, entry, seed, case.ordered)
+            splits = split_assignment.assign(pictures, entry, seed, case.ordered)
             homes = {}
             for picture, split in zip(pictures, splits, strict=True):
                 assert homes.setdefault(picture.group, split) == split, (picture.id, seed)
@@ -387,7 +387,7 @@ def test_no_group_stands_in_two_splits(case, looked):
 @READS
 def test_what_the_sample_calls_a_split_is_one_of_those_with_official_numbers(case, looked):
     given = {one.picture.split for one in looked(case)}
-    assert given == {None} or given >= set(getattr(case.module, "COUNTS", given))
+    assert given == {None} or given >= set(getattr(case.module, "SPLIT_SIZES", given))
 
 
 @READS
@@ -420,7 +420,7 @@ def test_the_file_of_a_picture_is_what_image_decodes(case, sample, looked):
     for one in looked(case):
         if one.picture.file is not None:
             assert one.picture.file.is_relative_to(sample(case.reader))
-            assert facts(pixels.read_image(one.picture.file)) == one.image, one.picture.id
+            assert facts(image_io.read_image(one.picture.file)) == one.image, one.picture.id
 
 
 # --- files that are missing or damaged
@@ -459,7 +459,7 @@ def test_a_damaged_file_is_named(case, how, behind, spoiled, sample):
 @ENTRIES
 def test_inspect_finds_nothing_wrong(entry, sample):
     settings = SETTINGS.datasets[entry]
-    lines = list(inspecting.inspect(entry, settings, sample(settings.reader), official=False))
+    lines = list(verify.inspect(entry, settings, sample(settings.reader), official=False))
     assert [line for line in lines[:-1] if f"{entry}: note: " not in line] == []
     assert lines[-1].endswith(", nothing wrong")
 
@@ -469,11 +469,11 @@ def test_prepare_makes_rows_to_train_and_to_test_on(entry, sample, looked, tmp_p
     settings = SETTINGS.datasets[entry]
     case = next(case for case in CASES if case.name == (entry if settings.options else settings.reader))
     raw = sample(settings.reader)
-    preparing.prepare(entry, settings, None, SETTINGS.seed, raw, tmp_path / "out", tmp_path / "out.json")
+    prepare.prepare(entry, settings, None, SETTINGS.seed, raw, tmp_path / "out", tmp_path / "out.json")
     known = {one.picture.id: one for one in looked(case)}
     ids, homes = Counter(), {}
-    for split in splitting.SPLITS:
-        rows = container.pairs(tmp_path / "out" / f"{split}.parquet")
+    for split in split_assignment.SPLITS:
+        rows = records.pairs(tmp_path / "out" / f"{split}.parquet")
         assert len(rows) or split == "val", split
         assert rows.about["dataset"] == entry and rows.about["title"] == case.module.TITLE
         allowed = {*range(len(rows.about["classes"]) + 1), IGNORED}
@@ -483,11 +483,11 @@ def test_prepare_makes_rows_to_train_and_to_test_on(entry, sample, looked, tmp_p
             assert homes.setdefault(row.group, split) == split and row.group == one.picture.group
             assert row.text == one.picture.text and bool(row.support_mask) is (one.picture.support is not None)
             assert one.picture.split in (None, split) or (one.picture.split, split) == ("train", "val")
-            mask = container.mask(row)
+            mask = records.mask(row)
             assert mask.shape == (row.height, row.width) and labels(mask) <= allowed
             whole = (row.height, row.width) == (row.whole_height, row.whole_width) == one.mask[0]
             if whole and settings.resize is None:
-                assert row.id.startswith(row.source) and facts(pixels.decode(row.image)) == one.image
+                assert row.id.startswith(row.source) and facts(image_io.decode(row.image)) == one.image
                 file = one.picture.file
                 if settings.tile is None and file and file.suffix in (".jpg", ".jpeg"):
                     assert row.image == file.read_bytes(), "a JPEG that stays whole is not encoded again"

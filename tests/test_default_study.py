@@ -4,7 +4,7 @@ import json
 
 import pytest
 from conftest import ROOT
-from promptseg.base import params
+from promptseg.core import params
 
 PARAMS = params.load(ROOT / "params.yaml")
 

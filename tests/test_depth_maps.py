@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from promptseg import depth_maps
-from promptseg.depth_maps import BIAS, EMPTY, FILLED, SQUARE, TOLERANCE, VIEWS, Views
+from promptseg.data import depth_maps
+from promptseg.data.depth_maps import BIAS, EMPTY, FILLED, SQUARE, TOLERANCE, VIEWS, Views
 
 SIZE = 56
 

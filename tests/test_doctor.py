@@ -7,11 +7,11 @@ import types
 
 import pytest
 import yaml
-from promptseg import cli, models
-from promptseg.base import params
-from promptseg.commands import doctor
-from promptseg.learning import memory
-from promptseg.networks import weights
+from promptseg import models
+from promptseg.cli import doctor, main
+from promptseg.core import params
+from promptseg.nn import weights
+from promptseg.training import memory
 from typer.testing import CliRunner
 
 PARAMS = {
@@ -48,7 +48,7 @@ def run(tmp_path, monkeypatch):
     def call(**changes):
         settings = {**PARAMS, **{key: {**PARAMS[key], **value} for key, value in changes.items()}}
         (tmp_path / "params.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
-        result = CliRunner().invoke(cli.app, ["doctor"])
+        result = CliRunner().invoke(main.app, ["doctor"])
         if result.exception and not isinstance(result.exception, SystemExit):
             raise result.exception
         assert "\x1b" not in result.stdout and result.stdout.isascii()
@@ -157,7 +157,7 @@ def test_the_machine_is_described(run, monkeypatch, tmp_path):
 
 
 def test_params_that_are_wrong_end_in_one_line(run):
-    with pytest.raises(params.Problem, match="params.yaml: models.sam.parts"):
+    with pytest.raises(params.UserError, match="params.yaml: models.sam.parts"):
         run(models={"sam": {"parts": 3}})
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from promptseg import pixels
-from promptseg.parts.covid.xray import chest_xray
-from promptseg.preprocessing.duplicates import Fingerprint, across, hashes
+from promptseg.data import image_io
+from promptseg.datasets.covid.xray import chest_xray
+from promptseg.preprocessing.near_duplicates import Fingerprint, across, hashes
 
 REAL = Path(os.environ.get("PROMPTSEG_REAL_DATA", "/nonexistent"))
 
@@ -60,8 +60,8 @@ def test_what_looks_alike_is_not(xrays):
     assert between(xrays[::2], xrays[1::2]) == []
 
 
-def test_colour_and_gray_copies(xrays):
-    assert len(between(xrays[:3], [pixels.rgb(image) for image in xrays[:3]])) == 3
+def test_color_and_gray_copies(xrays):
+    assert len(between(xrays[:3], [image_io.rgb(image) for image in xrays[:3]])) == 3
 
 
 def test_within_a_split_nothing_is_said(xrays):
@@ -107,6 +107,6 @@ def test_many_pictures_take_seconds():
 @pytest.mark.skipif(not REAL.is_dir(), reason="PROMPTSEG_REAL_DATA names no folder with covid_qu_ex")
 def test_real_xrays_are_told_apart():
     files = sorted((REAL / "covid_qu_ex").rglob("images/*.png"))
-    images = [pixels.read_image(path) for path in files]
+    images = [image_io.read_image(path) for path in files]
     assert between(images[::2], images[1::2]) == []
     assert len(between(images, [COPIES["all of it"](image) for image in images])) == len(images)

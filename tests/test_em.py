@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from promptseg.base.errors import Problem
-from promptseg.datasets import em, load
-from promptseg.raw import stacks
+from promptseg.core.errors import UserError
+from promptseg.data import tiff_stack
+from promptseg.datasets import load
+from promptseg.datasets.em import reader as em
 
 FILES = ("training.tif", "training_groundtruth.tif", "testing.tif", "testing_groundtruth.tif")
 TILE = 256
@@ -31,7 +32,7 @@ def write(folder: Path, slices=(7, 6), **kind) -> dict[str, np.ndarray]:
 
 
 def problem(call) -> str:
-    with pytest.raises(Problem) as caught:
+    with pytest.raises(UserError) as caught:
         call()
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -100,8 +101,8 @@ def test_module_keeps_the_contract():
 def test_slices_are_read_when_asked_for_and_masks_alone(tmp_path, monkeypatch):
     write(tmp_path, compression="zlib")
     decoded = []
-    take = stacks.Stack.__getitem__
-    monkeypatch.setattr(stacks.Stack, "__getitem__", lambda s, i: (decoded.append((s.path.name, i)), take(s, i))[1])
+    take = tiff_stack.Stack.__getitem__
+    monkeypatch.setattr(tiff_stack.Stack, "__getitem__", lambda s, i: (decoded.append((s.path.name, i)), take(s, i))[1])
     pictures = list(em.read(tmp_path))
     assert decoded == []
     pictures[4].mask()

@@ -5,18 +5,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from promptseg import container, models
-from promptseg.base.errors import Problem
-from promptseg.features import embeddings
-from promptseg.features.distributed import Processes
-from promptseg.networks import batching
+from promptseg import models
+from promptseg.core.devices import Processes
+from promptseg.core.errors import UserError
+from promptseg.data import records
+from promptseg.inference import embedding_cache
+from promptseg.nn import batch_sizes
 
 
 @pytest.fixture(scope="module")
 def sam():
     """Encodes four of the nine pictures at a time."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(batching.PIXELS, "cpu", 4 * 256 * 256)
+        patch.setitem(batch_sizes.PIXELS, "cpu", 4 * 256 * 256)
         yield models.load("sam").create("tiny", 0)
 
 
@@ -39,20 +40,20 @@ def setting(blobs, tmp_path, sam):
 
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(type(sam), "encode", counted)
-                return embeddings.features(sam, checkpoint, path, container.pairs(path), self.cache, Processes())
+                return embedding_cache.features(sam, checkpoint, path, records.pairs(path), self.cache, Processes())
 
         @property
         def folders(self):
             return sorted(p for p in self.cache.iterdir() if p.is_dir())
 
-    return Opened(), container.pairs(path)
+    return Opened(), records.pairs(path)
 
 
 def test_what_comes_out_is_what_the_encoder_gives_in_half_precision(setting, sam):
     open_, pairs = setting
     features = open_()
     for i in (0, 3, 8):
-        expected = sam.encode([container.image(pairs[i])])["image"]
+        expected = sam.encode([records.image(pairs[i])])["image"]
         torch.testing.assert_close(features([i])["image"], expected, rtol=2e-3, atol=2e-3)
     both = features([7, 1])["image"]
     assert both.dtype == torch.float32 and torch.equal(both[1], features([1])["image"][0])
@@ -74,7 +75,7 @@ def test_other_images_at_the_same_path_are_encoded_again(setting, blobs, sam):
     path = blobs("test", 9, seed=1)  # the same ids at the same path
     features = open_()
     assert sum(open_.calls) == 10 and len(open_.folders) == 2
-    fresh = sam.encode([container.image(container.pairs(path)[2])])["image"]
+    fresh = sam.encode([records.image(records.pairs(path)[2])])["image"]
     torch.testing.assert_close(features([2])["image"], fresh, rtol=2e-3, atol=2e-3)
 
 
@@ -125,7 +126,7 @@ def test_a_stage_that_dies_leaves_whole_rows_and_the_next_one_goes_on(setting, s
         open_(encode=dies)
     features = open_()
     assert open_.calls == [4, 1]
-    fresh = sam.encode([container.image(pairs[2])])["image"]
+    fresh = sam.encode([records.image(pairs[2])])["image"]
     torch.testing.assert_close(features([2])["image"], fresh, rtol=2e-3, atol=2e-3)
 
 
@@ -137,27 +138,27 @@ def test_a_row_that_changed_on_disk_is_refused(setting):
     data[len(data) // 2] ^= 1
     file.write_bytes(data)
     features = open_()
-    with pytest.raises(Problem, match="row 4 changed on disk; delete the folder"):
+    with pytest.raises(UserError, match="row 4 changed on disk; delete the folder"):
         for i in range(9):
             features([i])
 
 
 def test_too_small_a_disk_is_said_before_anything_is_encoded(setting, monkeypatch):
     open_, _ = setting
-    monkeypatch.setattr(embeddings.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 1000})())
-    with pytest.raises(Problem, match="take 0.0 GB and 0.0 GB are free; make room"):
+    monkeypatch.setattr(embedding_cache.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 1000})())
+    with pytest.raises(UserError, match="take 0.0 GB and 0.0 GB are free; make room"):
         open_()
     assert open_.calls == [1]
 
 
 def test_features_beyond_half_precision_are_refused(setting):
     open_, _ = setting
-    with pytest.raises(Problem, match="beyond half precision"):
+    with pytest.raises(UserError, match="beyond half precision"):
         open_(encode=lambda model, images: {"image": torch.full((len(images), 2), 1e6)})
 
 
 def test_models_that_only_scale_pixels_are_not_cached(blobs, tmp_path):
     unet, path = models.load("unet").create("tiny", 0), blobs("test", 3)
-    features = embeddings.features(unet, "d", path, container.pairs(path), tmp_path / "embeddings", Processes())
+    features = embedding_cache.features(unet, "d", path, records.pairs(path), tmp_path / "embeddings", Processes())
     assert not (tmp_path / "embeddings").exists()
-    assert np.allclose(features([1])["pixels"][0], unet.frame.pixels([container.image(container.pairs(path)[1])])[0])
+    assert np.allclose(features([1])["pixels"][0], unet.frame.pixels([records.image(records.pairs(path)[1])])[0])

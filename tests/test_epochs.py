@@ -2,15 +2,14 @@
 
 import pytest
 import torch
-from promptseg import progress
-from promptseg.base import params
-from promptseg.features.distributed import Processes
-from promptseg.learning.epochs import Phase, learn, measure
-from promptseg.learning.measuring import Sums
-from promptseg.learning.splits import Split
-from promptseg.learning.steps import Steps
-from promptseg.networks.frame import Frame
-from promptseg.networks.segmenter import Segmenter
+from promptseg.core import params, progress
+from promptseg.core.devices import Processes
+from promptseg.nn.image_transform import ImageTransform
+from promptseg.nn.segmenter import Segmenter
+from promptseg.training.epochs import Phase, learn, measure
+from promptseg.training.optimizer_steps import Steps
+from promptseg.training.running_metrics import Sums
+from promptseg.training.training_split import Split
 
 SETTINGS = params.Train(epochs=3, parts=["all"], lr=0.05, batch=4)
 
@@ -19,7 +18,7 @@ class Dropping(Segmenter):
     """Drops half of an image's pixels while it learns."""
 
     NAME, PROMPTS, PARTS, CACHED = "dropping", frozenset({"box"}), {"all": ("gain",)}, False
-    frame = Frame(32, True, (100, 110, 120), (50, 50, 50))
+    frame = ImageTransform(32, True, (100, 110, 120), (50, 50, 50))
 
     def __init__(self):
         super().__init__()

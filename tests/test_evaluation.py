@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from promptseg import container, pixels, rle
-from promptseg.base.errors import Problem
-from promptseg.container import Pair, Prediction
-from promptseg.scoring import figures, scores
-from promptseg.scoring.evaluation import Units, evaluate
-from promptseg.segments import Segment, to_json
-from promptseg.tiling import Window, windows
+from promptseg.core.errors import UserError
+from promptseg.data import image_io, records, rle
+from promptseg.data.generated_masks import Segment, to_json
+from promptseg.data.records import Prediction, Record
+from promptseg.data.tiling import Window, windows
+from promptseg.evaluation import scores
+from promptseg.evaluation.evaluate import Units, evaluate
+from promptseg.report import run_figure
 
 OUTPUTS = ("metrics", "table", "thresholds", "pictures")
 KEYS = {
@@ -30,13 +31,13 @@ QUICK = pytest.mark.usefixtures("quick")
 @pytest.fixture
 def quick(monkeypatch):
     """Where nobody looks at the grid, it need not find its palette."""
-    monkeypatch.setattr(figures, "write_png", lambda path, view: Path(path).write_bytes(pixels.png(view)))
+    monkeypatch.setattr(run_figure, "write_png", lambda path, view: Path(path).write_bytes(image_io.png(view)))
 
 
 def scene(seed: int, height: int = 40, width: int = 56, classes: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A picture, its truth with some discs of each class, and probabilities (k, h, w) that are mostly right.
 
-    Of few colours and values each, as finding a palette for noise takes seconds.
+    Of few colors and values each, as finding a palette for noise takes seconds.
     """
     rng = np.random.default_rng(seed)
     truth = np.zeros((height, width), np.uint8)
@@ -49,27 +50,27 @@ def scene(seed: int, height: int = 40, width: int = 56, classes: int = 1) -> tup
     return image, truth, np.clip(right * 0.5 + rng.integers(0, 7, right.shape) / 10, 0, 1)
 
 
-def whole(id: str, group: str, image: np.ndarray, truth: np.ndarray) -> Pair:
-    return Pair(id, group, pixels.png(image), pixels.png(truth), *truth.shape, id, 0, 0, *truth.shape)
+def whole(id: str, group: str, image: np.ndarray, truth: np.ndarray) -> Record:
+    return Record(id, group, image_io.png(image), image_io.png(truth), *truth.shape, id, 0, 0, *truth.shape)
 
 
-def tile(source: str, image: np.ndarray, truth: np.ndarray, window: Window) -> Pair:
+def tile(source: str, image: np.ndarray, truth: np.ndarray, window: Window) -> Record:
     part, mask = window.of_picture(image), window.of(truth)
     place = (source, window.top, window.left, *truth.shape)
     id = f"{source}/r{window.top}c{window.left}"
-    return Pair(id, f"g{source}", pixels.png(part), pixels.png(mask), *mask.shape, *place)
+    return Record(id, f"g{source}", image_io.png(part), image_io.png(mask), *mask.shape, *place)
 
 
 def answer(id: str, probability: np.ndarray, prompts: list[dict] | None = None) -> Prediction:
-    return Prediction(id, container.pack(probability), json.dumps(prompts or [{"target": 1}]))
+    return Prediction(id, records.pack(probability), json.dumps(prompts or [{"target": 1}]))
 
 
 def write(tmp_path, pairs, answers, classes=("disc",), oracle=False, names=("truth", "answers")):
     for name, kind, rows, about in (
-        (names[0], Pair, pairs, {"classes": list(classes)}),
+        (names[0], Record, pairs, {"classes": list(classes)}),
         (names[1], Prediction, answers, {"oracle": oracle}),
     ):
-        with container.Writer(tmp_path / f"{name}.parquet", kind, about) as out:
+        with records.RecordWriter(tmp_path / f"{name}.parquet", kind, about) as out:
             for row in rows:
                 out.add(row)
     return tuple(tmp_path / f"{name}.parquet" for name in names)
@@ -92,7 +93,7 @@ def several(count: int = 5, classes: int = 1, size=(40, 56)):
 
 
 def units(truth, answers) -> Units:
-    return Units(container.pairs(truth), container.predictions(answers))
+    return Units(records.pairs(truth), records.predictions(answers))
 
 
 def stored(probability: np.ndarray) -> np.ndarray:
@@ -209,7 +210,7 @@ REORDERED = {
 def test_answers_to_other_pictures_are_refused(tmp_path, change):
     _, pairs, answers = several(3)
     truth, answered = write(tmp_path, pairs, change(answers))
-    with pytest.raises(Problem) as caught:
+    with pytest.raises(UserError) as caught:
         run(tmp_path, truth, answered)
     assert str(caught.value).startswith(f"{answered}: not the answers to {truth}") and "dvc repro" in str(caught.value)
     assert not (tmp_path / "out").exists()
@@ -226,7 +227,7 @@ def test_an_answer_of_another_shape_is_refused_and_names_file_and_picture(tmp_pa
     answers = [answer(pair.id, probability[:, :16, :16]) for pair in pairs]
     answers[2] = answer(pairs[2].id, np.zeros((given, *size)))
     paths = write(tmp_path, pairs, answers, [f"c{i}" for i in range(classes)])
-    with pytest.raises(Problem) as caught:
+    with pytest.raises(UserError) as caught:
         run(tmp_path, *paths)
     assert str(caught.value).startswith(f"{paths[1]}: {pairs[2].id}: ") and "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()
@@ -245,13 +246,13 @@ def test_a_missing_or_damaged_container_is_named(tmp_path, which, how):
     else:
         other = "answers" if which == "truth" else "truth"
         path.write_bytes(paths[other].read_bytes())
-    with pytest.raises(Problem, match=f"^{path}: "):
+    with pytest.raises(UserError, match=f"^{path}: "):
         run(tmp_path, paths["truth"], paths["answers"])
     assert not (tmp_path / "out").exists()
 
 
 def test_a_split_without_pictures_is_a_problem(tmp_path):
-    with pytest.raises(Problem):
+    with pytest.raises(UserError):
         run(tmp_path, *write(tmp_path, [], []))
 
 
@@ -360,7 +361,7 @@ def test_pixels_of_dropped_tiles_do_not_count(tmp_path):
     assert (table[["tp", "fp", "fn", "tn"]].sum(axis=1) == covered.sum()).all()
     for i, (_, truth, probability) in enumerate(scenes):
         expected = scores.count(truth, stored(probability), 1, covered)[0]
-        assert table.loc[i, list(scores.COUNTS)].tolist() == expected.tolist()
+        assert table.loc[i, list(scores.SPLIT_SIZES)].tolist() == expected.tolist()
         assert (units(*paths)[i].truth[~covered] == 255).all()
 
 
@@ -427,8 +428,8 @@ def test_a_gray_picture_is_scored_too(tmp_path):
 @pytest.mark.parametrize("count", [1, 2, 4, 9])
 def test_the_grid_shows_the_worst_the_median_and_the_best(tmp_path, count, monkeypatch):
     _, pairs, answers = several(count)
-    shown, grid = [], figures.grid
-    monkeypatch.setattr(figures, "grid", lambda panels, captions, *_: shown.extend(captions) or grid(panels, captions))
+    shown, grid = [], run_figure.grid
+    monkeypatch.setattr(run_figure, "grid", lambda panels, captions, *_: shown.extend(captions) or grid(panels, captions))
     table = pd.read_parquet(run(tmp_path, *write(tmp_path, pairs, answers))["table"]).sort_values(["iou"])
     ranked = [f"{row.id} · IoU {row.iou:.2f}" for row in table.itertuples()]
     assert shown == (ranked if count <= 3 else [ranked[0], ranked[(count - 1) // 2 + (count % 2 == 0)], ranked[-1]])
@@ -448,14 +449,14 @@ def test_one_picture_at_a_time_is_held(tmp_path, tiled, monkeypatch):
         most.append(len(alive))
         return add(self, id, group, truth, probability, valid)
 
-    unpack = container.unpack
+    unpack = records.unpack
 
     def seen(prediction, classes):
         maps = unpack(prediction, classes).view(Map)
         alive.add(maps)
         return maps
 
-    monkeypatch.setattr(container, "unpack", seen)
+    monkeypatch.setattr(records, "unpack", seen)
     monkeypatch.setattr(scores.Scores, "add", watched)
     run(tmp_path, *paths)
     assert len(most) == 8 and max(most) <= 2, "the one at hand, and at most the one before"

@@ -18,10 +18,10 @@ from pathlib import Path
 import pytest
 import requests
 import urllib3
-from promptseg.base.errors import Problem
-from promptseg.raw import fetch as fetching
-from promptseg.raw.fetch import drive, fetch
-from promptseg.raw.partial import held
+from promptseg.core.errors import UserError
+from promptseg.download import http as fetching
+from promptseg.download.http import drive, fetch
+from promptseg.download.partial import held
 
 BODY = bytes(range(256)) * 5000
 OTHER = BODY[::-1]
@@ -103,7 +103,7 @@ def server(monkeypatch):
 
 
 def refused(url, tmp_path, **checks) -> str:
-    with pytest.raises(Problem) as caught:
+    with pytest.raises(UserError) as caught:
         fetch(url, tmp_path / "out.tif", **checks)
     message = str(caught.value)
     assert "\n" not in message
@@ -148,7 +148,7 @@ def test_cut_short(server, tmp_path, monkeypatch, checked_by_urllib3):
 
 def test_failure_leaves_the_old_file(server, tmp_path):
     (tmp_path / "out.tif").write_bytes(b"old")
-    with pytest.raises(Problem, match="cut short"):
+    with pytest.raises(UserError, match="cut short"):
         fetch(server.url + "/cut", tmp_path / "out.tif")
     assert (tmp_path / "out.tif").read_bytes() == b"old"
 
@@ -161,7 +161,7 @@ def test_nobody_listens(server, tmp_path):
 
 def test_stalled_server(server, tmp_path, monkeypatch):
     release = threading.Event()
-    monkeypatch.setattr("promptseg.raw.fetch.TIMEOUT", 0.3)
+    monkeypatch.setattr("promptseg.download.http.TIMEOUT", 0.3)
     monkeypatch.setattr(Handler, "do_GET", lambda self: release.wait(10))
     try:
         assert "no answer within 0.3 seconds" in refused(server.url + "/x", tmp_path)
@@ -218,7 +218,7 @@ def test_another_process_goes_on_after_a_kill(server, tmp_path, cache):
         stop.wait(20)
 
     server.plan = [stall, file(etag='"one"')]
-    code = f"from promptseg.raw.fetch import fetch; fetch({server.planned!r}, {str(tmp_path / 'out.tif')!r})"
+    code = f"from promptseg.download.http import fetch; fetch({server.planned!r}, {str(tmp_path / 'out.tif')!r})"
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
     try:
         for _ in range(400):
@@ -455,9 +455,9 @@ def test_a_real_limit_on_files(server, tmp_path, cache):
     server.plan = [file(etag='"one"')]
     code = (
         "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000))\n"
-        "from promptseg.raw.fetch import fetch; from promptseg.base.errors import Problem\n"
+        "from promptseg.download.http import fetch; from promptseg.core.errors import UserError\n"
         f"try: fetch({server.planned!r}, {str(tmp_path / 'out.tif')!r})\n"
-        "except Problem as problem: print(problem)"
+        "except UserError as problem: print(problem)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "no room" in done.stdout and done.stdout.count("\n") == 1 and not list(tmp_path.iterdir())

@@ -1,4 +1,4 @@
-"""Pictures of a run: the right colours in the right places, small files, equal bytes."""
+"""Pictures of a run: the right colors in the right places, small files, equal bytes."""
 
 import itertools
 import json
@@ -7,8 +7,7 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
-from promptseg import canvas
-from promptseg.scoring import figures
+from promptseg.report import canvas, run_figure
 
 SIDE = 160
 COLUMN = SIDE + 4  # a view and the gap after it
@@ -31,13 +30,13 @@ def smooth_noise(height, width, seed, sigma):
     return cv2.normalize(cv2.GaussianBlur(values, (0, 0), sigma), None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
 
 
-def near(pixel, colours):
-    """The name of the colour whose tint a pixel of the agreement has; gray where it has none."""
+def near(pixel, colors):
+    """The name of the color whose tint a pixel of the agreement has; gray where it has none."""
     if np.ptp(pixel.astype(int)) < 8:
         return "gray"
-    tints = {name: np.array(rgb, float) - min(rgb) for name, rgb in {**colours, "pixel": pixel}.items()}
+    tints = {name: np.array(rgb, float) - min(rgb) for name, rgb in {**colors, "pixel": pixel}.items()}
     tints = {name: tint / np.linalg.norm(tint) for name, tint in tints.items()}
-    return max(colours, key=lambda name: tints[name] @ tints["pixel"])
+    return max(colors, key=lambda name: tints[name] @ tints["pixel"])
 
 
 AGREEMENT = {
@@ -46,14 +45,14 @@ AGREEMENT = {
 
 
 def agreement(*given, classes=ONE):
-    return figures.panel(*given, NO_PROMPT, classes, SIDE)[:, 3 * COLUMN :]
+    return run_figure.panel(*given, NO_PROMPT, classes, SIDE)[:, 3 * COLUMN :]
 
 
 def asked(prompts, size=(SIDE, SIDE), classes=ONE):
     """The first view, and the same without a prompt."""
     image = np.full((*size, 3), 100, np.uint8)
     empty = np.zeros(size, np.uint8), np.zeros((len(classes), *size), np.uint8)
-    views = [figures.panel(image, *empty, text, classes, SIDE)[:, :SIDE] for text in (json.dumps(prompts), NO_PROMPT)]
+    views = [run_figure.panel(image, *empty, text, classes, SIDE)[:, :SIDE] for text in (json.dumps(prompts), NO_PROMPT)]
     return views[0], views[1]
 
 
@@ -67,14 +66,14 @@ def changed(views):
 
 def test_choice_is_worst_to_best_by_rank_whatever_the_order():
     scores = [(index, index / 10) for index in range(11)]
-    assert figures.choose(scores, 5) == [0, 3, 5, 8, 10]
-    assert figures.choose(scores[::-1], 5) == [0, 3, 5, 8, 10]
+    assert run_figure.choose(scores, 5) == [0, 3, 5, 8, 10]
+    assert run_figure.choose(scores[::-1], 5) == [0, 3, 5, 8, 10]
 
 
 def test_choice_of_few_ties_and_one():
-    assert figures.choose([(3, 0.5), (1, 0.5)], 4) == [1, 3]
-    assert figures.choose([(i, 0.0) for i in range(5)], 1) == [2]
-    assert figures.choose([], 4) == []
+    assert run_figure.choose([(3, 0.5), (1, 0.5)], 4) == [1, 3]
+    assert run_figure.choose([(i, 0.0) for i in range(5)], 1) == [2]
+    assert run_figure.choose([], 4) == []
 
 
 # --- panel
@@ -85,7 +84,7 @@ def test_panel_has_one_size_and_keeps_the_aspect(size):
     height, width = size
     image = np.zeros((height, width, 3), np.uint8)
     empty = np.zeros((height, width), np.uint8)
-    panel = figures.panel(image, empty, empty[None], NO_PROMPT, ONE, SIDE)
+    panel = run_figure.panel(image, empty, empty[None], NO_PROMPT, ONE, SIDE)
     assert panel.shape == (SIDE, 4 * SIDE + 12, 3) and panel.dtype == np.uint8
     dark = (panel[:, :SIDE] == 0).all(axis=-1)
     scale = SIDE / max(height, width)
@@ -132,12 +131,12 @@ def test_prediction_is_shaded_by_probability_and_outlined_at_the_threshold():
     image, truth, probability = scene()
     probability[:] = 0
     probability[0, 20:60, 20:60], probability[0, 100:140, 100:140] = 60, 240
-    view = figures.panel(image, truth, probability, NO_PROMPT, ONE, SIDE)[:, 2 * COLUMN :][:, :SIDE].astype(int)
+    view = run_figure.panel(image, truth, probability, NO_PROMPT, ONE, SIDE)[:, 2 * COLUMN :][:, :SIDE].astype(int)
     assert view[120, 120, 1] - view[120, 120, 0] > view[40, 40, 1] - view[40, 40, 0] > 10  # greener
     assert (view[100, 110] == 255).all() and (view[20, 30] < 255).all()
 
 
-def test_colours_differ_for_every_kind_of_colour_vision():
+def test_colors_differ_for_every_kind_of_color_vision():
     # Machado, Oliveira and Fernandes 2009, severity 1.0, on linear RGB
     kinds = {
         "deutan": [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]],
@@ -192,7 +191,7 @@ def test_words_stand_below_the_picture_or_at_its_foot():
     assert rows.min() >= 125  # two lines at most
 
 
-def test_prompts_take_the_colour_of_their_class_where_there_are_several():
+def test_prompts_take_the_color_of_their_class_where_there_are_several():
     view, _ = asked([{"target": 2, "points": [[80.5, 80.5]], "labels": [1]}], classes=TWO)
     assert (view == canvas.ORANGE).all(axis=-1).any()
 
@@ -211,15 +210,15 @@ def four_rows(classes=ONE):
         gray = smooth_noise(256, 256, seed, 4)
         truth = (smooth_noise(256, 256, seed + 10, 15) > 190).astype(np.uint8)
         probability = np.stack([smooth_noise(256, 256, seed + 20 + k, 15) for k in range(len(classes))])
-        panels.append(figures.panel(np.repeat(gray[..., None], 3, 2), truth, probability, NO_PROMPT, classes))
+        panels.append(run_figure.panel(np.repeat(gray[..., None], 3, 2), truth, probability, NO_PROMPT, classes))
         captions.append(f"testing/{seed:03d}/r0c1 · IoU 0.1{seed}")
-    return figures.grid(panels, captions, classes)
+    return run_figure.grid(panels, captions, classes)
 
 
 def test_file_is_small_indexed_and_equal_each_time(tmp_path):
     picture = four_rows()
-    figures.write_png(tmp_path / "a.png", picture)
-    figures.write_png(tmp_path / "b.png", four_rows())
+    run_figure.write_png(tmp_path / "a.png", picture)
+    run_figure.write_png(tmp_path / "b.png", four_rows())
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     assert (tmp_path / "a.png").stat().st_size < 200_000
     with Image.open(tmp_path / "a.png") as file:
@@ -229,13 +228,13 @@ def test_file_is_small_indexed_and_equal_each_time(tmp_path):
     assert np.abs(written - picture).mean() < 4
 
 
-def test_rare_colours_survive_the_palette(tmp_path):
+def test_rare_colors_survive_the_palette(tmp_path):
     picture = np.random.default_rng(0).integers(0, 256, (200, 200, 3)).astype(np.uint8)
-    colours = [*AGREEMENT.values(), canvas.PAPER, canvas.INK]
-    picture[0, : len(colours)] = colours
-    figures.write_png(tmp_path / "a.png", picture)
+    colors = [*AGREEMENT.values(), canvas.PAPER, canvas.INK]
+    picture[0, : len(colors)] = colors
+    run_figure.write_png(tmp_path / "a.png", picture)
     with Image.open(tmp_path / "a.png") as file:
-        assert (np.asarray(file.convert("RGB"))[0, : len(colours)] == colours).all()
+        assert (np.asarray(file.convert("RGB"))[0, : len(colors)] == colors).all()
 
 
 def test_legend_names_classes_only_where_there_are_several():
@@ -247,34 +246,34 @@ def test_legend_names_classes_only_where_there_are_several():
 
 def test_grid_wants_a_caption_for_each_panel():
     with pytest.raises(ValueError):
-        figures.grid([np.zeros((SIDE, 4 * SIDE + 12, 3), np.uint8)], [])
+        run_figure.grid([np.zeros((SIDE, 4 * SIDE + 12, 3), np.uint8)], [])
 
 
-def test_file_keeps_the_colours_that_it_is_told_to(tmp_path):
+def test_file_keeps_the_colors_that_it_is_told_to(tmp_path):
     picture = np.random.default_rng(0).integers(0, 256, (200, 200, 3)).astype(np.uint8)
-    colours = canvas.class_colours(60)[40:]
-    picture[0, : len(colours)] = colours
-    canvas.write_png(tmp_path / "a.png", picture, colours)
+    colors = canvas.class_colors(60)[40:]
+    picture[0, : len(colors)] = colors
+    canvas.write_png(tmp_path / "a.png", picture, colors)
     with Image.open(tmp_path / "a.png") as file:
-        assert (np.asarray(file.convert("RGB"))[0, : len(colours)] == colours).all()
+        assert (np.asarray(file.convert("RGB"))[0, : len(colors)] == colors).all()
 
 
-# --- colours of classes
+# --- colors of classes
 
 
 @pytest.mark.parametrize(("count", "least"), [(6, 25), (18, 12), (20, 12), (182, 12)])
-def test_colours_of_classes_differ_from_each_other_and_from_gray(count, least):
-    colours = canvas.class_colours(count)
-    assert colours.shape == (count, 3) and colours.dtype == np.uint8
-    lab = cv2.cvtColor(colours[None].astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[0]
+def test_colors_of_classes_differ_from_each_other_and_from_gray(count, least):
+    colors = canvas.class_colors(count)
+    assert colors.shape == (count, 3) and colors.dtype == np.uint8
+    lab = cv2.cvtColor(colors[None].astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[0]
     apart = np.linalg.norm(lab[:, None] - lab, axis=2) + 1000 * np.eye(count)
     assert apart.min() > least
     assert np.hypot(lab[:, 1], lab[:, 2]).min() > 15
 
 
-def test_a_class_keeps_its_colour_however_many_there_are():
-    few, many = canvas.class_colours(18), canvas.class_colours(182)
+def test_a_class_keeps_its_color_however_many_there_are():
+    few, many = canvas.class_colors(18), canvas.class_colors(182)
     assert (few[:12] == many[:12]).all()
     for count in (0, 1, 6, 7, 18, 19, 20, 100, 182):
-        colours = canvas.class_colours(count)
-        assert len(colours) == count and (colours == (few if count <= 18 else many)[:count]).all()
+        colors = canvas.class_colors(count)
+        assert len(colors) == count and (colors == (few if count <= 18 else many)[:count]).all()

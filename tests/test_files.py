@@ -8,7 +8,7 @@ import sys
 
 import pytest
 from imports import STAGES
-from promptseg.base.files import replacing, sha256, write_json, write_text
+from promptseg.core.files import replacing, sha256, write_json, write_text
 
 
 def leftover(path, pid):
@@ -129,7 +129,7 @@ def test_killed_in_the_middle_of_writing_leaves_the_old_content(tmp_path):
     out.write_text("old")
     script = f"""
 from pathlib import Path
-from promptseg.base.files import replacing
+from promptseg.core.files import replacing
 with replacing(Path({str(out)!r})) as aside:
     with open(aside, "w") as file:
         file.write("half")

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from promptseg.base.errors import Problem
-from promptseg.datasets import fires
+from promptseg.core.errors import UserError
+from promptseg.datasets.fires import reader as fires
 
 SWAPPED = '"rgb", "gt"\n"001_rgb.png", "001_gt.png"\n"002_gt.png", "002_rgb.png"\n'
 
@@ -40,7 +40,7 @@ def folder(tmp_path):
 
 
 def refused(action, *parts):
-    with pytest.raises(Problem) as caught:
+    with pytest.raises(UserError) as caught:
         action()
     message = str(caught.value)
     assert "\n" not in message

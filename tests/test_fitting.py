@@ -8,14 +8,14 @@ import pandas as pd
 import pytest
 import torch
 from promptseg import models
-from promptseg.base import params
-from promptseg.base.errors import Problem
-from promptseg.commands import planning
-from promptseg.features.distributed import Processes
-from promptseg.learning import fitting, memory, plans, resuming, training
-from promptseg.learning.plans import Plan
-from promptseg.learning.setup import Inputs, set_up
-from promptseg.networks import weights
+from promptseg.cli import plan
+from promptseg.core import params
+from promptseg.core.devices import Processes
+from promptseg.core.errors import UserError
+from promptseg.nn import weights
+from promptseg.training import checkpoint_manager, fit_check, forecast, memory, trainer
+from promptseg.training.forecast import Plan
+from promptseg.training.setup import Inputs, set_up
 from typer.testing import CliRunner
 
 GB = 10**9
@@ -44,7 +44,7 @@ def inputs(blobs, tmp_path):
 def trained(inputs, tmp_path):
     def train(settings: params.FineTune, out: str) -> tuple[pd.DataFrame, bytes]:
         to = tmp_path / f"{out}.state", tmp_path / out, tmp_path / f"{out}.csv"
-        training.finetune(settings, None, 0, inputs(settings.model), *to)
+        trainer.finetune(settings, None, 0, inputs(settings.model), *to)
         return pd.read_csv(to[2]), (to[1] / weights.TENSORS).read_bytes()
 
     return train
@@ -107,7 +107,7 @@ def test_what_is_measured_is_there_and_no_weight_is_changed(how, inputs):
     processes, where = Processes(), inputs()
     ready = set_up(run(**how), None, 0, where, processes)
     before = {key: value.clone() for key, value in ready.segmenter.state_dict().items()}
-    plan = plans.measure(ready, where.cache, processes)
+    plan = forecast.measure(ready, where.cache, processes)
     assert all(torch.equal(value, before[key]) for key, value in ready.segmenter.state_dict().items())
     assert all(parameter.grad is None for parameter in ready.segmenter.parameters())
     assert 0 < plan.peaks[0] <= plan.limit and min(*plan.steps, plan.encode) > 0 and plan.check >= 0
@@ -117,13 +117,13 @@ def test_what_is_measured_is_there_and_no_weight_is_changed(how, inputs):
     for split in ready.splits:
         split.keep(ready.digest, where.cache, processes)
     again = set_up(run(**how), None, 0, where, processes)
-    assert plans.measure(again, where.cache, processes).pictures == (9, 3, 0)
+    assert forecast.measure(again, where.cache, processes).pictures == (9, 3, 0)
 
 
 def test_a_long_run_is_planned_aloud_and_ends_with_the_same_bytes(trained, monkeypatch, capsys):
     curve, learned = trained(run(), "short")
     assert "memory " not in capsys.readouterr().err
-    monkeypatch.setattr(fitting, "LONG", 1)
+    monkeypatch.setattr(fit_check, "LONG", 1)
     planned, same = trained(run(), "long")
     said = [line.split()[0] for line in capsys.readouterr().err.splitlines()]
     assert {"pictures", "memory", "time"} <= set(said)
@@ -141,7 +141,7 @@ def room(monkeypatch):
             measured.append(ready.settings.batch)
             return replace(PLAN, limit=(1 + count) * GB)
 
-        monkeypatch.setattr(plans, "measure", measure)
+        monkeypatch.setattr(forecast, "measure", measure)
         return measured
 
     return for_pictures
@@ -151,7 +151,7 @@ def room(monkeypatch):
 def test_auto_takes_the_largest_part_that_fits_in_the_same_steps(fits, batch, accumulate, inputs, room):
     room(fits)
     auto = run(batch="auto", accumulate=3)
-    ready = fitting.fitted(auto, None, 0, inputs(), Processes(), lambda _: False)
+    ready = fit_check.fitted(auto, None, 0, inputs(), Processes(), lambda _: False)
     assert (ready.settings.batch, ready.settings.accumulate) == (batch, accumulate)
     assert all((phase.settings.batch, phase.settings.accumulate) == (batch, accumulate) for phase in ready.phases)
 
@@ -167,8 +167,8 @@ def test_auto_learns_the_same_whatever_fits(trained, room):
 
 
 def test_a_run_that_was_begun_goes_on_with_the_batch_that_it_had(trained, room, monkeypatch, capsys):
-    monkeypatch.setattr(resuming, "EVERY", 0.0)
-    monkeypatch.setattr(resuming.State, "remove", lambda self: None)
+    monkeypatch.setattr(checkpoint_manager, "EVERY", 0.0)
+    monkeypatch.setattr(checkpoint_manager.State, "remove", lambda self: None)
     room(2)
     curve, learned = trained(run(batch="auto"), "w")
     measured = room(8)
@@ -178,8 +178,8 @@ def test_a_run_that_was_begun_goes_on_with_the_batch_that_it_had(trained, room, 
 
 
 def advice(settings: params.FineTune, inputs: Inputs) -> str:
-    with pytest.raises(Problem) as problem:
-        fitting.look(settings, None, 0, inputs)
+    with pytest.raises(UserError) as problem:
+        fit_check.look(settings, None, 0, inputs)
     assert "\n" not in str(problem.value)
     return str(problem.value)
 
@@ -188,13 +188,13 @@ def test_what_would_fit_is_said_of_what_does_not(inputs, monkeypatch):
     """A picture of an encoder that learns takes 6 GB, with adapters 4, encoded as it goes 3, of a kept one 1."""
 
     def measure(ready, cache, processes):
-        if not ready.segmenter.encoder_learns:
+        if not ready.segmenter.encoder_trainable:
             each = 1 if ready.splits[0].frozen else 3
         else:
             each = 4 if "lora" in ready.settings.parts else 6
         return replace(PLAN, peaks=(each * GB, 2 * each * GB))
 
-    monkeypatch.setattr(plans, "measure", measure)
+    monkeypatch.setattr(forecast, "measure", measure)
     where = inputs()
     assert advice(run(parts=["all"], batch=4), where) == (
         "a step of 4 takes 24.0 GB of memory, where there may be 8.0 GB; what would fit: "
@@ -207,17 +207,17 @@ def test_what_would_fit_is_said_of_what_does_not(inputs, monkeypatch):
     assert advice(run(parts=["lora"], batch=7), where).endswith(
         "batch: 1 and accumulate: 7, 4.0 GB; parts: [mask_decoder], whose features are computed once, 7.0 GB"
     )
-    monkeypatch.setattr(plans, "measure", lambda *_: replace(PLAN, peaks=(None, None)))
+    monkeypatch.setattr(forecast, "measure", lambda *_: replace(PLAN, peaks=(None, None)))
     assert "nothing that it could do in its place would fit" in advice(run(), where)
-    monkeypatch.setattr(plans, "measure", lambda *_: replace(PLAN, free=5 * GB))
+    monkeypatch.setattr(forecast, "measure", lambda *_: replace(PLAN, free=5 * GB))
     assert "the features of 120 pictures take 6.0 GB and 5.0 GB are free" in advice(run(batch=4), where)
 
 
 def test_real_shortage_is_met_with_what_would_fit(inputs, monkeypatch):
     """Beyond what the process holds there is room for the decoder and not for the encoder's gradients."""
     where, processes = inputs(), Processes()
-    decoder = plans.measure(set_up(run(batch=2), None, 0, where, processes), where.cache, processes)
-    encoder = plans.measure(set_up(run(batch=2, parts=["all"]), None, 0, where, processes), where.cache, processes)
+    decoder = forecast.measure(set_up(run(batch=2), None, 0, where, processes), where.cache, processes)
+    encoder = forecast.measure(set_up(run(batch=2, parts=["all"]), None, 0, where, processes), where.cache, processes)
     assert encoder.peak(16) > decoder.peak(16)
     between = (encoder.peak(16) + decoder.peak(16)) // 2
     monkeypatch.setattr(memory, "limit", lambda _: between)
@@ -225,7 +225,7 @@ def test_real_shortage_is_met_with_what_would_fit(inputs, monkeypatch):
 
 
 def test_the_doctor_tells_of_a_run_and_what_is_missing(inputs, tmp_path, monkeypatch):
-    from promptseg.cli import app
+    from promptseg.cli.main import app
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "params.yaml").write_text(
@@ -234,10 +234,10 @@ def test_the_doctor_tells_of_a_run_and_what_is_missing(inputs, tmp_path, monkeyp
         "finetune: {r: {dataset: em, model: sam, prompt: {points: 1}, train: {epochs: 3, parts: [mask_decoder],"
         " prompt: {points: 1}}}}\n"
     )
-    with pytest.raises(Problem, match="z trains nothing; fine-tuned runs: r"):
-        planning.plan("z")
-    with pytest.raises(Problem, match="data/prepared/em: not there; `dvc repro preprocess@em checkpoint@sam` makes it"):
-        planning.plan("r")
+    with pytest.raises(UserError, match="z trains nothing; fine-tuned runs: r"):
+        plan.plan("z")
+    with pytest.raises(UserError, match="data/prepared/em: not there; `dvc repro preprocess@em checkpoint@sam` makes it"):
+        plan.plan("r")
     where = inputs()
     (tmp_path / "data/prepared/em").mkdir(parents=True)
     for path in (where.train, where.val):

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
-from promptseg.base import params
-from promptseg.base.errors import Problem
-from promptseg.datasets import folder
+from promptseg.core import params
+from promptseg.core.errors import UserError
+from promptseg.datasets.folder import reader as folder
 
 LEAVES = {
     "masks": "labels/{name}.png", "group": "(plant[0-9]+)_", "classes": {"leaf": "#3c8c3c", "spot": "#b4501e"},
@@ -23,7 +23,7 @@ def options(**given) -> folder.Options:
 
 
 def refused(call, *words: str) -> str:
-    with pytest.raises(Problem) as problem:
+    with pytest.raises(UserError) as problem:
         call()
     message = str(problem.value)
     assert "\n" not in message

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from promptseg.base import params
-from promptseg.datasets import Picture, covid, em, folder
+from promptseg.core import params
+from promptseg.datasets import Sample
+from promptseg.datasets.covid import reader as covid
+from promptseg.datasets.em import reader as em
+from promptseg.datasets.folder import reader as folder
 
 REAL = Path(os.environ.get("PROMPTSEG_REAL_DATA", "/nonexistent"))
 EM = {
@@ -21,8 +24,8 @@ def options(**given) -> folder.Options:
 
 
 def alike(
-    ours: Iterable[Picture],
-    theirs: Iterable[Picture],
+    ours: Iterable[Sample],
+    theirs: Iterable[Sample],
     marked: Callable[[np.ndarray], np.ndarray] = lambda mask: mask,
 ) -> int:
     """Assert that two readers give the same, in the same order; marked: what their mask is in ours."""

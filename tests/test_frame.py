@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from promptseg.networks.frame import Frame
-from promptseg.networks.prompts import Prompt
+from promptseg.nn.image_transform import ImageTransform
+from promptseg.prompts import Prompt
 from segment_anything.modeling import Sam
 from segment_anything.utils.transforms import ResizeLongestSide
 
@@ -20,8 +20,8 @@ LENGTHS = st.integers(1, 5000)
 BOTH = pytest.mark.parametrize("keep_aspect", [True, False])
 
 
-def frame(size: int = 64, keep_aspect: bool = True) -> Frame:
-    return Frame(size, keep_aspect, MEAN, STD)
+def frame(size: int = 64, keep_aspect: bool = True) -> ImageTransform:
+    return ImageTransform(size, keep_aspect, MEAN, STD)
 
 
 def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -55,7 +55,7 @@ def test_pixels_are_those_of_segment_anything(height, width):
 
 
 @BOTH
-def test_pixels_are_resized_by_pillow_normalised_and_padded_with_zeros(keep_aspect):
+def test_pixels_are_resized_by_pillow_normalized_and_padded_with_zeros(keep_aspect):
     images = [picture(40, 90), picture(90, 40, 1), picture(64, 64, 2), picture(30, 30, 3)[..., 0]]
     out = frame(64, keep_aspect).pixels(images)
     assert out.shape == (4, 3, 64, 64) and out.dtype == torch.float32
@@ -107,15 +107,15 @@ def test_a_point_comes_back_to_where_it_was(keep_aspect, height, width, x, y):
 
 @pytest.mark.parametrize("height, width", SIZES)
 def test_a_marked_pixel_is_seen_where_its_prompt_points(height, width):
-    """Picture, prompt and answer agree about where things are, not only each with itself."""
+    """Sample, prompt and answer agree about where things are, not only each with itself."""
     image = np.zeros((height, width, 3), np.uint8)
     row, column = height // 2, width // 3
     image[row, column] = 255
     bright = frame(64).pixels([image])[0].sum(0) - frame(64).pixels([image * 0])[0].sum(0)
     weight = (bright / bright.sum()).numpy()
-    centre = np.array([(weight.sum(0) * (np.arange(64) + 0.5)).sum(), (weight.sum(1) * (np.arange(64) + 0.5)).sum()])
+    center = np.array([(weight.sum(0) * (np.arange(64) + 0.5)).sum(), (weight.sum(1) * (np.arange(64) + 0.5)).sum()])
     asked = frame(64).prompt(Prompt(points=np.array([[column + 0.5, row + 0.5]])), height, width)
-    np.testing.assert_allclose(centre, asked.points[0], atol=0.5)
+    np.testing.assert_allclose(center, asked.points[0], atol=0.5)
 
 
 @pytest.mark.parametrize("height, width", SIZES)
@@ -194,7 +194,7 @@ def test_a_mask_comes_back_as_it_went(keep_aspect, height, width):
 def test_a_mask_prompt_lies_in_the_frame_where_the_picture_does(keep_aspect, height):
     mask = np.zeros((60, 80), bool)
     mask[30:, 40:] = True
-    moved = Frame(32, keep_aspect, (0, 0, 0), (1, 1, 1)).prompt(Prompt(mask=mask), 60, 80).mask
+    moved = ImageTransform(32, keep_aspect, (0, 0, 0), (1, 1, 1)).prompt(Prompt(mask=mask), 60, 80).mask
     expected = np.zeros((32, 32), np.float32)
     expected[height // 2 : height, 16:] = 1
     np.testing.assert_allclose(moved, expected, atol=1e-6)

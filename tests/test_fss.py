@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from promptseg.datasets import fss
+from promptseg.datasets.fss import reader as fss
 from refusing import refused
 
 REAL = Path(os.environ.get("PROMPTSEG_REAL_DATA", "/nonexistent")) / "fss1000"
@@ -101,7 +101,7 @@ def test_an_empty_mask_is_no_error(tmp_path):
     "array, words",
     [
         (np.tile(np.arange(0, 250, 10, dtype=np.uint8), (6, 1)), ("is gray", "fetch it again")),
-        (np.full((6, 8, 3), (200, 90, 20), np.uint8), ("100% of it is coloured", "fetch it again")),
+        (np.full((6, 8, 3), (200, 90, 20), np.uint8), ("100% of it is colored", "fetch it again")),
         (np.dstack([np.full((6, 8), 255, np.uint8)] * 3 + [np.full((6, 8), 9, np.uint8)]), ("transparent",)),
     ],
 )

@@ -8,9 +8,9 @@ import threading
 import numpy as np
 import pytest
 from PIL import Image
-from promptseg.base.errors import Problem
-from promptseg.parts.phrasecut import gather
-from promptseg.parts.phrasecut.gather import Wanted
+from promptseg.core.errors import UserError
+from promptseg.datasets.phrasecut import gather
+from promptseg.datasets.phrasecut.gather import Wanted
 
 HOST = "pictures.example"
 
@@ -72,7 +72,7 @@ def one(tmp_path, url: str) -> Wanted:
 
 
 def refused(wanted: list[Wanted], *words: str) -> str:
-    with pytest.raises(Problem) as problem:
+    with pytest.raises(UserError) as problem:
         gather.gather(wanted, (HOST,), "get them by hand")
     message = str(problem.value)
     assert "\n" not in message and message.endswith("get them by hand")
@@ -176,12 +176,12 @@ def test_a_full_disk_ends_it_at_once(server, tmp_path, monkeypatch):
 
     monkeypatch.setattr(gather.os, "replace", full)
     wanted = [Wanted(f"https://{HOST}/{i}", tmp_path / f"{i}.jpg", (20, 16)) for i in range(200)]
-    with pytest.raises(Problem, match=r"0\.jpg: cannot be written: No space left on device; make room"):
+    with pytest.raises(UserError, match=r"0\.jpg: cannot be written: No space left on device; make room"):
         gather.gather(wanted, (HOST,), "")
     assert len(server.asked) < 150 and list(tmp_path.iterdir()) == []
 
 
 def test_a_wrong_mirror(tmp_path, monkeypatch):
     monkeypatch.setenv("PROMPTSEG_MIRROR", "127.0.0.1:8000")
-    with pytest.raises(Problem, match="^PROMPTSEG_MIRROR: "):
+    with pytest.raises(UserError, match="^PROMPTSEG_MIRROR: "):
         gather.gather([one(tmp_path, f"https://{HOST}/good")], (HOST,), "")

@@ -8,8 +8,8 @@ import pytest
 import yaml
 from dvc.repo import Repo
 from imports import PACKAGE, STAGES, reached
-from promptseg import checkpoints
-from promptseg.base import params
+from promptseg.core import params
+from promptseg.download import checkpoints
 
 ROOT = STAGES.parent
 

@@ -8,21 +8,22 @@ import sys
 import numpy as np
 import pytest
 import torch
-from promptseg import container, models, pixels
-from promptseg.answering import inference
-from promptseg.base import params
-from promptseg.base.errors import Problem
-from promptseg.networks import batching, weights
-from promptseg.networks.frame import Frame
-from promptseg.networks.prompts import Example, Prompt
-from promptseg.networks.segmenter import Segmenter
+from promptseg import models
+from promptseg.core import params
+from promptseg.core.errors import UserError
+from promptseg.data import image_io, records
+from promptseg.inference import prediction
+from promptseg.nn import batch_sizes, weights
+from promptseg.nn.image_transform import ImageTransform
+from promptseg.nn.segmenter import Segmenter
+from promptseg.prompts import Prompt, SupportExample
 
 
 class Echo(Segmenter):
     """Answers +4 inside the prompted box and -4 outside."""
 
     NAME, PROMPTS, PARTS = "echo", frozenset({"box"}), {}
-    frame = Frame(64, False, (0, 0, 0), (1, 1, 1))
+    frame = ImageTransform(64, False, (0, 0, 0), (1, 1, 1))
 
     def encode(self, images):
         return {"pixels": self.frame.pixels(images)}
@@ -40,7 +41,7 @@ def _inside(box, x, y):
 def test_prompts_of_a_class_are_united_and_classes_that_nothing_asks_for_are_empty():
     asked = [Prompt(1, box=np.array([0.0, 0, 8, 8])), Prompt(1, box=np.array([24.0, 24, 32, 32]))]
     model = Echo()
-    found = inference.probabilities(model, model.encode([np.zeros((32, 32, 3), np.uint8)]), asked, 2, 32, 32)
+    found = prediction.probabilities(model, model.encode([np.zeros((32, 32, 3), np.uint8)]), asked, 2, 32, 32)
     assert found.shape == (2, 32, 32) and found[1].max() == 0
     high = 1 / (1 + np.exp(-4))
     np.testing.assert_allclose([found[0, 3, 3], found[0, 28, 28], found[0, 16, 16]], [high, high, 1 - high], atol=1e-6)
@@ -50,9 +51,9 @@ def test_more_prompts_than_go_at_once(monkeypatch):
     rng = np.random.default_rng(0)
     asked = [Prompt(1, box=np.array([x, y, x + 4.0, y + 4.0])) for x, y in rng.integers(0, 28, (7, 2))]
     model, picture = Echo(), np.zeros((32, 32, 3), np.uint8)
-    together = inference.probabilities(model, model.encode([picture]), asked, 1, 32, 32)
-    monkeypatch.setitem(batching.PROMPTS, "cpu", 3)
-    assert np.array_equal(together, inference.probabilities(model, model.encode([picture]), asked, 1, 32, 32))
+    together = prediction.probabilities(model, model.encode([picture]), asked, 1, 32, 32)
+    monkeypatch.setitem(batch_sizes.PROMPTS, "cpu", 3)
+    assert np.array_equal(together, prediction.probabilities(model, model.encode([picture]), asked, 1, 32, 32))
 
 
 @pytest.fixture
@@ -87,20 +88,20 @@ def test_one_and_several_processes_write_the_same_bytes(project, root):
     (a,), (b,) = ((folder / name).glob("sam-*/image.f16") for name in ("cache1", "cache2"))
     assert a.read_bytes() == b.read_bytes()
     assert not list(folder.glob(".*share*"))
-    answers, pairs = container.predictions(folder / "one.parquet"), container.pairs(truth)
+    answers, pairs = records.predictions(folder / "one.parquet"), records.pairs(truth)
     assert answers.column("id") == pairs.column("id")
     assert answers.about["oracle"] is True
     assert answers.about["prompt"] == {"points": 1, "per": "object"}
-    assert json.loads(answers[5].prompts) == [] and container.unpack(answers[5], 1).max() == 0  # nothing to point at
-    assert container.unpack(answers[0], 1).shape == (1, 48, 60)
+    assert json.loads(answers[5].prompts) == [] and records.unpack(answers[5], 1).max() == 0  # nothing to point at
+    assert records.unpack(answers[0], 1).shape == (1, 48, 60)
 
 
 def test_a_prompt_that_the_model_does_not_take_ends_before_the_work(blobs, tmp_path):
     model = models.load("sam").create("tiny", 0)
     weights.write(tmp_path / "w", model.configuration(), model.state_dict())
     run = params.Run(dataset="em", model="sam", prompt=params.Prompt(text=["fire"]))
-    with pytest.raises(Problem, match="sam takes no text prompt; it takes automatic, box, mask, points"):
-        inference.predict(run, 0, blobs("test", 2), tmp_path / "w", None, tmp_path / "e", tmp_path / "out.parquet")
+    with pytest.raises(UserError, match="sam takes no text prompt; it takes automatic, box, mask, points"):
+        prediction.predict(run, 0, blobs("test", 2), tmp_path / "w", None, tmp_path / "e", tmp_path / "out.parquet")
     assert not (tmp_path / "out.parquet").exists() and not (tmp_path / "e").exists()
 
 
@@ -111,22 +112,22 @@ def test_a_support_picture_is_asked_with_and_a_row_without_one_is_named(tmp_path
     mask[5:20, 5:20], shown[10:20, 10:40] = 1, 1
     model = models.load("clipseg").create("tiny", 0)
     weights.write(tmp_path / "w", model.configuration(), model.state_dict(), model.files())
-    rest = (pixels.png(image), pixels.png(mask), 40, 50, "a", 0, 0, 40, 50, "thing")
+    rest = (image_io.png(image), image_io.png(mask), 40, 50, "a", 0, 0, 40, 50, "thing")
     rows = [
-        container.Pair("a", "g", *rest, support_image=pixels.png(other), support_mask=pixels.png(shown)),
-        container.Pair("b", "g", *rest),
+        records.Record("a", "g", *rest, support_image=image_io.png(other), support_mask=image_io.png(shown)),
+        records.Record("b", "g", *rest),
     ]
     for name, count in (("one", 1), ("two", 2)):
-        with container.Writer(tmp_path / name, container.Pair, {"classes": ["thing"]}) as out:
+        with records.RecordWriter(tmp_path / name, records.Record, {"classes": ["thing"]}) as out:
             for row in rows[:count]:
                 out.add(row)
     run = params.Run(dataset="fss", model="clipseg", prompt=params.Prompt(support=True))
-    inference.predict(run, 0, tmp_path / "one", tmp_path / "w", None, tmp_path / "e", tmp_path / "out.parquet")
-    answers = container.predictions(tmp_path / "out.parquet")
+    prediction.predict(run, 0, tmp_path / "one", tmp_path / "w", None, tmp_path / "e", tmp_path / "out.parquet")
+    answers = records.predictions(tmp_path / "out.parquet")
     assert answers.about["oracle"] is False and json.loads(answers[0].prompts) == [{"target": 1, "support": 1.0}]
-    example = Prompt(example=Example(other, shown == 1, ("darken", "blur", "crop")))
+    example = Prompt(example=SupportExample(other, shown == 1, ("darken", "blur", "crop")))
     features = {name: values.half().float() for name, values in model.encode([image]).items()}  # as they are kept
-    expected = inference.probabilities(model, features, [example], 1, 40, 50)
-    assert answers[0].probability == container.pack(expected)
-    with pytest.raises(Problem, match="b: the dataset has no support picture"):
-        inference.predict(run, 0, tmp_path / "two", tmp_path / "w", None, tmp_path / "e", tmp_path / "out.parquet")
+    expected = prediction.probabilities(model, features, [example], 1, 40, 50)
+    assert answers[0].probability == records.pack(expected)
+    with pytest.raises(UserError, match="b: the dataset has no support picture"):
+        prediction.predict(run, 0, tmp_path / "two", tmp_path / "w", None, tmp_path / "e", tmp_path / "out.parquet")

@@ -5,11 +5,12 @@ import types
 
 import numpy as np
 import pytest
-from promptseg import cli, datasets, pixels
-from promptseg.base import params
-from promptseg.base.errors import Problem
-from promptseg.commands import inspecting
-from promptseg.datasets import Picture
+from promptseg import datasets
+from promptseg.cli import main, verify
+from promptseg.core import params
+from promptseg.core.errors import UserError
+from promptseg.data import image_io
+from promptseg.datasets import Sample
 from typer.testing import CliRunner
 
 ENTRY = params.Dataset(reader="fake")
@@ -23,7 +24,7 @@ def picture(id="a", split="train", group=None, size=(4, 6), image=None, mask=Non
     """A gray picture and a mask of ones; an exception in the place of either is raised when it is asked for."""
     image = np.zeros(size, np.uint8) if image is None else image
     mask = np.ones(image.shape[:2] if isinstance(image, np.ndarray) else size, np.uint8) if mask is None else mask
-    return Picture(id, split, group or id, lambda: given(image), lambda: given(mask), **more)
+    return Sample(id, split, group or id, lambda: given(image), lambda: given(mask), **more)
 
 
 def given(what):
@@ -44,7 +45,7 @@ def inspect(monkeypatch, tmp_path):
         if isinstance(module, list):
             module = reader(module)
         monkeypatch.setattr(datasets, "load", lambda _: module)
-        lines, found = [], inspecting.inspect("fake", entry, tmp_path, official)
+        lines, found = [], verify.inspect("fake", entry, tmp_path, official)
         while True:
             try:
                 lines.append(next(found))
@@ -68,9 +69,9 @@ def test_nothing_wrong_is_one_line(inspect):
         ([picture(split=None)], "1 pair without splits, 6x4, gray 8-bit"),
         ([picture("a"), picture("b", split=None)], "2 pairs in 1 split, 6x4, gray 8-bit"),
         ([picture("a", size=(4, 9)), picture("b", size=(7, 6))], "2 pairs in 1 split, 6..9x4..7, gray 8-bit"),
-        ([picture(image=np.zeros((5, 3, 3), np.uint8))], "1 pair in 1 split, 3x5, colour 8-bit"),
+        ([picture(image=np.zeros((5, 3, 3), np.uint8))], "1 pair in 1 split, 3x5, color 8-bit"),
         ([picture("a", image=np.zeros((4, 6, 3), np.uint8)), picture("b")],
-         "2 pairs in 1 split, 6x4, gray and colour 8-bit"),
+         "2 pairs in 1 split, 6x4, gray and color 8-bit"),
         ([], "0 pairs"),
     ],
 )  # fmt: skip
@@ -96,7 +97,7 @@ def test_groups_and_labels_that_are_right(inspect):
 
 def test_every_file_that_cannot_be_read_is_a_line_in_order(inspect):
     pictures = [
-        picture(f"p{i}", image=Problem(f"{i}.jpg: truncated") if i % 2 else None, mask=Problem(f"{i}.png: no\n mask"))
+        picture(f"p{i}", image=UserError(f"{i}.jpg: truncated") if i % 2 else None, mask=UserError(f"{i}.png: no\n mask"))
         for i in range(40)
     ]
     lines, wrong = inspect(pictures)
@@ -119,7 +120,7 @@ def test_labels_beyond_the_classes(inspect):
 
 def test_a_support_picture_is_looked_at_too(inspect):
     image, mask = np.zeros((4, 6), np.uint8), np.full((4, 6), 7, np.uint8)
-    supports = [(image, mask), (image, mask[:2] * 0), Problem("s.png: gone"), (image, mask * 0)]
+    supports = [(image, mask), (image, mask[:2] * 0), UserError("s.png: gone"), (image, mask * 0)]
     pictures = [picture(f"p{i}", support=lambda pair=pair: given(pair)) for i, pair in enumerate(supports)]
     lines, wrong = inspect(pictures)
     assert wrong == 3
@@ -142,25 +143,25 @@ def test_a_group_in_two_splits(inspect):
 
 
 def test_what_many_pairs_share_is_told_once(inspect):
-    lines, wrong = inspect([picture(str(i), image=Problem("photo.jpg: truncated")) for i in range(5)])
+    lines, wrong = inspect([picture(str(i), image=UserError("photo.jpg: truncated")) for i in range(5)])
     assert wrong == 1 and lines == ["fake: photo.jpg: truncated", "fake: 5 pairs in 1 split, 1 wrong"]
 
 
 def test_what_verify_says_is_a_line_and_the_pairs_are_read_all_the_same(inspect):
     def verify(folder):
-        raise Problem(f"{folder.name}: no list")
+        raise UserError(f"{folder.name}: no list")
 
-    lines, wrong = inspect(reader([picture(mask=Problem("a.png: gone"))], verify))
+    lines, wrong = inspect(reader([picture(mask=UserError("a.png: gone"))], verify))
     assert wrong == 2 and lines[0].endswith(": no list") and lines[1] == "fake: a.png: gone"
 
 
 def test_a_reader_that_gives_up_is_told_after_what_it_gave_and_counts_are_not_compared(inspect):
     def read(folder):
-        yield picture("a", mask=Problem("a.png: gone"))
-        raise Problem("list.txt: line 2 is damaged")
+        yield picture("a", mask=UserError("a.png: gone"))
+        raise UserError("list.txt: line 2 is damaged")
 
     module = types.SimpleNamespace(
-        CLASSES=("thing",), COUNTS={"train": 5}, verify=lambda folder: next(read(folder)), read=read
+        CLASSES=("thing",), SPLIT_SIZES={"train": 5}, verify=lambda folder: next(read(folder)), read=read
     )
     lines, wrong = inspect(module, official=True)
     assert lines[:2] == ["fake: a.png: gone", "fake: list.txt: line 2 is damaged"] and wrong == 2
@@ -168,7 +169,7 @@ def test_a_reader_that_gives_up_is_told_after_what_it_gave_and_counts_are_not_co
 
 def test_the_same_refusal_of_verify_and_read_is_told_once(inspect):
     def refuse(folder):
-        raise Problem("images: not found")
+        raise UserError("images: not found")
 
     lines, wrong = inspect(types.SimpleNamespace(CLASSES=("thing",), verify=refuse, read=refuse))
     assert (lines, wrong) == (["fake: images: not found", "fake: 0 pairs, 1 wrong"], 1)
@@ -185,12 +186,12 @@ def test_the_same_refusal_of_verify_and_read_is_told_once(inspect):
 )
 def test_numbers_are_compared_where_the_files_are_the_official_ones(inspect, tmp_path, counts, official, wrong):
     pictures = [picture("a"), picture("b"), picture("c", "test")]
-    lines, _ = inspect(reader(pictures, COUNTS=counts), official=official)
+    lines, _ = inspect(reader(pictures, SPLIT_SIZES=counts), official=official)
     assert lines[:-1] == [f"fake: {tmp_path}: {line}" for line in wrong]
 
 
 def test_numbers_are_not_compared_where_nothing_states_a_split(inspect):
-    assert inspect(reader([picture(split=None)], COUNTS={"train": 9}), official=True)[1] == 0
+    assert inspect(reader([picture(split=None)], SPLIT_SIZES={"train": 9}), official=True)[1] == 0
 
 
 def test_options_reach_the_reader_and_other_options_have_other_numbers(inspect):
@@ -198,19 +199,19 @@ def test_options_reach_the_reader_and_other_options_have_other_numbers(inspect):
         yield picture(f"fold {options.fold}", mask=np.full((4, 6), 2, np.uint8))
 
     module = types.SimpleNamespace(
-        Options=Options, COUNTS={"train": 9}, verify=lambda folder, options: None, read=read,
+        Options=Options, SPLIT_SIZES={"train": 9}, verify=lambda folder, options: None, read=read,
         classes=lambda options: ("x",) * (options.fold or 1),
     )  # fmt: skip
     lines, wrong = inspect(module, official=True)
     assert wrong == 2 and lines[0].startswith("fake: fold None: the mask holds 2")
     entry = params.Dataset(reader="fake", options={"fold": 2})
     assert inspect(module, entry, official=True)[1] == 0
-    with pytest.raises(Problem, match=r"datasets\.fake\.options\.colour"):
-        inspect(module, params.Dataset(reader="fake", options={"colour": 1}))
+    with pytest.raises(UserError, match=r"datasets\.fake\.options\.color"):
+        inspect(module, params.Dataset(reader="fake", options={"color": 1}))
 
 
 def test_pictures_are_held_a_few_at_a_time(inspect, monkeypatch):
-    monkeypatch.setattr(inspecting, "Ranks", lambda: types.SimpleNamespace(cores=3))
+    monkeypatch.setattr(verify, "Ranks", lambda: types.SimpleNamespace(cores=3))
     lock, held, most = threading.Lock(), 0, 0
 
     def read(folder):
@@ -225,7 +226,7 @@ def test_pictures_are_held_a_few_at_a_time(inspect, monkeypatch):
                     held -= 1
                 return np.zeros((4, 6), np.uint8)
 
-            yield Picture(str(i), None, str(i), image, lambda: np.ones((4, 6), np.uint8))
+            yield Sample(str(i), None, str(i), image, lambda: np.ones((4, 6), np.uint8))
 
     inspect(types.SimpleNamespace(CLASSES=("thing",), verify=lambda folder: None, read=read))
     assert held == 0 and most <= 6
@@ -252,7 +253,7 @@ def project(monkeypatch, tmp_path):
         )
         for name in there:
             (tmp_path / "data" / "raw" / name).mkdir(parents=True, exist_ok=True)
-        result = CliRunner().invoke(cli.app, ["verify", *arguments])
+        result = CliRunner().invoke(main.app, ["verify", *arguments])
         if result.exception and not isinstance(result.exception, SystemExit):
             raise result.exception
         return result.stdout.splitlines(), result.exit_code
@@ -282,12 +283,12 @@ def test_the_command_takes_a_folder(project, tmp_path):
     ],
 )
 def test_what_is_not_there_is_a_problem(project, arguments, there, words):
-    with pytest.raises(Problem, match=words):
+    with pytest.raises(UserError, match=words):
         project(*arguments, there=there)
 
 
 def test_numbers_are_compared_as_params_or_the_flag_say(project, monkeypatch, tmp_path):
-    monkeypatch.setattr(datasets, "load", lambda name: reader([picture()], COUNTS={"train": 7}))
+    monkeypatch.setattr(datasets, "load", lambda name: reader([picture()], SPLIT_SIZES={"train": 7}))
     (tmp_path / "mine").mkdir()
     assert project("one")[1] == 0
     assert project("one", "--official")[1] == 1
@@ -297,9 +298,9 @@ def test_numbers_are_compared_as_params_or_the_flag_say(project, monkeypatch, tm
 
 def test_real_files_that_are_damaged(inspect, tmp_path):
     """Through the border that readers use: what it refuses comes out as a line each."""
-    (tmp_path / "a.png").write_bytes(pixels.png(np.zeros((4, 6), np.uint8))[:45])
-    (tmp_path / "b.png").write_bytes(pixels.png(np.full((4, 6), 3, np.uint8)))
-    one = Picture("one", "train", "one", lambda: pixels.read_image(tmp_path / "a.png"),
-                  lambda: pixels.read_mask(tmp_path / "b.png", {0: 0, 255: 1}))  # fmt: skip
+    (tmp_path / "a.png").write_bytes(image_io.png(np.zeros((4, 6), np.uint8))[:45])
+    (tmp_path / "b.png").write_bytes(image_io.png(np.full((4, 6), 3, np.uint8)))
+    one = Sample("one", "train", "one", lambda: image_io.read_image(tmp_path / "a.png"),
+                  lambda: image_io.read_mask(tmp_path / "b.png", {0: 0, 255: 1}))  # fmt: skip
     lines, wrong = inspect([one])
     assert wrong == 2 and "a.png: truncated" in lines[0] and "b.png: the mask holds 3 at 24 pixels" in lines[1]

@@ -6,8 +6,8 @@ import tracemalloc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from promptseg.base.errors import Problem
-from promptseg.parts.phrasecut import jsonlist
+from promptseg.core.errors import UserError
+from promptseg.datasets.phrasecut import jsonlist
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
@@ -17,7 +17,7 @@ VALUES = st.recursive(
 
 
 def refused(path, *words: str) -> None:
-    with pytest.raises(Problem) as problem:
+    with pytest.raises(UserError) as problem:
         list(jsonlist.entries(path))
     message = str(problem.value)
     assert "\n" not in message and str(path) in message

@@ -4,8 +4,8 @@ import sys
 import types
 
 import pytest
-from promptseg.base.errors import Problem
-from promptseg.raw import kaggle
+from promptseg.core.errors import UserError
+from promptseg.download import kaggle
 
 
 def install(monkeypatch, answer) -> None:
@@ -16,7 +16,7 @@ def install(monkeypatch, answer) -> None:
 
 
 def refused() -> str:
-    with pytest.raises(Problem) as caught:
+    with pytest.raises(UserError) as caught:
         kaggle.files("owner/data", "mine")
     assert "\n" not in str(caught.value)
     return str(caught.value)

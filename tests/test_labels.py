@@ -1,4 +1,4 @@
-"""What a user's masks mean: ids, colours, 0/1 and 0/255, soft edges; and what is said where nothing tells."""
+"""What a user's masks mean: ids, colors, 0/1 and 0/255, soft edges; and what is said where nothing tells."""
 
 from pathlib import Path
 
@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from promptseg.parts.folder.labelled import Masks
-from promptseg.parts.folder.labels import labels
+from promptseg.datasets.folder.labelled import Masks
+from promptseg.datasets.folder.labels import labels
 from refusing import refused
 
 GREEN, RED = (0, 128, 0), (200, 0, 0)
@@ -26,7 +26,7 @@ def read(path: Path, **options) -> list:
     return Masks(labels(**{"classes": None, **options})).file(path)().tolist()
 
 
-def colours(*rows) -> np.ndarray:
+def colors(*rows) -> np.ndarray:
     return np.array(rows, np.uint8)
 
 
@@ -102,17 +102,17 @@ def test_others(tmp_path, others, value):
     path = save(tmp_path / "a.png", [[0, 1, 2, 77]])
     assert read(path, classes={"leaf": 2}, others=others) == [[0, value, 1, value]]
     assert read(path, classes=["leaf"], others=others) == [[0, 1, value, value]]
-    picture = save(tmp_path / "b.png", colours([GREEN, RED, (1, 2, 3)]))
+    picture = save(tmp_path / "b.png", colors([GREEN, RED, (1, 2, 3)]))
     assert read(picture, classes={"leaf": "#008000"}, others=others) == [[1, value, value]]
 
 
-def test_colours(tmp_path):
-    path = save(tmp_path / "a.png", colours([(0, 0, 0), GREEN, RED, (255, 255, 255)]))
+def test_colors(tmp_path):
+    path = save(tmp_path / "a.png", colors([(0, 0, 0), GREEN, RED, (255, 255, 255)]))
     options = {"background": [[0, 0, 0], [255, 255, 255]]}
     assert read(path, classes={"leaf": "#008000", "spot": "#C80000"}, **options) == [[0, 1, 2, 0]]
     assert read(path, classes={"leaf": [0, 128, 0], "spot": [200, 0, 0]}, **options) == [[0, 1, 2, 0]]
     assert read(path, classes={"plant": ["#008000", [200, 0, 0]]}, ignore="#ffffff") == [[0, 1, 1, 255]]
-    assert read(path, classes={"leaf": [0, 128, 0]}, values="colours", ignore=[200, 0, 0], background="#ffffff",
+    assert read(path, classes={"leaf": [0, 128, 0]}, values="colors", ignore=[200, 0, 0], background="#ffffff",
                 others="background") == [[0, 1, 255, 0]]  # fmt: skip
     indexed = save(tmp_path / "b.png", [[0, 1]], palette=[0, 0, 0, *GREEN])
     assert read(indexed, classes={"leaf": "#008000"}) == [[0, 1]]
@@ -148,17 +148,17 @@ def test_soft_edges(tmp_path):
     soft = save(tmp_path / "a.png", [list(range(0, 256, 15))])
     refused(lambda: read(soft, classes=["spot"]), "0, 15, 30", "soft edges? set options.threshold: 128", "255 are spot")
     refused(lambda: read(soft, classes=["a", "b"]), "soft edges?", "without smoothing", "options.others: ignore")
-    blurred = save(tmp_path / "b.png", colours([(0, step, 0) for step in range(0, 128, 16)] + [GREEN]))
-    refused(lambda: read(blurred, classes={"leaf": "#008000"}), "more colours", "list #008000, #000000", "soft edges?")
+    blurred = save(tmp_path / "b.png", colors([(0, step, 0) for step in range(0, 128, 16)] + [GREEN]))
+    refused(lambda: read(blurred, classes={"leaf": "#008000"}), "more colors", "list #008000, #000000", "soft edges?")
 
 
-def test_colours_that_nothing_explains(tmp_path):
-    path = save(tmp_path / "a.png", colours([GREEN, RED, RED]))
+def test_colors_that_nothing_explains(tmp_path):
+    path = save(tmp_path / "a.png", colors([GREEN, RED, RED]))
     refused(
         lambda: read(path, classes={"leaf": "#008000"}), "a.png: it holds #c80000 at 2 pixels, and", "#008000, #000000"
     )
     refused(
-        lambda: read(path, classes=["leaf", "spot"]), "it holds colours (#008000, #c80000", "options.classes: {name:"
+        lambda: read(path, classes=["leaf", "spot"]), "it holds colors (#008000, #c80000", "options.classes: {name:"
     )
     refused(lambda: read(tmp_path / "none.png"), "none.png: not found")
     Image.fromarray(np.array([[0, 300]], np.uint16)).save(tmp_path / "wide.png")
@@ -175,17 +175,17 @@ def test_colours_that_nothing_explains(tmp_path):
         ({"classes": {" ": 1}}, "is no name"),
         ({"classes": ["a", "a"]}, "a name stands twice"),
         ({"classes": {"a": None}}, "classes.a: None is no id from 0 to 255", ),
-        ({"classes": {"a": None}}, "a colour needs quotes: '#3c8c3c'"),
+        ({"classes": {"a": None}}, "a color needs quotes: '#3c8c3c'"),
         ({"classes": {"a": 256}}, "classes.a: 256 is no id"),
         ({"classes": {"a": True}}, "classes.a: True"),
         ({"classes": {"a": 1.0}}, "classes.a: 1.0"),
         ({"classes": {"a": "green"}}, "classes.a: 'green' is no id"),
         ({"classes": {"a": []}}, "a class has an empty list"),
-        ({"classes": {"a": [[1, 2]]}}, "[1, 2] is no colour"),
+        ({"classes": {"a": [[1, 2]]}}, "[1, 2] is no color"),
         ({"classes": {"a": [1, "#000001"]}}, "classes.a: 1 is no id"),
-        ({"classes": {"a": 1, "b": "#000001"}}, "ids and colours are mixed"),
-        ({"classes": {"a": 1}, "values": "colours"}, "ids and colours are mixed"),
-        ({"classes": {"a": [1, 2, 3]}}, "say values: ids or values: colours"),
+        ({"classes": {"a": 1, "b": "#000001"}}, "ids and colors are mixed"),
+        ({"classes": {"a": 1}, "values": "colors"}, "ids and colors are mixed"),
+        ({"classes": {"a": [1, 2, 3]}}, "say values: ids or values: colors"),
         ({"classes": {"a": 1, "b": [1, 2]}}, "classes.b: 1 is classes.a already"),
         ({"classes": {"a": 0}}, "0 is classes.a already (background is 0 or black unless stated)"),
         ({"classes": {"a": "#000000"}}, "#000000 is classes.a already"),

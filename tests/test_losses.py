@@ -5,7 +5,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from promptseg.learning.losses import LOSSES, bce, dice, dice_bce, dice_focal, focal
+from promptseg.training.losses import LOSSES, bce, dice, dice_bce, dice_focal, focal
 
 
 @given(st.integers(0, 2**32 - 1))

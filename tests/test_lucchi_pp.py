@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
-from promptseg.base.errors import Problem
-from promptseg.datasets import em, load, lucchi_pp
+from promptseg.core.errors import UserError
+from promptseg.datasets import load
+from promptseg.datasets.em import reader as em
+from promptseg.datasets.lucchi_pp import reader as lucchi_pp
 
 REAL = Path(os.environ.get("PROMPTSEG_REAL_DATA", "/nonexistent")) / "lucchi_pp"
 CALLS = pytest.mark.parametrize("call", [lucchi_pp.verify, lucchi_pp.read])
@@ -38,7 +40,7 @@ def write(root: Path, tiff: bool = False, **how) -> dict[str, np.ndarray]:
 
 
 def problem(call) -> str:
-    with pytest.raises(Problem) as caught:
+    with pytest.raises(UserError) as caught:
         call()
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -86,7 +88,7 @@ def test_numbers_without_leading_zeros_are_in_order(tmp_path):
 
 def test_module_keeps_the_contract():
     module = load("lucchi_pp")
-    assert module.CLASSES == ("mitochondrion",) and module.COUNTS == em.COUNTS and module.ORDERED_GROUPS
+    assert module.CLASSES == ("mitochondrion",) and module.SPLIT_SIZES == em.SPLIT_SIZES and module.ORDERED_GROUPS
     assert all(isinstance(text, str) and text for text in (module.TITLE, module.LICENCE, module.CITATION))
 
 

@@ -1,11 +1,11 @@
-"""Components, boxes, deepest pixels and boundary bands, on hand-drawn masks and against slow written-out rules."""
+"""Components, boxes, interior_points pixels and boundary bands, on hand-drawn masks and against slow written-out rules."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from promptseg import masks
+from promptseg.data import masks
 
 shapes = arrays.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=24)
 anything = arrays.arrays(bool, shapes)
@@ -99,31 +99,31 @@ def test_box_is_tight(mask):
 
 
 def test_the_border_of_the_picture_is_outside():
-    np.testing.assert_array_equal(masks.deepest(np.ones((7, 7), bool), 1), [[3.5, 3.5]])
+    np.testing.assert_array_equal(masks.interior_points(np.ones((7, 7), bool), 1), [[3.5, 3.5]])
 
 
 def test_deepest_goes_to_the_next_blob_before_it_returns_to_the_first():
     mask = np.zeros((20, 40), bool)
     mask[2:17, 2:17] = True  # depth 8 in its middle
     mask[5:14, 25:34] = True  # depth 5 in its middle
-    np.testing.assert_array_equal(masks.deepest(mask, 2), [[9.5, 9.5], [29.5, 9.5]])
+    np.testing.assert_array_equal(masks.interior_points(mask, 2), [[9.5, 9.5], [29.5, 9.5]])
 
 
 def test_deepest_repeats_only_when_the_mask_runs_out():
     mask = drawn("....", ".##.", "....")
-    np.testing.assert_array_equal(masks.deepest(mask, 5), [[1.5, 1.5], [2.5, 1.5], [1.5, 1.5], [2.5, 1.5], [1.5, 1.5]])
+    np.testing.assert_array_equal(masks.interior_points(mask, 5), [[1.5, 1.5], [2.5, 1.5], [1.5, 1.5], [2.5, 1.5], [1.5, 1.5]])
 
 
 def test_deepest_of_one_pixel_and_of_none():
-    np.testing.assert_array_equal(masks.deepest(drawn("..", ".#"), 1), [[1.5, 1.5]])
-    assert masks.deepest(np.zeros((4, 4), bool), 3).shape == (0, 2)
-    assert masks.deepest(np.ones((4, 4), bool), 0).shape == (0, 2)
+    np.testing.assert_array_equal(masks.interior_points(drawn("..", ".#"), 1), [[1.5, 1.5]])
+    assert masks.interior_points(np.zeros((4, 4), bool), 3).shape == (0, 2)
+    assert masks.interior_points(np.ones((4, 4), bool), 0).shape == (0, 2)
 
 
 @settings(deadline=None)
 @given(blobs(), st.integers(1, 8))
 def test_deepest_pixels_lie_inside_are_distinct_and_start_at_the_greatest_depth(mask, n):
-    points = masks.deepest(mask, n)
+    points = masks.interior_points(mask, n)
     if not mask.any():
         return
     assert points.shape == (n, 2)
@@ -132,7 +132,7 @@ def test_deepest_pixels_lie_inside_are_distinct_and_start_at_the_greatest_depth(
     assert len(set(zip(xs, ys, strict=True))) == min(n, mask.sum())
     depth = depth_by_hand(mask)
     assert depth[ys[0], xs[0]] == pytest.approx(depth.max())
-    np.testing.assert_array_equal(points[: n - 1], masks.deepest(mask, n - 1))  # asking for more changes none
+    np.testing.assert_array_equal(points[: n - 1], masks.interior_points(mask, n - 1))  # asking for more changes none
 
 
 @settings(deadline=None)
@@ -153,12 +153,12 @@ def test_masks_need_not_be_contiguous_and_stay_as_they_are():
     before = mask.copy()
     assert masks.box(mask) == (2.0, 2.0, 5.0, 7.0)
     assert masks.components(mask)[1] == 1
-    assert masks.boundary(mask[:, ::2]).any() and len(masks.deepest(mask, 2)) == 2
+    assert masks.boundary(mask[:, ::2]).any() and len(masks.interior_points(mask, 2)) == 2
     np.testing.assert_array_equal(mask, before)
 
 
 @pytest.mark.parametrize("wrong", [np.ones((2, 2), np.uint8), np.ones((1, 2, 2), bool), np.ones((0, 2), bool)])
-@pytest.mark.parametrize("ask", [masks.components, masks.box, masks.boundary, lambda mask: masks.deepest(mask, 1)])
+@pytest.mark.parametrize("ask", [masks.components, masks.box, masks.boundary, lambda mask: masks.interior_points(mask, 1)])
 def test_anything_but_a_mask_is_refused(ask, wrong):
     with pytest.raises(ValueError, match=r"a mask is bool \(h, w\)"):
         ask(wrong)

@@ -4,13 +4,12 @@ import numpy as np
 import pytest
 import torch
 from promptseg import models
-from promptseg.base import params
-from promptseg.base.errors import Problem
-from promptseg.commands.checking import segmenter_class
-from promptseg.features import finetuned, lora
-from promptseg.learning.losses import dice
-from promptseg.networks import weights
-from promptseg.networks.prompts import Example, Prompt
+from promptseg.cli.check import segmenter_class
+from promptseg.core import params
+from promptseg.core.errors import UserError
+from promptseg.nn import finetuned_weights, lora, weights
+from promptseg.prompts import Prompt, SupportExample
+from promptseg.training.losses import dice
 
 KINDS = {
     "points": [params.Prompt(points=1), params.Prompt(points=3)],
@@ -23,7 +22,7 @@ KINDS = {
     "automatic": [params.Prompt(automatic=True)],
 }
 MODELS = pytest.mark.parametrize("name", models.names())
-CLOUDS = [name for name in models.names() if segmenter_class(name).TAKES == "cloud"]
+CLOUDS = [name for name in models.names() if segmenter_class(name).MODALITY == "cloud"]
 TRAINED = pytest.mark.parametrize("name", [name for name in models.names() if segmenter_class(name).PARTS])
 POINTS = np.array([[20.5, 30.5], [40.5, 10.5], [5.5, 50.5]])
 
@@ -52,7 +51,7 @@ def questions(settings: params.Prompt, shift: float = 0.0) -> Prompt:
     text = settings.text[0] + ("!" if shift else "") if settings.text else None
     shown = np.zeros((60, 80), bool)
     shown[10:40, 20:60] = True
-    example = Example(picture(7 + int(shift)), shown, tuple(settings.prepare)) if settings.support else None
+    example = SupportExample(picture(7 + int(shift)), shown, tuple(settings.prepare)) if settings.support else None
     return Prompt(text=text, example=example, mix=settings.mix if text and example else None)
 
 
@@ -99,7 +98,7 @@ def test_a_changed_byte_in_a_checkpoint_is_refused(name, tiny, tmp_path):
     data = bytearray((tmp_path / "c" / weights.TENSORS).read_bytes())
     data[len(data) // 2] ^= 4
     (tmp_path / "c" / weights.TENSORS).write_bytes(data)
-    with pytest.raises(Problem, match="changed since it was written"):
+    with pytest.raises(UserError, match="changed since it was written"):
         models.load(name).load(tmp_path / "c", 1)
 
 
@@ -138,10 +137,10 @@ def test_prompts_and_parts_that_it_does_not_have_are_refused_in_one_line(name):
         if kind in model.PROMPTS:
             model.check_prompt(settings[0])
         else:
-            with pytest.raises(Problem, match=f"{name} .*it takes"):
+            with pytest.raises(UserError, match=f"{name} .*it takes"):
                 model.check_prompt(settings[0])
     wrong = f"{name} has no part 'brain'.*{list(model.PARTS)[0]}" if model.PARTS else f"{name} has nothing to train"
-    with pytest.raises(Problem, match=wrong):
+    with pytest.raises(UserError, match=wrong):
         model.check_parts(["brain"])
 
 
@@ -153,7 +152,7 @@ def test_only_what_refines_takes_settings_of_it(name):
         if model.REFINES:
             model.check_prompt(settings)
         else:
-            with pytest.raises(Problem, match=f"{name} refines no answer"):
+            with pytest.raises(UserError, match=f"{name} refines no answer"):
                 model.check_prompt(settings)
 
 
@@ -163,25 +162,25 @@ def test_each_part_learns_and_nothing_else_does(name, tmp_path):
     for part in m.PARTS:
         model = models.load(name).load(tmp_path / "w", 1)
         if part == "lora":
-            lora.attach(model, model.ADAPTED, params.Lora())
+            lora.attach(model, model.LORA_TARGETS, params.Lora())
         before = {key: value.clone() for key, value in model.state_dict().items()}
-        learned = model.train_only([part])
+        learned = model.set_trainable([part])
         model.trained()
         settings = cases(name)[0]
         side = model.decode(model.encode([picture(0)]), [[questions(settings)]]).shape[-1]
         target = (torch.arange(side) < side // 2).float().expand(1, side, side)
-        optimiser = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=2e-3)
+        optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=2e-3)
         losses = []
         model.train()
         features = model.encode([picture(0)])
-        assert any(value.requires_grad for value in features.values()) is model.encoder_learns
+        assert any(value.requires_grad for value in features.values()) is model.encoder_trainable
         for _ in range(12):
-            if model.encoder_learns:
+            if model.encoder_trainable:
                 features = model.encode([picture(0)])
             loss = dice(model.decode(features, [[questions(settings)]])[:, 0], target, torch.ones_like(target)).mean()
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss.backward()
-            optimiser.step()
+            optimizer.step()
             losses.append(loss.item())
         changed = {key for key, value in model.state_dict().items() if not torch.equal(value, before[key])}
         assert changed and changed <= set(learned)
@@ -197,20 +196,20 @@ def test_what_was_learned_goes_back_into_the_same_checkpoint_only(name, tmp_path
         model, about, adapters = models.load(name).create("tiny", 0), {}, None
         if part == "lora":
             about = {"lora": {"rank": 4, "alpha": 2.0}}
-            adapters = lora.attach(model, model.ADAPTED, params.Lora(**about["lora"]))
-        learned = model.train_only([part])
+            adapters = lora.attach(model, model.LORA_TARGETS, params.Lora(**about["lora"]))
+        learned = model.set_trainable([part])
         with torch.no_grad():
             for parameter in model.parameters():
                 if parameter.requires_grad:
                     parameter += 0.01
-        finetuned.write(
+        finetuned_weights.write(
             tmp_path / "w", {name: model.state_dict()[name] for name in learned}, model.NAME, "digest", about
         )
         fresh = models.load(name).create("tiny", 0)
-        with pytest.raises(Problem, match="another checkpoint"):
-            finetuned.apply(fresh, "other", tmp_path / "w")
-        digest = finetuned.apply(fresh, "digest", tmp_path / "w")
-        assert (digest != "digest") is model.encoder_learns
+        with pytest.raises(UserError, match="another checkpoint"):
+            finetuned_weights.apply(fresh, "other", tmp_path / "w")
+        digest = finetuned_weights.apply(fresh, "digest", tmp_path / "w")
+        assert (digest != "digest") is model.encoder_trainable
         if adapters:
             with torch.no_grad():
                 one, two = (m.encode([picture(0)]) for m in (model, fresh))
@@ -224,7 +223,7 @@ def test_what_was_learned_goes_back_into_the_same_checkpoint_only(name, tmp_path
 def test_lora_stands_alone_in_the_encoder(name):
     model = segmenter_class(name)
     if "lora" in model.PARTS:
-        with pytest.raises(Problem, match=f"{name}: lora and encoder both train the encoder; name one of them"):
+        with pytest.raises(UserError, match=f"{name}: lora and encoder both train the encoder; name one of them"):
             model.check_parts(["lora", "encoder"])
         model.check_parts(["lora", "mask_decoder"])
 
@@ -240,14 +239,14 @@ def test_unet_takes_as_many_classes_as_the_dataset_has(tmp_path):
 
 
 def test_an_unknown_model_answers_with_the_known_ones():
-    with pytest.raises(Problem, match="unknown model 'sam3'; known: .*clipseg.*unet"):
+    with pytest.raises(UserError, match="unknown model 'sam3'; known: .*clipseg.*unet"):
         models.load("sam3")
 
 
 @MODELS
 def test_what_a_model_does_not_take_is_refused_in_one_line(name):
     model = segmenter_class(name)
-    model.check_kind(model.TAKES, "mine")
+    model.check_modality(model.MODALITY, "mine")
     other = "picture" if name in CLOUDS else "cloud"
-    with pytest.raises(Problem, match=f"^params.yaml: {name} takes {model.TAKES}s, and mine holds {other}s$"):
-        model.check_kind(other, "mine")
+    with pytest.raises(UserError, match=f"^params.yaml: {name} takes {model.MODALITY}s, and mine holds {other}s$"):
+        model.check_modality(other, "mine")

@@ -13,12 +13,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from promptseg import checkpoints, models
-from promptseg.answering import inference
-from promptseg.base import params
-from promptseg.base.errors import Problem
-from promptseg.networks import original_sam, weights
-from promptseg.networks.prompts import Prompt
+from promptseg import models
+from promptseg.core import params
+from promptseg.core.errors import UserError
+from promptseg.download import checkpoints
+from promptseg.inference import prediction
+from promptseg.nn import sam_checkpoint, weights
+from promptseg.prompts import Prompt
 from segment_anything import SamPredictor, build_sam_vit_b, build_sam_vit_h, build_sam_vit_l
 from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
 from segment_anything.modeling.common import LayerNorm2d
@@ -155,7 +156,7 @@ def test_medsam_gives_the_masks_of_the_authors_script(original, file):
     pixels = model.frame.pixels([PICTURE])
     assert (pixels.min(), pixels.max()) == (0, 1)
     with torch.no_grad():
-        found = inference.probabilities(model, model.encode([PICTURE]), [Prompt(box=BOX)], 1, HEIGHT, WIDTH)[0]
+        found = prediction.probabilities(model, model.encode([PICTURE]), [Prompt(box=BOX)], 1, HEIGHT, WIDTH)[0]
     expected = medsam(original, BOX)
     np.testing.assert_allclose(found, expected, atol=1e-4)
     agree(found, expected, 0.5)
@@ -177,7 +178,7 @@ def test_medsam_takes_the_extremes_after_the_size_and_stands_flat_pictures():
 
 
 def test_medsam_is_of_no_use_without_its_weights():
-    with pytest.raises(Problem, match="models.medsam"):
+    with pytest.raises(UserError, match="models.medsam"):
         models.load("medsam").create("full", 0)
 
 
@@ -186,7 +187,7 @@ def test_what_is_no_sam_is_refused_by_name(spoiled, original, tmp_path):
     path = tmp_path / "other.pth"
     torch.save({name: value for name, value in original.state_dict().items() if name != spoiled}, path)
     with pytest.raises(
-        Problem, match=f"{re.escape(str(path))}: no SAM of segment_anything's layout; it lacks {spoiled}"
+        UserError, match=f"{re.escape(str(path))}: no SAM of segment_anything's layout; it lacks {spoiled}"
     ):
         models.load("sam").convert(path)
 
@@ -194,14 +195,14 @@ def test_what_is_no_sam_is_refused_by_name(spoiled, original, tmp_path):
 def test_a_file_with_a_released_name_must_be_the_released_one(file, tmp_path):
     path = tmp_path / "sam_vit_b_01ec64.pth"
     path.symlink_to(file)
-    with pytest.raises(Problem, match="not the released file of this name"):
+    with pytest.raises(UserError, match="not the released file of this name"):
         models.load("sam").convert(path)
 
 
 def test_code_in_a_file_is_not_run(tmp_path):
     path = tmp_path / "model.pth"
     torch.save({"image_encoder.pos_embed": LayerNorm2d(3)}, path)
-    with pytest.raises(Problem, match="more than tensors"):
+    with pytest.raises(UserError, match="more than tensors"):
         models.load("sam").convert(path)
 
 
@@ -211,9 +212,9 @@ def test_code_in_a_file_is_not_run(tmp_path):
 def test_the_released_sizes_are_told_by_their_shapes(build, depth, heads, tmp_path):
     with torch.device("meta"):
         original = build().state_dict()
-        config = original_sam.config(original, tmp_path)
+        config = sam_checkpoint.config(original, tmp_path)
         ours = SamModel(config).state_dict()
-    assert {name: value.shape for name, value in original_sam.converted(original).items()} == {
+    assert {name: value.shape for name, value in sam_checkpoint.converted(original).items()} == {
         name: value.shape for name, value in ours.items()
     }
     vision = config.vision_config

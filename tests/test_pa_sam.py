@@ -5,13 +5,14 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from promptseg import checkpoints, models
-from promptseg.base import params
-from promptseg.base.errors import Problem
-from promptseg.learning.losses import dice_bce
-from promptseg.networks import original_sam, prompt_adapter
-from promptseg.networks.prompts import Prompt
-from promptseg.networks.segmenter import Lesson
+from promptseg import models
+from promptseg.core import params
+from promptseg.core.errors import UserError
+from promptseg.download import checkpoints
+from promptseg.nn import prompt_adapter, sam_checkpoint
+from promptseg.nn.segmenter import LossContext
+from promptseg.prompts import Prompt
+from promptseg.training.losses import dice_bce
 from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
 from segment_anything.modeling.common import LayerNorm2d
 from segment_anything.modeling.mask_decoder import MLP
@@ -139,7 +140,7 @@ def test_answers_and_intermediate_maps_are_those_of_the_authors_steps(kind, auth
 
 def test_one_file_with_everything_is_as_good_as_the_two(released, tmp_path):
     two = models.load("pa_sam").convert(released)
-    sam, adapter = (original_sam.tensors(released / name) for name in ("sam_tiny.pth", "epoch_20.pth"))
+    sam, adapter = (sam_checkpoint.tensors(released / name) for name in ("sam_tiny.pth", "epoch_20.pth"))
     torch.save(sam | {f"mask_decoder.{name}": value for name, value in adapter.items()}, tmp_path / "sam_pa.pth")
     one = models.load("pa_sam").convert(tmp_path / "sam_pa.pth").state_dict()
     assert all(torch.equal(value, one[name]) for name, value in two.state_dict().items())
@@ -151,12 +152,12 @@ def test_a_folder_without_one_of_the_two_is_refused(gone, released, tmp_path):
         if path.name != gone:
             (tmp_path / path.name).symlink_to(path)
     settings = params.Model(source=str(tmp_path))
-    with pytest.raises(Problem, match="no tensor .* in its .pth files; a folder with sam_vit_l_0b3195.pth and"):
+    with pytest.raises(UserError, match="no tensor .* in its .pth files; a folder with sam_vit_l_0b3195.pth and"):
         checkpoints.obtain("pa_sam", settings, params.Scale(), 0, tmp_path / "ours")
 
 
 def test_its_official_weights_have_to_be_brought(tmp_path):
-    with pytest.raises(Problem, match="are on no hub; give a folder with sam_vit_l_0b3195.pth"):
+    with pytest.raises(UserError, match="are on no hub; give a folder with sam_vit_l_0b3195.pth"):
         checkpoints.obtain("pa_sam", params.Model(), params.Scale(), 0, tmp_path / "ours")
 
 
@@ -165,13 +166,13 @@ def test_the_decoder_has_the_names_and_shapes_of_the_released_one():
         ours = prompt_adapter.AdaptedMaskDecoder(SamMaskDecoderConfig()).state_dict()
         decoder = MaskDecoder(transformer_dim=256, transformer=TwoWayTransformer(2, 256, 8, 2048)).state_dict()
         theirs = {f"mask_decoder.{name}": value for name, value in (decoder | Adapter(256).state_dict()).items()}
-    found = {name: value.shape for name, value in original_sam.converted(theirs).items()}
+    found = {name: value.shape for name, value in sam_checkpoint.converted(theirs).items()}
     assert found == {f"mask_decoder.{name}": value.shape for name, value in ours.items()}
 
 
 def test_the_frozen_rest_of_sam_is_not_among_what_learns():
     model = models.load("pa_sam").create("tiny", 0)
-    learned = model.train_only(["adapter"])
+    learned = model.set_trainable(["adapter"])
     frozen = {name for name, _ in model.named_parameters()} - set(learned)
     assert all("mask_decoder" in name for name in learned) and any("prompt_adapter" in name for name in learned)
     inside = {name.removeprefix("network.mask_decoder.").split(".")[0] for name in frozen if "mask_decoder" in name}
@@ -193,14 +194,14 @@ def test_hard_points_are_the_surest_gains_and_losses():
 def pupil():
     """A tiny PA-SAM in training, two pictures asked two questions each, and truths for the answers."""
     model = models.load("pa_sam").create("tiny", 0)
-    model.train_only(["adapter"])
+    model.set_trainable(["adapter"])
     features = {name: values.detach() for name, values in model.encode(PICTURES).items()}
 
     def truth(side):
         return (torch.arange(side) < side // 3).float().expand(4, side, side), torch.ones(4, side, side)
 
     def taught(epoch, seeds=(1, 2), loss=dice_bce):
-        return model.teach(features, ASKED["points"], Lesson(loss, truth, epoch, list(seeds)))
+        return model.teach(features, ASKED["points"], LossContext(loss, truth, epoch, list(seeds)))
 
     return model, features, truth, taught
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from promptseg.base.errors import Problem
-from promptseg.parts.folder.pairing import listing, pairs
-from promptseg.parts.folder.patterns import Pattern
-from promptseg.raw.names import natural
+from promptseg.core.errors import UserError
+from promptseg.data.file_names import natural
+from promptseg.datasets.folder.pairing import listing, pairs
+from promptseg.datasets.folder.patterns import Pattern
 
 
 def touch(folder: Path, *paths: str) -> Path:
@@ -24,7 +24,7 @@ def found(folder: Path, images: str, masks: str, skip: bool = False) -> list[tup
 
 
 def refused(folder: Path, images: str, masks: str, *words: str, skip: bool = False) -> str:
-    with pytest.raises(Problem) as problem:
+    with pytest.raises(UserError) as problem:
         found(folder, images, masks, skip)
     message = str(problem.value)
     assert "\n" not in message
@@ -142,7 +142,7 @@ def test_names_that_cannot_be_shown(tmp_path):
 
 def test_many_files_take_no_time(tmp_path, monkeypatch):
     names = [f"images/{i:05d}.jpg" for i in range(50_000)] + [f"masks/{i:05d}.png" for i in range(50_000)]
-    monkeypatch.setattr("promptseg.parts.folder.pairing.listing", lambda folder: names)
+    monkeypatch.setattr("promptseg.datasets.folder.pairing.listing", lambda folder: names)
     assert len(found(tmp_path, "images/{name}.jpg", "masks/{name}.png")) == 50_000
     refused(tmp_path, "images/{name}.jpg", "masks/{name}_mask.png", "100,000 files are there, nearest")
 
@@ -151,6 +151,6 @@ def test_many_files_take_no_time(tmp_path, monkeypatch):
 def test_each_name_pairs_with_itself(names):
     with pytest.MonkeyPatch.context() as patch:
         files = sorted([f"i/{name}.png" for name in names] + [f"m/{name}_x.png" for name in names], reverse=True)
-        patch.setattr("promptseg.parts.folder.pairing.listing", lambda folder: files)
+        patch.setattr("promptseg.datasets.folder.pairing.listing", lambda folder: files)
         made = found(Path("folder"), "i/{name}.png", "m/{name}_x.png")
     assert made == [(f"i/{name}.png", f"m/{name}_x.png") for name in sorted(names, key=natural)]

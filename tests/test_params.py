@@ -4,13 +4,12 @@ import copy
 
 import pytest
 import yaml
-from promptseg import datasets, models
-from promptseg.base import params
-from promptseg.base.errors import Problem
-from promptseg.base.params import Prompt
-from promptseg.commands import checking
-from promptseg.networks import prompts
-from promptseg.preprocessing import selection
+from promptseg import datasets, models, prompts
+from promptseg.cli.main import check
+from promptseg.core import params
+from promptseg.core.errors import UserError
+from promptseg.core.params import Prompt
+from promptseg.preprocessing import class_selection
 
 GOOD = {
     "datasets": {"em": {"reader": "em", "tile": 256}},
@@ -39,8 +38,8 @@ def changed(key, value):
 
 
 def refusal(function, *args):
-    """The message of the Problem, which is one line."""
-    with pytest.raises(Problem) as caught:
+    """The message of the UserError, which is one line."""
+    with pytest.raises(UserError) as caught:
         function(*args)
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -63,7 +62,7 @@ def test_every_dataset_and_model_has_its_file(ours):
 def test_every_run_asks_for_what_its_model_can_do(ours):
     for name in {**ours.zero_shot, **ours.finetune}:
         run = ours.run(name)
-        segmenter = checking.segmenter_class(run.model)
+        segmenter = check.segmenter_class(run.model)
         assert run.prompt.kind in segmenter.PROMPTS, name
         if name in ours.finetune:
             assert run.train.prompt.kind in segmenter.PROMPTS, name
@@ -77,7 +76,7 @@ def test_every_run_has_a_phrase_for_each_class_where_it_asks_by_text(ours):
     for name, run in asked.items():
         dataset = ours.dataset(run.dataset)
         known = datasets.classes(datasets.load(dataset.reader), *datasets.options(run.dataset, dataset))
-        classes, _ = selection.select(known, dataset.classes, "classes")
+        classes, _ = class_selection.select(known, dataset.classes, "classes")
         prompts.check_phrases(run.prompt.text, classes, name)
 
 
@@ -226,7 +225,7 @@ TRAIN = "finetune/em-sam-20/train"
         (PROMPT, {"text": ["a"], "refine": {"by": "boxes"}}, ["zero_shot.em-sam.prompt.refine.by:", "'boxes'"]),
         (PROMPT, {"text": ["a"], "refine": {"threshold": 1.0}}, ["zero_shot.em-sam.prompt.refine.threshold:"]),
         (PROMPT, {"points": 0}, ["zero_shot.em-sam.prompt.points:"]),
-        (PROMPT, {"points": 1, "how": "middle"}, ["zero_shot.em-sam.prompt.how:", "'random' or 'centre'", "'middle'"]),
+        (PROMPT, {"points": 1, "how": "middle"}, ["zero_shot.em-sam.prompt.how:", "'random' or 'center'", "'middle'"]),
         (PROMPT, {"text": []}, ["zero_shot.em-sam.prompt:", "a phrase for each class"]),
         (PROMPT, {"text": ["cat", " "]}, ["zero_shot.em-sam.prompt:", "none of them empty"]),
         (PROMPT, {"text": "cat"}, ["zero_shot.em-sam.prompt.text:", "list"]),
@@ -364,7 +363,7 @@ def test_settings_cannot_be_changed():
     [
         (Prompt(), "none", "none", "none"),
         (Prompt(points=1), "points", "truth (oracle)", "1 random point"),
-        (Prompt(points=3, how="centre"), "points", "truth (oracle)", "3 central points"),
+        (Prompt(points=3, how="center"), "points", "truth (oracle)", "3 central points"),
         (Prompt(points=2, per="object"), "points", "truth (oracle)", "2 random points per object"),
         (Prompt(box=True), "box", "truth (oracle)", "box"),
         (

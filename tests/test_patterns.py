@@ -6,7 +6,7 @@ import unicodedata
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from promptseg.parts.folder.patterns import Pattern, split_of
+from promptseg.datasets.folder.patterns import Pattern, split_of
 
 MATCHES = [
     ("images/{name}.jpg", "images/p9.jpg", {"name": "p9"}),

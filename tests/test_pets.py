@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from promptseg.datasets import pets
+from promptseg.datasets.pets import reader as pets
 from refusing import refused
 
 REAL = Path(os.environ.get("PROMPTSEG_REAL_DATA", "/nonexistent")) / "oxford_iiit_pet"

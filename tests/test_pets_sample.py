@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from promptseg.datasets import pets
+from promptseg.datasets.pets import reader as pets
 from refusing import digest
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from promptseg.base.errors import Problem
-from promptseg.datasets import phrasecut
+from promptseg.core.errors import UserError
+from promptseg.datasets.phrasecut import reader as phrasecut
 from refusing import digest
 
 REAL = Path(os.environ.get("PROMPTSEG_REAL_DATA", "/nonexistent")) / "phrasecut"
@@ -59,7 +59,7 @@ def build(root: Path, files: dict[str, list] | None = None, home: str = "images"
 
 
 def refused(call, *words: str) -> str:
-    with pytest.raises(Problem) as problem:
+    with pytest.raises(UserError) as problem:
         call()
     message = str(problem.value)
     assert "\n" not in message
@@ -296,7 +296,7 @@ def test_download(stubs, tmp_path):
 
 def test_download_goes_on_where_it_was(stubs, tmp_path, monkeypatch):
     def fail(*_):
-        raise Problem("3 of 5 pictures did not come")
+        raise UserError("3 of 5 pictures did not come")
 
     with monkeypatch.context() as patch:
         patch.setattr(phrasecut.gather, "gather", fail)

@@ -121,7 +121,7 @@ def test_a_variant_of_the_training_runs_what_hangs_on_it_and_nothing_else(clean)
 
 
 def test_a_new_prompt_asks_and_scores_again_and_trains_nothing(clean):
-    out = run(clean, "dvc", "exp", "run", "-S", "zero_shot.em-sam.prompt.how=centre")
+    out = run(clean, "dvc", "exp", "run", "-S", "zero_shot.em-sam.prompt.how=center")
     assert ran(out) == ["zero_shot@em-sam", "evaluate_zero_shot@em-sam", "report"]
 
 

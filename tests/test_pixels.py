@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
-from promptseg import pixels
-from promptseg.base.errors import Problem
+from promptseg.core.errors import UserError
+from promptseg.data import image_io
 
 EVERY = {value: value for value in range(256)}
 RNG = np.random.default_rng(0)
@@ -21,7 +21,7 @@ PARTLY = np.where(BITS, 255, 254).astype(np.uint8)
 
 
 def palette(**kwargs):
-    """A palette picture whose colours are not its indices."""
+    """A palette picture whose colors are not its indices."""
     picture = Image.fromarray((GRAY % 3).astype(np.uint8), "L").convert("P")
     picture.putpalette([0, 0, 0, 200, 30, 40, 7, 8, 250])
     picture.info.update(kwargs)
@@ -39,8 +39,8 @@ def save(path, picture, **kwargs):
 
 
 def refusal(function, *args):
-    """The message of the Problem; one line that names the file."""
-    with pytest.raises(Problem) as caught:
+    """The message of the UserError; one line that names the file."""
+    with pytest.raises(UserError) as caught:
         function(*args)
     message = str(caught.value)
     assert "\n" not in message
@@ -49,12 +49,12 @@ def refusal(function, *args):
 
 
 def refused_mask(path):
-    return refusal(pixels.read_mask, path, EVERY)
+    return refusal(image_io.read_mask, path, EVERY)
 
 
 # --- what is let in
 
-COLOURS = np.array([[0, 0, 0], [200, 30, 40], [7, 8, 250]], np.uint8)[GRAY % 3]
+COLORS = np.array([[0, 0, 0], [200, 30, 40], [7, 8, 250]], np.uint8)[GRAY % 3]
 
 
 @pytest.mark.parametrize("extension", ["png", "tif"])
@@ -65,7 +65,7 @@ COLOURS = np.array([[0, 0, 0], [200, 30, 40], [7, 8, 250]], np.uint8)[GRAY % 3]
         pytest.param(Image.fromarray(BITS), BITS * np.uint8(255), BITS * np.uint8(255), id="1"),
         pytest.param(Image.fromarray(RGB), RGB, None, id="RGB"),
         pytest.param(Image.fromarray(np.dstack([GRAY] * 3)), np.dstack([GRAY] * 3), GRAY, id="gray RGB"),
-        pytest.param(palette(), COLOURS, GRAY % 3, id="P"),
+        pytest.param(palette(), COLORS, GRAY % 3, id="P"),
         pytest.param(with_alpha(GRAY, OPAQUE), GRAY, GRAY, id="opaque LA"),
         pytest.param(with_alpha(RGB, OPAQUE), RGB, None, id="opaque RGBA"),
         pytest.param(with_alpha(np.dstack([GRAY] * 3), OPAQUE), np.dstack([GRAY] * 3), GRAY, id="opaque gray RGBA"),
@@ -75,7 +75,7 @@ COLOURS = np.array([[0, 0, 0], [200, 30, 40], [7, 8, 250]], np.uint8)[GRAY % 3]
 )
 def test_every_mode_of_8_bits_as_picture_and_as_mask(tmp_path, extension, picture, as_image, as_mask):
     path = save(tmp_path / f"a.{extension}", picture)
-    for read, expected in ((pixels.read_image, as_image), (lambda p: pixels.read_mask(p, EVERY), as_mask)):
+    for read, expected in ((image_io.read_image, as_image), (lambda p: image_io.read_mask(p, EVERY), as_mask)):
         if expected is None:
             refusal(read, path)
         else:
@@ -84,10 +84,10 @@ def test_every_mode_of_8_bits_as_picture_and_as_mask(tmp_path, extension, pictur
             np.testing.assert_array_equal(found, expected)
 
 
-def test_a_jpeg_is_a_picture_in_gray_and_in_colour(tmp_path):
+def test_a_jpeg_is_a_picture_in_gray_and_in_color(tmp_path):
     smooth = np.add.outer(np.arange(0, 160, 10), np.arange(0, 80, 5)).astype(np.uint8)
     for array in (smooth, np.dstack([smooth, smooth[::-1], smooth])):
-        found = pixels.read_image(save(tmp_path / "a.jpg", array, quality=95))
+        found = image_io.read_image(save(tmp_path / "a.jpg", array, quality=95))
         assert found.shape == array.shape and found.dtype == np.uint8
         assert np.abs(found.astype(int) - array).mean() < 4
 
@@ -104,23 +104,23 @@ def test_a_jpeg_is_no_mask_by_another_name(tmp_path):
 def test_a_palette_entry_may_be_transparent_if_no_pixel_has_it(tmp_path, index, let_in):
     path = save(tmp_path / "a.png", palette(), transparency=index)
     if let_in:
-        np.testing.assert_array_equal(pixels.read_image(path), COLOURS)
+        np.testing.assert_array_equal(image_io.read_image(path), COLORS)
     else:
-        assert "transparent" in refusal(pixels.read_image, path)
-    np.testing.assert_array_equal(pixels.read_mask(path, EVERY), GRAY % 3)
+        assert "transparent" in refusal(image_io.read_image, path)
+    np.testing.assert_array_equal(image_io.read_mask(path, EVERY), GRAY % 3)
 
 
 @pytest.mark.parametrize(
     "array, key", [(GRAY, int(GRAY[2, 3])), (RGB, tuple(RGB[2, 3].tolist())), (BITS, 0)], ids=["L", "RGB", "1"]
 )
-def test_a_colour_that_stands_for_transparency_is_refused(tmp_path, array, key):
+def test_a_color_that_stands_for_transparency_is_refused(tmp_path, array, key):
     path = save(tmp_path / "a.png", array, transparency=key)
-    assert "transparent" in refusal(pixels.read_image, path)
+    assert "transparent" in refusal(image_io.read_image, path)
 
 
-def test_a_transparent_colour_that_no_pixel_has_changes_nothing(tmp_path):
+def test_a_transparent_color_that_no_pixel_has_changes_nothing(tmp_path):
     array = np.where(GRAY == 9, 8, GRAY).astype(np.uint8)
-    np.testing.assert_array_equal(pixels.read_image(save(tmp_path / "a.png", array, transparency=9)), array)
+    np.testing.assert_array_equal(image_io.read_image(save(tmp_path / "a.png", array, transparency=9)), array)
 
 
 SIXTEEN = np.array([[0, 100, 1000, 2000], [3000, 4095, 40000, 65535]], np.uint16)
@@ -135,8 +135,8 @@ def test_16_bits_are_scaled_by_the_window_and_refused_without(tmp_path, name):
     else:
         order = ">" if name.startswith("big") else "<"
         tifffile.imwrite(path, SIXTEEN, byteorder=order, compression="zlib" if name.startswith("zlib") else None)
-    np.testing.assert_array_equal(pixels.read_image(path, (100, 4095)), SCALED)
-    assert "window" in refusal(pixels.read_image, path)
+    np.testing.assert_array_equal(image_io.read_image(path, (100, 4095)), SCALED)
+    assert "window" in refusal(image_io.read_image, path)
     assert "8-bit label" in refused_mask(path)
 
 
@@ -144,8 +144,8 @@ def test_16_bits_are_scaled_by_the_window_and_refused_without(tmp_path, name):
 def test_32_bits_are_scaled_by_the_window_and_refused_without(tmp_path, dtype):
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, SIXTEEN.astype(dtype))
-    np.testing.assert_array_equal(pixels.read_image(path, (100, 4095)), SCALED)
-    assert "window" in refusal(pixels.read_image, path)
+    np.testing.assert_array_equal(image_io.read_image(path, (100, 4095)), SCALED)
+    assert "window" in refusal(image_io.read_image, path)
     assert "8-bit label" in refused_mask(path)
 
 
@@ -154,14 +154,14 @@ def test_floats_that_are_no_numbers_are_refused(tmp_path, bad):
     values = np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4)
     values[1, 2] = bad
     tifffile.imwrite(tmp_path / "a.tif", values)
-    assert "NaN or infinity" in refusal(pixels.read_image, tmp_path / "a.tif", (0, 1))
+    assert "NaN or infinity" in refusal(image_io.read_image, tmp_path / "a.tif", (0, 1))
 
 
 def test_a_window_does_not_touch_8_bits(tmp_path):
-    np.testing.assert_array_equal(pixels.read_image(save(tmp_path / "a.png", GRAY), (10, 20)), GRAY)
+    np.testing.assert_array_equal(image_io.read_image(save(tmp_path / "a.png", GRAY), (10, 20)), GRAY)
 
 
-def colour_png(array):
+def color_png(array):
     """PNG of (h, w, 3) uint16, which Pillow cannot write."""
     header = struct.pack(">IIBBBBB", array.shape[1], array.shape[0], 16, 2, 0, 0, 0)
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in array)
@@ -172,24 +172,24 @@ def colour_png(array):
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.tif", "zlib.tif"])
-def test_16_bit_colour_is_refused_and_not_cut_to_its_upper_bytes(tmp_path, name):
+def test_16_bit_color_is_refused_and_not_cut_to_its_upper_bytes(tmp_path, name):
     array = np.full((4, 5, 3), 4095, np.uint16)
     if name.endswith("png"):
-        (tmp_path / name).write_bytes(colour_png(array))
+        (tmp_path / name).write_bytes(color_png(array))
     else:
         tifffile.imwrite(tmp_path / name, array, compression="zlib" if name.startswith("zlib") else None)
     with Image.open(tmp_path / name) as picture:
         assert np.asarray(picture).max() == 15  # what Pillow alone makes of it
     for window in (None, (0, 4095)):
-        assert "16-bit colour" in refusal(pixels.read_image, tmp_path / name, window)
-    assert "16-bit colour" in refused_mask(tmp_path / name)
+        assert "16-bit color" in refusal(image_io.read_image, tmp_path / name, window)
+    assert "16-bit color" in refused_mask(tmp_path / name)
 
 
 @pytest.mark.parametrize("mode, name", [("CMYK", "a.tif"), ("CMYK", "a.jpg"), ("LAB", "a.tif"), ("YCbCr", "a.tif")])
-def test_other_colour_spaces_are_refused(tmp_path, mode, name):
+def test_other_color_spaces_are_refused(tmp_path, mode, name):
     picture = Image.fromarray(RGB).convert(mode) if mode != "LAB" else Image.frombytes("LAB", (9, 6), RGB.tobytes())
     path = save(tmp_path / name, picture)
-    assert mode in refusal(pixels.read_image, path)
+    assert mode in refusal(image_io.read_image, path)
     refused_mask(path)
 
 
@@ -213,38 +213,38 @@ def orientation(value):
     "name, options",
     [("a.jpg", {"quality": 95}), ("a.png", {}), ("a.tif", {}), ("a.tif", {"compression": "tiff_lzw"})],
 )
-@pytest.mark.parametrize("colour", [False, True])
-def test_a_picture_is_turned_as_its_exif_says(tmp_path, name, options, value, turn, colour):
+@pytest.mark.parametrize("color", [False, True])
+def test_a_picture_is_turned_as_its_exif_says(tmp_path, name, options, value, turn, color):
     array = np.zeros((32, 64), np.uint8)
     array[:16, :16] = array[16:, 48:56] = 255  # looks different from every side
-    path = save(tmp_path / name, np.dstack([array] * 3) if colour else array, exif=orientation(value), **options)
-    found = pixels.read_image(path)
-    assert found.ndim == (3 if colour else 2)
-    np.testing.assert_array_equal(pixels.rgb(found)[..., 1] > 127, turn(array) > 127)
+    path = save(tmp_path / name, np.dstack([array] * 3) if color else array, exif=orientation(value), **options)
+    found = image_io.read_image(path)
+    assert found.ndim == (3 if color else 2)
+    np.testing.assert_array_equal(image_io.rgb(found)[..., 1] > 127, turn(array) > 127)
     if name != "a.jpg":
-        np.testing.assert_array_equal(pixels.read_mask(path, EVERY), turn(array))
+        np.testing.assert_array_equal(image_io.read_mask(path, EVERY), turn(array))
 
 
 def test_a_16_bit_picture_is_turned_too(tmp_path):
     array = np.arange(32 * 64, dtype=np.uint16).reshape(32, 64)
     path = save(tmp_path / "a.tif", array, exif=orientation(6))
-    np.testing.assert_array_equal(pixels.read_image(path, (0, 255)), np.clip(np.rot90(array, -1), 0, 255))
+    np.testing.assert_array_equal(image_io.read_image(path, (0, 255)), np.clip(np.rot90(array, -1), 0, 255))
 
 
 def test_a_turned_picture_no_longer_fits_a_mask_that_is_not(tmp_path):
-    image = pixels.read_image(save(tmp_path / "a.jpg", RGB, exif=orientation(6)))
-    mask = pixels.read_mask(save(tmp_path / "a.png", GRAY), EVERY)
-    with pytest.raises(Problem, match="6x9 and its mask 9x6"):
-        pixels.check_pair(image, mask, "a")
+    image = image_io.read_image(save(tmp_path / "a.jpg", RGB, exif=orientation(6)))
+    mask = image_io.read_mask(save(tmp_path / "a.png", GRAY), EVERY)
+    with pytest.raises(UserError, match="6x9 and its mask 9x6"):
+        image_io.check_pair(image, mask, "a")
 
 
 def test_more_than_one_page_is_refused(tmp_path):
     pages = [Image.fromarray(GRAY)] * 3
     path = save(tmp_path / "a.tif", pages[0], save_all=True, append_images=pages[1:])
-    assert "3 pages" in refusal(pixels.read_image, path)
+    assert "3 pages" in refusal(image_io.read_image, path)
     assert "3 pages" in refused_mask(path)
     path = save(tmp_path / "a.png", pages[0], save_all=True, append_images=[Image.fromarray(255 - GRAY)])
-    assert "2 pages" in refusal(pixels.read_image, path)
+    assert "2 pages" in refusal(image_io.read_image, path)
 
 
 # --- too large
@@ -260,28 +260,28 @@ def never_decoded(monkeypatch):
 
 def test_too_many_pixels_are_refused_before_they_are_decoded(tmp_path, monkeypatch, never_decoded):
     path = save(tmp_path / "a.png", GRAY)
-    monkeypatch.setattr(pixels, "MAX_PIXELS", GRAY.size - 1)
-    for message in (refusal(pixels.read_image, path), refused_mask(path)):
+    monkeypatch.setattr(image_io, "MAX_PIXELS", GRAY.size - 1)
+    for message in (refusal(image_io.read_image, path), refused_mask(path)):
         assert "9x6" in message and "53" in message
 
 
 def test_just_enough_pixels_are_let_in_though_pillow_warns(tmp_path, monkeypatch):
-    monkeypatch.setattr(pixels, "MAX_PIXELS", GRAY.size)
+    monkeypatch.setattr(image_io, "MAX_PIXELS", GRAY.size)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", GRAY.size - 1)
-    np.testing.assert_array_equal(pixels.read_image(save(tmp_path / "a.png", GRAY)), GRAY)
+    np.testing.assert_array_equal(image_io.read_image(save(tmp_path / "a.png", GRAY)), GRAY)
 
 
 def test_the_limit_lies_below_where_pillow_refuses():
-    assert Image.MAX_IMAGE_PIXELS < pixels.MAX_PIXELS < 2 * Image.MAX_IMAGE_PIXELS
+    assert Image.MAX_IMAGE_PIXELS < image_io.MAX_PIXELS < 2 * Image.MAX_IMAGE_PIXELS
 
 
 @pytest.mark.parametrize("side", [11_000, 100_000])
 def test_a_header_that_promises_too_much_is_refused(tmp_path, never_decoded, side):
-    data = bytearray(colour_png(np.zeros((1, 1, 3))))
+    data = bytearray(color_png(np.zeros((1, 1, 3))))
     data[16:24] = struct.pack(">II", side, side)
     data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
     (tmp_path / "a.png").write_bytes(data)
-    assert "more than 120,000,000 pixels" in refusal(pixels.read_image, tmp_path / "a.png")
+    assert "more than 120,000,000 pixels" in refusal(image_io.read_image, tmp_path / "a.png")
 
 
 # --- damaged
@@ -311,7 +311,7 @@ def test_half_a_picture_is_refused(tmp_path, name, share):
     data = encoded(name)
     path = tmp_path / "a.picture"
     path.write_bytes(data[: max(1, int(share * len(data)))])
-    refusal(pixels.read_image, path)
+    refusal(image_io.read_image, path)
 
 
 @FORMATS
@@ -319,16 +319,16 @@ def test_half_a_picture_is_refused(tmp_path, name, share):
 def test_a_few_bytes_short_is_refused_or_changes_no_pixel(tmp_path, name):
     path, data = tmp_path / "a.picture", encoded(name)
     path.write_bytes(data)
-    whole = pixels.read_image(path)
+    whole = image_io.read_image(path)
     for short in range(1, 40):
         path.write_bytes(data[:-short])
         try:
-            found = pixels.read_image(path)
-        except Problem:
+            found = image_io.read_image(path)
+        except UserError:
             continue
         np.testing.assert_array_equal(found, whole)
     path.write_bytes(data[:-40])
-    refusal(pixels.read_image, path)
+    refusal(image_io.read_image, path)
 
 
 @FORMATS
@@ -343,8 +343,8 @@ def test_flipped_bits_never_end_in_anything_but_a_picture_or_a_problem(tmp_path,
         damaged[at] ^= 1 << int(rng.integers(8))
         path.write_bytes(damaged)
         try:
-            outcomes.add(pixels.read_image(path).dtype == np.uint8)
-        except Problem as problem:
+            outcomes.add(image_io.read_image(path).dtype == np.uint8)
+        except UserError as problem:
             assert str(path) in str(problem)
             outcomes.add("refused")
     assert "refused" in outcomes and False not in outcomes
@@ -365,17 +365,17 @@ def test_flipped_bits_never_end_in_anything_but_a_picture_or_a_problem(tmp_path,
 def test_what_is_no_picture_is_refused(tmp_path, content):
     path = tmp_path / "a.png"
     path.write_bytes(content)
-    assert "fetch it again" in refusal(pixels.read_image, path)
+    assert "fetch it again" in refusal(image_io.read_image, path)
     assert "fetch it again" in refused_mask(path)
 
 
 def test_a_missing_file_is_not_found(tmp_path):
-    assert refusal(pixels.read_image, tmp_path / "a.png").endswith("a.png: not found")
+    assert refusal(image_io.read_image, tmp_path / "a.png").endswith("a.png: not found")
     assert refused_mask(tmp_path / "a.png").endswith("a.png: not found")
 
 
 def test_a_folder_is_refused(tmp_path):
-    refusal(pixels.read_image, tmp_path)
+    refusal(image_io.read_image, tmp_path)
 
 
 # --- labels and pairs
@@ -383,7 +383,7 @@ def test_a_folder_is_refused(tmp_path):
 
 def test_labels_are_mapped(tmp_path):
     mask = np.array([[0, 5, 255], [5, 0, 7]], np.uint8)
-    found = pixels.read_mask(save(tmp_path / "a.png", mask), {0: 0, 5: 1, 7: 2, 255: 255})
+    found = image_io.read_mask(save(tmp_path / "a.png", mask), {0: 0, 5: 1, 7: 2, 255: 255})
     np.testing.assert_array_equal(found, [[0, 1, 255], [1, 0, 2]])
     assert found.dtype == np.uint8
 
@@ -391,20 +391,20 @@ def test_labels_are_mapped(tmp_path):
 def test_an_unknown_label_is_named_with_its_count(tmp_path):
     mask = np.array([[0, 255, 128], [128, 128, 200]], np.uint8)
     path = save(tmp_path / "a.png", mask)
-    message = refusal(pixels.read_mask, path, {0: 0, 255: 1})
+    message = refusal(image_io.read_mask, path, {0: 0, 255: 1})
     assert "holds 128 at 3 pixels" in message and "labels are 0, 255" in message
 
 
 def test_labels_of_an_array_that_is_not_contiguous():
     mask = np.array([[0, 1, 0, 1], [1, 1, 0, 0]], np.uint8)[:, ::2]
-    np.testing.assert_array_equal(pixels.map_labels(mask, {0: 0, 1: 9}, "a"), [[0, 0], [9, 0]])
+    np.testing.assert_array_equal(image_io.map_labels(mask, {0: 0, 1: 9}, "a"), [[0, 0], [9, 0]])
 
 
 def test_a_pair_is_of_one_size():
-    pixels.check_pair(RGB, GRAY, "a")
-    pixels.check_pair(GRAY, GRAY, "a")
-    with pytest.raises(Problem, match=r"^training/3: the picture is 9x6 and its mask 6x9"):
-        pixels.check_pair(RGB, GRAY.T, "training/3")
+    image_io.check_pair(RGB, GRAY, "a")
+    image_io.check_pair(GRAY, GRAY, "a")
+    with pytest.raises(UserError, match=r"^training/3: the picture is 9x6 and its mask 6x9"):
+        image_io.check_pair(RGB, GRAY.T, "training/3")
 
 
 # --- bytes and values
@@ -412,26 +412,26 @@ def test_a_pair_is_of_one_size():
 
 @pytest.mark.parametrize("array", [GRAY, RGB, GRAY[:1, :1], GRAY[::2, ::-1], np.zeros((300, 1, 3), np.uint8)])
 def test_png_gives_the_array_back_and_the_same_bytes_twice(array):
-    data = pixels.png(array)
-    found = pixels.decode(data)
+    data = image_io.png(array)
+    found = image_io.decode(data)
     assert found.dtype == np.uint8
     np.testing.assert_array_equal(found, array)
-    assert pixels.png(array.copy()) == data
+    assert image_io.png(array.copy()) == data
 
 
 def test_our_png_is_read_as_any_other(tmp_path):
-    (tmp_path / "a.png").write_bytes(pixels.png(RGB))
-    np.testing.assert_array_equal(pixels.read_image(tmp_path / "a.png"), RGB)
+    (tmp_path / "a.png").write_bytes(image_io.png(RGB))
+    np.testing.assert_array_equal(image_io.read_image(tmp_path / "a.png"), RGB)
 
 
-def test_gray_is_repeated_and_colour_left_alone():
-    np.testing.assert_array_equal(pixels.rgb(GRAY), np.dstack([GRAY] * 3))
-    assert pixels.rgb(RGB) is RGB
+def test_gray_is_repeated_and_color_left_alone():
+    np.testing.assert_array_equal(image_io.rgb(GRAY), np.dstack([GRAY] * 3))
+    assert image_io.rgb(RGB) is RGB
 
 
 def test_scale_maps_the_window_rounds_and_clips():
     values = np.array([-5.0, 0.0, 0.5, 1.0, 7.0])
-    np.testing.assert_array_equal(pixels.scale(values, (0, 1)), [0, 0, 128, 255, 255])
-    np.testing.assert_array_equal(pixels.scale(np.arange(256), (0, 255)), np.arange(256))
-    np.testing.assert_array_equal(pixels.scale(np.array([10, 20]), (20, 10)), [255, 0])  # black is the larger one
-    assert pixels.scale(values, (0, 1)).dtype == np.uint8
+    np.testing.assert_array_equal(image_io.scale(values, (0, 1)), [0, 0, 128, 255, 255])
+    np.testing.assert_array_equal(image_io.scale(np.arange(256), (0, 255)), np.arange(256))
+    np.testing.assert_array_equal(image_io.scale(np.array([10, 20]), (20, 10)), [255, 0])  # black is the larger one
+    assert image_io.scale(values, (0, 1)).dtype == np.uint8

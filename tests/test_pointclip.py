@@ -6,21 +6,22 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from promptseg import clouds, container, depth_maps, models, pixels
-from promptseg.answering import inference
-from promptseg.base import params
-from promptseg.base.errors import Problem
-from promptseg.commands import checking
-from promptseg.datasets import shapenet_part
-from promptseg.depth_maps import VIEWS, Views
+from promptseg import models
+from promptseg.cli import check
+from promptseg.core import params
+from promptseg.core.errors import UserError
+from promptseg.data import depth_maps, image_io, point_clouds, records
+from promptseg.data.depth_maps import VIEWS, Views
+from promptseg.datasets.shapenet_part import reader as shapenet_part
+from promptseg.evaluation import evaluate
+from promptseg.inference import prediction
 from promptseg.models.pointclip import TEMPLATE, PointClip
-from promptseg.networks import weights
-from promptseg.networks.clip_network import TINY
-from promptseg.networks.prompts import Prompt
-from promptseg.networks.segmenter import Features
-from promptseg.parts.clouds.surfaces import points
-from promptseg.parts.clouds.things import THINGS
-from promptseg.scoring import evaluation
+from promptseg.nn import weights
+from promptseg.nn.clip import TINY
+from promptseg.nn.segmenter import Features
+from promptseg.prompts import Prompt
+from promptseg.synthetic.point_clouds.surfaces import points
+from promptseg.synthetic.point_clouds.things import THINGS
 from transformers import CLIPConfig, CLIPModel
 
 PHRASES = ("chair back", "chair seat", "mug")
@@ -30,7 +31,7 @@ def drawn(thing: str, seed: int = 0, count: int = 600) -> tuple[np.ndarray, np.n
     """A cloud (count, 2, 3) uint8 and its parts (count,), from 0."""
     rng = np.random.default_rng(seed)
     places, _, parts = points(THINGS[thing](rng), count, rng)
-    return clouds.encode(places), parts
+    return point_clouds.encode(places), parts
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +71,7 @@ def words(network: CLIPModel, model: PointClip, phrase: str) -> torch.Tensor:
 def test_its_features_are_those_of_clip_s_own_forward(released, model, features):
     network = CLIPModel.from_pretrained(released).eval()
     for row, thing in enumerate(("chair", "mug")):
-        maps = torch.from_numpy(Views(128).look(clouds.decode(drawn(thing)[0])).maps)
+        maps = torch.from_numpy(Views(128).look(point_clouds.decode(drawn(thing)[0])).maps)
         for view in range(6):
             picture = maps[view].expand(1, 3, -1, -1)
             whole = network.get_image_features(picture).pooler_output[0]
@@ -135,11 +136,11 @@ def test_features_in_half_precision_keep_places_and_visibility(features):
 
 def patches_of(parts: np.ndarray, cloud: np.ndarray, count: int) -> Features:
     """Features of an oracle: in each of 14 x 14 patches the share of the depth map that shows each part."""
-    look = Views(224).look(clouds.decode(cloud))
+    look = Views(224).look(point_clouds.decode(cloud))
     patches = np.zeros((6, count, 14, 14), np.float32)
     reach = depth_maps.odd(depth_maps.SQUARE * 224) // 2
     for view, axes in enumerate(VIEWS.values()):
-        _, depth = depth_maps.project(clouds.decode(cloud), np.array(axes), 224)
+        _, depth = depth_maps.project(point_clouds.decode(cloud), np.array(axes), 224)
         shown = np.full((224, 224), -1)
         for point in np.argsort(depth):  # the nearest are written last
             row, column = look.pixels[view, point]
@@ -156,8 +157,8 @@ def test_with_an_oracle_in_clip_s_place_most_points_get_their_part(tiny, monkeyp
     found = {}
     for thing in ("airplane", "cap", "chair", "lamp", "mug", "table"):
         cloud, parts = drawn(thing, count=1500)
-        parts = parts - shapenet_part.CLASSES.index(shapenet_part.AMONG[thing][0])
-        count = len(shapenet_part.AMONG[thing])
+        parts = parts - shapenet_part.CLASSES.index(shapenet_part.CLASSES_BY_CATEGORY[thing][0])
+        count = len(shapenet_part.CLASSES_BY_CATEGORY[thing])
         cosines = tiny._of_points(patches_of(parts, cloud, count), torch.eye(count)[None], torch.ones(6))[0]
         guess = cosines.argmax(0).numpy()
         present = [part for part in range(count) if (parts == part).any() or (guess == part).any()]
@@ -175,13 +176,13 @@ def settings(text: str | list[str] = "class", dataset: str = "shapes") -> params
 
 def prepared(path, about: dict, things: list[str], whole: bool):
     """A container of drawn clouds; of whole ones the mask is the thing's place in the list."""
-    with container.Writer(path, container.Pair, {"kind": "cloud", "whole": whole, "dataset": "d", **about}) as out:
+    with records.RecordWriter(path, records.Record, {"kind": "cloud", "whole": whole, "dataset": "d", **about}) as out:
         for place, thing in enumerate(things):
             cloud, parts = drawn(thing, place)
             labels = np.full(len(parts), place + 1) if whole else parts + 1
-            images = pixels.png(cloud), pixels.png(clouds.mask(labels))
+            images = image_io.png(cloud), image_io.png(point_clouds.mask(labels))
             text = "" if whole else thing
-            out.add(container.Pair(thing, thing, *images, 600, 2, thing, 0, 0, 600, 2, text))
+            out.add(records.Record(thing, thing, *images, 600, 2, thing, 0, 0, 600, 2, text))
     return path
 
 
@@ -192,16 +193,16 @@ def checkpoint(tmp_path, tiny):
 
 
 def predicted(tmp_path, checkpoint, truth, text="class"):
-    inference.predict(settings(text), 0, truth, checkpoint, None, tmp_path / "cache", tmp_path / "p.parquet")
-    return container.predictions(tmp_path / "p.parquet")
+    prediction.predict(settings(text), 0, truth, checkpoint, None, tmp_path / "cache", tmp_path / "p.parquet")
+    return records.predictions(tmp_path / "p.parquet")
 
 
 def test_a_row_is_asked_for_its_category_s_parts_alone(tmp_path, checkpoint):
-    among = {name: [shapenet_part.CLASSES.index(part) + 1 for part in of] for name, of in shapenet_part.AMONG.items()}
+    among = {name: [shapenet_part.CLASSES.index(part) + 1 for part in of] for name, of in shapenet_part.CLASSES_BY_CATEGORY.items()}
     about = {"classes": list(shapenet_part.CLASSES), "among": among}
     truth = prepared(tmp_path / "t.parquet", about, ["mug", "rocket"], whole=False)
     for answer, thing in zip(predicted(tmp_path, checkpoint, truth), ("mug", "rocket")):
-        maps = container.unpack(answer, 50)
+        maps = records.unpack(answer, 50)
         asked = [number - 1 for number in among[thing]]
         assert [prompt["target"] - 1 for prompt in json.loads(answer.prompts)] == asked
         assert not np.delete(maps, asked, axis=0).any(), "a part of another category has an answer"
@@ -213,7 +214,7 @@ def test_a_whole_cloud_gets_one_class_and_it_is_the_one_of_the_largest_logit(tmp
     names = ["mug", "rocket", "table"]
     truth = prepared(tmp_path / "t.parquet", {"classes": names, "among": {}}, names, whole=True)
     for answer, thing in zip(predicted(tmp_path, checkpoint, truth), names):
-        maps = container.unpack(answer, 3)
+        maps = records.unpack(answer, 3)
         assert (maps == maps[:, :1, :1]).all()
         asked = [[Prompt(i, text=name, whole=True) for i, name in enumerate(names, 1)]]
         logits = tiny.decode(tiny.encode([drawn(thing, names.index(thing))[0]]), asked)[0, :, 0, 0]
@@ -227,26 +228,26 @@ def test_evaluate_scores_clouds_and_draws_them(tmp_path, checkpoint):
     truth = prepared(tmp_path / "t.parquet", {"classes": names, "among": {}}, names, whole=True)
     answers = predicted(tmp_path, checkpoint, truth)
     outs = [tmp_path / name for name in ("m.json", "s.parquet", "t.csv", "p.png")]
-    evaluation.evaluate(truth, answers.path, 0, *outs)
+    evaluate.evaluate(truth, answers.path, 0, *outs)
     found = json.loads(outs[0].read_text())
-    right = [container.unpack(answer, 3)[:, 0, 0].argmax() == place for place, answer in enumerate(answers)]
+    right = [records.unpack(answer, 3)[:, 0, 0].argmax() == place for place, answer in enumerate(answers)]
     assert found["accuracy_top1"] == pytest.approx(np.mean(right), abs=1e-6)
     assert "boundary_iou" not in found and "part_miou" not in found and found["oracle"] is False
-    picture = pixels.read_image(outs[3])
+    picture = image_io.read_image(outs[3])
     assert picture.shape[0] > 3 * 160 and len(np.unique(picture.reshape(-1, 3), axis=0)) > 20
 
 
 def test_evaluate_gives_part_miou_where_rows_have_parts(tmp_path, checkpoint):
-    among = {name: [shapenet_part.CLASSES.index(part) + 1 for part in of] for name, of in shapenet_part.AMONG.items()}
+    among = {name: [shapenet_part.CLASSES.index(part) + 1 for part in of] for name, of in shapenet_part.CLASSES_BY_CATEGORY.items()}
     truth = prepared(
         tmp_path / "t.parquet", {"classes": list(shapenet_part.CLASSES), "among": among}, ["mug", "chair"], whole=False
     )
     answers = predicted(tmp_path, checkpoint, truth)
     outs = [tmp_path / name for name in ("m.json", "s.parquet", "t.csv", "p.png")]
-    evaluation.evaluate(truth, answers.path, 0, *outs)
+    evaluate.evaluate(truth, answers.path, 0, *outs)
     shapes = []
-    for pair, answer in zip(container.pairs(truth), answers):
-        labels, guess = container.mask(pair)[:, 0], container.unpack(answer, 50)[:, :, 0].argmax(axis=0) + 1
+    for pair, answer in zip(records.pairs(truth), answers):
+        labels, guess = records.mask(pair)[:, 0], records.unpack(answer, 50)[:, :, 0].argmax(axis=0) + 1
         unions = [((labels == part) | (guess == part)).sum() for part in among[pair.text]]
         both = [((labels == part) & (guess == part)).sum() for part in among[pair.text]]
         shapes.append(np.mean([i / u if u else 1.0 for i, u in zip(both, unions)]))
@@ -256,7 +257,7 @@ def test_evaluate_gives_part_miou_where_rows_have_parts(tmp_path, checkpoint):
 
 
 def test_a_model_of_pictures_refuses_clouds_and_the_other_way_round(tmp_path, checkpoint, blobs):
-    with pytest.raises(Problem, match="^params.yaml: pointclip takes clouds, and shapes holds pictures$"):
+    with pytest.raises(UserError, match="^params.yaml: pointclip takes clouds, and shapes holds pictures$"):
         predicted(tmp_path, checkpoint, blobs("discs", 2))
 
 
@@ -266,11 +267,11 @@ def test_check_finds_a_run_that_pairs_the_two(tmp_path, monkeypatch, root, datas
     run = f"zero_shot:\n  odd:\n    {{dataset: {dataset}, model: {model}, prompt: {{text: class}}}}\n"
     (tmp_path / "params.yaml").write_text(text.replace("zero_shot:\n", run))
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(Problem, match=f"^params.yaml: {model} takes .*, and {dataset} holds "):
-        checking.check()
+    with pytest.raises(UserError, match=f"^params.yaml: {model} takes .*, and {dataset} holds "):
+        check.check()
 
 
 def test_nothing_of_it_can_be_trained():
     train = params.Train(prompt=params.Prompt(text="class"), epochs=1, parts=["all"])
-    with pytest.raises(Problem, match="pointclip has nothing to train; ask it in zero_shot"):
+    with pytest.raises(UserError, match="pointclip has nothing to train; ask it in zero_shot"):
         PointClip.check_training(train)

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
-from promptseg.parts.phrasecut import polygons
+from promptseg.datasets.phrasecut import polygons
 
 SQUARE = [[2, 2], [6, 2], [6, 6], [2, 6]]
 

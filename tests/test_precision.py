@@ -5,13 +5,15 @@ import json
 import numpy as np
 import pytest
 import torch
-from promptseg import checkpoints, container, models
-from promptseg.base import params
-from promptseg.base.errors import Problem
-from promptseg.commands.checking import segmenter_class
-from promptseg.features import embeddings, finetuned
-from promptseg.features.distributed import Processes
-from promptseg.networks import precision, weights
+from promptseg import models
+from promptseg.cli.check import segmenter_class
+from promptseg.core import params
+from promptseg.core.devices import Processes
+from promptseg.core.errors import UserError
+from promptseg.data import records
+from promptseg.download import checkpoints
+from promptseg.inference import embedding_cache
+from promptseg.nn import finetuned_weights, precision, weights
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
 WITH_ENCODER = [name for name in models.names() if segmenter_class(name).ENCODER]
@@ -24,13 +26,13 @@ def obtain(name: str, wanted: str, folder):
 
 
 def test_a_wrong_value_is_one_clear_line():
-    with pytest.raises(Problem, match=r"params.yaml: models.sam.precision: .*'fp32', 'bf16' or 'auto'.*got 'fp16'$"):
+    with pytest.raises(UserError, match=r"params.yaml: models.sam.precision: .*'fp32', 'bf16' or 'auto'.*got 'fp16'$"):
         params.parse({"datasets": {}, "models": {"sam": {"precision": "fp16"}}})
 
 
 @pytest.mark.parametrize("name", sorted(set(models.names()) - set(WITH_ENCODER)))
 def test_what_has_no_encoder_of_its_own_refuses_all_but_fp32(name):
-    with pytest.raises(Problem, match=rf"models.{name}.precision: it has no frozen encoder"):
+    with pytest.raises(UserError, match=rf"models.{name}.precision: it has no frozen encoder"):
         precision.check("bf16", segmenter_class(name))
 
 
@@ -54,9 +56,9 @@ def test_bf16_is_close_and_not_the_same_and_keeps_the_weights(name, tmp_path):
 
 def test_an_encoder_that_learned_computes_in_fp32(tmp_path):
     exact, rough = (models.load("sam").load(obtain("sam", wanted, tmp_path), 1) for wanted in ("fp32", "bf16"))
-    learned = exact.train_only(["encoder"])
-    finetuned.write(tmp_path / "run", {name: exact.state_dict()[name] for name in learned}, "sam", "digest", {})
-    finetuned.apply(rough, "digest", tmp_path / "run")
+    learned = exact.set_trainable(["encoder"])
+    finetuned_weights.write(tmp_path / "run", {name: exact.state_dict()[name] for name in learned}, "sam", "digest", {})
+    finetuned_weights.apply(rough, "digest", tmp_path / "run")
     for key, values in exact.encode([PICTURE]).items():
         torch.testing.assert_close(rough.encode([PICTURE])[key], values, rtol=1e-4, atol=1e-5)
 
@@ -66,10 +68,10 @@ def test_caches_of_two_precisions_are_kept_apart(blobs, tmp_path):
     for wanted in ("fp32", "bf16"):
         folder = obtain("sam", wanted, tmp_path)
         model = models.load("sam").load(folder, 1)
-        digest, pairs = weights.digest(folder), container.pairs(path)
-        features = embeddings.features(model, digest, path, pairs, tmp_path / "embeddings", Processes())
+        digest, pairs = weights.digest(folder), records.pairs(path)
+        features = embedding_cache.features(model, digest, path, pairs, tmp_path / "embeddings", Processes())
         found[wanted] = features([0])["image"]
-        fresh = model.encode([container.image(pairs[0])])["image"]
+        fresh = model.encode([records.image(pairs[0])])["image"]
         assert torch.equal(found[wanted], fresh.half().float())
     assert not torch.equal(found["fp32"], found["bf16"])
     assert len([entry for entry in (tmp_path / "embeddings").iterdir() if entry.is_dir()]) == 2

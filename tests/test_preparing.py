@@ -9,14 +9,15 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from promptseg import container, datasets, tiling
-from promptseg.base import files
-from promptseg.base.errors import Problem
-from promptseg.base.params import Dataset
-from promptseg.datasets import Picture
-from promptseg.preprocessing import choosing, preparing, splitting
-from promptseg.preprocessing.cutting import Cutter
-from promptseg.queues import Pool
+from promptseg import datasets
+from promptseg.core import files
+from promptseg.core.errors import UserError
+from promptseg.core.params import Dataset
+from promptseg.core.thread_pool import Pool
+from promptseg.data import records, tiling
+from promptseg.datasets import Sample
+from promptseg.preprocessing import filter, prepare, split_assignment
+from promptseg.preprocessing.tiles import Cutter
 
 REPORT = dict.fromkeys(
     ("pictures", "pairs", "dropped_unreadable", "dropped_empty", "dropped_small", "dropped_over_cap", "foreground",
@@ -24,7 +25,7 @@ REPORT = dict.fromkeys(
     0,
 )  # fmt: skip
 TEN = dict.fromkeys(("min_height", "max_height", "min_width", "max_width"), 10)
-WHOLE = Dataset(reader="fake", min_foreground=None)
+IS_CLASSIFICATION = Dataset(reader="fake", min_foreground=None)
 TILES = Dataset(reader="fake", min_foreground=None, tile=16)
 
 
@@ -39,7 +40,7 @@ def picture(id, split=None, group=None, size=(24, 32), mask=None, reads=None):
         reads[kind, id] += 1
         return array
 
-    return Picture(id, split, group or id, lambda: read("image", pixels), lambda: read("mask", truth))
+    return Sample(id, split, group or id, lambda: read("image", pixels), lambda: read("mask", truth))
 
 
 def many(count, group_of=str, split=None):
@@ -50,14 +51,14 @@ def many(count, group_of=str, split=None):
 def prepare(monkeypatch, tmp_path):
     """Prepares pictures as if they were a dataset; gives the folder and the metrics."""
 
-    def run(pictures, settings=WHOLE, max_images=None, seed=0, ordered=False, name="out", duplicates=False):
+    def run(pictures, settings=IS_CLASSIFICATION, max_images=None, seed=0, ordered=False, name="out", duplicates=False):
         fake = types.SimpleNamespace(
             TITLE="Made up", LICENCE="CC0", CLASSES=("thing",), ORDERED_GROUPS=ordered, CHECK_DUPLICATES=duplicates,
             verify=lambda raw: None, read=lambda raw: iter(pictures),
         )  # fmt: skip
         monkeypatch.setattr(datasets, "load", lambda _: fake)
         metrics = tmp_path / f"{name}.json"
-        preparing.prepare("fake", settings, max_images, seed, tmp_path / "raw", tmp_path / name, metrics)
+        prepare.prepare("fake", settings, max_images, seed, tmp_path / "raw", tmp_path / name, metrics)
         return tmp_path / name, json.loads(metrics.read_text())
 
     return run
@@ -67,8 +68,8 @@ def choose(given, settings, cap):
     """What is kept of pictures that are one split: (picture, its windows) each, and the report."""
     cutter = Cutter(settings)
     with Pool(2) as pool:
-        measured = choosing.measure(given, cutter, pool)
-    choice = choosing.choose(list(range(len(given))), measured, settings, cap)
+        measured = filter.measure(given, cutter, pool)
+    choice = filter.choose(list(range(len(given))), measured, settings, cap)
     chosen = []
     for index, places in choice.windows:
         grid = cutter.windows(measured[index].height, measured[index].width)
@@ -77,7 +78,7 @@ def choose(given, settings, cap):
 
 
 def pairs(folder, split="train"):
-    return list(container.pairs(folder / f"{split}.parquet"))
+    return list(records.pairs(folder / f"{split}.parquet"))
 
 
 # --- splits
@@ -87,8 +88,8 @@ def pairs(folder, split="train"):
 @pytest.mark.parametrize("seed", range(5))
 def test_no_group_stands_in_two_splits(ordered, seed):
     pictures = many(60, group_of=lambda i: f"g{i % 13}")
-    splits = splitting.assign(pictures, Dataset(reader="fake"), seed, ordered)
-    assert set(splits) == set(splitting.SPLITS)
+    splits = split_assignment.assign(pictures, Dataset(reader="fake"), seed, ordered)
+    assert set(splits) == set(split_assignment.SPLITS)
     for group in {p.group for p in pictures}:
         assert len({split for p, split in zip(pictures, splits, strict=True) if p.group == group}) == 1
 
@@ -96,35 +97,35 @@ def test_no_group_stands_in_two_splits(ordered, seed):
 @pytest.mark.parametrize("ordered", [False, True])
 def test_the_sources_own_splits_are_kept(ordered):
     pictures = many(5, split="train") + many(3, split="test") + many(2, split="val")
-    splits = splitting.assign(pictures, Dataset(reader="fake", val_fraction=0.5), 0, ordered)
+    splits = split_assignment.assign(pictures, Dataset(reader="fake", val_fraction=0.5), 0, ordered)
     assert splits == ["train"] * 5 + ["test"] * 3 + ["val"] * 2
 
 
 @pytest.mark.parametrize("has, lacks", [("test", "val"), ("val", "test")])
 def test_a_split_that_the_source_lacks_is_made_of_training_groups(has, lacks):
     pictures = many(20, split="train") + [picture("x", has, size=(4, 4))]
-    splits = splitting.assign(pictures, Dataset(reader="fake", val_fraction=0.3, test_fraction=0.3), 0, True)
+    splits = split_assignment.assign(pictures, Dataset(reader="fake", val_fraction=0.3, test_fraction=0.3), 0, True)
     assert splits == ["train"] * 14 + [lacks] * 6 + [has]
 
 
 def test_ordered_groups_are_cut_off_at_the_end():
     pictures = many(40, group_of=lambda i: f"b{i // 2:02d}")
-    splits = splitting.assign(pictures, Dataset(reader="fake", val_fraction=0.2, test_fraction=0.25), 0, ordered=True)
+    splits = split_assignment.assign(pictures, Dataset(reader="fake", val_fraction=0.2, test_fraction=0.25), 0, ordered=True)
     assert splits == ["train"] * 24 + ["val"] * 6 + ["test"] * 10
 
 
 @pytest.mark.parametrize("fraction", [0.1, 0.3, 0.5])
 def test_fractions_are_of_the_groups(fraction):
     splits = Counter(
-        splitting.assign(many(2000), Dataset(reader="fake", test_fraction=fraction, val_fraction=fraction), 0, False)
+        split_assignment.assign(many(2000), Dataset(reader="fake", test_fraction=fraction, val_fraction=fraction), 0, False)
     )
     assert splits["test"] / 2000 == pytest.approx(fraction, abs=0.04)
     assert splits["val"] / (2000 - splits["test"]) == pytest.approx(fraction, abs=0.04)
 
 
 def test_a_fraction_of_zero_makes_no_split():
-    assert set(splitting.assign(many(20), Dataset(reader="fake", val_fraction=0.0), 0, False)) == {"train", "test"}
-    assert set(splitting.assign(many(20), Dataset(reader="fake", val_fraction=0.0, test_fraction=0.0), 0, False)) == {
+    assert set(split_assignment.assign(many(20), Dataset(reader="fake", val_fraction=0.0), 0, False)) == {"train", "test"}
+    assert set(split_assignment.assign(many(20), Dataset(reader="fake", val_fraction=0.0, test_fraction=0.0), 0, False)) == {
         "train"
     }
 
@@ -135,19 +136,19 @@ def test_of_few_groups_a_split_gets_at_least_one_and_leaves_at_least_one(seed, o
     for fraction in (0.01, 0.5, 0.99):
         settings = Dataset(reader="fake", test_fraction=fraction, val_fraction=fraction)
         for count in (2, 3, 5):
-            splits = Counter(splitting.assign(many(count), settings, seed, ordered))
+            splits = Counter(split_assignment.assign(many(count), settings, seed, ordered))
             assert splits["test"] >= 1 and splits["train"] >= 1
             assert splits["val"] >= 1 or splits["train"] == 1
-        assert splitting.assign(many(1), settings, seed, ordered) == ["train"]
+        assert split_assignment.assign(many(1), settings, seed, ordered) == ["train"]
 
 
 def test_the_seed_decides_which_groups_are_drawn():
     pictures = many(40)
-    first = splitting.assign(pictures, Dataset(reader="fake"), 0, False)
+    first = split_assignment.assign(pictures, Dataset(reader="fake"), 0, False)
     assert (
-        splitting.assign(pictures, Dataset(reader="fake"), 0, False)
+        split_assignment.assign(pictures, Dataset(reader="fake"), 0, False)
         == first
-        != splitting.assign(pictures, Dataset(reader="fake"), 1, False)
+        != split_assignment.assign(pictures, Dataset(reader="fake"), 1, False)
     )
 
 
@@ -157,16 +158,16 @@ def test_more_pictures_and_groups_move_no_group(seed):
     more = many(30, group_of=lambda i: f"new{i}") + pictures
     homes = {}
     for given in (pictures[:60], pictures[:61], pictures[:100], pictures, more):
-        splits = splitting.assign(given, Dataset(reader="fake", val_fraction=0.3), seed, False)
+        splits = split_assignment.assign(given, Dataset(reader="fake", val_fraction=0.3), seed, False)
         for p, split in zip(given, splits, strict=True):
             assert homes.setdefault(p.group, split) == split
-    assert set(homes.values()) == set(splitting.SPLITS)
+    assert set(homes.values()) == set(split_assignment.SPLITS)
 
 
 def test_the_order_of_the_pictures_does_not_matter_where_groups_are_drawn():
     pictures = many(40, group_of=lambda i: f"g{i % 17}")
-    there = dict(zip((p.id for p in pictures), splitting.assign(pictures, Dataset(reader="fake"), 0, False)))
-    back = dict(zip((p.id for p in pictures[::-1]), splitting.assign(pictures[::-1], Dataset(reader="fake"), 0, False)))
+    there = dict(zip((p.id for p in pictures), split_assignment.assign(pictures, Dataset(reader="fake"), 0, False)))
+    back = dict(zip((p.id for p in pictures[::-1]), split_assignment.assign(pictures[::-1], Dataset(reader="fake"), 0, False)))
     assert there == back
 
 
@@ -217,15 +218,15 @@ def test_tiles_are_kept_each_for_itself():
 )
 def test_the_cap_picks_evenly(cap, kept):
     given = many(20)
-    chosen, report = choose(given, WHOLE, cap)
+    chosen, report = choose(given, IS_CLASSIFICATION, cap)
     found = [int(p.id[1:]) for p, _ in chosen]
     assert report["pairs"] == len(found) == min(cap, 20) and report["dropped_over_cap"] == 20 - len(found)
     assert found == sorted(set(found)) and (kept is None or found == kept)
-    assert [int(p.id[1:]) for p, _ in choose(given, WHOLE, cap)[0]] == found
+    assert [int(p.id[1:]) for p, _ in choose(given, IS_CLASSIFICATION, cap)[0]] == found
 
 
 def test_nothing_given_is_nothing_kept():
-    assert choose([], WHOLE, 5) == ([], REPORT)
+    assert choose([], IS_CLASSIFICATION, 5) == ([], REPORT)
 
 
 def test_pictures_are_read_only_where_they_are_kept(prepare):
@@ -238,7 +239,7 @@ def test_pictures_are_read_only_where_they_are_kept(prepare):
     assert not [key for key in reads if key[0] == "image"]
     reads.clear()
     folder, _ = prepare(given, Dataset(reader="fake", val_fraction=0.0), max_images=2)
-    kept = {pair.id for split in splitting.SPLITS for pair in pairs(folder, split)}
+    kept = {pair.id for split in split_assignment.SPLITS for pair in pairs(folder, split)}
     assert kept == {"p3", "p7", "p9", "p11"}
     assert {id for kind, id in reads if kind == "image"} == kept and reads["image", "p3"] == 1
 
@@ -251,8 +252,8 @@ def test_whole_pictures_are_written_as_they_are(prepare):
     folder, _ = prepare(given)
     for given_one, split in zip(given, ("train", "test", "val"), strict=True):
         (pair,) = pairs(folder, split)
-        np.testing.assert_array_equal(container.image(pair), given_one.image())
-        np.testing.assert_array_equal(container.mask(pair), given_one.mask())
+        np.testing.assert_array_equal(records.image(pair), given_one.image())
+        np.testing.assert_array_equal(records.mask(pair), given_one.mask())
         assert (pair.id, pair.source, pair.group) == (given_one.id, given_one.id, given_one.group)
         assert (pair.top, pair.left) == (0, 0)
         assert (pair.height, pair.width) == (pair.whole_height, pair.whole_width) == given_one.mask().shape
@@ -260,8 +261,8 @@ def test_whole_pictures_are_written_as_they_are(prepare):
 
 def test_what_holds_for_all_is_written_with_each_split(prepare):
     folder, _ = prepare([picture("a", "train"), picture("b", "test")])
-    for split in splitting.SPLITS:
-        about = container.pairs(folder / f"{split}.parquet").about
+    for split in split_assignment.SPLITS:
+        about = records.pairs(folder / f"{split}.parquet").about
         assert about == {"dataset": "fake", "title": "Made up", "classes": ["thing"], "licence": "CC0", "parts": 1}
     assert pairs(folder, "val") == []
 
@@ -294,8 +295,8 @@ def test_tiles_put_back_together_are_the_picture(prepare, size, overlap):
     for pair in found:
         window = tiling.Window(pair.top, pair.left, pair.height, pair.width)
         assert window[2:] == (min(16, size[0]), min(16, size[1]))
-        blenders[0].add(container.image(pair).transpose(2, 0, 1), window)
-        blenders[1].add(container.mask(pair)[None], window)
+        blenders[0].add(records.image(pair).transpose(2, 0, 1), window)
+        blenders[1].add(records.mask(pair)[None], window)
     for blender, array in zip(blenders, (whole.image(), whole.mask()[..., None]), strict=True):
         values, covered = blender.result()
         assert covered.all()
@@ -326,7 +327,7 @@ def test_the_same_pictures_give_the_same_bytes(prepare):
     given = [picture(f"p{i}", group=f"g{i % 5}", size=(40, 33)) for i in range(12)]
     one, _ = prepare(given, Dataset(reader="fake", tile=16, overlap=3), 20, name="one")
     two, _ = prepare(given, Dataset(reader="fake", tile=16, overlap=3), 20, name="two")
-    for split in splitting.SPLITS:
+    for split in split_assignment.SPLITS:
         assert files.sha256(one / f"{split}.parquet") == files.sha256(two / f"{split}.parquet")
     assert one.with_suffix(".json").read_bytes() == two.with_suffix(".json").read_bytes()
 
@@ -337,7 +338,7 @@ def test_the_same_pictures_give_the_same_bytes(prepare):
 @pytest.mark.parametrize("split, other", [("train", "test"), ("test", "train")])
 def test_nothing_left_for_a_split_is_a_problem_and_leaves_no_output(prepare, tmp_path, split, other):
     given = [picture("a", split, mask=truth(0), size=(10, 10)), picture("b", other, mask=truth(5), size=(10, 10))]
-    with pytest.raises(Problem, match=rf"^fake: nothing is left for {split}; .*datasets\.fake\.min_foreground"):
+    with pytest.raises(UserError, match=rf"^fake: nothing is left for {split}; .*datasets\.fake\.min_foreground"):
         prepare(given, Dataset(reader="fake"))
     assert list(tmp_path.iterdir()) == []
 
@@ -345,14 +346,14 @@ def test_nothing_left_for_a_split_is_a_problem_and_leaves_no_output(prepare, tmp
 def test_nothing_left_leaves_the_old_output(prepare, tmp_path):
     folder, _ = prepare([picture("a", "train"), picture("b", "test")])
     before = files.sha256(folder / "train.parquet")
-    with pytest.raises(Problem):
+    with pytest.raises(UserError):
         prepare([picture("a", "train", mask=truth(0), size=(10, 10)), picture("b", "test")], Dataset(reader="fake"))
     assert files.sha256(folder / "train.parquet") == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "out.json"]
 
 
 def test_a_mask_of_another_size_is_a_problem_that_names_the_picture(prepare, tmp_path):
-    with pytest.raises(Problem, match=r"^odd/7: the picture is 32x24 and its mask 10x10"):
+    with pytest.raises(UserError, match=r"^odd/7: the picture is 32x24 and its mask 10x10"):
         prepare([picture("odd/7", "train", mask=truth(5)), picture("b", "test")])
     assert list(tmp_path.iterdir()) == []
 
@@ -363,10 +364,10 @@ def test_a_mask_of_another_size_is_a_problem_that_names_the_picture(prepare, tmp
 def test_classes_are_selected_before_anything_is_measured(prepare):
     mask = np.zeros((10, 10), np.uint8)
     given = [picture("a", "train", mask=mask + 1, size=(10, 10)), picture("b", "test", mask=mask + 1, size=(10, 10))]
-    with pytest.raises(Problem, match="datasets.fake.classes: unknown class 'other'; known: background, thing"):
+    with pytest.raises(UserError, match="datasets.fake.classes: unknown class 'other'; known: background, thing"):
         prepare(given, Dataset(reader="fake", classes=["other"]))
     folder, _ = prepare(given, Dataset(reader="fake", classes={"it": ["thing"]}))
-    assert container.pairs(folder / "train.parquet").about["classes"] == ["it"]
+    assert records.pairs(folder / "train.parquet").about["classes"] == ["it"]
 
 
 def test_few_pixels_are_too_small_and_counted_apart(prepare):
@@ -379,16 +380,16 @@ def test_few_pixels_are_too_small_and_counted_apart(prepare):
 
 def broken(id, split, what):
     def fail():
-        raise Problem(f"{id}.png: truncated")
+        raise UserError(f"{id}.png: truncated")
 
     good = picture(id, split)
-    return Picture(id, split, id, fail if what == "image" else good.image, fail if what == "mask" else good.mask)
+    return Sample(id, split, id, fail if what == "image" else good.image, fail if what == "mask" else good.mask)
 
 
 @pytest.mark.parametrize("what", ["image", "mask"])
 def test_a_picture_that_cannot_be_read_ends_the_stage_or_is_counted(prepare, tmp_path, what):
     given = [picture("a", "train"), broken("bad", "train", what), picture("c", "train"), picture("t", "test")]
-    with pytest.raises(Problem, match="^bad.png: truncated"):
+    with pytest.raises(UserError, match="^bad.png: truncated"):
         prepare(given)
     assert list(tmp_path.iterdir()) == []
     settings = Dataset(reader="fake", min_foreground=None, skip_bad=True, val_fraction=0.0)
@@ -400,8 +401,8 @@ def test_a_picture_that_cannot_be_read_ends_the_stage_or_is_counted(prepare, tmp
 def test_near_duplicates_in_different_splits_are_named(prepare, capsys):
     given = [picture(name, split, size=(64, 64)) for name, split in (("a", "train"), ("b", "train"), ("t", "test"))]
     smooth = np.kron(np.random.default_rng(3).integers(0, 256, (8, 8, 3), np.uint8), np.ones((8, 8, 1), np.uint8))
-    given.append(Picture("copy", "test", "copy", lambda: smooth + (smooth < 250), given[0].mask))
-    given.append(Picture("original", "train", "original", lambda: smooth, given[0].mask))
+    given.append(Sample("copy", "test", "copy", lambda: smooth + (smooth < 250), given[0].mask))
+    given.append(Sample("original", "train", "original", lambda: smooth, given[0].mask))
     _, metrics = prepare(given)
     assert "near_duplicates" not in metrics and capsys.readouterr().err == ""
     _, metrics = prepare(given, duplicates=True)
@@ -415,10 +416,10 @@ def test_near_duplicates_in_different_splits_are_named(prepare, capsys):
 
 def test_a_split_is_dealt_into_files_of_about_one_size(prepare, monkeypatch):
     given = [picture(f"p{i:02d}", "train", size=(20, 20)) for i in range(10)] + [picture("t", "test")]
-    monkeypatch.setattr(preparing, "PART_PIXELS", 1000)  # two pictures and a half
+    monkeypatch.setattr(prepare, "PART_PIXELS", 1000)  # two pictures and a half
     folder, _ = prepare(given, Dataset(reader="fake", min_foreground=None, val_fraction=0.0))
     parts = sorted((folder / "train.parquet").iterdir())
-    assert [len(container.pairs(folder / "train.parquet")), len(parts)] == [10, 5]
+    assert [len(records.pairs(folder / "train.parquet")), len(parts)] == [10, 5]
     assert [pair.id for pair in pairs(folder)] == [f"p{i:02d}" for i in range(10)]
     assert len(list((folder / "test.parquet").iterdir())) == len(list((folder / "val.parquet").iterdir())) == 1
 
@@ -431,7 +432,7 @@ def test_several_processes_write_the_same_bytes(root, tmp_path):
     )
     (tmp_path / "small_parts.py").write_text(
         "import sys\nfrom pathlib import Path\n"
-        "from promptseg.base import params\nfrom promptseg.preprocessing import preparing\n"
+        "from promptseg.core import params\nfrom promptseg.preprocessing import prepare\n"
         "preparing.PART_PIXELS = 300_000\n"
         "raw, out = map(Path, sys.argv[1:])\n"
         "settings = params.load()\n"

@@ -20,17 +20,18 @@ from conftest import ROOT
 from dvc.repo import Repo
 from imports import STAGES, reached
 from interactive import InteractiveSam, _iou
-from promptseg import container, masks, models
-from promptseg.base.errors import Problem
-from promptseg.features.distributed import Processes
-from promptseg.learning import resuming
-from promptseg.learning.losses import dice
-from promptseg.learning.resuming import State
+from promptseg import models
+from promptseg.core.devices import Processes
+from promptseg.core.errors import UserError
+from promptseg.data import masks, records
 from promptseg.models.sam import Sam
-from promptseg.networks import sam_network, weights
-from promptseg.networks.frame import Frame
-from promptseg.networks.prompts import Prompt
-from promptseg.networks.segmenter import Lesson
+from promptseg.nn import sam_network, weights
+from promptseg.nn.image_transform import ImageTransform
+from promptseg.nn.segmenter import LossContext
+from promptseg.prompts import Prompt
+from promptseg.training import checkpoint_manager
+from promptseg.training.checkpoint_manager import CheckpointManager
+from promptseg.training.losses import dice
 from transformers import SamConfig, SamModel
 
 PRETRAIN = STAGES / "pretrain"
@@ -51,7 +52,7 @@ def how():
         "easy": {"flat": 1, "plain": 1},
     }
     train = {"epochs": 3, "batch": 2, "lr": 1e-3, "parts": ["all"], "ema": 0.5, "optimizer": "adamw", "clip": 1.0}
-    return settings.Interactive.model_validate({**RAW["sam"], **small, "train": train})
+    return settings.SamSegmenter.model_validate({**RAW["sam"], **small, "train": train})
 
 
 @functools.cache
@@ -93,7 +94,7 @@ def test_its_params_are_checked(tmp_path):
     for change, line in (({"kinds": {"foggy": 1.0}}, "foggy"), ({"boxes": 3}, "as many"), ({"speed": 1}, "speed")):
         path = tmp_path / "params.yaml"
         path.write_text(yaml.safe_dump({**RAW, "sam": {**RAW["sam"], **change}}))
-        with pytest.raises(Problem, match=line):
+        with pytest.raises(UserError, match=line):
             settings.load(path)
 
 
@@ -105,10 +106,10 @@ def begun():
 
 
 def _regions(count):
-    """Pictures (n, 3, 128, 128) of four regions, each in a colour of its own, and the regions' numbers (n, 128, 128)."""
+    """Pictures (n, 3, 128, 128) of four regions, each in a color of its own, and the regions' numbers (n, 128, 128)."""
     numbers = torch.nn.functional.interpolate(torch.randn(count, 4, 5, 5), (128, 128), mode="bicubic").argmax(dim=1)
-    colours = torch.randn(count, 4, 3)
-    return torch.stack([own[of] for own, of in zip(colours, numbers)]).movedim(3, 1), numbers
+    colors = torch.randn(count, 4, 3)
+    return torch.stack([own[of] for own, of in zip(colors, numbers)]).movedim(3, 1), numbers
 
 
 def test_before_it_learns_a_point_is_answered_by_what_is_like_its_place(begun):
@@ -196,7 +197,7 @@ def lesson(how):
     split = drawn.Drawn("train", 2, segmenter, how, 0, Processes())
     asked_of = [split.take(index, 1) for index in (0, 1)]
     target, weight = split.truth(asked_of, segmenter.side)
-    given = Lesson(dice, lambda side: (target, weight), 1, [5, 6])
+    given = LossContext(dice, lambda side: (target, weight), 1, [5, 6])
     return segmenter, split.features(asked_of), [one.prompts for one in asked_of], given
 
 
@@ -222,17 +223,17 @@ def test_a_point_is_answered_by_three_masks_and_everything_else_by_one(lesson, m
 def test_only_a_share_of_the_pictures_is_corrected_and_none_when_it_is_measured(lesson):
     segmenter, *_, given = lesson
     segmenter.corrections, segmenter.corrected = 2, 0.5
-    many = Lesson(given.loss, given.truth, 1, list(range(400)))
+    many = LossContext(given.loss, given.truth, 1, list(range(400)))
     (others, none), (chosen, some) = segmenter._lengths(many)
     assert sorted(others + chosen) == list(range(400)) and 150 < len(chosen) < 250 and (none, some) == (-1, 2)
-    assert segmenter._lengths(Lesson(given.loss, given.truth, 0, [1, 2, 3])) == [([0, 1, 2], -1)]
+    assert segmenter._lengths(LossContext(given.loss, given.truth, 0, [1, 2, 3])) == [([0, 1, 2], -1)]
 
 
 def test_the_first_epochs_learn_by_cross_entropy_and_the_others_by_the_focal_loss(lesson):
     segmenter, features, prompts, given = lesson
     segmenter.corrections, segmenter.corrected, segmenter.easy = 0, 0.0, 1
     losses = {
-        epoch: segmenter.teach(features, prompts, Lesson(dice, given.truth, epoch, [5, 6]))[1] for epoch in range(3)
+        epoch: segmenter.teach(features, prompts, LossContext(dice, given.truth, epoch, [5, 6]))[1] for epoch in range(3)
     }
     assert torch.equal(losses[0], losses[1]) and not torch.allclose(losses[1], losses[2])
 
@@ -264,7 +265,7 @@ def test_what_was_trained_loads_as_sam_and_a_killed_training_ends_with_the_same_
         pretraining.train("sam", by_prompts.sam, how, 0, None, *paths)
         return [(tmp_path / name / "model.safetensors").read_bytes(), (tmp_path / f"{name}.csv").read_bytes()]
 
-    whole, real = train("whole"), State.write
+    whole, real = train("whole"), CheckpointManager.write
 
     class Killed(BaseException):
         pass
@@ -274,8 +275,8 @@ def test_what_was_trained_loads_as_sam_and_a_killed_training_ends_with_the_same_
         if len(rows) == 1:
             raise Killed
 
-    monkeypatch.setattr(State, "write", killed)
-    monkeypatch.setattr(resuming, "EVERY", 0.0)
+    monkeypatch.setattr(CheckpointManager, "write", killed)
+    monkeypatch.setattr(checkpoint_manager, "EVERY", 0.0)
     with pytest.raises(Killed):
         train("broken")
     assert (tmp_path / "state").exists()
@@ -294,7 +295,7 @@ def test_the_relatives_begin_with_sam_and_learn_what_they_should(name, tmp_path)
     sam = Sam(SamModel(SamConfig(**by_prompts.SIZE)))
     weights.write(tmp_path / "sam", sam.configuration(), pretraining.half(sam.state_dict()))
     train = {**RAW[name]["train"], "epochs": 1, "batch": 2}
-    how = settings.Interactive.model_validate({**RAW[name], "pictures": 2, "val": 1, "boxes": 2, "train": train})
+    how = settings.SamSegmenter.model_validate({**RAW[name], "pictures": 2, "val": 1, "boxes": 2, "train": train})
     paths = tmp_path / "state", tmp_path / name, tmp_path / "curve.csv"
     pretraining.train(name, by_prompts.TRAINED[name], how, 0, tmp_path / "sam", *paths)
     made = models.load(name).load(tmp_path / name, 1).network.state_dict()
@@ -312,13 +313,13 @@ def test_an_adapter_begins_with_nearly_what_its_sam_says(tmp_path, monkeypatch):
     torch.manual_seed(0)
     sam = Sam(first_weights.draw(SamModel(SamConfig(**by_prompts.SIZE)), torch.randn(4, 3, 128, 128)), single_mask=True)
     weights.write(tmp_path, sam.configuration(), sam.state_dict())
-    sam.frame = Frame(128, False, sam_network.MEAN, sam_network.STD)  # PA-SAM's
+    sam.frame = ImageTransform(128, False, sam_network.MEAN, sam_network.STD)  # PA-SAM's
     picture = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)
     boxes = [[Prompt(box=np.array([10.0, 20, 70, 90])), Prompt(box=np.array([50.0, 5, 120, 60]))]]
 
     @torch.inference_mode()
     def apart():
-        how = settings.Interactive.model_validate(RAW["pa_sam"])
+        how = settings.SamSegmenter.model_validate(RAW["pa_sam"])
         adapted = by_prompts.pa_sam(how, 0, tmp_path, Processes()).segmenter.eval()
         said = sam.eval().decode(sam.encode([picture]), boxes)[0]
         return ((adapted.adapt(adapted.encode([picture]), boxes, hard=False).logits - said).std() / said.std()).item()
@@ -341,14 +342,14 @@ def written(tmp_path_factory):
 
 def test_phrases_stand_in_a_container_with_their_masks_and_examples(written):
     assert (written / "train").read_bytes() == (written / "again").read_bytes()
-    pairs = list(container.pairs(written / "train"))
+    pairs = list(records.pairs(written / "train"))
     assert len(pairs) == 12 and len({pair.id for pair in pairs}) == 12
-    assert 2 <= sum(not (container.mask(pair) == 1).any() for pair in pairs) <= 3
-    for pair in [*pairs, *container.pairs(written / "examples")]:
-        image, mask = container.support(pair)
-        assert pair.text and image.shape[:2] == mask.shape and container.mask(pair).shape == (pair.height, pair.width)
+    assert 2 <= sum(not (records.mask(pair) == 1).any() for pair in pairs) <= 3
+    for pair in [*pairs, *records.pairs(written / "examples")]:
+        image, mask = records.support(pair)
+        assert pair.text and image.shape[:2] == mask.shape and records.mask(pair).shape == (pair.height, pair.width)
         assert mask.any() or not pair.id.startswith("examples")
-        assert (container.mask(pair) == 1).any() or not pair.id.startswith("examples")
+        assert (records.mask(pair) == 1).any() or not pair.id.startswith("examples")
 
 
 def test_sam2_may_be_asked_the_same_as_a_yardstick():
@@ -378,10 +379,10 @@ def test_only_checkpoints_that_are_whole_and_small_enough_are_shipped(tmp_path, 
     assert sorted(path.name for path in (tmp_path / "tiny").iterdir()) == ["one", "two"]
     weights.check(tmp_path / "tiny" / "two")
     (tmp_path / "made" / "one" / "config.json").write_text("{ }")
-    with pytest.raises(Problem, match="one"):
+    with pytest.raises(UserError, match="one"):
         ship.main(tmp_path / "made", tmp_path / "tiny")
     shutil.rmtree(tmp_path / "made" / "one")
     monkeypatch.setattr(ship, "MOST", 10)
-    with pytest.raises(Problem, match="at most"):
+    with pytest.raises(UserError, match="at most"):
         ship.main(tmp_path / "made", tmp_path / "tiny")
     assert sorted(path.name for path in (tmp_path / "tiny").iterdir()) == ["one", "two"]

@@ -6,9 +6,10 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
-from promptseg import canvas, container, pixels
-from promptseg.container import Container, Pair
+from promptseg.data import image_io, records
+from promptseg.data.records import Record, RecordReader
 from promptseg.preprocessing import preview
+from promptseg.report import canvas
 
 SIZE = (48, 64)
 
@@ -19,7 +20,7 @@ def pair(id="a", values=(1,), size=SIZE, image=None, **more):
     columns = np.resize(np.repeat(values, -(-width // len(values))), width).astype(np.uint8)
     truth = np.repeat(columns[None], height, axis=0)
     picture = np.full((height, width), 100, np.uint8) if image is None else image
-    return Pair(id, "g", pixels.png(picture), pixels.png(truth), height, width, id, 0, 0, height, width, **more)
+    return Record(id, "g", image_io.png(picture), image_io.png(truth), height, width, id, 0, 0, height, width, **more)
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def page(tmp_path):
     def make(classes=("disc",), name="page", **splits):
         paths = {split: tmp_path / f"{name}-{split}.parquet" for split in splits}
         for split, rows in splits.items():
-            with container.Writer(paths[split], Pair, {"classes": list(classes)}) as out:
+            with records.RecordWriter(paths[split], Record, {"classes": list(classes)}) as out:
                 for row in rows:
                     out.add(row)
         preview.preview(paths, tmp_path / f"{name}.png")
@@ -39,14 +40,14 @@ def page(tmp_path):
     return make
 
 
-def shown(found, colour):
-    return (found == np.array(colour, np.uint8)).all(axis=-1)
+def shown(found, color):
+    return (found == np.array(color, np.uint8)).all(axis=-1)
 
 
-def swatches(found, colours):
-    """Which of the colours stand in the legend, as squares of 11 pixels at the foot of the page."""
+def swatches(found, colors):
+    """Which of the colors stand in the legend, as squares of 11 pixels at the foot of the page."""
     foot = found[-80:]
-    return [i for i, colour in enumerate(colours) if _square(shown(foot, colour))]
+    return [i for i, color in enumerate(colors) if _square(shown(foot, color))]
 
 
 def _square(where):
@@ -58,11 +59,11 @@ def _square(where):
     ("count", "picked"), [(1, [0]), (3, [0, 1, 2]), (4, [0, 1, 2, 3]), (8, [1, 3, 5, 7]), (100, [12, 37, 62, 87])]
 )
 def test_pairs_are_spread_evenly_and_no_other_row_is_read(page, monkeypatch, count, picked):
-    monkeypatch.setattr(container, "GROUP_BYTES", 1)
+    monkeypatch.setattr(records, "GROUP_BYTES", 1)
     read, groups = Counter(), Counter()
-    row, group = Container.__getitem__, Container._rows
-    monkeypatch.setattr(Container, "__getitem__", lambda self, i: (read.update([i]), row(self, i))[1])
-    monkeypatch.setattr(Container, "_rows", lambda self, i: (groups.update([i]), group(self, i))[1])
+    row, group = RecordReader.__getitem__, RecordReader._rows
+    monkeypatch.setattr(RecordReader, "__getitem__", lambda self, i: (read.update([i]), row(self, i))[1])
+    monkeypatch.setattr(RecordReader, "_rows", lambda self, i: (groups.update([i]), group(self, i))[1])
     page(train=[pair(f"p{i}") for i in range(count)])
     assert sorted(read) == sorted(groups) == picked
 
@@ -96,18 +97,18 @@ def test_ignored_pixels_are_hatched_and_named_only_where_there_are_any(page):
 
 def test_the_legend_names_all_classes_where_they_are_few(page):
     classes = [f"class {i}" for i in range(12)]
-    colours = canvas.class_colours(12)
-    assert swatches(page(classes, train=[pair(values=(1, 2))]), colours) == list(range(12))
-    assert swatches(page(train=[pair()]), colours[:1]) == []
+    colors = canvas.class_colors(12)
+    assert swatches(page(classes, train=[pair(values=(1, 2))]), colors) == list(range(12))
+    assert swatches(page(train=[pair()]), colors[:1]) == []
 
 
 def test_the_legend_names_those_that_are_shown_where_they_are_many(page):
-    classes, colours = [f"class {i}" for i in range(182)], canvas.class_colours(182)
+    classes, colors = [f"class {i}" for i in range(182)], canvas.class_colors(182)
     found = page(classes, train=[pair(values=(3, 90))], test=[pair(values=(90, 182, 255))])
-    assert swatches(found, colours) == [2, 89, 181]
+    assert swatches(found, colors) == [2, 89, 181]
     rows = [pair(values=tuple(range(start, start + 4)) * 2) for start in (1, 5, 9, 13)]
     found = page(classes, train=rows, val=[pair(values=(0, 0, 0, 0, 0, 0, 0, 17, 18, 19))])  # that cover less
-    assert swatches(found, colours) == list(range(16))
+    assert swatches(found, colors) == list(range(16))
 
 
 def test_words_stand_above_a_panel(page):
@@ -119,7 +120,7 @@ def test_a_support_picture_is_a_third_view_with_its_mask_outlined(page):
     support = np.full((60, 60, 3), (20, 60, 200), np.uint8)
     truth = np.zeros((60, 60), np.uint8)
     truth[20:40, 20:40], truth[:4] = 1, 255
-    rows = [pair("a", support_image=pixels.png(support), support_mask=pixels.png(truth)), pair("b")]
+    rows = [pair("a", support_image=image_io.png(support), support_mask=image_io.png(truth)), pair("b")]
     found = page(train=rows)
     assert 900 < found.shape[1] < 1000
     blue = np.abs(found.astype(int) - (20, 60, 200)).max(axis=-1) < 8
@@ -131,7 +132,7 @@ def test_a_support_picture_is_a_third_view_with_its_mask_outlined(page):
     assert not blue[:, found.shape[1] // 2 :].any()  # the other pair has none
 
 
-def test_any_size_and_gray_or_colour(page):
+def test_any_size_and_gray_or_color(page):
     sizes = [(1, 300), (300, 1), (7, 3), (900, 400)]
     found = page(train=[pair(f"p{i}", size=size) for i, size in enumerate(sizes)])
     assert found.shape[1] == 664

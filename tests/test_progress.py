@@ -4,10 +4,10 @@ import subprocess
 import sys
 
 import pytest
-from promptseg import progress
-from promptseg.commands.reproducing import _over
+from promptseg.cli.repro import _over
+from promptseg.core import progress
 
-WORK = "from promptseg import progress; assert list(progress.bar(range(3), desc='work', main={})) == [0, 1, 2]"
+WORK = "from promptseg.core import progress; assert list(progress.bar(range(3), desc='work', main={})) == [0, 1, 2]"
 
 
 @pytest.mark.parametrize("watched, main, shown", [("60", True, True), ("", True, False), ("60", False, False)])

@@ -5,11 +5,11 @@ import json
 import cv2
 import numpy as np
 import pytest
-from promptseg import masks
-from promptseg.base.errors import Problem
-from promptseg.base.params import Prompt
-from promptseg.networks import prompts
-from promptseg.networks.prompts import ask, to_json
+from promptseg import prompts
+from promptseg.core.errors import UserError
+from promptseg.core.params import Prompt
+from promptseg.data import masks
+from promptseg.prompts import ask, to_json
 
 NAMES = ["cat", "dog", "cow"]
 
@@ -45,23 +45,23 @@ def test_seed_and_id_decide_and_nothing_else(settings, mask):
     assert not same(first, ask(settings, mask, NAMES[:2], 0, "training/008")[0])
 
 
-@pytest.mark.parametrize("settings", [Prompt(points=3, how="centre"), Prompt(box=True), Prompt(text=["a", "b"])])
+@pytest.mark.parametrize("settings", [Prompt(points=3, how="center"), Prompt(box=True), Prompt(text=["a", "b"])])
 def test_what_is_not_drawn_does_not_depend_on_the_seed(settings, mask):
     assert same(ask(settings, mask, NAMES[:2], 0, "a")[0], ask(settings, mask, NAMES[:2], 1, "b")[0])
 
 
 def inside(points, region):
-    """Whether each point is the centre of a pixel of the region."""
+    """Whether each point is the center of a pixel of the region."""
     places = points - 0.5
     assert (places == places.astype(int)).all()
     return region[places[:, 1].astype(int), places[:, 0].astype(int)]
 
 
-@pytest.mark.parametrize("how", ["random", "centre"])
+@pytest.mark.parametrize("how", ["random", "center"])
 @pytest.mark.parametrize("per", ["picture", "object"])
 @pytest.mark.parametrize("n", [1, 2, 9])
 @pytest.mark.parametrize("seed", range(5))
-def test_points_are_centres_of_different_pixels_of_their_answer(mask, how, per, n, seed):
+def test_points_are_centers_of_different_pixels_of_their_answer(mask, how, per, n, seed):
     asked, answers = ask(Prompt(points=n, how=how, per=per), mask, NAMES[:2], seed, "a")
     assert len(asked) == len(answers) == (2 if per == "picture" else 4)
     for prompt, answer in zip(asked, answers, strict=True):
@@ -80,7 +80,7 @@ def test_random_points_reach_every_pixel():
     assert found == {(x + 0.5, y + 0.5) for x in (1, 2, 3) for y in (1, 2)}
 
 
-@pytest.mark.parametrize("how", ["random", "centre"])
+@pytest.mark.parametrize("how", ["random", "center"])
 def test_points_repeat_only_where_the_mask_has_too_few_pixels(how):
     mask = np.zeros((8, 8), np.uint8)
     mask[4, 2:5] = 1
@@ -91,7 +91,7 @@ def test_points_repeat_only_where_the_mask_has_too_few_pixels(how):
 
 
 def test_the_central_point_is_the_deepest(mask):
-    asked, answers = ask(Prompt(points=1, how="centre", per="object"), mask, NAMES[:2], 0, "a")
+    asked, answers = ask(Prompt(points=1, how="center", per="object"), mask, NAMES[:2], 0, "a")
     for prompt, answer in zip(asked, answers, strict=True):
         outside = np.argwhere(~np.pad(answer, 1)) - 1
         inner = np.argwhere(answer)
@@ -162,7 +162,7 @@ def test_jitter_stays_in_the_picture(mask):
     assert met == {"x0", "x1", "y1"}
 
 
-@pytest.mark.parametrize("settings", [Prompt(points=1), Prompt(box=True), Prompt(points=2, how="centre", per="object")])
+@pytest.mark.parametrize("settings", [Prompt(points=1), Prompt(box=True), Prompt(points=2, how="center", per="object")])
 def test_a_class_that_is_not_there_gets_no_prompt_from_the_truth(settings, mask):
     mask[mask == 1] = 255
     asked, answers = ask(settings, mask, NAMES[:3], 0, "a")
@@ -202,13 +202,13 @@ def test_no_prompt_asks_for_every_class_without_words(mask):
 
 @pytest.mark.parametrize("phrases, classes", [(["a"], 2), (["a", "b"], 1)])
 def test_phrases_are_one_for_each_class(mask, phrases, classes):
-    with pytest.raises(Problem, match=rf"^params.yaml: a: {len(phrases)} phrase.*{classes} classes$"):
+    with pytest.raises(UserError, match=rf"^params.yaml: a: {len(phrases)} phrase.*{classes} classes$"):
         ask(Prompt(text=phrases), mask, NAMES[:classes], 0, "a")
 
 
 def test_json_holds_what_is_asked_and_nothing_else(mask):
-    asked, _ = ask(Prompt(points=2, how="centre"), mask, NAMES[:2], 0, "a")
-    points = [masks.deepest(mask == target, 2).tolist() for target in (1, 2)]
+    asked, _ = ask(Prompt(points=2, how="center"), mask, NAMES[:2], 0, "a")
+    points = [masks.interior_points(mask == target, 2).tolist() for target in (1, 2)]
     assert json.loads(to_json(asked)) == [
         {"target": 1, "points": points[0], "labels": [1, 1]},
         {"target": 2, "points": points[1], "labels": [1, 1]},
@@ -227,9 +227,9 @@ def test_a_picture_may_be_asked_for_by_its_own_phrase(mask):
     (prompt,), (answer,) = ask(Prompt(text="own"), mask, ["referred"], 0, "a", "the red ball")
     assert prompt.text == "the red ball"
     np.testing.assert_array_equal(answer, mask == 1)
-    with pytest.raises(Problem, match="^a: the dataset says nothing of this picture in words"):
+    with pytest.raises(UserError, match="^a: the dataset says nothing of this picture in words"):
         ask(Prompt(text="own"), mask, ["referred"], 0, "a")
-    with pytest.raises(Problem, match="1 phrase, but there are 2 classes"):
+    with pytest.raises(UserError, match="1 phrase, but there are 2 classes"):
         ask(Prompt(text="own"), mask, NAMES[:2], 0, "a", "the red ball")
 
 

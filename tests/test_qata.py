@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from promptseg.datasets import qata
+from promptseg.datasets.qata import reader as qata
 from refusing import digest, refused
 
 REAL = Path(os.environ.get("PROMPTSEG_REAL_DATA", "/nonexistent")) / "qata"

@@ -4,7 +4,7 @@ import threading
 import time
 
 import pytest
-from promptseg.queues import Pool
+from promptseg.core.thread_pool import Pool
 
 
 def test_results_come_in_the_order_of_the_items():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from dvc.utils.serialize import dump_yaml, load_yaml, modify_yaml
-from promptseg.commands import quick_dvc
+from promptseg.cli import quick_dvc
 
 ROOT = Path(__file__).parent.parent
 LOCK = ROOT / "dvc.lock"

@@ -5,8 +5,8 @@ import pytest
 import torch
 from PIL import Image
 from promptseg import models
-from promptseg.answering import inference
-from promptseg.networks.prompts import Prompt
+from promptseg.inference import prediction
+from promptseg.prompts import Prompt
 
 PICTURE = np.kron(np.random.default_rng(3).integers(0, 256, (15, 20, 3), np.uint8), np.ones((10, 10, 1), np.uint8))
 HEIGHT, WIDTH = PICTURE.shape[:2]
@@ -16,7 +16,7 @@ POINT, BOX = [70.5, 60.5], [30.0, 20.0, 150.0, 110.0]
 def ours(name: str, prompt: Prompt) -> tuple[torch.nn.Module, np.ndarray]:
     model = models.load(name).create("tiny", 4)
     with torch.no_grad():
-        return model, inference.probabilities(model, model.encode([PICTURE]), [prompt], 1, HEIGHT, WIDTH)[0]
+        return model, prediction.probabilities(model, model.encode([PICTURE]), [prompt], 1, HEIGHT, WIDTH)[0]
 
 
 @pytest.mark.parametrize("kind", ["points", "box"])

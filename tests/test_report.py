@@ -9,10 +9,9 @@ import re
 import numpy as np
 import pytest
 from PIL import Image
-from promptseg.base import params
-from promptseg.base.errors import Problem
-from promptseg.reporting import report
-from promptseg.scoring import figures
+from promptseg.core import params
+from promptseg.core.errors import UserError
+from promptseg.report import leaderboard, run_figure
 
 EVIL = '<script>alert(1)</script>"><img src=x onerror=alert(2)>{{ 7 * 7 }}'
 SCORES = {
@@ -38,7 +37,7 @@ SETTINGS = {
     },
     "finetune": {
         "em-sam-20": {
-            "dataset": "em", "model": "sam", "prompt": {"points": 2, "how": "centre"}, "published": 0.254,
+            "dataset": "em", "model": "sam", "prompt": {"points": 2, "how": "center"}, "published": 0.254,
             "train": {"epochs": 20, "parts": ["mask_decoder"]},
         },
         "covid-unet": {"dataset": "covid", "model": "unet", "prompt": {}, "train": {"epochs": 1, "parts": ["all"]}},
@@ -66,7 +65,7 @@ def project(tmp_path, settings):
         curve = "".join(f"{step / 20},0.5,0.4,{1 - step / 20}\n" for step in range(1, 20))
         (folders["thresholds"] / f"{name}.csv").write_text("threshold,iou,precision,recall\n" + curve)
         view = np.full((160, 652, 3), 30 * number, np.uint8)
-        figures.write_png(folders["pictures"] / f"{name}.png", figures.grid([view], ["a"]))
+        run_figure.write_png(folders["pictures"] / f"{name}.png", run_figure.grid([view], ["a"]))
     for name in settings.finetune:
         rows = "epoch,loss,val_loss,val_iou,lr,foreground,val_foreground\n"
         rows += "1,0.9,0.95,0.1,0.0001,0.2,0.3\n2,0.7,,nan,0.0001,0.2,0.3\n"
@@ -78,10 +77,10 @@ def project(tmp_path, settings):
 
 
 def render(project, settings, path):
-    rows = report.leaderboard(settings, project["metrics"])
-    report.write_chart(rows, path / "chart.png")
+    rows = leaderboard.leaderboard(settings, project["metrics"])
+    leaderboard.write_chart(rows, path / "chart.png")
     folders = {name: folder for name, folder in project.items() if name != "metrics"}
-    report.write_html(path / "report.html", settings, rows, chart=path / "chart.png", **folders)
+    leaderboard.write_html(path / "report.html", settings, rows, chart=path / "chart.png", **folders)
     return (path / "report.html").read_text("utf-8")
 
 
@@ -113,13 +112,13 @@ class Page(html.parser.HTMLParser):
 
 
 def test_rows_come_grouped_by_dataset_and_else_as_in_params(project, settings):
-    rows = report.leaderboard(settings, project["metrics"])
+    rows = leaderboard.leaderboard(settings, project["metrics"])
     assert [row["run"] for row in rows] == ORDER
-    assert all(tuple(row) == report.COLUMNS for row in rows)
+    assert all(tuple(row) == leaderboard.COLUMNS for row in rows)
 
 
 def test_rows_say_how_a_run_came_about(project, settings):
-    rows = {row["run"]: row for row in report.leaderboard(settings, project["metrics"])}
+    rows = {row["run"]: row for row in leaderboard.leaderboard(settings, project["metrics"])}
     training = {name: row["training"] for name, row in rows.items()}
     assert training == dict.fromkeys(ORDER, "zero-shot") | {"em-sam-20": "3 of 20 epochs", "covid-unet": "1 epoch"}
     assert rows["em-sam-20"]["prompt"] == "2 central points"
@@ -133,15 +132,15 @@ def test_rows_say_how_a_run_came_about(project, settings):
 
 
 def test_epochs_are_the_runs_own_without_a_limit(project):
-    rows = report.leaderboard(params.parse(SETTINGS | {"scale": {}}), project["metrics"])
+    rows = leaderboard.leaderboard(params.parse(SETTINGS | {"scale": {}}), project["metrics"])
     assert rows[ORDER.index("em-sam-20")]["training"] == "20 epochs"
 
 
 def test_csv_has_fixed_decimals_and_empty_fields(project, settings, tmp_path):
-    report.write_leaderboard(report.leaderboard(settings, project["metrics"]), tmp_path / "board.csv")
+    leaderboard.write_leaderboard(leaderboard.leaderboard(settings, project["metrics"]), tmp_path / "board.csv")
     text = (tmp_path / "board.csv").read_bytes().decode()
     rows = list(csv.DictReader(text.splitlines()))
-    assert "\r" not in text and text.endswith("\n") and tuple(rows[0]) == report.COLUMNS
+    assert "\r" not in text and text.endswith("\n") and tuple(rows[0]) == leaderboard.COLUMNS
     assert rows[1]["iou_low"] == rows[1]["published"] == ""
     assert (rows[0]["iou_mean"], rows[0]["pictures"], rows[3]["published"]) == ("0.3000", "48", "0.2540")
     assert rows[0]["prompt"] == f'"{EVIL}"'
@@ -151,20 +150,20 @@ def test_csv_has_fixed_decimals_and_empty_fields(project, settings, tmp_path):
 def test_missing_or_damaged_metrics_are_named(project, settings, content):
     path = project["metrics"] / "em-sam.json"
     path.unlink() if content is None else path.write_text(content)
-    with pytest.raises(Problem, match=r"em-sam\.json: .*dvc repro"):
-        report.leaderboard(settings, project["metrics"])
+    with pytest.raises(UserError, match=r"em-sam\.json: .*dvc repro"):
+        leaderboard.leaderboard(settings, project["metrics"])
 
 
 # --- chart
 
 
 def test_chart_is_small_legible_and_equal_each_time(project, settings, tmp_path, monkeypatch):
-    rows = report.leaderboard(settings, project["metrics"])
-    report.write_chart(rows, tmp_path / "a.png")
+    rows = leaderboard.leaderboard(settings, project["metrics"])
+    leaderboard.write_chart(rows, tmp_path / "a.png")
     import matplotlib
 
     monkeypatch.setitem(matplotlib.rcParams, "font.size", 30.0)  # a user's own style
-    report.write_chart(rows, tmp_path / "b.png")
+    leaderboard.write_chart(rows, tmp_path / "b.png")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     assert matplotlib.rcParams["font.size"] == 30.0
     assert (tmp_path / "a.png").stat().st_size < 100_000
@@ -173,8 +172,8 @@ def test_chart_is_small_legible_and_equal_each_time(project, settings, tmp_path,
 
 
 def test_chart_of_many_runs_stays_small(project, settings, tmp_path):
-    row = report.leaderboard(settings, project["metrics"])[0]
-    report.write_chart([row | {"run": f"model-{n}", "dataset": f"set-{n // 5}"} for n in range(40)], tmp_path / "a.png")
+    row = leaderboard.leaderboard(settings, project["metrics"])[0]
+    leaderboard.write_chart([row | {"run": f"model-{n}", "dataset": f"set-{n // 5}"} for n in range(40)], tmp_path / "a.png")
     assert (tmp_path / "a.png").stat().st_size < 100_000
 
 
@@ -255,7 +254,7 @@ def test_best_single_masks_have_a_column_where_a_run_is_automatic(project, setti
     (project["metrics"] / "em-grid.json").write_text(json.dumps(SCORES | {"oracle": True, "iou_best_single": 0.1234}))
     text = render(project, settings, tmp_path)
     assert "best single<br>mask</th>" in text and text.count(">0.123<") == 1
-    rows = {row["run"]: row for row in report.leaderboard(settings, project["metrics"])}
+    rows = {row["run"]: row for row in leaderboard.leaderboard(settings, project["metrics"])}
     assert rows["em-grid"]["iou_best_single"] == 0.1234 and rows["em-sam"]["iou_best_single"] is None
 
 
@@ -272,7 +271,7 @@ def test_dataset_table_has_a_row_a_split(project, settings, tmp_path):
 ])  # fmt: skip
 def test_a_missing_file_is_named_and_no_page_is_left(project, settings, tmp_path, name):
     (tmp_path / name).unlink()
-    with pytest.raises(Problem, match=re.escape(str(tmp_path / name))):
+    with pytest.raises(UserError, match=re.escape(str(tmp_path / name))):
         render(project, settings, tmp_path)
     assert not list(tmp_path.glob("*.html"))
 
@@ -283,7 +282,7 @@ def test_clouds_have_scores_of_their_own_and_no_boundary(project, settings, tmp_
         scores = json.loads(path.read_text()) | {key: 0.678}
         del scores["boundary_iou"]
         path.write_text(json.dumps(scores))
-    rows = {row["run"]: row for row in report.leaderboard(settings, project["metrics"])}
+    rows = {row["run"]: row for row in leaderboard.leaderboard(settings, project["metrics"])}
     assert rows["em-clipseg"]["boundary_iou"] is None and rows["em-clipseg"]["part_miou"] == 0.678
     assert rows["fires-clipseg"]["accuracy_top1"] == 0.678 and rows["em-sam"]["accuracy_top1"] is None
     text = Page(render(project, settings, tmp_path)).text

@@ -11,15 +11,15 @@ import pytest
 import torch
 from killed import made, train
 from promptseg import models
-from promptseg.features.distributed import Processes
-from promptseg.learning import resuming
-from promptseg.learning.resuming import State
-from promptseg.networks import weights
+from promptseg.core.devices import Processes
+from promptseg.nn import weights
+from promptseg.training import checkpoint_manager
+from promptseg.training.checkpoint_manager import CheckpointManager
 
 
 @pytest.fixture(autouse=True)
 def each_epoch(monkeypatch):
-    monkeypatch.setattr(resuming, "EVERY", 0.0)
+    monkeypatch.setattr(checkpoint_manager, "EVERY", 0.0)
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_a_kill_before_a_write_changes_no_byte(folder, monkeypatch):
     for number in range(0, 200, 3):
         left[0], whole = number, False
         with monkeypatch.context() as patch:
-            for module, name in ((os, "replace"), (resuming.shutil, "rmtree"), (Path, "write_bytes")):
+            for module, name in ((os, "replace"), (checkpoint_manager.shutil, "rmtree"), (Path, "write_bytes")):
                 patch.setattr(module, name, dying(getattr(module, name)))
             with contextlib.suppress(Killed):
                 train(folder, "broken", **settings)
@@ -75,8 +75,8 @@ def test_a_kill_before_a_write_changes_no_byte(folder, monkeypatch):
     assert number >= 18
 
 
-def state(folder: Path, inputs: dict) -> State:
-    return State(folder, inputs, lambda folder, learned: weights.write(folder, {}, learned), Processes())
+def state(folder: Path, inputs: dict) -> CheckpointManager:
+    return CheckpointManager(folder, inputs, lambda folder, learned: weights.write(folder, {}, learned), Processes())
 
 
 def test_what_was_written_comes_back_and_older_states_go(tmp_path):
@@ -104,8 +104,8 @@ def test_the_state_of_other_inputs_is_not_used_and_goes(tmp_path):
 
 def test_epochs_that_pass_quickly_are_not_all_written(tmp_path, monkeypatch):
     clock = [100.0]
-    monkeypatch.setattr(resuming, "EVERY", 10.0)
-    monkeypatch.setattr(resuming.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(checkpoint_manager, "EVERY", 10.0)
+    monkeypatch.setattr(checkpoint_manager.time, "monotonic", lambda: clock[0])
     one, found = state(tmp_path / "s", {}), []
     for epoch in range(1, 8):
         clock[0] += 4.0
@@ -125,7 +125,7 @@ def test_a_damaged_state_is_not_used(spoilt, tmp_path):
 
 
 def test_other_settings_seeds_and_pictures_start_anew(folder, blobs, monkeypatch, capsys):
-    monkeypatch.setattr(State, "remove", lambda self: None)  # as if it were killed at its very end
+    monkeypatch.setattr(CheckpointManager, "remove", lambda self: None)  # as if it were killed at its very end
     small = {"epochs": 2, "pretrain": 0, "batch": 6}
     train(folder, "w", **small)
     train(folder, "w", **small)

@@ -6,8 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
-from promptseg import rle
-from promptseg.base.errors import Problem
+from promptseg.core.errors import UserError
+from promptseg.data import rle
 from segment_anything.utils.amg import mask_to_rle_pytorch
 
 MASKS = arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=12))
@@ -49,8 +49,8 @@ def test_the_string_is_as_maskapi_writes_it(mask):
 
 def test_damaged_runs_are_refused():
     for counts in ([], [3], [5, -1], [2, 3]):
-        with pytest.raises(Problem):
+        with pytest.raises(UserError):
             rle.decode(counts, 2, 2)
     for text in ("", "o", "\x7f", "é", "ooooooooo0"):
-        with pytest.raises(Problem):
+        with pytest.raises(UserError):
             rle.decompress(text)

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from promptseg.base import params
-from promptseg.learning import schedule
+from promptseg.core import params
+from promptseg.training import schedule
 from torch.optim import lr_scheduler
 
 
@@ -12,17 +12,17 @@ from torch.optim import lr_scheduler
 def test_it_is_what_torch_has(kind, warmup):
     total = 20
     settings = params.Train(epochs=1, parts=["all"], lr=0.3, schedule=kind, warmup=warmup)
-    optimiser = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.3)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.3)
     first = int(warmup * total)
-    later = lr_scheduler.ConstantLR(optimiser, 1.0)
+    later = lr_scheduler.ConstantLR(optimizer, 1.0)
     if kind == "cosine":
-        later = lr_scheduler.CosineAnnealingLR(optimiser, total - first)
+        later = lr_scheduler.CosineAnnealingLR(optimizer, total - first)
     if first:
-        rising = lr_scheduler.LinearLR(optimiser, 1 / first, 1.0, first - 1)
-        later = lr_scheduler.SequentialLR(optimiser, [rising, later], [first])
+        rising = lr_scheduler.LinearLR(optimizer, 1 / first, 1.0, first - 1)
+        later = lr_scheduler.SequentialLR(optimizer, [rising, later], [first])
     for step in range(total):
-        assert schedule.rate(settings, step, total) == pytest.approx(optimiser.param_groups[0]["lr"], rel=1e-9), step
-        optimiser.step()
+        assert schedule.rate(settings, step, total) == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-9), step
+        optimizer.step()
         later.step()
 
 

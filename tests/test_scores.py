@@ -10,9 +10,9 @@ import torch
 import torchmetrics.classification as oracle
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from promptseg.base.errors import Problem
-from promptseg.scoring import scores
-from promptseg.scoring.scores import COUNTS, IGNORED, Scores
+from promptseg.core.errors import UserError
+from promptseg.evaluation import scores
+from promptseg.evaluation.scores import COUNTS, IGNORED, Scores
 
 
 def binary(truth, value) -> tuple[np.ndarray, np.ndarray]:
@@ -60,7 +60,7 @@ def band_by_hand(mask: np.ndarray) -> set[tuple[int, int]]:
 @given(pictures(1), st.sampled_from([0.05, 0.3, 0.5, 0.501, 0.75]))
 def test_binary_scores_are_those_of_torchmetrics(picture, threshold):
     labels, values = kept(*picture)
-    ours = scores.derive(scores.count(*picture[:2], 1, picture[2], threshold)[0])
+    ours = scores.compute_metrics(scores.count(*picture[:2], 1, picture[2], threshold)[0])
     if not (labels.any() or (values >= 256 * threshold).any()):
         assert set(map(float, ours.values())) == {1.0}  # torchmetrics calls agreement on nothing 0
         return
@@ -111,7 +111,7 @@ def test_average_precision_and_curve_are_those_of_torchmetrics(several):
     labels = torch.cat([label for label, _ in parts])
     values = torch.cat([value[0] for _, value in parts])
     if len(labels) == 0:
-        with pytest.raises(Problem, match="nothing to score"):
+        with pytest.raises(UserError, match="nothing to score"):
             ours.curve()
         return
     summary, curve = ours.summary(0), ours.curve()
@@ -165,7 +165,7 @@ def test_a_perfect_prediction_scores_one_whatever_is_ignored(picture):
     truth, probability, valid = picture
     perfect = np.stack([np.where(truth == label, 255, 0) for label in range(1, len(probability) + 1)]).astype(np.uint8)
     perfect[:, truth == IGNORED] = probability[:, truth == IGNORED]  # what stands there must not matter
-    for values in scores.derive(scores.count(truth, perfect, len(perfect), valid)).values():
+    for values in scores.compute_metrics(scores.count(truth, perfect, len(perfect), valid)).values():
         assert (values == 1.0).all()
 
 
@@ -294,11 +294,11 @@ def test_one_group_has_no_interval():
 
 
 def test_nothing_to_score_is_a_problem(tmp_path):
-    with pytest.raises(Problem, match="nothing to score"):
+    with pytest.raises(UserError, match="nothing to score"):
         Scores(["a"]).summary(0)
-    with pytest.raises(Problem, match="nothing to score"):
+    with pytest.raises(UserError, match="nothing to score"):
         Scores(["a"]).curve()
-    with pytest.raises(Problem, match="no scores to write"):
+    with pytest.raises(UserError, match="no scores to write"):
         scores.write_table([], tmp_path / "scores.parquet")
 
 
@@ -316,7 +316,7 @@ def test_nothing_to_score_is_a_problem(tmp_path):
 )
 def test_what_does_not_fit_is_a_problem_that_names_the_picture(truth, probability, valid, words):
     ours = Scores(["a"])
-    with pytest.raises(Problem, match="^some/picture: .*" + words):
+    with pytest.raises(UserError, match="^some/picture: .*" + words):
         ours.add("some/picture", "g", truth.astype(np.uint8), probability.astype(np.uint8), valid)
     assert ours.rows() == []
 
@@ -332,9 +332,9 @@ def test_wrong_dtypes_ids_and_thresholds_are_refused():
         with pytest.raises(TypeError):
             ours.add("x", "g", *wrong)
     ours.add("x", "g", truth, probability)
-    with pytest.raises(Problem, match="x: scored twice"):
+    with pytest.raises(UserError, match="x: scored twice"):
         ours.add("x", "g", truth, probability)
-    with pytest.raises(Problem, match="threshold"):
+    with pytest.raises(UserError, match="threshold"):
         Scores(["a"], threshold=1.0)
 
 

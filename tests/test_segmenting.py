@@ -8,15 +8,16 @@ import pytest
 import tifffile
 import torch
 from PIL import Image
-from promptseg import canvas, cli, container, models, pixels, rle, segments
-from promptseg.answering import automatic, inference
-from promptseg.base import params
-from promptseg.base.errors import Problem
-from promptseg.commands import asking, chosen, opening, overlay
-from promptseg.features import finetuned
-from promptseg.networks import weights
-from promptseg.networks.prompts import Example, Prompt
-from promptseg.scoring import scores
+from promptseg import models
+from promptseg.cli import load_model, main, open_images, overlay, prompt_options
+from promptseg.core import params
+from promptseg.core.errors import UserError
+from promptseg.data import generated_masks, image_io, records, rle
+from promptseg.evaluation import scores
+from promptseg.inference import automatic_masks, prediction
+from promptseg.nn import finetuned_weights, weights
+from promptseg.prompts import Prompt, SupportExample
+from promptseg.report import canvas
 from typer.testing import CliRunner
 
 MODELS = ("sam", "clipseg", "unet", "cascade_sam")
@@ -41,19 +42,19 @@ def folder(tmp_path_factory):
             for key in learned:
                 model.get_parameter(key).add_(0.05 * torch.randn_like(model.get_parameter(key)))
         tensors = {name: model.state_dict()[name] for name in learned}
-        finetuned.write(home / "data/weights" / run, tensors, model.NAME, weights.digest(place), about)
+        finetuned_weights.write(home / "data/weights" / run, tensors, model.NAME, weights.digest(place), about)
     return home
 
 
 @pytest.fixture
 def run(folder, tmp_path, monkeypatch):
-    """Runs the command in the project, results to `tmp_path/out`; gives its lines, or the message of its Problem."""
+    """Runs the command in the project, results to `tmp_path/out`; gives its lines, or the message of its UserError."""
     monkeypatch.chdir(folder)
 
     def call(*arguments) -> list[str] | str:
         arguments = [str(each) for each in arguments]
-        result = CliRunner().invoke(cli.app, ["segment", *arguments, "--out", str(tmp_path / "out")])
-        if isinstance(result.exception, Problem):
+        result = CliRunner().invoke(main.app, ["segment", *arguments, "--out", str(tmp_path / "out")])
+        if isinstance(result.exception, UserError):
             message = str(result.exception)
             assert len(message.splitlines()) == 1 and message.isprintable()
             return message
@@ -102,10 +103,10 @@ def test_a_mask_an_overlay_and_run_lengths_that_agree(run, tmp_path):
 def test_the_mask_is_the_one_that_a_run_would_be_scored_by(folder, run, tmp_path):
     path = photo(tmp_path / "a.png", (57, 43))
     run(path, "--model", "sam", "--box", "5,6,30,40.5", "--box", "20,1,43,57", "--threshold", "0.5")
-    segmenter, image = models.load("sam").load(folder / "data/checkpoints/sam", 1), pixels.read_image(path)
+    segmenter, image = models.load("sam").load(folder / "data/checkpoints/sam", 1), image_io.read_image(path)
     asked = [Prompt(1, box=np.array([5, 6, 30, 40.5])), Prompt(1, box=np.array([20.0, 1, 43, 57]))]
-    found = inference.probabilities(segmenter, segmenter.encode([image]), asked, 1, 57, 43)
-    kept = container.unpack(container.Prediction("a", container.pack(found), "[]"), 1)
+    found = prediction.probabilities(segmenter, segmenter.encode([image]), asked, 1, 57, 43)
+    kept = records.unpack(records.Prediction("a", records.pack(found), "[]"), 1)
     assert np.array_equal(np.array(Image.open(tmp_path / "out/a_mask.png")), scores.predicted(kept))
 
 
@@ -120,7 +121,7 @@ def square(size, left, top, side, iou):
     mask = np.zeros(size, bool)
     mask[top : top + side, left : left + side] = True
     box = left, top, left + side - 1, top + side - 1
-    return segments.Segment(rle.encode(mask), size, box, iou, 0.97, (left + 0.5, top + 0.5), (0, 0, *size[::-1]))
+    return generated_masks.Segment(rle.encode(mask), size, box, iou, 0.97, (left + 0.5, top + 0.5), (0, 0, *size[::-1]))
 
 
 @pytest.mark.parametrize("count", [0, 3, 300])
@@ -129,7 +130,7 @@ def test_all_masks_are_numbered_and_smaller_ones_lie_on_top(count, folder, run, 
     if count:
         given[1] = square((40, 60), 0, 0, 20, 0.99)
     calls = []
-    monkeypatch.setattr(automatic, "segments", lambda *arguments: calls.append(arguments) or given)
+    monkeypatch.setattr(automatic_masks, "segments", lambda *arguments: calls.append(arguments) or given)
     path = photo(tmp_path / "a.png")
     lines = run(path, "--model", "sam", "--auto", "--auto-points", "7")
     ((_, features, image, settings),) = calls
@@ -155,15 +156,15 @@ def test_an_example_is_asked_as_a_run_would_ask(folder, run, tmp_path):
     mask[10:30, 5:25] = 255
     Image.fromarray(mask).save(tmp_path / "mask.png")
     ask = path, "--model", "clipseg", "--support", shown, "--support-mask", tmp_path / "mask.png"
-    segmenter, image = models.load("clipseg").load(folder / "data/checkpoints/clipseg", 1), pixels.read_image(path)
-    example = Example(pixels.read_image(shown), mask > 0, ("darken", "blur", "crop"))
+    segmenter, image = models.load("clipseg").load(folder / "data/checkpoints/clipseg", 1), image_io.read_image(path)
+    example = SupportExample(image_io.read_image(shown), mask > 0, ("darken", "blur", "crop"))
     for words, prompt, name in (
         ((), Prompt(example=example), "object"),
         (("--text", "fire"), Prompt(text="fire", example=example, mix=0.75), "fire"),
     ):
         assert run(*ask, *words)[0].startswith(f"a: {name} ")
-        found = inference.probabilities(segmenter, segmenter.encode([image]), [prompt], 1, 40, 60)
-        kept = container.unpack(container.Prediction("a", container.pack(found), "[]"), 1)
+        found = prediction.probabilities(segmenter, segmenter.encode([image]), [prompt], 1, 40, 60)
+        kept = records.unpack(records.Prediction("a", records.pack(found), "[]"), 1)
         assert np.array_equal(np.array(Image.open(tmp_path / "out/a_mask.png")), scores.predicted(kept))
     assert json.loads((tmp_path / "out/a.json").read_text())["prompts"] == [
         {"target": 1, "text": "fire", "support": 0.75}
@@ -213,7 +214,7 @@ def test_slices_behind_one_header_are_slices(tmp_path):
         tmp_path / "shaped.tif", slices, metadata={"axes": "ZYX"}, photometric="minisblack", contiguous=True
     )
     for name in ("s", "shaped"):
-        found = list(opening.pictures([tmp_path / f"{name}.tif"], None, tmp_path / "out"))
+        found = list(open_images.pictures([tmp_path / f"{name}.tif"], None, tmp_path / "out"))
         assert [each.name for each in found] == [f"{name}_{i:03d}" for i in range(4)]
         assert all(np.array_equal(each.read(), each_slice) for each, each_slice in zip(found, slices))
 
@@ -224,7 +225,7 @@ def test_a_window_opens_16_bit_pictures(run, tmp_path):
     ask = tmp_path / "a.png", "--model", "clipseg", "--text", "fire"
     assert "need a window" in run(*ask)
     assert len(run(*ask, "--window", "0,4000")) == 1
-    (found,) = opening.pictures([tmp_path / "a.png"], (0, 4000), tmp_path / "out")
+    (found,) = open_images.pictures([tmp_path / "a.png"], (0, 4000), tmp_path / "out")
     assert found.read().min() == 0 and found.read().max() == 255
 
 
@@ -262,8 +263,8 @@ def test_a_model_of_words_takes_the_names_of_classes(run, tmp_path):
 def test_of_a_tiny_checkpoint_one_is_told(folder, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(folder)
     for name, trained in (("sam", None), ("unet", folder / "data/weights/pets")):
-        question = asking.Question(boxes=((0, 0, 9, 9),) if name == "sam" else ())
-        chosen.choose(question, name, trained, None, [])
+        question = prompt_options.Question(boxes=((0, 0, 9, 9),) if name == "sam" else ())
+        load_model.choose(question, name, trained, None, [])
         line = capsys.readouterr().err
         assert line.startswith(f"note: data/checkpoints/{name} is the tiny") and line.count("\n") == 1
 
@@ -343,9 +344,9 @@ def test_an_overlay_shows_each_class_the_prompts_and_leaves_the_rest_gray():
     view = overlay.overlay(image, mask, ["cat", "dog"], asked)
     assert view.shape[1] == overlay.SMALLEST and view.shape[0] > 480 and view.dtype == np.uint8
     scale = overlay.SMALLEST / 400
-    for place, colour in (((100, 100), 0), ((290, 310), 1)):
-        y, x = (int(scale * each) for each in (place if colour == 0 else (210, 315)))
-        toward = canvas.class_colours(2)[colour].astype(int) - 120
+    for place, color in (((100, 100), 0), ((290, 310), 1)):
+        y, x = (int(scale * each) for each in (place if color == 0 else (210, 315)))
+        toward = canvas.class_colors(2)[color].astype(int) - 120
         assert (np.sign(view[y, x].astype(int) - 120) == np.sign(toward)).all()
     background = view[int(scale * 20), int(scale * 250)]
     assert (background == background[0]).all() and 60 < background[0] < 120

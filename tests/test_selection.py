@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from promptseg.base.errors import Problem
-from promptseg.preprocessing.selection import select
+from promptseg.core.errors import UserError
+from promptseg.preprocessing.class_selection import select
 
 KNOWN = ("road", "car", "truck", "person")
 
@@ -37,6 +37,6 @@ def test_the_background_may_be_a_class():
     ],
 )
 def test_what_cannot_be_meant_is_a_problem(wanted, says):
-    with pytest.raises(Problem) as problem:
+    with pytest.raises(UserError) as problem:
         select(KNOWN, wanted, "k")
     assert str(problem.value) == says

@@ -5,11 +5,11 @@ import shutil
 
 import numpy as np
 import pytest
-from promptseg import clouds, container
-from promptseg.base import params
-from promptseg.base.errors import Problem
-from promptseg.datasets import shapenet_part
-from promptseg.preprocessing import preparing
+from promptseg.core import params
+from promptseg.core.errors import UserError
+from promptseg.data import point_clouds, records
+from promptseg.datasets.shapenet_part import reader as shapenet_part
+from promptseg.preprocessing import prepare
 
 SIZES = [4, 2, 2, 4, 4, 3, 3, 2, 4, 2, 6, 2, 3, 3, 3, 3]  # parts of each category, as PointNet's code has them
 
@@ -41,18 +41,18 @@ def file_of(folder, picture):
 
 
 def test_the_fifty_parts_are_numbered_through_the_categories():
-    assert [len(names) for names in shapenet_part.AMONG.values()] == SIZES
+    assert [len(names) for names in shapenet_part.CLASSES_BY_CATEGORY.values()] == SIZES
     assert len(shapenet_part.CLASSES) == 50 and list(shapenet_part.SYNSETS) == sorted(shapenet_part.SYNSETS)
-    starts = {name: shapenet_part.CLASSES.index(of[0]) for name, of in shapenet_part.AMONG.items()}
+    starts = {name: shapenet_part.CLASSES.index(of[0]) for name, of in shapenet_part.CLASSES_BY_CATEGORY.items()}
     assert starts["table"] == 47 and starts["chair"] == 12 and starts["motorbike"] == 30
-    assert sum(shapenet_part.COUNTS.values()) == 16881
+    assert sum(shapenet_part.SPLIT_SIZES.values()) == 16881
 
 
 def test_a_cloud_s_points_and_parts_are_the_file_s(folder):
     picture = of_category(folder, "chair")
     rows = np.loadtxt(file_of(folder, picture))
     taken = rows[np.arange(2048) * len(rows) // 2048]
-    assert (picture.image() == clouds.encode(taken[:, :3])).all()
+    assert (picture.image() == point_clouds.encode(taken[:, :3])).all()
     assert (picture.mask() == taken[:, 6:].astype(int) + 1).all()
     assert {12, 13, 14, 15} == set(rows[:, 6].astype(int))
 
@@ -71,7 +71,7 @@ def test_a_part_of_another_category_is_named(folder, label):
     lines = path.read_text().splitlines()
     lines[4] = " ".join([*lines[4].split()[:6], label])
     path.write_text("\n".join(lines) + "\n")
-    with pytest.raises(Problem, match=rf"{path.name}: part {label} in line 5, where those of a chair are 12 to 15"):
+    with pytest.raises(UserError, match=rf"{path.name}: part {label} in line 5, where those of a chair are 12 to 15"):
         of_category(folder, "chair").mask()
 
 
@@ -89,22 +89,22 @@ def test_a_part_of_another_category_is_named(folder, label):
 )
 def test_a_wrong_list_is_one_line(folder, test_list, entries, complaint):
     test_list.write_text(entries)
-    with pytest.raises(Problem, match=f"shuffled_test_file_list.json: .*{complaint}"):
+    with pytest.raises(UserError, match=f"shuffled_test_file_list.json: .*{complaint}"):
         shapenet_part.verify(folder)
 
 
 def test_a_cloud_in_two_lists_is_one_line(folder, test_list):
     train = json.loads((folder / shapenet_part.FOLDER / shapenet_part.LISTS["train"]).read_text())
     test_list.write_text(json.dumps(train[:1]))
-    with pytest.raises(Problem, match="stands there twice, or in train_test_split/shuffled_train_file_list.json"):
+    with pytest.raises(UserError, match="stands there twice, or in train_test_split/shuffled_train_file_list.json"):
         shapenet_part.verify(folder)
 
 
 def test_prepared_rows_say_which_parts_they_can_show(folder, tmp_path):
     settings = params.Dataset(reader="shapenet_part", parts="clouds", options={"points": 128})
-    preparing.prepare("s", settings, 8, 0, folder, tmp_path / "out", tmp_path / "out.json")
-    rows = container.pairs(tmp_path / "out" / "test.parquet")
-    assert clouds.is_cloud(rows.about) and rows.about["whole"] is False and len(rows) == 8
+    prepare.prepare("s", settings, 8, 0, folder, tmp_path / "out", tmp_path / "out.json")
+    rows = records.pairs(tmp_path / "out" / "test.parquet")
+    assert point_clouds.is_cloud(rows.about) and rows.about["whole"] is False and len(rows) == 8
     for row in rows:
-        assert set(np.unique(container.mask(row))) <= set(rows.about["among"][row.text])
-        assert [rows.about["classes"][i - 1] for i in rows.about["among"][row.text]] == [*shapenet_part.AMONG[row.text]]
+        assert set(np.unique(records.mask(row))) <= set(rows.about["among"][row.text])
+        assert [rows.about["classes"][i - 1] for i in rows.about["among"][row.text]] == [*shapenet_part.CLASSES_BY_CATEGORY[row.text]]

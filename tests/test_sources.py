@@ -8,19 +8,21 @@ import zipfile
 
 import numpy as np
 import pytest
-from promptseg import datasets, pixels, sources
-from promptseg.base import params
-from promptseg.base.errors import Problem
+from promptseg import datasets
+from promptseg.core import params
+from promptseg.core.errors import UserError
+from promptseg.data import image_io
+from promptseg.download import raw_data
 
 NAMES = pytest.mark.parametrize("name", datasets.names())
 
 
 def obtain(name, folder, source=None, data="sample", seed=0):
-    sources.obtain(name, params.Dataset(reader=name, source=source), params.Scale(data=data), seed, folder)
+    raw_data.obtain(name, params.Dataset(reader=name, source=source), params.Scale(data=data), seed, folder)
 
 
 def refused(*arguments, **settings) -> str:
-    with pytest.raises(Problem) as caught:
+    with pytest.raises(UserError) as caught:
         obtain(*arguments, **settings)
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -39,7 +41,7 @@ def mine(tmp_path):
     folder = tmp_path / "mine" / "bdfire"
     folder.mkdir(parents=True)
     for name in ("001_rgb", "001_gt", "002_rgb", "002_gt", "seq05_rgb_001", "seq05_gt_001", "seq05_nir_001"):
-        (folder / f"{name}.png").write_bytes(pixels.png(np.full((4, 6), len(name), np.uint8)))
+        (folder / f"{name}.png").write_bytes(image_io.png(np.full((4, 6), len(name), np.uint8)))
     (folder / "data.csv").write_text('"name"\n')
     return folder.parent
 
@@ -147,7 +149,7 @@ def test_a_file_that_may_not_be_read_is_named(mine, out, monkeypatch):
             raise PermissionError(13, "Permission denied", str(source))
         return original(source, target)
 
-    monkeypatch.setattr(sources.shutil, "copyfile", copyfile)
+    monkeypatch.setattr(raw_data.shutil, "copyfile", copyfile)
     message = refused("fires", out, source=str(mine))
     assert message == f"{photo}: could not be copied: Permission denied" and nothing_left(out)
 
@@ -295,7 +297,7 @@ def test_a_failed_check_of_a_download_names_the_project_s_folder(out, source, da
 
 def test_a_download_that_fails_names_the_project_s_folder(out, monkeypatch):
     def download(folder):
-        raise Problem(f"{folder / 'stack.tif'}: its sum is another; try again")
+        raise UserError(f"{folder / 'stack.tif'}: its sum is another; try again")
 
     monkeypatch.setattr(datasets.load("fires"), "download", download)
     assert refused("fires", out, data="official").startswith(f"{out / 'stack.tif'}: ") and nothing_left(out)
@@ -315,7 +317,7 @@ def failing_copy(mine, monkeypatch):
 
 def failing_sample(mine, monkeypatch):
     def sample(folder, seed):
-        (folder / "half.png").write_bytes(pixels.png(np.zeros((4, 4), np.uint8)))
+        (folder / "half.png").write_bytes(image_io.png(np.zeros((4, 4), np.uint8)))
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(datasets.load("fires"), "sample", sample)
@@ -334,7 +336,7 @@ def failing_place(mine, monkeypatch):
 def test_after_a_failure_the_old_files_are_there_and_nothing_else(mine, out, failing, monkeypatch):
     obtain("fires", out, source=str(mine))
     before = contents(out.parent)
-    with pytest.raises((Problem, OSError)):
+    with pytest.raises((UserError, OSError)):
         obtain("fires", out, **failing(mine, monkeypatch))
     assert contents(out.parent) == before
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from promptseg.base.errors import Problem
-from promptseg.raw.stacks import Stack, check_pair
+from promptseg.core.errors import UserError
+from promptseg.data.tiff_stack import Stack, check_pair
 
 SLICES = np.random.default_rng(0).integers(0, 256, (6, 40, 50), np.uint8)
 KINDS = {
@@ -33,7 +33,7 @@ def path(request, tmp_path):
 
 
 def refused(path) -> str:
-    with pytest.raises(Problem) as caught:
+    with pytest.raises(UserError) as caught:
         stack = Stack(path)
         for index in range(len(stack)):
             stack[index]
@@ -61,7 +61,7 @@ def test_every_cut_is_refused_or_loses_no_pixel(path, caplog):
         try:
             stack = Stack(cut)
             slices = np.stack([stack[index] for index in range(len(stack))])
-        except Problem as problem:
+        except UserError as problem:
             assert str(cut) in str(problem) and "\n" not in str(problem)
         else:
             np.testing.assert_array_equal(slices, SLICES)  # only a trailing tag (resolution) was lost
@@ -154,7 +154,7 @@ def test_fewer_slices_than_the_only_page_announces(tmp_path, cut, compression):
         with tifffile.TiffFile(path) as tiff:
             end = tiff.pages[0].dataoffsets[0] + SLICES.nbytes
         path.write_bytes(path.read_bytes()[: end - cut])
-    with pytest.raises(Problem, match="s.tif: truncated: less than the 6 slices it announces"):
+    with pytest.raises(UserError, match="s.tif: truncated: less than the 6 slices it announces"):
         Stack(path)
 
 
@@ -164,7 +164,7 @@ def test_white_as_zero_is_refused(tmp_path):
 
 
 def test_too_many_pixels_are_refused_before_decoding(tmp_path, monkeypatch):
-    monkeypatch.setattr("promptseg.raw.stacks.MAX_PIXELS", 1999)
+    monkeypatch.setattr("promptseg.data.tiff_stack.MAX_PIXELS", 1999)
     tifffile.imwrite(tmp_path / "s.tif", SLICES, photometric="minisblack")
     monkeypatch.setattr(tifffile.TiffPage, "asarray", None)
     assert "more than 1,999 pixels" in refused(tmp_path / "s.tif")
@@ -206,7 +206,7 @@ def test_pair(tmp_path):
         tifffile.imwrite(tmp_path / f"{name}.tif", slices, photometric="minisblack")
     image, fewer, narrow = (Stack(tmp_path / f"{name}.tif") for name in ("a", "fewer", "narrow"))
     check_pair(image, image)
-    with pytest.raises(Problem, match=r"fewer.tif: 5 slices, but .*a.tif holds 6; fetch both again"):
+    with pytest.raises(UserError, match=r"fewer.tif: 5 slices, but .*a.tif holds 6; fetch both again"):
         check_pair(image, fewer)
-    with pytest.raises(Problem, match=r"narrow.tif: its slices are 49x40, those of .*a.tif 50x40"):
+    with pytest.raises(UserError, match=r"narrow.tif: its slices are 49x40, those of .*a.tif 50x40"):
         check_pair(image, narrow)

@@ -26,7 +26,7 @@ def script(tmp_path):
             "import os, sys, time\n"
             "from pathlib import Path\n"
             "from promptseg.base import files, stage\n"
-            "from promptseg.base.errors import Problem\n\n\n"
+            "from promptseg.core.errors import UserError\n\n\n"
             f"def main(name: str, out: Path = Path('out')):\n{lines}\n\n\n"
             f"stage.run(main{options})\n"
         )
@@ -47,8 +47,8 @@ def test_a_stage_that_ends_well_says_so(script, tmp_path):
 @pytest.mark.parametrize(
     "body, line",
     [
-        ("raise Problem('a.png: truncated; fetch it again')", "error: a.png: truncated; fetch it again"),
-        ("raise Problem('a\\nb.png:\\n\\n two  lines')", "error: a b.png: two lines"),
+        ("raise UserError('a.png: truncated; fetch it again')", "error: a.png: truncated; fetch it again"),
+        ("raise UserError('a\\nb.png:\\n\\n two  lines')", "error: a b.png: two lines"),
         ("open('missing/a.txt')", "error: missing/a.txt: No such file or directory"),
         ("raise OSError(28, 'No space left on device')", "error: input or output: No space left on device"),
         ("raise OSError('the disk is gone')", "error: input or output: the disk is gone"),
@@ -130,7 +130,7 @@ def test_every_verb_runs_as_a_stage_and_imports_nothing_heavy_before():
         lines = path.read_text().splitlines()
         assert [line for line in lines if line.startswith("    stage.run(main")], path
         top = {line for line in lines if line.startswith(("import ", "from "))}
-        assert top <= {"from pathlib import Path", "from promptseg.base import stage"}, path
+        assert top <= {"from pathlib import Path", "from promptseg.core import stage"}, path
         assert len(lines) < 40, path
 
 

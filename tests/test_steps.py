@@ -1,13 +1,13 @@
-"""Steps against torch's optimisers, fed the plain way; and the same after an interruption."""
+"""Steps against torch's optimizers, fed the plain way; and the same after an interruption."""
 
 import copy
 
 import pytest
 import torch
-from promptseg.base import params
-from promptseg.features.distributed import Processes
-from promptseg.learning import schedule
-from promptseg.learning.steps import Diverged, Steps
+from promptseg.core import params
+from promptseg.core.devices import Processes
+from promptseg.training import schedule
+from promptseg.training.optimizer_steps import NonFiniteLossError, Steps
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 
@@ -39,15 +39,15 @@ def same(one: torch.nn.Module, other: torch.nn.Module, **tolerance) -> None:
 def test_they_are_torchs_steps_along_the_clipped_mean(name, kind):
     train = settings(optimizer=name, weight_decay=0.1, clip=0.4, schedule="cosine", warmup=0.25)
     ours, theirs = network(), network()
-    mine, optimiser = steps(ours, train), kind(theirs.parameters(), lr=0.05, weight_decay=0.1)
+    mine, optimizer = steps(ours, train), kind(theirs.parameters(), lr=0.05, weight_decay=0.1)
     for step in range(8):
         mine.add([losses(ours, step)], ["a"])
-        optimiser.param_groups[0]["lr"] = schedule.rate(train, step, 8)
-        optimiser.zero_grad()
+        optimizer.param_groups[0]["lr"] = schedule.rate(train, step, 8)
+        optimizer.zero_grad()
         losses(theirs, step).mean().backward()
         torch.nn.utils.clip_grad_norm_(theirs.parameters(), 0.4)
-        optimiser.step()
-        assert mine.lr == optimiser.param_groups[0]["lr"]
+        optimizer.step()
+        assert mine.lr == optimizer.param_groups[0]["lr"]
     same(ours, theirs, rtol=1e-5, atol=1e-6)
 
 
@@ -67,11 +67,11 @@ def test_muon_steps_matrices_and_adamw_the_rest():
     for step in range(4):
         numbers = torch.randint(5, (6,), generator=torch.Generator().manual_seed(step))
         mine.add([ours(numbers)[:, 0] ** 2], ["a"])
-        for optimiser in both:
-            optimiser.zero_grad()
+        for optimizer in both:
+            optimizer.zero_grad()
         (theirs(numbers)[:, 0] ** 2).mean().backward()
-        for optimiser in both:
-            optimiser.step()
+        for optimizer in both:
+            optimizer.step()
     same(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
@@ -144,7 +144,7 @@ def test_a_loss_that_is_not_finite_names_the_step_and_changes_no_weight(factor):
     model = network()
     mine = steps(model, settings(accumulate=2))
     mine.add([losses(model, 0)], ["a", "b"])
-    with pytest.raises(Diverged) as failure:
+    with pytest.raises(NonFiniteLossError) as failure:
         mine.add([losses(model, 1) * factor], ["c"])
     assert failure.value.ids == ["a", "b", "c"]
     same(model, network())
@@ -152,6 +152,6 @@ def test_a_loss_that_is_not_finite_names_the_step_and_changes_no_weight(factor):
 
 def test_a_gradient_that_is_not_finite_is_caught_where_the_loss_is():
     model = network()
-    with pytest.raises(Diverged):
+    with pytest.raises(NonFiniteLossError):
         steps(model, settings()).add([(losses(model, 0) * 0).sqrt()], ["a"])  # 0, with an infinite slope
     same(model, network())

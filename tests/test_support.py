@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from promptseg.networks.support import prepare
+from promptseg.nn.visual_prompt import prepare
 
 SIDE = 48
 ALL = ("darken", "blur", "crop")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from promptseg.tiling import Blender, Window, overlapping, weights, windows
+from promptseg.data.tiling import Blender, Window, overlapping, weights, windows
 
 SIDE = st.integers(1, 70)
 in_its_time = settings(deadline=None)  # a busy machine is no failure

@@ -15,10 +15,10 @@ import worded
 import yaml
 from imports import STAGES
 from promptseg import models
-from promptseg.base import params
-from promptseg.features.distributed import Processes
-from promptseg.learning.measuring import Sums
-from promptseg.networks import clip_network, phrases, weights
+from promptseg.core import params
+from promptseg.core.devices import Processes
+from promptseg.nn import clip, text_encoder, weights
+from promptseg.training.running_metrics import Sums
 from world import looks
 from world.phrases import held_out
 
@@ -107,14 +107,14 @@ def test_each_true_pair_is_told_apart_from_the_false_ones_alone():
 
 def test_every_word_of_the_world_is_a_token_and_others_are_spelt():
     made = vocabulary.files()
-    tokenizer, vocab = phrases.tokenizer(made), json.loads(made["vocab.json"])
+    tokenizer, vocab = text_encoder.tokenizer(made), json.loads(made["vocab.json"])
     assert vocabulary.files() == made and sorted(vocab.values()) == list(range(vocabulary.size()))
     assert all(len(tokenizer.tokenize(word)) == 1 for word in vocabulary.words())
     assert len(tokenizer.tokenize("mitochondria")) > 1 and len(tokenizer("dark spots").input_ids) == 4
 
 
 def test_clip_is_written_as_the_hub_has_it_and_what_stands_on_it_loads(clip):
-    network, tokenizer = clip_network.convert(clip)
+    network, tokenizer = clip.convert(clip)
     assert {value.dtype for value in weights.tensors(clip / "model.safetensors").values()} == {torch.float16}
     assert network.config.text_config.eos_token_id == vocabulary.size() - 1 and tokenizer == vocabulary.files()
 

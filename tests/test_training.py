@@ -13,15 +13,15 @@ import pandas as pd
 import pytest
 import torch
 from promptseg import models
-from promptseg.base import params
-from promptseg.base.errors import Problem
-from promptseg.commands import checking
-from promptseg.features.distributed import Processes
-from promptseg.learning import epochs, training
-from promptseg.learning.curve import COLUMNS
-from promptseg.learning.losses import dice
-from promptseg.learning.setup import Inputs
-from promptseg.networks import weights
+from promptseg.cli import check
+from promptseg.core import params
+from promptseg.core.devices import Processes
+from promptseg.core.errors import UserError
+from promptseg.nn import weights
+from promptseg.training import epochs, trainer
+from promptseg.training.curve import COLUMNS
+from promptseg.training.losses import dice
+from promptseg.training.setup import Inputs
 
 PROMPTS = {
     "sam": {"points": 1}, "sam2": {"box": True}, "clipseg": {"text": ["disc"]}, "unet": {}, "unet_box": {"box": True},
@@ -48,7 +48,7 @@ def trained(blobs, tmp_path):
     def train(settings: params.FineTune, count: int = 10, val: int = 4, max_epochs=None, out: str = "w", **kinds):
         model = models.load(settings.model).create("tiny", 0)
         weights.write(tmp_path / "c", model.configuration(), model.state_dict(), model.files())
-        training.finetune(
+        trainer.finetune(
             settings, max_epochs, 0,
             Inputs(blobs("train", count, **kinds), blobs("val", val, seed=1), tmp_path / "c", tmp_path / "embeddings"),
             tmp_path / "resume", tmp_path / out, tmp_path / f"{out}.csv",
@@ -140,15 +140,15 @@ def test_max_epochs_shortens_but_never_lengthens(trained):
 
 
 def test_nothing_to_train_on_and_unknown_parts_end_in_one_line(trained):
-    with pytest.raises(Problem, match="no pictures to train on"):
+    with pytest.raises(UserError, match="no pictures to train on"):
         trained(run("clip_decoder_cnn"), count=0)
-    with pytest.raises(Problem, match="clip_decoder_cnn has no part 'head' to train; known: decoder"):
+    with pytest.raises(UserError, match="clip_decoder_cnn has no part 'head' to train; known: decoder"):
         trained(run("clip_decoder_cnn", parts=["head"]))
 
 
 def test_a_loss_that_is_not_finite_names_the_pictures_and_writes_nothing(trained, monkeypatch, tmp_path):
     monkeypatch.setitem(epochs.LOSSES, "dice", lambda logits, t, w: dice(logits, t, w) * float("nan"))
-    with pytest.raises(Problem, match="no longer finite, at pictures train/"):
+    with pytest.raises(UserError, match="no longer finite, at pictures train/"):
         trained(run("clip_decoder_cnn"))
     assert not (tmp_path / "w").exists() and not (tmp_path / "w.csv").exists()
 
@@ -162,7 +162,7 @@ def test_a_loss_that_breaks_late_leaves_the_best_epoch_where_it_says(trained, mo
         return dice(logits, target, weight) * (float("nan") if len(losses) > 9 else 1)
 
     monkeypatch.setitem(epochs.LOSSES, "dice", broken)
-    with pytest.raises(Problem) as problem:
+    with pytest.raises(UserError) as problem:
         trained(run("clip_decoder_cnn", epochs=9))
     best = f"{tmp_path}/resume/best-0002" if whole.val_iou[1] > whole.val_iou[0] else f"{tmp_path}/resume/best-0001"
     assert f"the best so far stays in {best} until" in str(problem.value)
@@ -178,7 +178,7 @@ def test_a_model_that_learns_in_half_the_bits_learns(trained):
 
 @pytest.mark.parametrize("settings", [{"parts": ["lora"]}, {"augment": {"rotate": 10.0}}])
 def test_what_is_not_frozen_is_encoded_as_it_goes(settings, trained, monkeypatch):
-    model, encoded = checking.segmenter_class("sam"), []
+    model, encoded = check.segmenter_class("sam"), []
     real = model.encode
     monkeypatch.setattr(model, "encode", lambda self, images: encoded.append(len(images)) or real(self, images))
     _, _, folder = trained(run("sam", epochs=2, **settings), count=6, val=2)
@@ -207,7 +207,7 @@ EVERYTHING = {
 # The stage, with its state written after each epoch, however short.
 EACH_EPOCH = """
 import runpy
-from promptseg.learning import resuming
+from promptseg.training import checkpoint_manager
 resuming.EVERY = 0.0
 runpy.run_path({script!r}, run_name="__main__")
 """
@@ -262,7 +262,7 @@ def test_processes_learn_the_same_up_to_the_order_of_sums(name, how, worlds, lau
 
 def test_one_that_waits_for_a_process_that_is_gone_says_so_in_a_line():
     with pytest.raises(
-        Problem, match="process 0 of 1 waits for one that is gone .closed by peer.; run the same command"
+        UserError, match="process 0 of 1 waits for one that is gone .closed by peer.; run the same command"
     ):
         with Processes().together():
             raise RuntimeError("closed by peer\nand more")

@@ -2,19 +2,19 @@
 
 import numpy as np
 import pytest
-from promptseg import container, pixels
-from promptseg.base import params
-from promptseg.features.distributed import Processes
-from promptseg.learning.splits import Split
-from promptseg.networks.frame import Frame
-from promptseg.networks.segmenter import Segmenter
+from promptseg.core import params
+from promptseg.core.devices import Processes
+from promptseg.data import image_io, records
+from promptseg.nn.image_transform import ImageTransform
+from promptseg.nn.segmenter import Segmenter
+from promptseg.training.training_split import Split
 
 
 class Bare(Segmenter):
     """Sees images of 24 by 40 pixels unscaled, above 16 rows of padding."""
 
     NAME, PROMPTS, PARTS, CACHED = "bare", frozenset({"box"}), {}, False
-    frame = Frame(40, True, (0, 0, 0), (1, 1, 1))
+    frame = ImageTransform(40, True, (0, 0, 0), (1, 1, 1))
 
 
 @pytest.fixture
@@ -25,8 +25,8 @@ def split(tmp_path):
     mask[8:20, 10:30] = 255
     image = np.random.default_rng(0).integers(0, 256, (24, 40, 3), np.uint8)
     path = tmp_path / "training.parquet"
-    with container.Writer(path, container.Pair, {"classes": ["thing"]}) as out:
-        out.add(container.Pair("a", "g", pixels.png(image), pixels.png(mask), 24, 40, "a", 0, 0, 24, 40))
+    with records.RecordWriter(path, records.Record, {"classes": ["thing"]}) as out:
+        out.add(records.Record("a", "g", image_io.png(image), image_io.png(mask), 24, 40, "a", 0, 0, 24, 40))
     return Split(path, Bare(), params.Prompt(box=True), None, 0, Processes())
 
 

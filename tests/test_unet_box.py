@@ -6,9 +6,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from promptseg import models
-from promptseg.learning.losses import dice
 from promptseg.models.unet_box import coverage
-from promptseg.networks.prompts import Prompt
+from promptseg.prompts import Prompt
+from promptseg.training.losses import dice
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -45,12 +45,12 @@ def test_it_learns_which_of_two_objects_the_box_means():
     masks[0, 20:50, 20:50] = masks[1, 80:110, 70:110] = 1
     model = models.load("unet_box").create("tiny", 0).train()
     features, prompts = model.encode([picture]), [[Prompt(box=box) for box in boxes]]
-    optimiser = torch.optim.Adam(model.parameters(), lr=2e-3)
+    optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
     for _ in range(14):
         logits = model.decode(features, prompts)[0]
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         dice(logits, masks, torch.ones_like(masks)).sum().backward()
-        optimiser.step()
+        optimizer.step()
     with torch.no_grad():
         found = model.eval().decode(features, prompts)[0] > 0
     for answer, own, other in zip(found, masks > 0, masks.flip(0) > 0):

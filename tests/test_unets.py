@@ -4,8 +4,8 @@ import pytest
 import torch
 import torchvision
 from promptseg import models
-from promptseg.base.errors import Problem
-from promptseg.networks import weights
+from promptseg.core.errors import UserError
+from promptseg.nn import weights
 from safetensors.torch import save_file
 
 
@@ -33,5 +33,5 @@ def test_the_encoders_tensors_are_the_files_and_the_rest_is_seeded(ending, resne
 def test_another_network_is_refused(tmp_path):
     path = tmp_path / "resnet50.pth"
     torch.save(torchvision.models.resnet50().state_dict(), path)
-    with pytest.raises(Problem, match=r"resnet50.pth: layer1.0.conv1.weight is .* a ResNet-34 is expected"):
+    with pytest.raises(UserError, match=r"resnet50.pth: layer1.0.conv1.weight is .* a ResNet-34 is expected"):
         models.load("unet").convert(path)

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 from imports import PACKAGE, reached
-from promptseg import canvas, views
+from promptseg.report import canvas, panels
 
 SIDE = 40
 GROUND = np.full((SIDE, SIDE, 3), 96, np.uint8)
-COLOURS = canvas.class_colours(3)
+COLORS = canvas.class_colors(3)
 
 
 def mask(size=SIDE, **squares):
@@ -18,8 +18,8 @@ def mask(size=SIDE, **squares):
     return made
 
 
-def is_colour(view, colour):
-    return (view == np.array(colour, np.uint8)).all(axis=-1)
+def is_color(view, color):
+    return (view == np.array(color, np.uint8)).all(axis=-1)
 
 
 def test_what_shows_prepared_pictures_reaches_no_scores():
@@ -29,38 +29,38 @@ def test_what_shows_prepared_pictures_reaches_no_scores():
 
 @pytest.mark.parametrize(("size", "expected"), [((80, 40), (20, 40)), ((3, 4), (40, 30)), ((1, 900), (40, 1))])
 def test_fit_keeps_the_aspect_and_at_least_a_pixel(size, expected):
-    assert views.fit(*size, SIDE) == expected
+    assert panels.fit(*size, SIDE) == expected
 
 
 def test_dim_is_dark_and_of_few_grays():
     ramp = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)
-    dark = views.dim(ramp)
+    dark = panels.dim(ramp)
     assert dark.max() < 160 and len(np.unique(dark)) == 20
     assert (dark == dark[..., :1]).all() and (np.diff(dark[0, :, 0].astype(int)) >= 0).all()
 
 
 def test_truth_tints_and_outlines_classes_and_leaves_the_rest():
-    view = views.truth(GROUND, mask(_1=(5, 15), _3=(20, 35)), COLOURS)
-    outlines = [is_colour(view, colour) for colour in COLOURS]
+    view = panels.truth(GROUND, mask(_1=(5, 15), _3=(20, 35)), COLORS)
+    outlines = [is_color(view, color) for color in COLORS]
     assert [np.count_nonzero(line) for line in outlines] == [36, 0, 56]  # rims of squares of 10 and 15 pixels
     assert outlines[0][5, 5:15].all() and outlines[2][20:35, 34].all()
-    assert np.abs(view[10, 10] - (0.6 * COLOURS[0] + 0.4 * 96)).max() <= 1
+    assert np.abs(view[10, 10] - (0.6 * COLORS[0] + 0.4 * 96)).max() <= 1
     assert (view[mask(_1=(5, 15), _3=(20, 35)) == 0] == 96).all() and (GROUND == 96).all()
 
 
 def test_truth_of_a_larger_mask_keeps_specks():
-    view = views.truth(GROUND, mask(size=SIDE * 10, _2=(200, 203)), COLOURS)
+    view = panels.truth(GROUND, mask(size=SIDE * 10, _2=(200, 203)), COLORS)
     assert (view != 96).any(axis=-1).sum() == 1
 
 
-def test_labels_without_a_colour_are_not_drawn():
-    assert (views.truth(GROUND, mask(_7=(5, 15)), COLOURS) == 96).all()
+def test_labels_without_a_color_are_not_drawn():
+    assert (panels.truth(GROUND, mask(_7=(5, 15)), COLORS) == 96).all()
 
 
 @pytest.mark.parametrize("size", [SIDE, SIDE * 3])
 def test_ignored_pixels_are_hatched(size):
-    view = views.truth(GROUND, mask(size, _255=(size // 4, size // 2)), COLOURS)
-    lines = is_colour(view, canvas.GRAY)
+    view = panels.truth(GROUND, mask(size, _255=(size // 4, size // 2)), COLORS)
+    lines = is_color(view, canvas.GRAY)
     assert lines.sum() == pytest.approx((SIDE / 4) ** 2 / 3, abs=SIDE / 4)
     lines[SIDE // 4 : SIDE // 2, SIDE // 4 : SIDE // 2] = False
     assert not lines.any()
@@ -68,40 +68,40 @@ def test_ignored_pixels_are_hatched(size):
 
 def test_outline_of_some_thickness():
     thin, thick = GROUND.copy(), GROUND.copy()
-    views.outline(thin, mask(_1=(10, 20)) == 1, canvas.WHITE)
-    views.outline(thick, mask(_1=(10, 20)) == 1, canvas.WHITE, 3)
-    assert 0 < is_colour(thin, canvas.WHITE).sum() < is_colour(thick, canvas.WHITE).sum()
+    panels.outline(thin, mask(_1=(10, 20)) == 1, canvas.WHITE)
+    panels.outline(thick, mask(_1=(10, 20)) == 1, canvas.WHITE, 3)
+    assert 0 < is_color(thin, canvas.WHITE).sum() < is_color(thick, canvas.WHITE).sum()
 
 
 def test_labels_are_never_mixed_by_resizing():
     labels = np.random.default_rng(0).choice([0, 7, 255], (30, 50)).astype(np.uint8)
-    assert set(np.unique(views.nearest(labels, (17, 11)))) <= {0, 7, 255}
-    assert views.resize(labels, (17, 11)).shape == (11, 17)
+    assert set(np.unique(panels.nearest(labels, (17, 11)))) <= {0, 7, 255}
+    assert panels.resize(labels, (17, 11)).shape == (11, 17)
 
 
 def test_padding_is_paper_round_the_middle():
-    square = views.pad(np.zeros((10, 20, 3), np.uint8), SIDE)
+    square = panels.pad(np.zeros((10, 20, 3), np.uint8), SIDE)
     assert square.shape == (SIDE, SIDE, 3)
     assert (square[:10, 10:30] == 0).all() and (square == 0).all(axis=-1).sum() == 200
 
 
 def test_beside_and_trim():
     view = np.zeros((10, 20, 3), np.uint8)
-    row = views.beside([view, views.pad(view, 20)[:10], view], gap=6)
+    row = panels.beside([view, panels.pad(view, 20)[:10], view], gap=6)
     assert row.shape == (10, 72, 3) and (row[:, 20:26] == 255).all()
-    assert views.trim(np.concatenate([row, views.paper(9, 72)])).shape == row.shape
-    assert views.trim(views.paper(9, 72)).shape[0] == 1
+    assert panels.trim(np.concatenate([row, panels.paper(9, 72)])).shape == row.shape
+    assert panels.trim(panels.paper(9, 72)).shape[0] == 1
 
 
-def test_legend_shows_every_colour_in_as_many_lines_as_it_needs():
-    entries = [(f"class {i}", colour) for i, colour in enumerate(canvas.class_colours(9).tolist())]
-    wide, narrow = (views.legend([*entries, ("a note", None)], width) for width in (900, 200))
+def test_legend_shows_every_color_in_as_many_lines_as_it_needs():
+    entries = [(f"class {i}", color) for i, color in enumerate(canvas.class_colors(9).tolist())]
+    wide, narrow = (panels.legend([*entries, ("a note", None)], width) for width in (900, 200))
     assert wide.shape[1] == 900 and narrow.shape[1] == 200 and narrow.shape[0] > wide.shape[0]
     for strip in wide, narrow:
-        assert all(is_colour(strip, colour).sum() == 121 for _, colour in entries)
+        assert all(is_color(strip, color).sum() == 121 for _, color in entries)
 
 
 def test_page_has_a_margin():
-    page = views.page([np.zeros((5, 30, 3), np.uint8), views.titles(("one", "two"), 13, 30)])
-    assert page.shape[1] == 30 + 2 * views.MARGIN and (page[: views.MARGIN] == 255).all()
-    assert (page[views.MARGIN, views.MARGIN : -views.MARGIN] == 0).all()
+    page = panels.page([np.zeros((5, 30, 3), np.uint8), panels.titles(("one", "two"), 13, 30)])
+    assert page.shape[1] == 30 + 2 * panels.MARGIN and (page[: panels.MARGIN] == 255).all()
+    assert (page[panels.MARGIN, panels.MARGIN : -panels.MARGIN] == 0).all()

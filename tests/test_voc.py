@@ -1,4 +1,4 @@
-"""Pascal VOC 2012: the reader on tiny files in the true layout, and masks of every colour."""
+"""Pascal VOC 2012: the reader on tiny files in the true layout, and masks of every color."""
 
 import hashlib
 import os
@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from promptseg import pixels
-from promptseg.datasets import voc
-from promptseg.parts.voc.palette import palette
+from promptseg.data import image_io
+from promptseg.datasets.voc import reader as voc
+from promptseg.datasets.voc.palette import palette
 from refusing import refused
 
 REAL = Path(os.environ.get("PROMPTSEG_REAL_DATA", "/nonexistent")) / "voc2012"
@@ -56,7 +56,7 @@ def by_id(folder: Path, options=voc.Options()) -> dict:
 
 
 def test_the_palette_is_the_official_one():
-    colours = palette()
+    colors = palette()
     known = {
         1: (128, 0, 0),
         5: (128, 0, 128),
@@ -65,8 +65,8 @@ def test_the_palette_is_the_official_one():
         20: (0, 64, 128),
         255: (224, 224, 192),
     }
-    for label, colour in known.items():
-        assert tuple(colours[label]) == colour
+    for label, color in known.items():
+        assert tuple(colors[label]) == color
 
 
 @pytest.mark.parametrize("below", ["", "VOCdevkit", "VOC2012", "VOCdevkit/VOC2012"])
@@ -177,25 +177,25 @@ def masked(tmp_path: Path, picture: Image.Image, **how) -> np.ndarray:
 
 
 def test_masks_of_every_kind_say_the_same(tmp_path):
-    colours = palette()[LABELS]
+    colors = palette()[LABELS]
     save_mask(tmp_path / "official.png", LABELS)
     assert (voc._mask(tmp_path / "official.png") == LABELS).all()
-    assert (masked(tmp_path, Image.fromarray(colours)) == LABELS).all()
-    assert (masked(tmp_path, Image.fromarray(colours).convert("RGBA")) == LABELS).all()
+    assert (masked(tmp_path, Image.fromarray(colors)) == LABELS).all()
+    assert (masked(tmp_path, Image.fromarray(colors).convert("RGBA")) == LABELS).all()
     assert (masked(tmp_path, Image.fromarray(LABELS)) == LABELS).all()
-    renumbered = Image.fromarray(colours).quantize(64)  # as programs do that make a PNG smaller
-    assert (np.array(renumbered.convert("RGB")) == colours).all() and (np.array(renumbered) != LABELS).any()
+    renumbered = Image.fromarray(colors).quantize(64)  # as programs do that make a PNG smaller
+    assert (np.array(renumbered.convert("RGB")) == colors).all() and (np.array(renumbered) != LABELS).any()
     assert (masked(tmp_path, renumbered) == LABELS).all()
 
 
 def test_wrong_masks_are_refused(tmp_path):
-    colours = palette()[LABELS]
-    soft = colours.copy()
+    colors = palette()[LABELS]
+    soft = colors.copy()
     soft[1, 1] += 1
     refused(lambda: masked(tmp_path, Image.fromarray(soft)), "mask.png", "none of VOC's, at 1 pixels")
-    refused(lambda: masked(tmp_path, Image.fromarray(colours).convert("L")), "the mask holds", "its labels are 0, 1")
+    refused(lambda: masked(tmp_path, Image.fromarray(colors).convert("L")), "the mask holds", "its labels are 0, 1")
     refused(lambda: masked(tmp_path, Image.fromarray(np.full((4, 4), 21, np.uint8))), "21 at 16 pixels")
-    refused(lambda: masked(tmp_path, Image.fromarray(colours), format="JPEG"), "a JPEG blurs the labels")
+    refused(lambda: masked(tmp_path, Image.fromarray(colors), format="JPEG"), "a JPEG blurs the labels")
     refused(lambda: masked(tmp_path, Image.fromarray(np.full((4, 4), 300, np.uint16))), "8-bit label")
 
 
@@ -207,6 +207,6 @@ def test_real_data():
     labels = {id: set(np.unique(picture.mask()).tolist()) for id, picture in pictures.items()}
     assert labels == {"2011_000003": {0, 5, 15, 255}, "2011_000006": {0, 9, 15, 18, 255}, "2011_000025": {0, 6, 7}}
     for id, picture in pictures.items():
-        pixels.check_pair(picture.image(), picture.mask(), id)
+        image_io.check_pair(picture.image(), picture.mask(), id)
         with Image.open(REAL / "SegmentationClass" / f"{id}.png") as file:
             assert (np.array(file) == picture.mask()).all()

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from promptseg.datasets import voc
+from promptseg.datasets.voc import reader as voc
 from refusing import refused
 from test_voc import TINY, build, by_id, save_mask
 
@@ -158,7 +158,7 @@ def stub_download(monkeypatch) -> list:
 
 def test_download(tmp_path, monkeypatch):
     asked = stub_download(monkeypatch)
-    monkeypatch.setattr(voc, "COUNTS", {"train": 3, "test": 4})
+    monkeypatch.setattr(voc, "SPLIT_SIZES", {"train": 3, "test": 4})
     voc.download(tmp_path)
     (url, checks), = asked  # fmt: skip
     assert url == "http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar"

@@ -6,19 +6,19 @@ import sys
 import time
 
 import pytest
-from promptseg.base import warm
+from promptseg.core import warm
 
 SCRIPT = """
 import os, sys, time
-from promptseg.base import stage
+from promptseg.core import stage
 
 def main(what: str):
     print("cwd", os.path.basename(os.getcwd()), "ppid is server", str(os.getppid() == int(os.environ["SERVER"])))
     print("to stderr", file=sys.stderr)
     print("numpy was there", "numpy" in sys.modules, os.environ.get("GIVEN"), file=open("out.txt", "w"))
     if what == "problem":
-        from promptseg.base.errors import Problem
-        raise Problem("it is wrong")
+        from promptseg.core.errors import UserError
+        raise UserError("it is wrong")
     if what == "crash":
         raise RuntimeError("boom")
     if what == "sleep":
@@ -35,7 +35,7 @@ def run(tmp_path, root, monkeypatch):
     (tmp_path / "script.py").write_text(SCRIPT)
     environment = {**os.environ, "PYTHONPATH": str(root / "stages")}
     quick = (
-        "import sys; sys.path.insert(0, sys.argv.pop(1)); from promptseg.base import warm; warm.PRELOAD = ('numpy',)\n"
+        "import sys; sys.path.insert(0, sys.argv.pop(1)); from promptseg.core import warm; warm.PRELOAD = ('numpy',)\n"
     )
     quick += "sys.path.pop(0); [sys.modules.pop(n) for n in list(sys.modules) if n.startswith('promptseg')]\n"
     address = str(tmp_path / "socket")

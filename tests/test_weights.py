@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 import torch
 from promptseg import models
-from promptseg.base.errors import Problem
-from promptseg.features import finetuned
-from promptseg.networks import weights
-from promptseg.networks.segmenter import Segmenter
+from promptseg.core.errors import UserError
+from promptseg.nn import finetuned_weights, weights
+from promptseg.nn.segmenter import Segmenter
 from safetensors.torch import save_file
 from torch import nn
 
@@ -41,7 +40,7 @@ def contents(folder) -> dict[str, bytes]:
 
 
 def refused(call, *arguments) -> str:
-    with pytest.raises(Problem) as caught:
+    with pytest.raises(UserError) as caught:
         call(*arguments)
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -297,8 +296,8 @@ class Tiny(Segmenter):
 
 def learned(tmp_path):
     segmenter = Tiny()
-    names = segmenter.train_only(["head"])
-    finetuned.write(
+    names = segmenter.set_trainable(["head"])
+    finetuned_weights.write(
         tmp_path / "w", {name: segmenter.state_dict()[name] for name in names}, segmenter.NAME, "digest", {"epoch": 3}
     )
     return segmenter, tmp_path / "w"
@@ -311,7 +310,7 @@ def test_only_what_learned_is_kept_and_put_back(tmp_path):
     assert held.keys() == {"head.weight", "head.bias"}
     fresh = Tiny()
     body = fresh.body.weight.clone()
-    finetuned.apply(fresh, "digest", folder)
+    finetuned_weights.apply(fresh, "digest", folder)
     assert torch.equal(fresh.head.weight, segmenter.head.weight) and torch.equal(fresh.body.weight, body)
     assert fresh.told
 
@@ -320,7 +319,7 @@ def test_weights_of_another_checkpoint_are_refused(tmp_path):
     _, folder = learned(tmp_path)
     fresh = Tiny()
     before = fresh.head.weight.clone()
-    assert str(folder) in refused(finetuned.apply, fresh, "another", folder)
+    assert str(folder) in refused(finetuned_weights.apply, fresh, "another", folder)
     assert torch.equal(fresh.head.weight, before) and not fresh.told
 
 
@@ -335,7 +334,7 @@ def test_weights_that_do_not_fit_the_model_are_refused_in_one_line(tmp_path, hel
     folder = tmp_path / "w"
     weights.write(folder, {"model": "tiny", "checkpoint": "digest", "learned": sorted(held)}, held)
     fresh = Tiny()
-    message = refused(finetuned.apply, fresh, "digest", folder)
+    message = refused(finetuned_weights.apply, fresh, "digest", folder)
     assert message.startswith(f"{folder}: does not fit tiny ({line}") and not fresh.told
 
 
@@ -346,7 +345,7 @@ def test_weights_that_lack_what_was_learned_are_refused(tmp_path, left_out):
     weights.write(folder, config, {name: value for name, value in held.items() if name != left_out})
     fresh = Tiny()
     before = {name: value.clone() for name, value in fresh.state_dict().items()}
-    assert refused(finetuned.apply, fresh, "digest", folder).startswith(f"{folder}: not all of the tensors")
+    assert refused(finetuned_weights.apply, fresh, "digest", folder).startswith(f"{folder}: not all of the tensors")
     assert same(fresh.state_dict(), before) and not fresh.told
 
 
@@ -354,4 +353,4 @@ def test_weights_with_more_than_was_learned_are_refused(tmp_path):
     _, folder = learned(tmp_path)
     config, held = weights.read(folder)
     weights.write(folder, config, {**held, "body.bias": torch.zeros(3)})
-    assert str(folder) in refused(finetuned.apply, Tiny(), "digest", folder)
+    assert str(folder) in refused(finetuned_weights.apply, Tiny(), "digest", folder)

@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from world import colours, looks, phrases, scene, splits, targets
+from world import colors, looks, phrases, scene, splits, targets
 from world.kinds import KINDS
 from world.outlines import OUTLINES, STRANDS, Outline, raster
 from world.pictures import AREA
@@ -168,7 +168,7 @@ def holds(picture, thing, word):
         assert inside < everywhere if word == "dark" else inside > everywhere
     elif slot == "size":
         assert mask.mean() < 0.015 if word == "small" else mask.mean() > 0.06
-    elif slot == "colour":
+    elif slot == "color":
         red, green, blue = image[mask].mean(axis=0)
         spread = max(red, green, blue) - min(red, green, blue)
         assert {
@@ -241,7 +241,7 @@ def test_what_is_held_out_is_never_said_in_training_and_always_in_its_test(pictu
                         held += apart
     assert held > 20
     every = {word for pair in splits.HELD_OUT for word in pair}
-    assert {*colours.NAMES, *looks.SLOTS["texture"], *looks.SHAPES} == every
+    assert {*colors.NAMES, *looks.SLOTS["texture"], *looks.SHAPES} == every
 
 
 def test_every_word_is_said_somewhere():

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from drawn import sample
-from promptseg import container, masks
-from promptseg.networks.prompts import Example, Prompt
-from promptseg.networks.segmenter import Segmenter
-from promptseg.scoring import scores
+from promptseg.data import masks, records
+from promptseg.evaluation import scores
+from promptseg.nn.segmenter import Segmenter
+from promptseg.prompts import Prompt, SupportExample
 from settings import Test
 
 # The targets, by figure.
@@ -85,9 +85,9 @@ def points(segmenter: Segmenter, how: Test, seed: int, kind: str) -> dict[str, f
 def phrases(segmenter: Segmenter, rows: Path) -> dict[str, float]:
     """Mean IoU of the true phrases, and how much of their pictures the false ones mark."""
     true, false = [], []
-    for pair in container.pairs(rows):
-        truth = container.mask(pair)
-        logits = _answers(segmenter, container.image(pair), [Prompt(text=pair.text)])[0]
+    for pair in records.pairs(rows):
+        truth = records.mask(pair)
+        logits = _answers(segmenter, records.image(pair), [Prompt(text=pair.text)])[0]
         if (truth == 1).any():
             true.append(_scores(truth, logits)["iou"])
         else:
@@ -99,11 +99,11 @@ def phrases(segmenter: Segmenter, rows: Path) -> dict[str, float]:
 def support(segmenter: Segmenter, rows: Path) -> dict[str, float]:
     """Mean IoU where another picture, darkened, blurred and cropped as in CLIPSeg's scores, shows what is meant."""
     found = []
-    for pair in container.pairs(rows):
-        other, shown = container.support(pair)
-        prompt = Prompt(example=Example(other, shown == 1, ("darken", "blur", "crop")))
-        logits = _answers(segmenter, container.image(pair), [prompt])[0]
-        found.append(_scores(container.mask(pair), logits)["iou"])
+    for pair in records.pairs(rows):
+        other, shown = records.support(pair)
+        prompt = Prompt(example=SupportExample(other, shown == 1, ("darken", "blur", "crop")))
+        logits = _answers(segmenter, records.image(pair), [prompt])[0]
+        found.append(_scores(records.mask(pair), logits)["iou"])
     return {"image_iou": _mean(found)}
 
 

@@ -7,15 +7,15 @@ import first_weights
 from drawn import Drawn
 from interactive import InteractiveSam
 from pretraining import Lessons, writer
-from promptseg.features.distributed import Processes
-from promptseg.learning import epochs
+from promptseg.core.devices import Processes
 from promptseg.models import sam as sam_model
 from promptseg.models.medsam import MedSam
 from promptseg.models.pa_sam import PaSam
-from promptseg.networks import sam_network
-from promptseg.networks.prompt_adapter import AdaptedSam
-from promptseg.networks.segmenter import Segmenter
-from settings import Interactive
+from promptseg.nn import sam_network
+from promptseg.nn.prompt_adapter import AdaptedSam
+from promptseg.nn.segmenter import Segmenter
+from promptseg.training import epochs
+from settings import SamSegmenter
 from transformers import SamConfig, SamModel
 from world import scene
 
@@ -31,7 +31,7 @@ SIZE = {
 }  # fmt: skip
 
 
-def sam(asked: Interactive, seed: int, start: None, processes: Processes) -> Lessons:
+def sam(asked: SamSegmenter, seed: int, start: None, processes: Processes) -> Lessons:
     """From nothing, as SAM is trained (interactive.py)."""
     segmenter = InteractiveSam(SamModel(SamConfig(**SIZE)))
     pictures = [scene.draw(seed, "train", number, "general").image for number in range(PICTURES)]
@@ -41,12 +41,12 @@ def sam(asked: Interactive, seed: int, start: None, processes: Processes) -> Les
     return _lessons(segmenter, asked, seed, processes)
 
 
-def medsam(asked: Interactive, seed: int, start: Path, processes: Processes) -> Lessons:
+def medsam(asked: SamSegmenter, seed: int, start: Path, processes: Processes) -> Lessons:
     """From SAM, as MedSAM is trained (Ma et al. 2024): its way to scale pictures, boxes alone, one mask."""
     return _lessons(MedSam(sam_model.load(start, 1).network), asked, seed, processes)
 
 
-def pa_sam(asked: Interactive, seed: int, start: Path, processes: Processes) -> Lessons:
+def pa_sam(asked: SamSegmenter, seed: int, start: Path, processes: Processes) -> Lessons:
     """An adapter with first weights of its own in a frozen SAM, as PA-SAM is trained (Xie et al. 2024), but for its hard
     points: drawn at random among the 256 places of so small a picture, they left it worse at those in use."""
     network = AdaptedSam(SamConfig(**SIZE))
@@ -57,13 +57,13 @@ def pa_sam(asked: Interactive, seed: int, start: Path, processes: Processes) -> 
     return _lessons(segmenter, asked, seed, processes)
 
 
-def _lessons(segmenter: Segmenter, asked: Interactive, seed: int, processes: Processes) -> Lessons:
+def _lessons(segmenter: Segmenter, asked: SamSegmenter, seed: int, processes: Processes) -> Lessons:
     segmenter.to(processes.device)
     splits = [
         Drawn(split, count, segmenter, asked, seed, processes)
         for split, count in (("train", asked.pictures), ("val", asked.val))
     ]
-    learned = segmenter.train_only(asked.train.parts)
+    learned = segmenter.set_trainable(asked.train.parts)
     losses = functools.partial(epochs.answers, segmenter, asked.train)
     return Lessons(segmenter, splits, learned, losses, writer(segmenter))
 

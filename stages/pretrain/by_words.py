@@ -8,11 +8,11 @@ import first_weights
 import torch
 import vocabulary
 from pretraining import Lessons, half, writer
-from promptseg.features.distributed import Processes
+from promptseg.core.devices import Processes
 from promptseg.models import clipseg as clipseg_model
 from promptseg.models.clipseg import ClipSeg
-from promptseg.networks import clip_network, weights
-from promptseg.networks.segmenter import Segmenter
+from promptseg.nn import clip, weights
+from promptseg.nn.segmenter import Segmenter
 from settings import Told
 from told import Groups
 from transformers import CLIPConfig, CLIPSegConfig, CLIPSegForImageSegmentation
@@ -20,8 +20,8 @@ from worded import Decoding
 
 _WIDTHS = dict(hidden_size=96, intermediate_size=192)
 CLIP_SIZE = {
-    "vision_config": clip_network.TINY["vision_config"] | _WIDTHS,
-    "text_config": clip_network.TINY["text_config"] | _WIDTHS,
+    "vision_config": clip.TINY["vision_config"] | _WIDTHS,
+    "text_config": clip.TINY["text_config"] | _WIDTHS,
     "projection_dim": 96,
 }
 SEG_SIZE = clipseg_model.TINY | CLIP_SIZE | {"reduce_dim": 64}
@@ -43,7 +43,7 @@ def clipseg(asked: Told, seed: int, start: Path, processes: Processes) -> Lesson
     first_weights.layers(segmenter.network.decoder)
     segmenter.network.clip.load_state_dict(weights.read(start)[1])
     segmenter.to(processes.device)
-    learned = segmenter.train_only(asked.train.parts)
+    learned = segmenter.set_trainable(asked.train.parts)
     losses = Decoding(segmenter, asked.train).losses
     return Lessons(segmenter, _groups(segmenter, asked, seed, processes), learned, losses, writer(segmenter))
 

@@ -7,9 +7,9 @@ which one may say either count for nothing, and several true ones do not count a
 
 import torch
 import torch.nn.functional as F
-from promptseg.learning.measuring import Sums
 from promptseg.models.clipseg import ClipSeg
-from promptseg.networks import support
+from promptseg.nn import visual_prompt
+from promptseg.training.running_metrics import Sums
 from told import PREPARED, Group, Groups, Seen
 
 MOST = 100.0  # the scale of the cosines, at most, as in the paper
@@ -46,4 +46,4 @@ def told_apart(scores: torch.Tensor, true: torch.Tensor, false: torch.Tensor) ->
 def _pixels(segmenter: ClipSeg, one: Seen) -> torch.Tensor:
     frame = segmenter.frame
     pixels = frame.pixels([one.picture.image])[0]
-    return pixels if one.mask is None else support.prepare(pixels, frame.from_picture(one.mask, frame.size), PREPARED)
+    return pixels if one.mask is None else visual_prompt.prepare(pixels, frame.from_picture(one.mask, frame.size), PREPARED)

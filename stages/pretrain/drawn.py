@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 
 import numpy as np
-from promptseg import masks
-from promptseg.base import stage
-from promptseg.features.distributed import Processes
-from promptseg.learning.splits import Asked, Split
-from promptseg.networks.prompts import Prompt
-from promptseg.networks.segmenter import Segmenter
-from settings import Interactive
+from promptseg.core import stage
+from promptseg.core.devices import Processes
+from promptseg.data import masks
+from promptseg.nn.segmenter import Segmenter
+from promptseg.prompts import Prompt
+from promptseg.training.training_split import Asked, Split
+from settings import SamSegmenter
 from world import scene, targets
 
 MOST = 20.0  # pixels by which a box's corner moves, whatever the jitter (Kirillov et al. 2023)
@@ -43,7 +43,7 @@ def sample(
     seed: int, split: str, number: int, kinds: tuple[tuple[str, float], ...], boxes: int, points: int,
     jitter: float,
 ) -> Sample:  # fmt: skip
-    """A picture with its questions; jitter: as settings.Interactive has it. Depends on the arguments alone, wherever it
+    """A picture with its questions; jitter: as settings.SamSegmenter has it. Depends on the arguments alone, wherever it
     is drawn."""
     rng = np.random.default_rng((seed, scene.SPLITS.index(split), number))
     names, shares = zip(*kinds)
@@ -78,7 +78,7 @@ class Drawn(Split):
     classes = ["object"]
 
     def __init__(
-        self, split: str, count: int, segmenter: Segmenter, asked: Interactive, seed: int, processes: Processes
+        self, split: str, count: int, segmenter: Segmenter, asked: SamSegmenter, seed: int, processes: Processes
     ):
         self.pairs = [Named(f"{split}/{i:06d}") for i in range(count)]
         self.device = processes.device

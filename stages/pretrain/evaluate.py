@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from promptseg.base import stage
+from promptseg.core import stage
 
 
 def main(checkpoints: Path, phrases: Path, examples: Path, metrics: Path):
     import asked
     import settings
     from promptseg import models
-    from promptseg.base import files
+    from promptseg.core import files
 
     how = settings.load()
     known = models.names()  # CLIP is none, as it marks nothing

@@ -24,7 +24,7 @@ point not understood.
 import math
 
 import torch
-from promptseg.networks.prompt_adapter import AdaptedMaskDecoder
+from promptseg.nn.prompt_adapter import AdaptedMaskDecoder
 from torch import nn
 from transformers import SamModel
 from transformers.models.sam.modeling_sam import SamAttention, SamMaskDecoder

@@ -13,10 +13,10 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from promptseg.learning.losses import dice, dice_bce, focal
 from promptseg.models.sam import Sam
-from promptseg.networks.prompts import Prompt
-from promptseg.networks.segmenter import Features, Lesson
+from promptseg.nn.segmenter import Features, LossContext
+from promptseg.prompts import Prompt
+from promptseg.training.losses import dice, dice_bce, focal
 
 FOCAL = 20.0
 NONE = -1  # corrections, where not even the last round without a new point follows
@@ -30,7 +30,7 @@ class InteractiveSam(Sam):
     corrections, corrected, easy = 0, 0.0, 0
 
     def teach(
-        self, features: Features, prompts: list[list[Prompt]], lesson: Lesson
+        self, features: Features, prompts: list[list[Prompt]], lesson: LossContext
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The first answers (m, side, side) and the mean loss of the rounds, (m,).
 
@@ -52,7 +52,7 @@ class InteractiveSam(Sam):
                 losses = losses.index_copy(0, which, each)
         return logits, losses
 
-    def _lengths(self, lesson: Lesson) -> list[tuple[list[int], int]]:
+    def _lengths(self, lesson: LossContext) -> list[tuple[list[int], int]]:
         """Pictures by their places, and how many corrections they get: NONE where the first answer is all."""
         lots = [torch.rand(1, generator=torch.Generator().manual_seed(seed)).item() for seed in lesson.seeds]
         chosen = [i for i, lot in enumerate(lots) if lesson.epoch and lot < self.corrected]

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from promptseg.base import stage
+from promptseg.core import stage
 
 
 def main(train: Path, val: Path, test: Path, page: Path):

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from promptseg.base import files
-from promptseg.features.distributed import Processes
-from promptseg.learning import training
-from promptseg.learning.epochs import Phase
-from promptseg.learning.resuming import State
-from promptseg.learning.setup import TRAIN
-from promptseg.learning.splits import Split
-from promptseg.networks import weights
-from promptseg.networks.segmenter import Segmenter
-from settings import Interactive, Told
+from promptseg.core import files
+from promptseg.core.devices import Processes
+from promptseg.nn import weights
+from promptseg.nn.segmenter import Segmenter
+from promptseg.training import trainer
+from promptseg.training.checkpoint_manager import CheckpointManager
+from promptseg.training.epochs import Phase
+from promptseg.training.setup import TRAIN
+from promptseg.training.training_split import Split
+from settings import SamSegmenter, Told
 
 HERE = Path(__file__).parent
 
@@ -33,18 +33,18 @@ class Lessons:
 
 
 # (settings, seed, checkpoint to begin with, processes) -> lessons
-Prepare = Callable[[Interactive | Told, int, Path | None, Processes], Lessons]
+Prepare = Callable[[SamSegmenter | Told, int, Path | None, Processes], Lessons]
 
 
 def train(
-    name: str, prepare: Prepare, asked: Interactive | Told, seed: int, start: Path | None, resume: Path, out: Path,
+    name: str, prepare: Prepare, asked: SamSegmenter | Told, seed: int, start: Path | None, resume: Path, out: Path,
     curve: Path,
 ) -> None:  # fmt: skip
     """Write the checkpoint of that name, in fp16, from the epoch with the best IoU on `val`, or from the last one where
     no masks are learned, and its curve (CSV).
 
     start: the checkpoint that it begins with, where it does; resume: folder for where this training stands, removed at
-    its end. Raises Problem for a loss that is not finite.
+    its end. Raises UserError for a loss that is not finite.
     """
     processes = Processes()
     torch.manual_seed(seed)
@@ -54,8 +54,8 @@ def train(
     inputs = {"model": name, "settings": asked.model_dump(mode="json"), "seed": seed, "code": code}
     if start is not None:
         inputs["start"] = weights.digest(start)
-    state = State(resume, inputs, given.write, processes)
-    training.learn(given.segmenter, given.splits, [phase], given.learned, state, processes, seed, out, curve)
+    state = CheckpointManager(resume, inputs, given.write, processes)
+    trainer.learn(given.segmenter, given.splits, [phase], given.learned, state, processes, seed, out, curve)
 
 
 def writer(segmenter: Segmenter) -> Callable[[Path, dict[str, torch.Tensor]], None]:

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from promptseg import container, pixels
-from promptseg.container import Pair
+from promptseg.data import image_io, records
+from promptseg.data.records import Record
 from settings import Phrases
 from world import looks, phrases, scene
 from world.looks import Look
 from world.phrases import Phrase
-from world.pictures import Picture
+from world.pictures import Sample
 
 ABOUT = {"classes": ["what is meant"], "dataset": "a drawn world"}
 REMEMBERED = 150  # pictures before a row's own, of which one may show what it means
@@ -25,16 +25,16 @@ def write(how: Phrases, seed: int, name: str, out: Path) -> None:
     train, val: of these splits of the world, false phrases among them; test: every phrase has two words that never
     stand together in those; examples: of test pictures too, true phrases of which another picture shows an example.
     """
-    with container.Writer(out, Pair, ABOUT) as writer:
+    with records.RecordWriter(out, Record, ABOUT) as writer:
         for row in _rows(how, seed, name):
             writer.add(row)
             if writer.count == getattr(how, name):
                 return
 
 
-def _rows(how: Phrases, seed: int, name: str) -> Iterator[Pair]:
+def _rows(how: Phrases, seed: int, name: str) -> Iterator[Record]:
     split = "test" if name == "examples" else name
-    memory: deque[tuple[Picture, list[Look]]] = deque(maxlen=REMEMBERED)
+    memory: deque[tuple[Sample, list[Look]]] = deque(maxlen=REMEMBERED)
     due = 0.0  # of false phrases
     for number in itertools.count():
         picture = scene.draw(seed, split, number, how.kind)
@@ -60,9 +60,9 @@ def _shown(phrase: Phrase, memory: deque) -> tuple[np.ndarray, np.ndarray]:
     return np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), np.uint8)
 
 
-def _pair(id: str, picture: Picture, phrase: Phrase, support: np.ndarray, shown: np.ndarray) -> Pair:
+def _pair(id: str, picture: Sample, phrase: Phrase, support: np.ndarray, shown: np.ndarray) -> Record:
     height, width = picture.labels.shape
-    return Pair(
-        id, id, pixels.png(picture.image), pixels.png(phrase.mask(picture)), height, width, id, 0, 0, height, width,
-        phrase.text, pixels.png(support), pixels.png(shown),
+    return Record(
+        id, id, image_io.png(picture.image), image_io.png(phrase.mask(picture)), height, width, id, 0, 0, height, width,
+        phrase.text, image_io.png(support), image_io.png(shown),
     )  # fmt: skip

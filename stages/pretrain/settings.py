@@ -4,14 +4,14 @@ from pathlib import Path
 from typing import Literal
 
 import yaml
-from promptseg.base import params
-from promptseg.base.errors import Problem
-from promptseg.base.params import Settings
+from promptseg.core import params
+from promptseg.core.errors import UserError
+from promptseg.core.params import Settings
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 from world.kinds import KINDS
 
 
-class Interactive(Settings):
+class SamSegmenter(Settings):
     """How a network of SAM's kind is trained: on pictures drawn anew in each epoch, and asked as a person would ask.
 
     corrections, corrected, easy: of SAM itself, which learns from as many points as boxes; its relatives are asked once.
@@ -74,9 +74,9 @@ class Pretrain(Settings):
 
     seed: NonNegativeInt = 0
     phrases: Phrases
-    sam: Interactive
-    medsam: Interactive
-    pa_sam: Interactive
+    sam: SamSegmenter
+    medsam: SamSegmenter
+    pa_sam: SamSegmenter
     clip: Told
     clipseg: Told
     test: Test
@@ -92,11 +92,11 @@ class Pretrain(Settings):
 
 
 def load(path: Path = Path("params.yaml")) -> Pretrain:
-    """Read and check params.yaml of the current folder. Raises Problem with one line that names the key."""
+    """Read and check params.yaml of the current folder. Raises UserError with one line that names the key."""
     try:
         raw = yaml.safe_load(path.read_text("utf-8"))
     except FileNotFoundError:
-        raise Problem(f"{path}: not found; run this in stages/pretrain") from None
+        raise UserError(f"{path}: not found; run this in stages/pretrain") from None
     except (yaml.YAMLError, ValueError) as error:
-        raise Problem(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     return params.validate(Pretrain, raw, str(path))

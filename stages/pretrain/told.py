@@ -8,14 +8,14 @@ import hashlib
 from dataclasses import dataclass
 
 import numpy as np
-from promptseg.features.distributed import Processes
-from promptseg.learning.splits import Split
-from promptseg.networks.segmenter import Segmenter
+from promptseg.core.devices import Processes
+from promptseg.nn.segmenter import Segmenter
+from promptseg.training.training_split import Split
 from settings import Told
 from world import looks, phrases, scene
 from world.looks import SLOTS, Look
 from world.phrases import Phrase
-from world.pictures import Picture
+from world.pictures import Sample
 
 SHOWN = 0.01  # of a picture must show what it is an example of
 PREPARED = ("darken", "blur", "crop")  # an example, or a thing cut out of its picture (networks/support.py)
@@ -33,7 +33,7 @@ class Named:
 class Seen:
     """A picture, or one thing of it, with all that can be said of it. mask: (h, w) bool of the thing, None: all."""
 
-    picture: Picture
+    picture: Sample
     looks: list[Look]
     mask: np.ndarray | None = None
 
@@ -91,7 +91,7 @@ def _thing(rng: np.random.Generator, seen: Seen) -> Seen | None:
         return None
     one = known[rng.integers(len(known))]
     thing, look = seen.picture.things[one], seen.looks[one]
-    picture = Picture(seen.picture.image, seen.picture.labels, (thing,))
+    picture = Sample(seen.picture.image, seen.picture.labels, (thing,))
     return Seen(picture, [Look(look.sure - BY_PLACE, look.maybe | BY_PLACE, look.pixels)], picture.mask(thing.ids))
 
 

@@ -5,7 +5,7 @@ One process: python train_by_words.py clip ...; many: torchrun --nproc-per-node 
 
 from pathlib import Path
 
-from promptseg.base import stage
+from promptseg.core import stage
 
 
 def main(name: str, resume: Path, checkpoint: Path, curve: Path, start: Path | None = None):

@@ -5,7 +5,7 @@ import json
 from collections import Counter
 
 import numpy as np
-from promptseg.networks import phrases as tokenizers
+from promptseg.nn import text_encoder as tokenizers
 from world import phrases
 from world.looks import SLOTS
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from promptseg.base import params
-from promptseg.learning import epochs
-from promptseg.learning.measuring import Sums
-from promptseg.learning.splits import Asked
+from promptseg.core import params
 from promptseg.models.clipseg import ClipSeg
-from promptseg.networks.prompts import Example, Prompt
+from promptseg.prompts import Prompt, SupportExample
+from promptseg.training import epochs
+from promptseg.training.running_metrics import Sums
+from promptseg.training.training_split import Asked
 from told import PREPARED, Group, Groups
 from world.phrases import IGNORED, Phrase
 
@@ -60,4 +60,4 @@ class Decoding:
         shown = group.shown(phrase, number)
         if shown is None:
             return Prompt(text=phrase.text)
-        return Prompt(text=phrase.text, example=Example(*shown, PREPARED), mix=share)
+        return Prompt(text=phrase.text, example=SupportExample(*shown, PREPARED), mix=share)

@@ -22,9 +22,9 @@ import torch
 from original_sam import lively, original
 from PIL import Image
 from promptseg import models
-from promptseg.answering import automatic
-from promptseg.base import params
-from promptseg.features.distributed import Processes
+from promptseg.core import params
+from promptseg.core.devices import Processes
+from promptseg.inference import automatic_masks
 from segment_anything import SamAutomaticMaskGenerator, SamPredictor
 from transformers import MaskGenerationPipeline, Sam2ImageProcessor
 
@@ -68,7 +68,7 @@ def sam(points: int) -> None:
     generator = SamAutomaticMaskGenerator(
         theirs, points, pred_iou_thresh=0.9, stability_score_thresh=0.8, box_nms_thresh=0.98
     )
-    found, mine = timed(lambda: automatic.segments(model, features, picture, settings))
+    found, mine = timed(lambda: automatic_masks.segments(model, features, picture, settings))
     expected, reference = timed(lambda: generator.generate(picture))
     share = agreement([one.mask() for one in found], [one["segmentation"] for one in expected])
     print(f"SAM ViT-B, random, {points} x {points} points: encoder {encoder:.1f} s, theirs {theirs_encoder:.1f} s")
@@ -83,7 +83,7 @@ def sam2(folder: Path, picture: np.ndarray, points: int) -> None:
         embedding = model.image_embeddings(features)
         model.network.get_image_embeddings = lambda _: list(embedding)
         generator = MaskGenerationPipeline(model=model.network, image_processor=Sam2ImageProcessor())
-        found, mine = timed(lambda: automatic.segments(model, features, picture, params.Automatic(points=points)))
+        found, mine = timed(lambda: automatic_masks.segments(model, features, picture, params.Automatic(points=points)))
         expected, reference = timed(lambda: generator(Image.fromarray(picture), points_per_crop=points)["masks"])
     share = agreement([one.mask() for one in found], [np.asarray(mask) for mask in expected])
     print(f"SAM 2, real, {points} x {points} points: encoder {encoder:.1f} s")

@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 import torch
 from promptseg import datasets, models
-from promptseg.base import params
-from promptseg.base.params import Refine
-from promptseg.networks.prompts import Prompt
+from promptseg.core import params
+from promptseg.core.params import Refine
+from promptseg.prompts import Prompt
 
 PICTURES = 7
 WAYS = Refine.model_fields["by"].annotation.__args__

@@ -15,10 +15,10 @@ import time
 import numpy as np
 import torch
 from PIL import Image
-from promptseg.answering import inference
+from promptseg.inference import prediction
 from promptseg.models import clipseg
-from promptseg.networks import phrases
-from promptseg.networks.prompts import Prompt
+from promptseg.nn import text_encoder
+from promptseg.prompts import Prompt
 from transformers import CLIPSegConfig, CLIPSegForImageSegmentation, CLIPSegProcessor, ViTImageProcessor
 
 ROUNDS = 5
@@ -43,7 +43,7 @@ def model() -> clipseg.ClipSeg:
     network = CLIPSegForImageSegmentation(CLIPSegConfig(**layout))
     with torch.no_grad():  # as initialised, logits are in the hundreds
         network.decoder.transposed_convolution[-1].weight /= 500
-    return clipseg.ClipSeg(network, phrases.letters(), clipseg.SIZE).eval()
+    return clipseg.ClipSeg(network, text_encoder.letters(), clipseg.SIZE).eval()
 
 
 def main() -> None:
@@ -68,10 +68,10 @@ def main() -> None:
         return second()
 
     def second() -> np.ndarray:
-        return inference.probabilities(ours, ours.encode([picture]), asked, count, HEIGHT, WIDTH)
+        return prediction.probabilities(ours, ours.encode([picture]), asked, count, HEIGHT, WIDTH)
 
     def kept() -> np.ndarray:
-        return inference.probabilities(ours, features, asked, count, HEIGHT, WIDTH)
+        return prediction.probabilities(ours, features, asked, count, HEIGHT, WIDTH)
 
     features = ours.encode([picture])
     print(f"{count} phrases; largest difference of a probability: {np.abs(usual() - first()).max():.1e}")

@@ -18,8 +18,8 @@ import torch
 import torch.nn.functional as F
 from bench_clipseg import model as clipseg
 from promptseg import models
-from promptseg.features.distributed import Processes
-from promptseg.networks import precision
+from promptseg.core.devices import Processes
+from promptseg.nn import precision
 from torch.utils.flop_counter import FlopCounterMode
 
 ROUNDS, SIDE = 3, 2048

@@ -29,11 +29,11 @@ def picture(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 
 
 def fires(folder: Path, count: int) -> None:
-    from promptseg import pixels
+    from promptseg.data import image_io
 
     rng = np.random.default_rng(0)
     few = [
-        [pixels.png(array) for array in (np.repeat(image[..., None], 3, 2), mask)] for image, mask in [picture(rng)] * 4
+        [image_io.png(array) for array in (np.repeat(image[..., None], 3, 2), mask)] for image, mask in [picture(rng)] * 4
     ]
     for number in range(count):
         for kind, data in zip(("rgb", "gt"), few[number % len(few)]):
@@ -52,11 +52,11 @@ def em(folder: Path, count: int) -> None:
 
 def main() -> None:
     if len(sys.argv) == 4:  # one run, in a process of its own
-        from promptseg.base import params
-        from promptseg.preprocessing import preparing
+        from promptseg.core import params
+        from promptseg.preprocessing import prepare
 
         name, raw, out = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
-        preparing.prepare(name, params.Dataset(reader=name, tile=256), None, 0, raw, out, out.with_suffix(".json"))
+        prepare.prepare(name, params.Dataset(reader=name, tile=256), None, 0, raw, out, out.with_suffix(".json"))
         print(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f}")
         return
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 100

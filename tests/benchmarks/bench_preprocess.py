@@ -39,11 +39,11 @@ def draw(folder: Path, slices: int) -> None:
 
 
 def ours(raw: Path, out: Path) -> None:
-    from promptseg.base import params
-    from promptseg.preprocessing import preparing
+    from promptseg.core import params
+    from promptseg.preprocessing import prepare
 
     everything = params.Dataset(reader="em", tile=256, min_foreground=None)  # as the other side: equal work
-    preparing.prepare("em", everything, None, 0, raw, out / "prepared", out / "metrics.json")
+    prepare.prepare("em", everything, None, 0, raw, out / "prepared", out / "metrics.json")
 
 
 def usual(raw: Path, out: Path) -> None:

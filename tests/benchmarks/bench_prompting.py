@@ -20,9 +20,9 @@ import torch
 from original_sam import original
 from PIL import Image
 from promptseg import models
-from promptseg.answering import inference
-from promptseg.features.distributed import Processes
-from promptseg.networks.prompts import Prompt
+from promptseg.core.devices import Processes
+from promptseg.inference import prediction
+from promptseg.prompts import Prompt
 from segment_anything import SamPredictor
 
 COUNT = 64
@@ -60,7 +60,7 @@ def compare(name: str, model, picture: np.ndarray, one_by_one) -> None:
     for kind, prompts in asked(height, width).items():
 
         def ours():
-            return inference.probabilities(model, model.encode([picture]), prompts, COUNT, height, width)
+            return prediction.probabilities(model, model.encode([picture]), prompts, COUNT, height, width)
 
         def usual():
             forward(model, prompts[0], height, width, pixel_values=model.frame.pixels([picture]))

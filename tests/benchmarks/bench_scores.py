@@ -12,8 +12,8 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 import torch
-from promptseg import masks
-from promptseg.scoring import scores
+from promptseg.data import masks
+from promptseg.evaluation import scores
 from torchmetrics.classification import BinaryJaccardIndex, MulticlassJaccardIndex
 
 SIDE, REPEATS = 1024, 21
@@ -61,7 +61,7 @@ def main() -> None:
     for name in ("boundary", "box", "components"):
         print(f"{name} {milliseconds(lambda: getattr(masks, name)(mask)):.2f}", end="   ")
     for n in (1, 10):
-        print(f"deepest {n}: {milliseconds(lambda: masks.deepest(mask, n)):.2f}", end="   ")
+        print(f"interior_points {n}: {milliseconds(lambda: masks.interior_points(mask, n)):.2f}", end="   ")
     print()
     many = scores.Scores(["class"])
     for number in range(4000):

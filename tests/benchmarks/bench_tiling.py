@@ -7,7 +7,7 @@ import statistics
 import time
 
 import numpy as np
-from promptseg.tiling import Blender, windows
+from promptseg.data.tiling import Blender, windows
 
 HEIGHT, WIDTH, TILE, OVERLAP, ROUNDS = 2858, 3999, 256, 64, 7
 

@@ -16,15 +16,16 @@ from unittest import mock
 
 import numpy as np
 import torch
-from promptseg import container, models, pixels
-from promptseg.base import params
-from promptseg.learning import training
-from promptseg.learning.losses import dice
-from promptseg.learning.setup import Inputs
+from promptseg import models
+from promptseg.core import params
+from promptseg.data import image_io, records
 from promptseg.models import clipseg
-from promptseg.networks import weights
-from promptseg.networks.phrases import letters
-from promptseg.networks.segmenter import Segmenter
+from promptseg.nn import weights
+from promptseg.nn.segmenter import Segmenter
+from promptseg.nn.text_encoder import letters
+from promptseg.training import trainer
+from promptseg.training.losses import dice
+from promptseg.training.setup import Inputs
 from transformers import CLIPSegConfig, CLIPSegForImageSegmentation, SamImageProcessor, SamProcessor, ViTImageProcessor
 
 EPOCHS, PICTURES, BATCH = 20, 8, 2
@@ -51,11 +52,11 @@ def picture(number: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def split(folder: Path, name: str, count: int) -> Path:
-    with container.Writer(folder / name, container.Pair, {"classes": ["disc"]}) as out:
+    with records.RecordWriter(folder / name, records.Record, {"classes": ["disc"]}) as out:
         for number in range(count):
             image, mask = picture(number)
             whole = (HEIGHT, WIDTH, f"{name}/{number}", 0, 0, HEIGHT, WIDTH)
-            out.add(container.Pair(f"{name}/{number}", "g", pixels.png(image), pixels.png(mask), *whole))
+            out.add(records.Record(f"{name}/{number}", "g", image_io.png(image), image_io.png(mask), *whole))
     return folder / name
 
 
@@ -65,21 +66,21 @@ def ours(folder: Path, name: str, epochs: int, count: int = PICTURES) -> float:
     paths = split(folder, f"train{count}", count), split(folder, "val", 0)
     inputs = Inputs(*paths, folder / "checkpoint", folder / "embeddings")
     to = (folder / part for part in ("resume", "weights", "curve.csv"))
-    return timed(lambda: training.finetune(params.FineTune.model_validate(run), None, 0, inputs, *to))
+    return timed(lambda: trainer.finetune(params.FineTune.model_validate(run), None, 0, inputs, *to))
 
 
-def step(logits: torch.Tensor, targets: torch.Tensor, optimiser: torch.optim.Optimizer) -> None:
+def step(logits: torch.Tensor, targets: torch.Tensor, optimizer: torch.optim.Optimizer) -> None:
     target = torch.nn.functional.interpolate(targets[:, None], logits.shape[-2:], mode="area")[:, 0]
-    optimiser.zero_grad()
+    optimizer.zero_grad()
     dice(logits, target, torch.ones_like(target)).mean().backward()
-    optimiser.step()
+    optimizer.step()
 
 
 def usual(name: str, network: torch.nn.Module) -> float:
     """The usual loop's seconds for all epochs."""
     network.train().requires_grad_(False)
     learns = network.mask_decoder if name == "sam" else network.decoder
-    optimiser = torch.optim.Adam(learns.requires_grad_().parameters(), lr=1e-4)
+    optimizer = torch.optim.Adam(learns.requires_grad_().parameters(), lr=1e-4)
     images, masks = zip(*map(picture, range(BATCH)))
     targets = torch.from_numpy(np.stack(masks)).float()
     if name == "sam":
@@ -88,14 +89,14 @@ def usual(name: str, network: torch.nn.Module) -> float:
 
         def work():
             given = processor(list(images), input_boxes=boxes, return_tensors="pt")
-            step(network(**given, multimask_output=False).pred_masks[:, 0, 0], targets, optimiser)
+            step(network(**given, multimask_output=False).pred_masks[:, 0, 0], targets, optimizer)
     else:
         size = ViTImageProcessor(size={"height": clipseg.SIZE, "width": clipseg.SIZE}, do_resize=True)
         tokens = {"input_ids": torch.tensor([[512, 320, 513]] * BATCH), "attention_mask": torch.ones(BATCH, 3).long()}
 
         def work():
             given = size(list(images), return_tensors="pt")
-            step(network(**given, **tokens, interpolate_pos_encoding=True).logits, targets, optimiser)
+            step(network(**given, **tokens, interpolate_pos_encoding=True).logits, targets, optimizer)
 
     work()
     return timed(work) * EPOCHS * PICTURES / BATCH
@@ -127,7 +128,7 @@ def free(self, features, prompts, lesson):
 
 
 def one(self, parts):
-    """In place of Segmenter.train_only: the optimiser's steps are the model's too."""
+    """In place of Segmenter.set_trainable: the optimizer's steps are the model's too."""
     return self.learn((LEARNS,))
 
 
@@ -142,7 +143,7 @@ def loop(folder: Path) -> None:
     for count in (PICTURES, 2 * PICTURES):
         ours(folder, "clipseg", 1, count)
         epoch[count] = (ours(folder, "clipseg", 9, count) - ours(folder, "clipseg", 1, count)) / 8
-    with mock.patch.object(Segmenter, "teach", free), mock.patch.object(Segmenter, "train_only", one):
+    with mock.patch.object(Segmenter, "teach", free), mock.patch.object(Segmenter, "set_trainable", one):
         alone = (ours(folder, "clipseg", 9) - ours(folder, "clipseg", 1)) / 8
     few, many = epoch.values()
     held = []

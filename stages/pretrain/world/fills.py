@@ -1,18 +1,18 @@
-"""What a surface looks like: a colour, a texture in a second one, and a slope of light across it."""
+"""What a surface looks like: a color, a texture in a second one, and a slope of light across it."""
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from world import colours, textures
+from world import colors, textures
 
 
 @dataclass(frozen=True)
 class Fill:
-    """colour, ink: RGB in [0, 1]; period: of the texture in pixels; slope: how much brighter one end is, in [-1, 1],
+    """color, ink: RGB in [0, 1]; period: of the texture in pixels; slope: how much brighter one end is, in [-1, 1],
     towards `angle`."""
 
-    colour: np.ndarray
+    color: np.ndarray
     ink: np.ndarray
     texture: str
     period: float
@@ -21,13 +21,13 @@ class Fill:
 
     @property
     def contrast(self) -> float:
-        """Between colour and ink, in luma."""
-        return float(abs((self.colour - self.ink) @ colours.LUMA))
+        """Between color and ink, in luma."""
+        return float(abs((self.color - self.ink) @ colors.LUMA))
 
     def paint(self, rng: np.random.Generator, height: int, width: int) -> np.ndarray:
         """(height, width, 3) float32."""
         ink = textures.texture(rng, self.texture, height, width, self.period)[..., None]
-        surface = self.colour + (self.ink - self.colour) * ink
+        surface = self.color + (self.ink - self.color) * ink
         if self.slope:
             y = np.linspace(-0.5, 0.5, height, dtype=np.float32)[:, None] * np.float32(np.sin(self.angle))
             x = np.linspace(-0.5, 0.5, width, dtype=np.float32) * np.float32(np.cos(self.angle))
@@ -36,9 +36,9 @@ class Fill:
 
 
 def drawn(rng: np.random.Generator, size: float, name: str | None = None, texture: str | None = None) -> Fill:
-    """A fill for a thing that is `size` pixels across, in any colour and texture that are not given."""
-    base = colours.drawn(rng, name or colours.NAMES[rng.integers(len(colours.NAMES))])
-    luma = float(base @ colours.LUMA)
+    """A fill for a thing that is `size` pixels across, in any color and texture that are not given."""
+    base = colors.drawn(rng, name or colors.NAMES[rng.integers(len(colors.NAMES))])
+    luma = float(base @ colors.LUMA)
     # Ink of the same hue, so that the thing keeps its name: darker, or where there is room for it lighter.
     depth = rng.uniform(0.2, 0.75)
     lighter = base + (1 - base) * depth if luma < 0.25 or (luma < 0.5 and rng.random() < 0.3) else base * (1 - depth)
@@ -51,10 +51,10 @@ def drawn(rng: np.random.Generator, size: float, name: str | None = None, textur
 
 def near(rng: np.random.Generator, fill: Fill, share: float) -> Fill:
     """The same fill a little away: each channel by up to `share`, as two things of one kind differ."""
-    moved = np.clip(fill.colour + rng.uniform(-share, share) + rng.uniform(-share, share, 3) / 3, 0, 1)
-    return replace(fill, colour=moved.astype(np.float32), period=fill.period * rng.uniform(0.85, 1.15))
+    moved = np.clip(fill.color + rng.uniform(-share, share) + rng.uniform(-share, share, 3) / 3, 0, 1)
+    return replace(fill, color=moved.astype(np.float32), period=fill.period * rng.uniform(0.85, 1.15))
 
 
 def towards(fill: Fill, other: np.ndarray, share: float) -> Fill:
-    """The same fill with its colours moved towards another by a share in [0, 1]: what is hard to tell from it."""
-    return replace(fill, colour=fill.colour + (other - fill.colour) * share, ink=fill.ink + (other - fill.ink) * share)
+    """The same fill with its colors moved towards another by a share in [0, 1]: what is hard to tell from it."""
+    return replace(fill, color=fill.color + (other - fill.color) * share, ink=fill.ink + (other - fill.ink) * share)

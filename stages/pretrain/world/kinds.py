@@ -11,11 +11,11 @@ FINE = (*STRANDS, "ring", "star", "cross", "crescent", "blob")
 class Kind:
     """How the pictures of a kind come out.
 
-    gray: share of pictures without colour; contrast: of what is in the picture, lowest and highest; noise: its
+    gray: share of pictures without color; contrast: of what is in the picture, lowest and highest; noise: its
     deviation as a share of the contrast; soft: pixels over which an edge may run; areas: at most so many grounds;
     shapes: of things, where what stands twice is twice as likely; sizes: radii as shares of the shorter side; thin:
     what strokes' widths are times; parts: share of families with parts; alike: share of families that hardly differ
-    from their ground; textured: whether surfaces may have a texture, and not only a colour.
+    from their ground; textured: whether surfaces may have a texture, and not only a color.
     """
 
     gray: float = 0.4
@@ -39,7 +39,7 @@ KINDS = {
     ),
     # Thin and ragged things, whose edge is most of them.
     "fine": Kind(shapes=FINE, noise=(0.0, 0.05), soft=0.5, sizes=(0.08, 0.45), thin=(0.4, 0.9), parts=0.15, alike=0.1),
-    # Few and large things in clear colours: what is learned first.
+    # Few and large things in clear colors: what is learned first.
     "flat": Kind(
         gray=0.0,
         contrast=(0.9, 1.0),
@@ -51,7 +51,7 @@ KINDS = {
         alike=0.0,
         textured=False,
     ),
-    # Things of all kinds, still in plain colours: what is learned next.
+    # Things of all kinds, still in plain colors: what is learned next.
     "plain": Kind(
         gray=0.2,
         contrast=(0.8, 1.0),

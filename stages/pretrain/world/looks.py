@@ -6,16 +6,16 @@ A picture's own light, blur and noise count, so a word never holds of what nobod
 
 from dataclasses import dataclass
 
-from world import colours, textures
+from world import colors, textures
 from world.measured import Measured, Measures
 from world.outlines import ROUND, STRANDS
-from world.pictures import AREA, Picture, Thing
+from world.pictures import AREA, Sample, Thing
 
 SHAPES = ("circle", "oval", "square", "rectangle", "triangle", "star", "ring", "crescent", "cross", "blob", "line",
           "branch", "comb", "grid", "spot", AREA)  # fmt: skip
 # Each slot's words exclude one another; a spot is also whatever round thing it is.
 SLOTS = {
-    "size": ("small", "large"), "tone": ("dark", "bright"), "colour": colours.NAMES, "texture": textures.NAMES[1:],
+    "size": ("small", "large"), "tone": ("dark", "bright"), "color": colors.NAMES, "texture": textures.NAMES[1:],
     "width": ("thin", "thick"), "bend": ("straight", "curved"), "shape": SHAPES,
     "place": ("left", "right", "top", "bottom", "middle"),
 }  # fmt: skip
@@ -29,9 +29,9 @@ TEXTURE_ALIKE = {
     "dotted": {"checkered"}, "checkered": {"dotted"}, "grainy": {"cloudy"}, "cloudy": {"veined", "grainy"},
     "veined": {"cloudy", "striped"}, "plain": {"grainy"},
 }  # fmt: skip
-WHOLE = 0.75  # so much of a thing must be seen for its shape to be told
+IS_CLASSIFICATION = 0.75  # so much of a thing must be seen for its shape to be told
 FEWEST = 25  # pixels that must be seen of it, and of its surface for a texture
-AGREED = 0.85  # the share of a thing that its largest part has, for its colour to be the thing's
+AGREED = 0.85  # the share of a thing that its largest part has, for its color to be the thing's
 CLEAR = {"texture": 0.05, "grain": 0.055}  # deviations of luma
 
 Words = tuple[set[str], set[str]]  # those that hold surely, and those that may hold
@@ -46,7 +46,7 @@ class Look:
     pixels: int
 
 
-def looks(picture: Picture) -> list[Look]:
+def looks(picture: Sample) -> list[Look]:
     """A look for each of the picture's things."""
     measures = Measures(picture)
     return [_look(thing, measures, picture.labels.shape) for thing in picture.things]
@@ -59,9 +59,9 @@ def _look(thing: Thing, measures: Measures, shape: tuple[int, int]) -> Look:
     parts = [measures([id]) for id in thing.ids]
     main = max(parts, key=lambda part: part.pixels)
     if main.pixels >= AGREED * seen.pixels:
-        found += [colours.names(main.colour), _tone(float(main.colour @ colours.LUMA), measures.luma)]
+        found += [colors.names(main.color), _tone(float(main.color @ colors.LUMA), measures.luma)]
     else:
-        found.append((set(), {*SLOTS["colour"], *SLOTS["tone"]}))
+        found.append((set(), {*SLOTS["color"], *SLOTS["tone"]}))
     sure, maybe = (frozenset().union(*words) for words in zip(*found))
     return Look(sure if seen.pixels >= FEWEST else frozenset(), sure | maybe, seen.pixels)
 
@@ -78,7 +78,7 @@ def _shape(thing: Thing, seen: Measured, size: Words) -> Words:
     word = "line" if thing.shape == "curve" else thing.shape
     if word == AREA:
         return {AREA}, {AREA}
-    if seen.pixels < WHOLE * thing.full or thing.build == "handle":
+    if seen.pixels < IS_CLASSIFICATION * thing.full or thing.build == "handle":
         return set(), set(SHAPES) - {AREA}
     sure, maybe = {word}, {word, *SHAPE_ALIKE.get(word, ())}
     if "small" in size[1]:

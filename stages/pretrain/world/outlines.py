@@ -35,7 +35,7 @@ def raster(outline: Outline, radius: float, x: float, y: float) -> tuple[np.ndar
     left, top = np.floor(places.min(axis=0)).astype(int) - stroke - 1
     right, bottom = np.ceil(places.max(axis=0)).astype(int) + stroke + 2
     mask = np.zeros((bottom - top, right - left), np.uint8)
-    # Pixel i covers [i, i + 1), and cv2 counts from the centre of the first one.
+    # Pixel i covers [i, i + 1), and cv2 counts from the center of the first one.
     corner = (x - left - 0.5, y - top - 0.5)
     loops = [np.round((loop * radius + corner) * 2**BITS).astype(np.int32) for loop in outline.loops]
     if stroke:

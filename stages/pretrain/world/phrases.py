@@ -1,7 +1,7 @@
 """Phrases about a picture: true ones, with all that they mean, and false ones, which mean nothing in it.
 
 A phrase is a few of a thing's words, put into the order of English. It means every thing that has them all. Where a
-thing may or may not be meant, being half hidden or between two colours, no answer would be wrong: such things are told
+thing may or may not be meant, being half hidden or between two colors, no answer would be wrong: such things are told
 apart from both, to be ignored, and a phrase that leaves more doubt than sense is not used.
 """
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from world.looks import SHAPES, SLOTS, Look
-from world.pictures import AREA, Picture
+from world.pictures import AREA, Sample
 from world.splits import HELD_OUT, held_out
 
 SLOT = {word: slot for slot, words in SLOTS.items() for word in words}
@@ -38,7 +38,7 @@ class Phrase:
     things: tuple[int, ...]
     doubtful: tuple[int, ...] = ()
 
-    def mask(self, picture: Picture) -> np.ndarray:
+    def mask(self, picture: Sample) -> np.ndarray:
         """(h, w) uint8: 1 where a thing is that it means, 255 where one is that it might mean, and 0 elsewhere."""
         meant, doubtful = (
             picture.mask([id for thing in things for id in picture.things[thing].ids])
@@ -47,7 +47,7 @@ class Phrase:
         return np.where(doubtful, np.uint8(IGNORED), meant.astype(np.uint8))
 
 
-def true(rng: np.random.Generator, picture: Picture, looks: list[Look], held: bool) -> Phrase | None:
+def true(rng: np.random.Generator, picture: Sample, looks: list[Look], held: bool) -> Phrase | None:
     """A phrase about a thing, chosen at random, and all others that it is true of; None where none was found.
 
     held: whether it is to say what no training phrase says, or only what they may.
@@ -70,7 +70,7 @@ def true(rng: np.random.Generator, picture: Picture, looks: list[Look], held: bo
     return None
 
 
-def false(rng: np.random.Generator, picture: Picture, looks: list[Look], held: bool) -> Phrase | None:
+def false(rng: np.random.Generator, picture: Sample, looks: list[Look], held: bool) -> Phrase | None:
     """A phrase that is true of nothing in the picture: half of them of words that nothing has, half of words that are
     all there, but not together."""
     there = sorted(set().union(*(look.sure for look in looks)))
@@ -81,7 +81,7 @@ def false(rng: np.random.Generator, picture: Picture, looks: list[Look], held: b
     return None
 
 
-def meaning(words: tuple[str, ...], picture: Picture, looks: list[Look]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def meaning(words: tuple[str, ...], picture: Sample, looks: list[Look]) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The things that surely have all these words, and those that might."""
     there = [
         i

@@ -24,7 +24,7 @@ class Thing:
 
 
 @dataclass(frozen=True)
-class Picture:
+class Sample:
     """image: (h, w, 3) uint8; labels: (h, w) int16, the part that each pixel shows; things: grounds first."""
 
     image: np.ndarray

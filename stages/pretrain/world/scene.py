@@ -3,10 +3,10 @@
 import cv2
 import numpy as np
 
-from world import colours, fills, noise, things
+from world import colors, fills, noise, things
 from world.kinds import KINDS, Kind
 from world.outlines import raster
-from world.pictures import AREA, Picture, Thing
+from world.pictures import AREA, Sample, Thing
 from world.things import Part
 
 SPLITS = ("train", "val", "test")
@@ -73,7 +73,7 @@ class Canvas:
         return rows, columns, inside
 
 
-def draw(seed: int, split: str, index: int, kind: str) -> Picture:
+def draw(seed: int, split: str, index: int, kind: str) -> Sample:
     """The picture of that number, of a split and of one of KINDS: always the same, wherever it is drawn."""
     rng = np.random.default_rng((seed, SPLITS.index(split), index, list(KINDS).index(kind)))
     how = KINDS[kind]
@@ -82,7 +82,7 @@ def draw(seed: int, split: str, index: int, kind: str) -> Picture:
     _grounds(canvas, how)
     _populate(canvas, how)
     image = _seen(rng, canvas.image, how)
-    return Picture(image, canvas.labels, tuple(canvas.things))
+    return Sample(image, canvas.labels, tuple(canvas.things))
 
 
 def _grounds(canvas: Canvas, how: Kind) -> None:
@@ -94,7 +94,7 @@ def _grounds(canvas: Canvas, how: Kind) -> None:
     for _ in range(rng.integers(0, how.areas) if rng.random() < 0.7 else 0):
         fill = fills.drawn(rng, 0.5 * min(height, width), texture=texture)
         if rng.random() < how.alike:
-            fill = fills.towards(fill, first.colour, rng.uniform(0.5, 0.9))
+            fill = fills.towards(fill, first.color, rng.uniform(0.5, 0.9))
         if rng.random() < 0.5:  # everything beyond a border
             angle = rng.uniform(0, 2 * np.pi)
             y, x = np.mgrid[-0.5 : 0.5 : height * 1j, -0.5 : 0.5 : width * 1j].astype(np.float32)
@@ -113,7 +113,7 @@ def _populate(canvas: Canvas, how: Kind) -> None:
     rng, side = canvas.rng, min(canvas.height, canvas.width)
     count = int(rng.integers(1, FAMILIES + 1))
     sizes = np.sort(np.exp(rng.uniform(*np.log(how.sizes), count)) * side)[::-1]
-    name = colours.NAMES[rng.integers(len(colours.NAMES))] if rng.random() < 0.3 else None  # all in one colour
+    name = colors.NAMES[rng.integers(len(colors.NAMES))] if rng.random() < 0.3 else None  # all in one color
     ground = canvas.image.reshape(-1, 3).mean(axis=0)
     left = THINGS
     for radius in sizes:
@@ -148,11 +148,11 @@ def _seen(rng: np.random.Generator, image: np.ndarray, how: Kind) -> np.ndarray:
         image = image * (1 + rng.uniform(0.1, 0.6) * (light - 0.5))[..., None]
     gray = rng.random() < how.gray
     if gray:
-        image = (image @ colours.LUMA)[..., None]
+        image = (image @ colors.LUMA)[..., None]
     else:
         image = image * rng.normal(1, 0.025, 3).astype(np.float32)
         if rng.random() < 0.4:  # paler
-            luma = (image @ colours.LUMA)[..., None]
+            luma = (image @ colors.LUMA)[..., None]
             image = luma + rng.uniform(0.3, 0.9) * (image - luma)
     if rng.random() < 0.5:
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 1.6)).reshape(height, width, -1)

@@ -1,11 +1,11 @@
 """Which words never stand together in a training phrase, so that a test can ask for what is new of what is known."""
 
-from world import colours, textures
+from world import colors, textures
 from world.looks import SHAPES
 
-# One colour and one texture of each shape, in steps that bring every colour and every texture in.
+# One color and one texture of each shape, in steps that bring every color and every texture in.
 HELD_OUT = frozenset(
-    {(colours.NAMES[(5 * i + 3) % len(colours.NAMES)], shape) for i, shape in enumerate(SHAPES)}
+    {(colors.NAMES[(5 * i + 3) % len(colors.NAMES)], shape) for i, shape in enumerate(SHAPES)}
     | {(textures.NAMES[1 + i % (len(textures.NAMES) - 1)], shape) for i, shape in enumerate(SHAPES)}
 )
 

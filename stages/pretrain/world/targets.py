@@ -3,14 +3,14 @@
 import cv2
 import numpy as np
 
-from world.pictures import Picture
+from world.pictures import Sample
 
 LEAST, SHARE = 30, 0.0008  # pixels, and the share of the picture, that a target has at least
 BAND = 5  # pixels on both sides of an edge, to see it by
 DIFFERENCE = 0.03  # of the means in any channel, or of the deviations, on both sides
 
 
-def targets(rng: np.random.Generator, picture: Picture, count: int) -> list[np.ndarray]:
+def targets(rng: np.random.Generator, picture: Sample, count: int) -> list[np.ndarray]:
     """`count` masks (h, w) bool, some more than once where there are few; none where nothing can be seen.
 
     Each kind of thing is as likely as any other, however many there are of it; so are a thing and one of its parts.
@@ -42,7 +42,7 @@ def targets(rng: np.random.Generator, picture: Picture, count: int) -> list[np.n
 
 def visible(image: np.ndarray, mask: np.ndarray) -> bool:
     """Whether a mask (h, w) bool has an edge that shows in the picture (h, w, 3) uint8: the bands on its two sides
-    differ in their mean colour, or in how much they vary."""
+    differ in their mean color, or in how much they vary."""
     x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
     window = np.s_[max(y - BAND, 0) : y + height + BAND, max(x - BAND, 0) : x + width + BAND]
     inside, square = np.ascontiguousarray(mask[window]).view(np.uint8), np.ones((2 * BAND + 1, 2 * BAND + 1), np.uint8)

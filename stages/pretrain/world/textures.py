@@ -1,4 +1,4 @@
-"""Textures: how much of a second colour lies over the first, (h, w) float32 in [0, 1]."""
+"""Textures: how much of a second color lies over the first, (h, w) float32 in [0, 1]."""
 
 import cv2
 import numpy as np

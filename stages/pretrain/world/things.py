@@ -45,7 +45,7 @@ def family(
     rng: np.random.Generator, shapes: tuple[str, ...], radius: float, parts: float, name: str | None = None,
     textured: bool = True,
 ) -> Family:  # fmt: skip
-    """A family of one of these shapes; parts: how likely it has more than a body; name: of its colour; textured:
+    """A family of one of these shapes; parts: how likely it has more than a body; name: of its color; textured:
     whether it may have a texture."""
     shape = shapes[rng.integers(len(shapes))]
     radius = max(radius, ROOM.get(shape, 0.0))
@@ -84,7 +84,7 @@ def _handle(rng: np.random.Generator, body: Part, other: Fill) -> list[Part]:
 
 
 def _halves(rng: np.random.Generator, body: Part, other: Fill) -> list[Part]:
-    """A second colour up to a line through the thing: what the body's loops have to the right of it."""
+    """A second color up to a line through the thing: what the body's loops have to the right of it."""
     edge = rng.uniform(-0.2, 0.2)
     # Points left of the line are put onto it, where they enclose nothing.
     loops = tuple(np.stack([np.maximum(loop[:, 0], edge), loop[:, 1]], axis=1) for loop in body.outline.loops)

@@ -4,7 +4,7 @@ A model's module has
     create(size, seed)       a Segmenter with seeded random weights; size: "tiny", or "full" as it was released
     convert(source)          a Segmenter from the released files: a folder, or a single file where there is such a thing
     load(folder, classes)    a Segmenter from one of our own checkpoint folders
-    STANDS_ON                the folder in promptseg/tiny that `convert` takes, where its tiny model has none of its own
+    BACKBONE                the folder in promptseg/tiny that `convert` takes, where its tiny model has none of its own
     NETWORKS, assemble       in place of `convert`, where a model is made of other models: their names, and a Segmenter
                              from a list of theirs in that order
     RELEASED                 the released file of tensors, where the hub has not model.safetensors
@@ -15,7 +15,7 @@ import importlib
 import pkgutil
 from types import ModuleType
 
-from promptseg.base.errors import Problem
+from promptseg.core.errors import UserError
 
 
 def names() -> list[str]:
@@ -24,7 +24,7 @@ def names() -> list[str]:
 
 
 def load(name: str) -> ModuleType:
-    """The module of a model. Raises Problem if there is none of that name."""
+    """The module of a model. Raises UserError if there is none of that name."""
     if name not in names():
-        raise Problem(f"unknown model {name!r}; known: {', '.join(names())}")
+        raise UserError(f"unknown model {name!r}; known: {', '.join(names())}")
     return importlib.import_module(f"{__name__}.{name}")

@@ -12,12 +12,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from promptseg.base.errors import Problem
-from promptseg.decoders import fixed_classes
-from promptseg.networks import weights
-from promptseg.networks.frame import Frame
-from promptseg.networks.prompts import Prompt
-from promptseg.networks.segmenter import Features, Segmenter
+from promptseg.core.errors import UserError
+from promptseg.nn import class_outputs, weights
+from promptseg.nn.image_transform import ImageTransform
+from promptseg.nn.segmenter import Features, Segmenter
+from promptseg.prompts import Prompt
 
 MEAN, STD = (127.5, 127.5, 127.5), (64.0, 64.0, 64.0)
 SIZES = {"tiny": dict(widths=[16, 32, 48, 64], size=128), "full": dict(widths=[32, 64, 128, 256], size=256)}
@@ -34,7 +33,7 @@ class Autoencoder(Segmenter):
     def __init__(self, architecture: dict, classes: int):
         super().__init__()
         self.architecture, widths = architecture, architecture["widths"]
-        self.frame = Frame(architecture["size"], False, MEAN, STD)
+        self.frame = ImageTransform(architecture["size"], False, MEAN, STD)
         self.encoder = nn.Sequential(*(_block(nn.Conv2d, a, b) for a, b in zip([3, *widths], widths)))
         self.picture = _head(widths, 3)
         self.head = _head(widths, classes)
@@ -43,14 +42,14 @@ class Autoencoder(Segmenter):
         return {"pixels": self.frame.pixels(images).to(self.device)}
 
     def decode(self, features: Features, prompts: list[list[Prompt]]) -> torch.Tensor:
-        return fixed_classes.asked(self.head(self.encoder(features["pixels"])), prompts)
+        return class_outputs.asked(self.head(self.encoder(features["pixels"])), prompts)
 
     def reconstruct(self, features: Features) -> torch.Tensor:
-        """What comes back of the pictures: (n, 3, side, side), normalised pixels."""
+        """What comes back of the pictures: (n, 3, side, side), normalized pixels."""
         return self.picture(self.encoder(features["pixels"]))
 
     def pretext(self, features: Features) -> torch.Tensor:
-        """Mean squared error of the normalised pixels, (n,)."""
+        """Mean squared error of the normalized pixels, (n,)."""
         return (self.reconstruct(features) - features["pixels"]).square().mean((1, 2, 3))
 
     def configuration(self) -> dict:
@@ -76,7 +75,7 @@ def create(size: str, seed: int) -> Autoencoder:
 
 
 def convert(source: Path) -> Autoencoder:
-    raise Problem(f"{source}: autoencoder has no released weights; set models.autoencoder.source to tiny or null")
+    raise UserError(f"{source}: autoencoder has no released weights; set models.autoencoder.source to tiny or null")
 
 
 def load(folder: Path, classes: int) -> Autoencoder:
@@ -84,5 +83,5 @@ def load(folder: Path, classes: int) -> Autoencoder:
     config, tensors = weights.read(folder)
     torch.manual_seed(classes)
     model = Autoencoder(config["architecture"], classes)
-    fixed_classes.fill(model, tensors, folder, "head.last.")
+    class_outputs.fill(model, tensors, folder, "head.last.")
     return model.eval()

@@ -5,10 +5,10 @@ Released as its two networks: see models/clipseg.py and models/sam2.py.
 
 from pathlib import Path
 
-from promptseg.cascades import cascade
-from promptseg.cascades.cascade import Cascade
+from promptseg.inference import cascade
+from promptseg.inference.cascade import Cascade
 from promptseg.models import sam2
-from promptseg.networks.segmenter import Segmenter
+from promptseg.nn.segmenter import Segmenter
 
 NETWORKS = ("clipseg", "sam2")
 

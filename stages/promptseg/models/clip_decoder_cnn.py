@@ -9,14 +9,13 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from promptseg.decoders import clip_decoder, fixed_classes
-from promptseg.decoders.clip_decoder import ChannelNorm, ClipDecoder
-from promptseg.networks import weights
-from promptseg.networks.prompts import Prompt
-from promptseg.networks.segmenter import Features
+from promptseg.nn import class_outputs, clip_decoder, weights
+from promptseg.nn.clip_decoder import ChannelNorm, ClipDecoder
+from promptseg.nn.segmenter import Features
+from promptseg.prompts import Prompt
 
 RELEASED = weights.OLD
-STANDS_ON = "clip"
+BACKBONE = "clip"
 GROUPS = 8
 
 
@@ -41,7 +40,7 @@ class ClipDecoderCnn(ClipDecoder):
         return layers
 
     def decode(self, features: Features, prompts: list[list[Prompt]]) -> torch.Tensor:
-        return fixed_classes.asked(self.decoder(features["quarter4"]), prompts)
+        return class_outputs.asked(self.decoder(features["quarter4"]), prompts)
 
 
 def create(size: str, seed: int) -> ClipDecoderCnn:

@@ -11,14 +11,13 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from promptseg.decoders import clip_decoder
-from promptseg.decoders.clip_decoder import ChannelNorm, ClipDecoder
-from promptseg.networks import weights
-from promptseg.networks.prompts import Prompt
-from promptseg.networks.segmenter import Features
+from promptseg.nn import clip_decoder, weights
+from promptseg.nn.clip_decoder import ChannelNorm, ClipDecoder
+from promptseg.nn.segmenter import Features
+from promptseg.prompts import Prompt
 
 RELEASED = weights.OLD
-STANDS_ON = "clip"
+BACKBONE = "clip"
 GROUPS = 8
 
 

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from transformers import BatchEncoding, CLIPSegConfig, CLIPSegForImageSegmentation
 
-from promptseg.base.errors import Problem
-from promptseg.networks import phrases, precision, support, weights
-from promptseg.networks.frame import Frame
-from promptseg.networks.kept import Kept
-from promptseg.networks.prompts import Example, Prompt
-from promptseg.networks.segmenter import Features, Segmenter
+from promptseg.core.errors import UserError
+from promptseg.nn import precision, text_encoder, visual_prompt, weights
+from promptseg.nn.image_transform import ImageTransform
+from promptseg.nn.lru_cache import LRUCache
+from promptseg.nn.segmenter import Features, Segmenter
+from promptseg.prompts import Prompt, SupportExample
 
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 SIZE = 352
@@ -25,7 +25,7 @@ TINY = {
     "vision_config": dict(
         hidden_size=64, intermediate_size=128, num_hidden_layers=4, num_attention_heads=4, image_size=160, patch_size=8
     ),
-    "text_config": phrases.TINY_TEXT,
+    "text_config": text_encoder.TINY_TEXT,
     "projection_dim": 64, "extract_layers": [1, 2, 3], "reduce_dim": 32, "decoder_intermediate_size": 128,
     "use_complex_transposed_convolution": True,
 }  # fmt: skip
@@ -39,9 +39,9 @@ class ClipSeg(Segmenter):
 
     def __init__(self, network: CLIPSegForImageSegmentation, tokenizer: dict[str, bytes], size: int):
         super().__init__()
-        self.network, self.frame = network, Frame(size, False, MEAN, STD)
-        self.phrases = phrases.Phrases(tokenizer, network.config.text_config.max_position_embeddings, self._of_words)
-        self.examples = Kept(self._of_examples, lambda example: example.digest)
+        self.network, self.frame = network, ImageTransform(size, False, MEAN, STD)
+        self.phrases = text_encoder.Phrases(tokenizer, network.config.text_config.max_position_embeddings, self._of_words)
+        self.examples = LRUCache(self._of_examples, lambda example: example.digest)
 
     @torch.no_grad()
     def encode(self, images: list[np.ndarray]) -> Features:
@@ -76,7 +76,7 @@ class ClipSeg(Segmenter):
     def _conditions(self, asked: list[Prompt]) -> torch.Tensor:
         """(p, projection_dim), what FiLM takes: embeddings of phrases, of examples, or points on the line between.
 
-        Neither is normalised, as in training.py of the original.
+        Neither is normalized, as in training.py of the original.
         """
         texts = [prompt.text for prompt in asked if prompt.text is not None]
         words = dict(zip(texts, self.phrases(texts)))
@@ -93,10 +93,10 @@ class ClipSeg(Segmenter):
         """CLIP's text embeddings (n, projection_dim), as CLIPSeg is conditioned on them."""
         return self.network.get_conditional_embeddings(batch_size=len(tokens.input_ids), **tokens.to(self.device))
 
-    def _of_examples(self, examples: list[Example]) -> torch.Tensor:
+    def _of_examples(self, examples: list[SupportExample]) -> torch.Tensor:
         """Support pictures -> (n, projection_dim) their CLIP image embeddings, at the size of the other pictures."""
         pixels = torch.stack([
-            support.prepare(
+            visual_prompt.prepare(
                 self.frame.pixels([each.image])[0], self.frame.from_picture(each.mask, self.frame.size), each.prepare
             )
             for each in examples
@@ -108,15 +108,15 @@ class ClipSeg(Segmenter):
 
 def create(size: str, seed: int) -> ClipSeg:
     if size != "tiny":
-        raise Problem("clipseg: it is only of use with its released weights; set models.clipseg.official or source")
+        raise UserError("clipseg: it is only of use with its released weights; set models.clipseg.official or source")
     torch.manual_seed(seed)
     network = CLIPSegForImageSegmentation(CLIPSegConfig(**TINY))
-    return ClipSeg(network, phrases.letters(), TINY_SIZE).eval()
+    return ClipSeg(network, text_encoder.letters(), TINY_SIZE).eval()
 
 
 def convert(source: Path) -> ClipSeg:
     config, tensors = weights.released(source)
-    tokenizer = phrases.read(source)
+    tokenizer = text_encoder.read(source)
     config = CLIPSegConfig.from_dict(json.loads(config.read_text()))
     network = weights.fill(CLIPSegForImageSegmentation, config, weights.tensors(tensors), source)
     return ClipSeg(network, tokenizer, SIZE).eval()
@@ -130,4 +130,4 @@ def restore(config: dict, tensors: dict[str, torch.Tensor], folder: Path) -> Cli
     """From its configuration and tensors, and the tokenizer's files in the folder, which may be another model's."""
     config_, tensors = CLIPSegConfig.from_dict(config["network"]), weights.without(tensors, "network.")
     network = weights.fill(CLIPSegForImageSegmentation, config_, tensors, folder)
-    return precision.stored(ClipSeg(network, phrases.read(folder), config["size"]), config).eval()
+    return precision.stored(ClipSeg(network, text_encoder.read(folder), config["size"]), config).eval()

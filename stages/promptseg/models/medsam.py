@@ -12,15 +12,15 @@ import torch
 from PIL import Image
 from transformers import SamModel
 
-from promptseg.base.errors import Problem
-from promptseg.networks import precision, sam_network
-from promptseg.networks.frame import Frame
-from promptseg.networks.segmenter import Features, Interactive
-from promptseg.pixels import rgb
+from promptseg.core.errors import UserError
+from promptseg.data.image_io import rgb
+from promptseg.nn import precision, sam_network
+from promptseg.nn.image_transform import ImageTransform
+from promptseg.nn.segmenter import Features, SamSegmenter
 
 
 @dataclass(frozen=True)
-class OwnRange(Frame):
+class OwnRange(ImageTransform):
     """A square without the aspect, whose values go from 0 to 1 between the picture's own extremes.
 
     First the size, in 8 bits, then the range, over all channels at once. The authors resize with scikit-image (spline
@@ -43,11 +43,11 @@ class OwnRange(Frame):
         return out
 
     def to_picture(self, logits: torch.Tensor, height: int, width: int) -> torch.Tensor:
-        """As Frame's, but it is the probabilities that the authors interpolate, not the logits."""
+        """As ImageTransform's, but it is the probabilities that the authors interpolate, not the logits."""
         return torch.logit(super().to_picture(torch.sigmoid(logits.float()), height, width), eps=1e-6)
 
 
-class MedSam(Interactive):
+class MedSam(SamSegmenter):
     NAME = "medsam"
     PROMPTS = frozenset({"box"})
 
@@ -64,7 +64,7 @@ class MedSam(Interactive):
 
 def create(size: str, seed: int) -> MedSam:
     if size != "tiny":
-        raise Problem("medsam: it is only of use with its released weights; set models.medsam.official or source")
+        raise UserError("medsam: it is only of use with its released weights; set models.medsam.official or source")
     return MedSam(sam_network.create(SamModel, size, seed)).eval()
 
 

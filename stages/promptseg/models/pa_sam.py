@@ -10,20 +10,20 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from promptseg.base.errors import Problem
-from promptseg.networks import original_sam, precision, sam_network, weights
-from promptseg.networks.frame import Frame
-from promptseg.networks.prompt_adapter import Adapted, AdaptedSam, guide
-from promptseg.networks.prompts import Prompt
-from promptseg.networks.sam_network import MEAN, STD
-from promptseg.networks.segmenter import Features, Interactive, Lesson
+from promptseg.core.errors import UserError
+from promptseg.nn import precision, sam_checkpoint, sam_network, weights
+from promptseg.nn.image_transform import ImageTransform
+from promptseg.nn.prompt_adapter import Adapted, AdaptedSam, guide
+from promptseg.nn.sam_network import MEAN, STD
+from promptseg.nn.segmenter import Features, LossContext, SamSegmenter
+from promptseg.prompts import Prompt
 
 OFFICIAL = "a folder with sam_vit_l_0b3195.pth and the file that PA-SAM's authors released"
 WITHOUT = 5  # so many epochs of training have no hard points yet
 SAM, ADAPTER = "image_encoder.pos_embed", "prompt_adapter.static_refined_token.weight"
 
 
-class PaSam(Interactive):
+class PaSam(SamSegmenter):
     NAME = "pa_sam"
     PROMPTS = frozenset({"points", "box"})
     # All that the authors train; the two-way transformer and the head for the predicted IoU stay SAM's.
@@ -37,7 +37,7 @@ class PaSam(Interactive):
     drawn = True  # whether hard points are a random draw while it learns, as its authors have it; False: those in use
 
     def __init__(self, network: AdaptedSam):
-        frame = Frame(network.config.vision_config.image_size, False, MEAN, STD)
+        frame = ImageTransform(network.config.vision_config.image_size, False, MEAN, STD)
         super().__init__(network, frame, single_mask=True)
 
     def encode(self, images: list[np.ndarray]) -> Features:
@@ -49,7 +49,7 @@ class PaSam(Interactive):
         return self.adapt(features, prompts).logits.unflatten(0, (len(prompts), -1))
 
     def teach(
-        self, features: Features, prompts: list[list[Prompt]], lesson: Lesson
+        self, features: Features, prompts: list[list[Prompt]], lesson: LossContext
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Three losses, unweighted: of the answer, of the intermediate mask, and the cross-entropy of the uncertainty
         against where the coarse mask is wrong (the released code has a band along the outline there).
@@ -82,14 +82,14 @@ class PaSam(Interactive):
 
 def create(size: str, seed: int) -> PaSam:
     if size != "tiny":
-        raise Problem(f"pa_sam: its released weights are on no hub; give {OFFICIAL} as models.pa_sam.source")
+        raise UserError(f"pa_sam: its released weights are on no hub; give {OFFICIAL} as models.pa_sam.source")
     return PaSam(sam_network.create(AdaptedSam, size, seed)).eval()
 
 
 def convert(source: Path) -> PaSam:
     original = _merged(source)
-    config = original_sam.config(original, source)
-    return PaSam(weights.fill(AdaptedSam, config, original_sam.converted(original), source)).eval()
+    config = sam_checkpoint.config(original, source)
+    return PaSam(weights.fill(AdaptedSam, config, sam_checkpoint.converted(original), source)).eval()
 
 
 def load(folder: Path, classes: int) -> PaSam:
@@ -98,14 +98,14 @@ def load(folder: Path, classes: int) -> PaSam:
 
 
 def _merged(source: Path) -> dict[str, torch.Tensor]:
-    """SAM's tensors with the adapter's decoder in place of its own. Raises Problem if one of the two is not there."""
+    """SAM's tensors with the adapter's decoder in place of its own. Raises UserError if one of the two is not there."""
     paths = (
-        sorted(path for path in source.iterdir() if path.suffix in original_sam.SUFFIXES)
+        sorted(path for path in source.iterdir() if path.suffix in sam_checkpoint.SUFFIXES)
         if source.is_dir()
         else [source]
     )
     merged = {}
-    parts = [original_sam.tensors(path) for path in paths]
+    parts = [sam_checkpoint.tensors(path) for path in paths]
     for part in sorted(
         parts, key=lambda part: ADAPTER in part
     ):  # the adapter's last: its decoder is the one that counts
@@ -113,5 +113,5 @@ def _merged(source: Path) -> dict[str, torch.Tensor]:
         merged.update({beginning + name: tensor for name, tensor in part.items()})
     for name in (SAM, "mask_decoder." + ADAPTER):
         if name not in merged:
-            raise Problem(f"{source}: no tensor {name} in its .pth files; {OFFICIAL} is expected")
+            raise UserError(f"{source}: no tensor {name} in its .pth files; {OFFICIAL} is expected")
     return merged

@@ -17,14 +17,14 @@ import torch
 import torch.nn.functional as F
 from transformers import CLIPModel
 
-from promptseg import clouds
-from promptseg.depth_maps import VIEWS, Views
-from promptseg.networks import clip_network, phrases, precision, weights
-from promptseg.networks.prompts import Prompt
-from promptseg.networks.segmenter import Features, Segmenter
+from promptseg.data import point_clouds
+from promptseg.data.depth_maps import VIEWS, Views
+from promptseg.nn import clip, precision, text_encoder, weights
+from promptseg.nn.segmenter import Features, Segmenter
+from promptseg.prompts import Prompt
 
 RELEASED = weights.OLD
-STANDS_ON = "clip"
+BACKBONE = "clip"
 TEMPLATE = "point cloud depth map of a {}."
 
 
@@ -32,7 +32,7 @@ class PointClip(Segmenter):
     """weights: one for each of depth_maps.VIEWS."""
 
     NAME = "pointclip"
-    TAKES = clouds.KIND
+    MODALITY = point_clouds.KIND
     ENCODER = ("network.vision_model.",)
     PROMPTS = frozenset({"text"})
     PARTS = {}
@@ -41,7 +41,7 @@ class PointClip(Segmenter):
         super().__init__()
         self.network, self.weights = network, weights
         self.frame = Views(network.config.vision_config.image_size)
-        self.phrases = clip_network.phrases_of(network, tokenizer)
+        self.phrases = clip.phrases_of(network, tokenizer)
 
     @torch.no_grad()
     def encode(self, images: list[np.ndarray]) -> Features:
@@ -49,7 +49,7 @@ class PointClip(Segmenter):
 
         `pixels` (n, 6, points, 2): each point's row and column in the maps; `seen` (n, 6, points): 1 where it shows.
         """
-        looks = [self.frame.look(clouds.decode(image)) for image in images]
+        looks = [self.frame.look(point_clouds.decode(image)) for image in images]
         maps = torch.from_numpy(np.concatenate([look.maps for look in looks])).to(self.device)
         out = self.network.vision_model(maps[:, None].expand(-1, 3, -1, -1))
         tokens = self.network.vision_model.post_layernorm(out.last_hidden_state)
@@ -70,7 +70,7 @@ class PointClip(Segmenter):
         return (self.network.logit_scale.exp() * cosines)[..., None].expand(-1, -1, -1, 2)
 
     def configuration(self) -> dict:
-        network = clip_network.configuration(self.network)
+        network = clip.configuration(self.network)
         return {"model": self.NAME, "network": network, "weights": self.weights}
 
     def files(self) -> dict[str, bytes]:
@@ -90,7 +90,7 @@ class PointClip(Segmenter):
     def _of_points(self, features: Features, words: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
         """words: (n, p, width) of length 1 -> (n, p, points), the mean over the views that show a point."""
         cosines = torch.einsum("nvcgh,npc->nvpgh", features["patches"], words)
-        # Centres of pixels as grid_sample counts: the same as enlarging the cosines to the map and picking pixels.
+        # Centers of pixels as grid_sample counts: the same as enlarging the cosines to the map and picking pixels.
         places = ((features["pixels"] + 0.5) / self.frame.size * 2 - 1).flip(-1)
         found = F.grid_sample(
             cosines.flatten(0, 1), places.flatten(0, 1)[:, None], padding_mode="border", align_corners=False
@@ -102,17 +102,17 @@ class PointClip(Segmenter):
 
 
 def create(size: str, seed: int) -> PointClip:
-    network, tokenizer = clip_network.create(PointClip.NAME, size, seed)
+    network, tokenizer = clip.create(PointClip.NAME, size, seed)
     return PointClip(network, tokenizer, [1.0] * len(VIEWS)).eval()
 
 
 def convert(source: Path) -> PointClip:
     """CLIP from the hub's files."""
-    network, tokenizer = clip_network.convert(source)
+    network, tokenizer = clip.convert(source)
     return PointClip(network, tokenizer, [1.0] * len(VIEWS)).eval()
 
 
 def load(folder: Path, classes: int) -> PointClip:
     config, tensors = weights.read(folder)
-    network = clip_network.load(config["network"], tensors, folder)
-    return precision.stored(PointClip(network, phrases.read(folder), config["weights"]), config).eval()
+    network = clip.load(config["network"], tensors, folder)
+    return precision.stored(PointClip(network, text_encoder.read(folder), config["weights"]), config).eval()

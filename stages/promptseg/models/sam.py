@@ -10,17 +10,17 @@ import numpy as np
 import torch
 from transformers import SamModel
 
-from promptseg.networks import precision, sam_network, weights
-from promptseg.networks.frame import Frame
-from promptseg.networks.sam_network import MEAN, STD
-from promptseg.networks.segmenter import Features, Interactive
+from promptseg.nn import precision, sam_network, weights
+from promptseg.nn.image_transform import ImageTransform
+from promptseg.nn.sam_network import MEAN, STD
+from promptseg.nn.segmenter import Features, SamSegmenter
 
 
-class Sam(Interactive):
+class Sam(SamSegmenter):
     NAME = "sam"
 
     def __init__(self, network: SamModel, single_mask: bool = False):
-        super().__init__(network, Frame(network.config.vision_config.image_size, True, MEAN, STD), single_mask)
+        super().__init__(network, ImageTransform(network.config.vision_config.image_size, True, MEAN, STD), single_mask)
 
     def encode(self, images: list[np.ndarray]) -> Features:
         with self.encoding():

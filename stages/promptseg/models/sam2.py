@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from transformers import Sam2Config, Sam2Model
 
-from promptseg.networks import precision, weights
-from promptseg.networks.frame import Frame
-from promptseg.networks.segmenter import Features, Interactive
+from promptseg.nn import precision, weights
+from promptseg.nn.image_transform import ImageTransform
+from promptseg.nn.segmenter import Features, SamSegmenter
 
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 TINY = {
@@ -30,7 +30,7 @@ TINY = {
 }  # fmt: skip
 
 
-class Sam2(Interactive):
+class Sam2(SamSegmenter):
     NAME = "sam2"
     # The mask decoder's first convolutions work on the picture alone, so their output is kept as the encoder's.
     ENCODER = ("network.vision_encoder.", "network.no_memory_embedding", "network.mask_decoder.conv_s")
@@ -42,13 +42,13 @@ class Sam2(Interactive):
     PARTS = {
         "mask_decoder": DECODER,
         "encoder": ENCODER,
-        "lora": Interactive.PARTS["lora"],
+        "lora": SamSegmenter.PARTS["lora"],
         "all": (*ENCODER, "network.prompt_encoder.", *DECODER),
     }
 
     def __init__(self, network: Sam2Model, single_mask: bool = False):
         size = network.config.prompt_encoder_config.image_size
-        super().__init__(network, Frame(size, False, MEAN, STD), single_mask)
+        super().__init__(network, ImageTransform(size, False, MEAN, STD), single_mask)
 
     def encode(self, images: list[np.ndarray]) -> Features:
         decoder = self.network.mask_decoder

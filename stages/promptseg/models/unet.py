@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from promptseg.decoders import fixed_classes, unets
-from promptseg.networks import weights
-from promptseg.networks.prompts import Prompt
-from promptseg.networks.segmenter import Features, Segmenter
+from promptseg.nn import class_outputs, unets, weights
+from promptseg.nn.segmenter import Features, Segmenter
+from promptseg.prompts import Prompt
 
 
 class Unet(Segmenter):
@@ -30,7 +29,7 @@ class Unet(Segmenter):
         return {"pixels": self.frame.pixels(images).to(self.device)}
 
     def decode(self, features: Features, prompts: list[list[Prompt]]) -> torch.Tensor:
-        return fixed_classes.asked(self.network(features["pixels"]), prompts)
+        return class_outputs.asked(self.network(features["pixels"]), prompts)
 
     def configuration(self) -> dict:
         return {"model": self.NAME, "architecture": self.architecture}
@@ -55,5 +54,5 @@ def load(folder: Path, classes: int) -> Unet:
     config, tensors = weights.read(folder)
     torch.manual_seed(classes)
     model = Unet(config["architecture"], classes)
-    fixed_classes.fill(model, tensors, folder, f"network.{unets.LAST}")
+    class_outputs.fill(model, tensors, folder, f"network.{unets.LAST}")
     return model.eval()

@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from promptseg.base.errors import Problem
-from promptseg.decoders import fixed_classes, unets
-from promptseg.networks import weights
-from promptseg.networks.prompts import Prompt
-from promptseg.networks.segmenter import Features, Segmenter
+from promptseg.core.errors import UserError
+from promptseg.nn import class_outputs, unets, weights
+from promptseg.nn.segmenter import Features, Segmenter
+from promptseg.prompts import Prompt
 
 
 class UnetBox(Segmenter):
@@ -56,11 +55,11 @@ def create(size: str, seed: int) -> UnetBox:
 
 
 def convert(source: Path) -> UnetBox:
-    raise Problem(f"{source}: unet_box has no released weights; set models.unet_box.source to tiny or leave it out")
+    raise UserError(f"{source}: unet_box has no released weights; set models.unet_box.source to tiny or leave it out")
 
 
 def load(folder: Path, classes: int) -> UnetBox:
     config, tensors = weights.read(folder)
     model = UnetBox(config["architecture"])
-    fixed_classes.fill(model, tensors, folder)
+    class_outputs.fill(model, tensors, folder)
     return model.eval()

@@ -1,1 +1,1 @@
-"""From a dataset's pictures to containers: chosen, cut, filtered, split, shown."""
+"""From a dataset's samples to splits: filtered, tiled, split, previewed."""

@@ -1,1 +1,0 @@
-"""Questions asked of every picture of a container, and all masks that a model finds by itself."""

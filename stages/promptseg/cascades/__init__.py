@@ -1,1 +1,0 @@
-"""Text to masks: one network's coarse answer becomes the prompts of another."""

@@ -1,1 +1,0 @@
-"""What a person types: `promptseg segment`, `verify`, `doctor`, `check`, `repro`."""

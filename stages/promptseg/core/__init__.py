@@ -1,0 +1,1 @@
+"""Settings, files, errors, processes, and how a stage runs."""

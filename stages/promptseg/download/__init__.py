@@ -1,0 +1,1 @@
+"""Official files: HTTP with resume and checksums, archives, Kaggle, released checkpoints."""

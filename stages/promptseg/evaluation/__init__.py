@@ -1,0 +1,1 @@
+"""Predictions against the ground truth: metrics, mask matching, intervals."""

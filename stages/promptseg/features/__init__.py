@@ -1,1 +1,0 @@
-"""Features of a container's pictures, computed once, by as many processes as there are."""

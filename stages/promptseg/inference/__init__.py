@@ -1,0 +1,1 @@
+"""Prediction, automatic masks, cascades, embedding cache."""

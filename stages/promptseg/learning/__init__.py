@@ -1,1 +1,0 @@
-"""The one loop that trains every model."""

@@ -1,0 +1,1 @@
+"""What models share: the Segmenter contract, image transform, CLIP, adapters, weights."""

@@ -1,0 +1,105 @@
+"""SAM's released .pth files, in the layout of the package segment_anything, as transformers' SamModel.
+
+sam_vit_b_01ec64.pth, sam_vit_l_0b3195.pth and sam_vit_h_4b8939.pth (Kirillov et al. 2023), and what others trained from
+them: MedSAM's medsam_vit_b.pth has the same names, PA-SAM's file those of the mask decoder and more.
+"""
+
+import re
+from pathlib import Path
+
+import torch
+from transformers import SamConfig
+
+from promptseg.core.errors import UserError
+from promptseg.core.files import sha256
+from promptseg.nn import weights
+
+# The six digits in the names are those of their MD5 sums, not of these.
+SHA256 = {
+    "sam_vit_b_01ec64.pth": "ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912",
+    "sam_vit_l_0b3195.pth": "3adcc4315b642a4d2101128f611684e8734c41232a17c648ed1693702a49a622",
+    "sam_vit_h_4b8939.pth": "a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e",
+}
+SUFFIXES = (".pth", ".pt")
+# Of the original's perceptrons of three layers, transformers calls the first and the last by names of their own.
+_PERCEPTRON = re.compile(r"(_head|_mlp|_mlps\.\d+)\.layers\.([012])\.")
+_LAYERS = {"0": "proj_in", "1": "layers.0", "2": "proj_out"}
+_NAMES = [
+    (r"^image_encoder\.", "vision_encoder."),
+    (r"\.blocks\.", ".layers."),
+    (r"\.patch_embed\.proj\.", ".patch_embed.projection."),
+    (r"\.neck\.0\.", ".neck.conv1."),
+    (r"\.neck\.1\.", ".neck.layer_norm1."),
+    (r"\.neck\.2\.", ".neck.conv2."),
+    (r"\.neck\.3\.", ".neck.layer_norm2."),
+    (r"\.norm(\d|_final_attn)\.", r".layer_norm\1."),
+    (r"\.pe_layer\.positional_encoding_gaussian_matrix$", ".shared_embedding.positional_embedding"),
+    (r"\.point_embeddings\.", ".point_embed."),
+    (r"\.mask_downscaling\.0\.", ".mask_embed.conv1."),
+    (r"\.mask_downscaling\.1\.", ".mask_embed.layer_norm1."),
+    (r"\.mask_downscaling\.3\.", ".mask_embed.conv2."),
+    (r"\.mask_downscaling\.4\.", ".mask_embed.layer_norm2."),
+    (r"\.mask_downscaling\.6\.", ".mask_embed.conv3."),
+    (r"\.output_upscaling\.0\.", ".upscale_conv1."),
+    (r"\.output_upscaling\.1\.", ".upscale_layer_norm."),
+    (r"\.output_upscaling\.3\.", ".upscale_conv2."),
+]
+_POSITIONS = "prompt_encoder.shared_embedding.positional_embedding"
+
+
+def tensors(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a .pth file under their own names. A file with the name of a released one must be that one.
+
+    Raises UserError if it is not, or cannot be read.
+    """
+    if path.name in SHA256 and path.is_file() and sha256(path) != SHA256[path.name]:
+        raise UserError(f"{path}: not the released file of this name (another SHA-256); fetch it again, or rename it")
+    return weights.tensors(path)
+
+
+def converted(original: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The same tensors under the names that SamModel has for them."""
+    state = {}
+    for name, tensor in original.items():
+        for pattern, replacement in _NAMES:
+            name = re.sub(pattern, replacement, name)
+        state[_PERCEPTRON.sub(lambda found: f"{found[1]}.{_LAYERS[found[2]]}.", name)] = tensor
+    if _POSITIONS in state:
+        state["shared_image_embedding.positional_embedding"] = state[_POSITIONS]
+    return state
+
+
+def config(original: dict[str, torch.Tensor], where: Path) -> SamConfig:
+    """The architecture, read off the tensors' shapes: ViT-B, -L and -H, and smaller ones for tests.
+
+    What leaves no trace there is as released: 8 heads in the mask decoder. where: the file, for messages.
+    Raises UserError if these are not the tensors of a SAM.
+    """
+    try:
+        position = original["image_encoder.pos_embed"]
+        blocks = [name for name in original if re.fullmatch(r"image_encoder\.blocks\.\d+\.norm1\.weight", name)]
+        relative = [original[f"image_encoder.blocks.{i}.attn.rel_pos_h"] for i in range(len(blocks))]
+        patch = original["image_encoder.patch_embed.proj.weight"].shape[-1]
+        mlp = original["image_encoder.blocks.0.mlp.lin1.weight"].shape[0]
+        output = original["image_encoder.neck.0.weight"].shape[0]
+        inner = original["mask_decoder.transformer.layers.0.mlp.lin1.weight"].shape[0]
+        quality = original["mask_decoder.iou_prediction_head.layers.0.weight"].shape[0]
+    except KeyError as error:
+        raise UserError(f"{where}: no SAM of segment_anything's layout; it lacks {error.args[0]}") from None
+    grid, width = position.shape[1], position.shape[3]
+    # Relative positions reach from -(side - 1) to side - 1: over the whole grid, or over a window.
+    sides = [(table.shape[0] + 1) // 2 for table in relative]
+    windows = [side for side in sides if side != grid]
+    return SamConfig(
+        vision_config=dict(
+            hidden_size=width, output_channels=output, num_hidden_layers=len(blocks),
+            num_attention_heads=width // relative[0].shape[1], image_size=grid * patch, patch_size=patch,
+            window_size=windows[0] if windows else grid, num_pos_feats=output // 2, mlp_ratio=mlp / width, mlp_dim=mlp,
+            global_attn_indexes=[i for i, side in enumerate(sides) if side == grid],
+        ),
+        prompt_encoder_config=dict(hidden_size=output, image_size=grid * patch, patch_size=patch),
+        # 1e-5 is torch's own, which the original leaves as it is.
+        mask_decoder_config=dict(
+            hidden_size=output, mlp_dim=inner, iou_head_hidden_dim=quality, num_attention_heads=8, layer_norm_eps=1e-5
+        ),
+    )  # fmt: skip

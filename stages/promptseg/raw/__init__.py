@@ -1,1 +1,0 @@
-"""Files as their makers publish them: fetched, unpacked, and read as stacks."""

@@ -1,0 +1,1 @@
+"""Leaderboard, figures and the page with all runs side by side."""

@@ -1,1 +1,0 @@
-"""All runs side by side."""

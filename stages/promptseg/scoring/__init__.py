@@ -1,1 +1,0 @@
-"""Predictions against the truth: scores, matches, figures."""

@@ -1,0 +1,1 @@
+"""The drawing kit that the offline samples of the datasets share."""

@@ -1,0 +1,1 @@
+"""Fine-tuning: trainer, losses, optimizers, schedule, augmentation, checkpoints."""
