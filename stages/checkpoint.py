@@ -1,4 +1,4 @@
-"""Bring one model's released weights into the project, in our own form."""
+"""Fetch the released checkpoint of a model and convert it to safetensors."""
 
 from pathlib import Path
 
@@ -6,11 +6,11 @@ from promptseg.core import stage
 
 
 def main(model: str, folder: Path):
-    from promptseg.core import params
+    from promptseg.core.params import ParamsFile
     from promptseg.download import checkpoints
 
-    settings = params.load()
-    checkpoints.obtain(model, settings.model(model), settings.scale, settings.seed, folder)
+    params = ParamsFile()
+    checkpoints.obtain(model, params.model(model), params.scale, params.seed, folder)
 
 
 if __name__ == "__main__":

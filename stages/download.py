@@ -1,16 +1,16 @@
-"""Bring one dataset's files into the project, in their official layout."""
+"""Fill data/raw/<name> with a dataset in its official layout: sampled, downloaded or unpacked."""
 
 from pathlib import Path
 
 from promptseg.core import stage
 
 
-def main(dataset: str, folder: Path):
-    from promptseg.core import params
+def main(name: str, folder: Path):
+    from promptseg.core.params import ParamsFile
     from promptseg.download import raw_data
 
-    settings = params.load()
-    raw_data.obtain(dataset, settings.dataset(dataset), settings.scale, settings.seed, folder)
+    params = ParamsFile()
+    raw_data.obtain(name, params.download(name), params.scale, params.seed, folder)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,14 @@
-"""Score one run: predictions against truth, picture by picture."""
+"""Score the predictions of a run against the ground truth."""
 
 from pathlib import Path
 
 from promptseg.core import stage
 
 
-def main(truth: Path, predictions: Path, metrics: Path, table: Path, thresholds: Path, pictures: Path):
-    from promptseg.core import params
+def main(split: Path, predictions: Path, metrics: Path, scores: Path, plots: Path):
     from promptseg.evaluation import evaluate
 
-    evaluate.evaluate(truth, predictions, params.load().seed, metrics, table, thresholds, pictures)
+    evaluate.evaluate(split, predictions, evaluate.Outputs(metrics, scores, plots))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Train the chosen parts of a model on one dataset.
+"""Fine-tune the trainable parts of a model on one dataset.
 
 One process: python stages/finetune.py RUN ...; many: torchrun --nproc-per-node 8 stages/finetune.py RUN ...
 """
@@ -8,16 +8,15 @@ from pathlib import Path
 from promptseg.core import stage
 
 
-def main(
-    run: str, train: Path, val: Path, checkpoint: Path, embeddings: Path, resume: Path, weights: Path, curve: Path
-):
-    from promptseg.core import params
-    from promptseg.training import trainer
-    from promptseg.training.setup import Inputs
+def main(run: str, train: Path, val: Path, checkpoint: Path, cache: Path, resume: Path, weights: Path, curve: Path):
+    from promptseg.core import runs
+    from promptseg.core.params import ParamsFile
+    from promptseg.training import setup, trainer
 
-    settings = params.load()
-    inputs = Inputs(train, val, checkpoint, embeddings)
-    trainer.finetune(settings.run(run), settings.scale.max_epochs, settings.seed, inputs, resume, weights, curve)
+    params = ParamsFile()
+    job = setup.Job(runs.load_run(params, run, "finetune"), params.scale.max_epochs, params.seed)
+    inputs = setup.Inputs(train, val, checkpoint, cache)
+    trainer.finetune(job, inputs, trainer.Outputs(resume, weights, curve))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Ask a fine-tuned model about every test picture.
+"""Run inference with a fine-tuned model on a test split.
 
 One process: python stages/predict.py RUN ...; many: torchrun --nproc-per-node 8 stages/predict.py RUN ...
 """
@@ -8,12 +8,13 @@ from pathlib import Path
 from promptseg.core import stage
 
 
-def main(run: str, truth: Path, checkpoint: Path, weights: Path, embeddings: Path, predictions: Path):
-    from promptseg.core import params
+def main(run: str, split: Path, checkpoint: Path, weights: Path, cache: Path, predictions: Path):
+    from promptseg.core import runs
+    from promptseg.core.params import ParamsFile
     from promptseg.inference import prediction
 
-    settings = params.load()
-    prediction.predict(settings.run(run), settings.seed, truth, checkpoint, weights, embeddings, predictions)
+    settings = ParamsFile().entry("finetune", run, runs.FineTune)
+    prediction.predict(settings, prediction.Inputs(split, checkpoint, cache, weights), predictions)
 
 
 if __name__ == "__main__":

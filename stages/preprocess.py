@@ -1,20 +1,23 @@
-"""Select, cut, filter and split one dataset into a container for each split, and show a few of its pairs."""
+"""Select, tile, filter and split the samples of a dataset, and preview each split.
+
+One process: python stages/preprocess.py DATASET ...; many: torchrun --nproc-per-node 8 stages/preprocess.py DATASET ...
+"""
 
 from pathlib import Path
 
 from promptseg.core import stage
 
 
-def main(dataset: str, raw: Path, prepared: Path, metrics: Path, pictures: Path):
-    from promptseg.core import params
+def main(dataset: str, raw: Path, prepared: Path, summary: Path, previews: Path):
     from promptseg.core.distributed import Ranks
+    from promptseg.core.params import ParamsFile
     from promptseg.preprocessing import prepare, preview
 
-    settings = params.load()
-    cap = settings.scale.max_images
-    prepare.prepare(dataset, settings.dataset(dataset), cap, settings.seed, raw, prepared, metrics)
-    if Ranks().main:  # under torchrun the others may still be on their way out
-        preview.preview({split: prepared / f"{split}.parquet" for split in prepare.SPLITS}, pictures)
+    params = ParamsFile()
+    paths = prepare.Paths(raw, prepared, summary)
+    prepare.prepare(dataset, params.dataset(dataset), params.scale.max_images, params.seed, paths)
+    if Ranks().main:  # under torchrun the others may still be ending
+        preview.preview({split: prepared / f"{split}.parquet" for split in prepare.SPLITS}, previews)
 
 
 if __name__ == "__main__":

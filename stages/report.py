@@ -1,28 +1,24 @@
-"""Put all runs side by side: a table, a chart, and one page with all there is to see."""
+"""Compare all runs: the leaderboard as a table and a chart, and a page with all figures."""
 
 from pathlib import Path
 
 from promptseg.core import stage
 
 
-def main(metrics: Path, training: Path, thresholds: Path, pictures: Path, leaderboard: Path, chart: Path, page: Path):
-    from promptseg.core import params
-    from promptseg.report import leaderboard
+def main(params: Path, scores: Path, summaries: Path, plots: Path, leaderboard: Path, chart: Path, datasets: Path,
+    page: Path,
+):  # fmt: skip
+    from promptseg.core import study
+    from promptseg.report import dataset_table
+    from promptseg.report import leaderboard as table
+    from promptseg.report import page as html
 
-    settings = params.load()
-    rows = leaderboard.leaderboard(settings, metrics)
-    leaderboard.write_leaderboard(rows, leaderboard)
-    leaderboard.write_chart(rows, chart)
-    leaderboard.write_html(
-        page,
-        settings,
-        rows,
-        chart=chart,
-        training=training,
-        thresholds=thresholds,
-        pictures=pictures,
-        datasets=metrics / "data",
-    )
+    settings = study.load(params)
+    rows = table.leaderboard(settings, scores)
+    table.write_leaderboard(rows, leaderboard)
+    table.write_chart(rows, chart)
+    dataset_table.write_dataset_table(datasets, list(settings.datasets), summaries)
+    html.write_page(page, settings, rows, html.Sources(chart, plots, summaries))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Ask a released model about every test picture.
+"""Run zero-shot inference on a test split.
 
 One process: python stages/zero_shot.py RUN ...; many: torchrun --nproc-per-node 8 stages/zero_shot.py RUN ...
 """
@@ -8,12 +8,13 @@ from pathlib import Path
 from promptseg.core import stage
 
 
-def main(run: str, truth: Path, checkpoint: Path, embeddings: Path, predictions: Path):
-    from promptseg.core import params
+def main(run: str, split: Path, checkpoint: Path, cache: Path, predictions: Path):
+    from promptseg.core import runs
+    from promptseg.core.params import ParamsFile
     from promptseg.inference import prediction
 
-    settings = params.load()
-    prediction.predict(settings.run(run), settings.seed, truth, checkpoint, None, embeddings, predictions)
+    settings = ParamsFile().entry("zero_shot", run, runs.Run)
+    prediction.predict(settings, prediction.Inputs(split, checkpoint, cache), predictions)
 
 
 if __name__ == "__main__":

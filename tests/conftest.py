@@ -31,7 +31,7 @@ def blobs(tmp_path):
         rng = np.random.default_rng(seed)
         path = tmp_path / f"{name}.parquet"
         y, x = np.mgrid[: size[0], : size[1]]
-        with records.RecordWriter(path, records.Record, {"classes": ["disc"], "dataset": "discs"}) as out:
+        with records.RecordWriter(path, records.Record, {"classes": ["disc"], "dataset": "discs", "seed": 0}) as out:
             for i in range(count):
                 mask = np.zeros(size, np.uint8)
                 for _ in range(0 if i in empty else 1 + i % 2):
@@ -40,7 +40,7 @@ def blobs(tmp_path):
                 image = np.clip(90 + 90 * mask[..., None] + rng.normal(0, 12, (*size, 3)), 0, 255).astype(np.uint8)
                 out.add(
                     records.Record(
-                        f"{name}/{i:03d}", f"g{i // 2}", image_io.png(image), image_io.png(mask), *size, f"{name}/{i:03d}",
+                        f"{name}/{i:03d}", f"g{i // 2}", image_io.encode_png(image), image_io.encode_png(mask), *size, f"{name}/{i:03d}",
                         0, 0, *size,
                     )
                 )  # fmt: skip

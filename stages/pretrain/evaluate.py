@@ -1,21 +1,22 @@
-"""Score the tiny checkpoints on test pictures of the world, and say which targets they meet."""
+"""Score the tiny checkpoints on test images, and compare the scores with their requirements."""
 
 from pathlib import Path
 
 from promptseg.core import stage
 
 
-def main(checkpoints: Path, phrases: Path, examples: Path, metrics: Path):
-    import asked
+def main(checkpoints: Path, phrases: Path, support: Path, metrics: Path):
+    import checkpoint_scores
     import settings
     from promptseg import models
     from promptseg.core import files
 
-    how = settings.load()
-    known = models.names()  # CLIP is none, as it marks nothing
+    config = settings.load()
+    known = models.names()  # without CLIP, which predicts no masks
     folders = [path for path in sorted(checkpoints.iterdir()) if path.name in known]
-    made = {path.name: models.load(path.name).load(path, 1) for path in folders}
-    files.write_json(metrics, asked.all_of(made, how.test, how.seed, phrases, examples))
+    segmenters = {path.name: models.load(path.name).load(path, 1) for path in folders}
+    scores = checkpoint_scores.score_checkpoints(segmenters, config.test, config.seed, phrases, support)
+    files.write_json(metrics, scores)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Train a tiny checkpoint with the project's own loop: epochs, steps, resume and curve are those of fine-tuning."""
+"""Training of a tiny checkpoint with the trainer of fine-tuning: its epochs, optimizer steps, resuming and curve."""
 
 import functools
 from collections.abc import Callable
@@ -7,67 +7,107 @@ from pathlib import Path
 
 import torch
 from promptseg.core import files
-from promptseg.core.devices import Processes
+from promptseg.core.devices import Processes, configure_torch
+from promptseg.core.train_config import Train
 from promptseg.nn import weights
 from promptseg.nn.segmenter import Segmenter
-from promptseg.training import trainer
+from promptseg.training import train_settings, trainer
 from promptseg.training.checkpoint_manager import CheckpointManager
-from promptseg.training.epochs import Phase
-from promptseg.training.setup import TRAIN
-from promptseg.training.training_split import Split
-from settings import SamSegmenter, Told
+from promptseg.training.training_run import TRAIN, Phase, TrainingRun
+from promptseg.training.training_split import TrainingSplit
+from settings import ClipTraining, SamTraining
 
 HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True)
-class Lessons:
-    """What is learned, and from what. splits: to learn from, and to measure on; learned: names of parameters; losses: as
-    Phase has them; write: (folder, weights that learn) writes the checkpoint."""
+class Setup:
+    """A model with its data and loss.
+
+    Attributes:
+        segmenter: the model.
+        config: training settings, with the model's defaults filled in.
+        splits: training and validation split.
+        trainable: names of the trainable parameters.
+        losses: as Phase takes them.
+        write: (folder, trained parameters by name): writes the checkpoint.
+    """
 
     segmenter: Segmenter
-    splits: list[Split]
-    learned: list[str]
+    config: Train
+    splits: list[TrainingSplit]
+    trainable: list[str]
     losses: Callable
     write: Callable[[Path, dict[str, torch.Tensor]], None]
 
 
-# (settings, seed, checkpoint to begin with, processes) -> lessons
-Prepare = Callable[[SamSegmenter | Told, int, Path | None, Processes], Lessons]
+@dataclass(frozen=True)
+class Paths:
+    """Files of a training.
+
+    Attributes:
+        resume: folder of the state to resume from; removed at the end.
+        checkpoint: folder of the trained checkpoint.
+        curve: CSV file of the training curve.
+        start: folder of the checkpoint that training starts from; None: from initial weights.
+    """
+
+    resume: Path
+    checkpoint: Path
+    curve: Path
+    start: Path | None = None
 
 
-def train(
-    name: str, prepare: Prepare, asked: SamSegmenter | Told, seed: int, start: Path | None, resume: Path, out: Path,
-    curve: Path,
-) -> None:  # fmt: skip
-    """Write the checkpoint of that name, in fp16, from the epoch with the best IoU on `val`, or from the last one where
-    no masks are learned, and its curve (CSV).
+# (settings, seed, checkpoint to start from, processes) -> setup
+Builder = Callable[[SamTraining | ClipTraining, int, Path | None, Processes], Setup]
 
-    start: the checkpoint that it begins with, where it does; resume: folder for where this training stands, removed at
-    its end. Raises UserError for a loss that is not finite.
+
+def train(name: str, build: Builder, config: SamTraining | ClipTraining, seed: int, paths: Paths) -> None:
+    """Train a checkpoint and write it in fp16, with its curve.
+
+    The checkpoint is of the epoch with the best validation IoU, or of the last one for a model without masks.
+
+    Args:
+        name: of the model.
+        build: builder of its setup.
+        config: training settings.
+        seed: of images, prompts and initial weights.
+        paths: files.
+
+    Raises:
+        UserError: the loss is not finite.
     """
     processes = Processes()
+    configure_torch(processes)
     torch.manual_seed(seed)
-    given = prepare(asked, seed, start, processes)
-    phase = Phase(TRAIN, asked.train.epochs, asked.train, given.learned, given.losses)
+    setup = build(config, seed, paths.start, processes)
+    phase = Phase(TRAIN, setup.config.epochs, setup.config, setup.trainable, setup.losses)
     code = {str(path.relative_to(HERE)): files.sha256(path) for path in sorted(HERE.rglob("*.py"))}
-    inputs = {"model": name, "settings": asked.model_dump(mode="json"), "seed": seed, "code": code}
-    if start is not None:
-        inputs["start"] = weights.digest(start)
-    state = CheckpointManager(resume, inputs, given.write, processes)
-    trainer.learn(given.segmenter, given.splits, [phase], given.learned, state, processes, seed, out, curve)
+    inputs = {"model": name, "settings": config.model_dump(mode="json"), "seed": seed, "code": code}
+    if paths.start is not None:
+        inputs["start"] = weights.digest(paths.start)
+    run = TrainingRun(setup.segmenter, *setup.splits, [phase], processes, seed)
+    checkpoints = CheckpointManager(paths.resume, inputs, setup.write, processes)
+    trainer.train(run, checkpoints, trainer.Outputs(paths.resume, paths.checkpoint, paths.curve))
 
 
-def writer(segmenter: Segmenter) -> Callable[[Path, dict[str, torch.Tensor]], None]:
-    """Writes a checkpoint as the model's `load` takes it, with half the bytes."""
+def complete(train: Train, segmenter: Segmenter) -> Train:
+    """Fill in the model's defaults as fine-tuning does. Raises UserError for missing keys and unknown names."""
+    train = train.completed(segmenter.TRAIN_DEFAULTS)
+    train_settings.check(train)
+    return train
+
+
+def checkpoint_writer(segmenter: Segmenter) -> Callable[[Path, dict[str, torch.Tensor]], None]:
+    """Return a function that writes a checkpoint in fp16, as the model's `load` takes it."""
     return functools.partial(_write, segmenter)
 
 
-def half(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The same with fp16 in place of fp32."""
+def half_precision(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Convert floating-point tensors to fp16."""
     return {name: value.half() if value.is_floating_point() else value for name, value in tensors.items()}
 
 
-def _write(segmenter: Segmenter, folder: Path, learned: dict[str, torch.Tensor]) -> None:
-    tensors = {**segmenter.state_dict(), **learned}
-    weights.write(folder, segmenter.configuration(), half(tensors), segmenter.files())
+def _write(segmenter: Segmenter, folder: Path, trained: dict[str, torch.Tensor]) -> None:
+    tensors = {**segmenter.state_dict(), **trained}
+    weights.write(folder, segmenter.configuration(), half_precision(tensors), segmenter.files())

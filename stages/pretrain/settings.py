@@ -3,100 +3,110 @@
 from pathlib import Path
 from typing import Literal
 
-import yaml
-from promptseg.core import params
-from promptseg.core.errors import UserError
-from promptseg.core.params import Settings
+from promptseg.core.settings import Fraction, Settings, read_yaml, validate
+from promptseg.core.train_config import Train
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 from world.kinds import KINDS
 
+Kind = Literal[tuple(KINDS)]
 
-class SamSegmenter(Settings):
-    """How a network of SAM's kind is trained: on pictures drawn anew in each epoch, and asked as a person would ask.
 
-    corrections, corrected, easy: of SAM itself, which learns from as many points as boxes; its relatives are asked once.
-    The easy epochs have cross-entropy in place of the focal loss.
+class SamTraining(Settings):
+    """Training of SAM or a relative, on images that are rendered anew in each epoch.
+
+    Corrections and a curriculum are SAM's alone; its relatives are trained with one prompt per mask. The epochs of the
+    curriculum have cross-entropy instead of the focal loss.
     """
 
-    kinds: dict[str, PositiveFloat]  # of the pictures, each with its share
-    pictures: PositiveInt  # in an epoch
-    val: PositiveInt  # pictures to measure on
-    boxes: PositiveInt  # a picture
-    points: NonNegativeInt = 0  # a picture, one a prompt
-    jitter: NonNegativeFloat  # of a box's corners, the deviation as a share of its sides
-    corrections: NonNegativeInt = 0  # points after the first prompt, each where the answer before was wrong
-    corrected: params.Fraction = 0.0  # the share of the pictures that get any; the others are asked once
-    easy: dict[str, PositiveInt] = {}  # kinds of pictures, one after the other, each for so many of the first epochs
-    train: params.Train
+    kinds: dict[str, PositiveFloat]  # of images, each with its share
+    images: PositiveInt  # of an epoch
+    val_images: PositiveInt
+    boxes: PositiveInt  # box prompts of an image
+    points: NonNegativeInt = 0  # single-point prompts of an image
+    jitter: NonNegativeFloat  # standard deviation of a box's corners, as a share of its sides
+    corrections: NonNegativeInt = 0  # points after the first prompt, each where the previous mask is wrong
+    corrected_share: Fraction = 0.0  # of the images that get corrections
+    curriculum: dict[str, PositiveInt] = {}  # kinds of the first epochs, in this order: number of epochs
+    train: Train
 
     @model_validator(mode="after")
-    def _known(self):
-        for key, given in (("kinds", self.kinds), ("easy", self.easy)):
+    def _complete(self):
+        for key, given in (("kinds", self.kinds), ("curriculum", self.curriculum)):
             if unknown := sorted(given.keys() - KINDS.keys()):
                 raise ValueError(f"{key}: unknown {unknown[0]!r}; known: {', '.join(KINDS)}")
-        if self.train.batch == "auto":
-            raise ValueError("train.batch must be a number here")
+        _check_train(self.train)
         return self
 
 
-class Phrases(Settings):
-    """What is written down of pictures and phrases, for models that are asked in words."""
+class PhraseSplits(Settings):
+    """Records with phrases for models that take text."""
 
-    kind: Literal[tuple(KINDS)]  # of the pictures
-    train: PositiveInt  # rows
+    kind: Kind  # of images
+    train: PositiveInt  # records
     val: PositiveInt
     test: PositiveInt
-    examples: PositiveInt
-    absent: params.Fraction  # the share of rows whose phrase is true of nothing in the picture
+    support: PositiveInt
+    negative_share: Fraction  # of the records whose phrase has no referent in the image
 
 
-class Told(Settings):
-    """How a network that understands words is trained: on groups of pictures, drawn anew in each epoch."""
+class ClipTraining(Settings):
+    """Training of CLIP or CLIPSeg, on groups of images that are rendered anew in each epoch."""
 
-    kind: Literal[tuple(KINDS)]  # of the pictures
-    groups: PositiveInt  # in an epoch; train.batch counts groups
-    val: PositiveInt  # groups to measure on
-    group: PositiveInt  # pictures in one
-    true_phrases: PositiveInt  # phrases a picture that are true of something in it
-    false_phrases: NonNegativeInt  # phrases a picture that are true of nothing in it
-    train: params.Train
+    kind: Kind  # of images
+    groups: PositiveInt  # of an epoch; train.batch_size counts groups
+    val_groups: PositiveInt
+    group_size: PositiveInt  # images
+    positive_phrases: PositiveInt  # phrases of an image that have a referent in it
+    negative_phrases: NonNegativeInt  # phrases of an image that have none
+    train: Train
 
-
-class Test(Settings):
-    """How many pictures of the test split SAM and its relatives are asked about, for each target."""
-
-    pictures: PositiveInt
-    prompts: PositiveInt  # a picture; half of its objects are asked for by a point as well as by a box
+    @model_validator(mode="after")
+    def _complete(self):
+        _check_train(self.train)
+        return self
 
 
-class Pretrain(Settings):
+class Evaluation(Settings):
+    """Test images for SAM and its relatives."""
+
+    images: PositiveInt
+    prompts: PositiveInt  # boxes of an image; half of their objects get a point prompt as well
+
+
+class Pretraining(Settings):
     """All of params.yaml."""
 
     seed: NonNegativeInt = 0
-    phrases: Phrases
-    sam: SamSegmenter
-    medsam: SamSegmenter
-    pa_sam: SamSegmenter
-    clip: Told
-    clipseg: Told
-    test: Test
+    phrases: PhraseSplits
+    sam: SamTraining
+    medsam: SamTraining
+    pa_sam: SamTraining
+    clip: ClipTraining
+    clipseg: ClipTraining
+    test: Evaluation
 
     @model_validator(mode="after")
-    def _askable(self):
+    def _prompts_fit_models(self):
         if self.sam.boxes != self.sam.points:
-            raise ValueError("sam: as many points as boxes")
+            raise ValueError("sam: as many points as boxes are needed")
         for name in ("medsam", "pa_sam"):
             if getattr(self, name).points:
-                raise ValueError(f"{name}: it is asked by boxes alone")
+                raise ValueError(f"{name}: it is trained with boxes alone; leave out points")
         return self
 
 
-def load(path: Path = Path("params.yaml")) -> Pretrain:
-    """Read and check params.yaml of the current folder. Raises UserError with one line that names the key."""
-    try:
-        raw = yaml.safe_load(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: not found; run this in stages/pretrain") from None
-    except (yaml.YAMLError, ValueError) as error:
-        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    return params.validate(Pretrain, raw, str(path))
+def load(path: Path = Path("params.yaml")) -> Pretraining:
+    """Read and validate params.yaml.
+
+    Raises:
+        UserError: the file is missing, or a key or value in it is wrong; one line names it.
+    """
+    return validate(Pretraining, read_yaml(path), str(path))
+
+
+def _check_train(train: Train) -> None:
+    """Refuse settings that fine-tuning fills in and pretraining does not."""
+    if not isinstance(train.batch_size, int):
+        raise ValueError("train.batch_size must be a number here")
+    if train.lr is None:
+        raise ValueError("train.lr must be given here")

@@ -1,44 +1,45 @@
-"""A tokenizer for the tiny CLIP: each word of the world's phrases is a token, and any other word its letters."""
+"""Tokenizer of the tiny CLIP: each word of the synthetic phrases is one token; other words are split into letters."""
 
 import itertools
 import json
 from collections import Counter
 
 import numpy as np
-from promptseg.nn import text_encoder as tokenizers
+from promptseg.nn import text_encoder
 from world import phrases
-from world.looks import SLOTS
+from world.attributes import SLOTS
 
-END = "</w>"
+END_OF_WORD = "</w>"
 
 
 def files() -> dict[str, bytes]:
-    """vocab.json and merges.txt, in CLIP's form: the 512 bytes, what words are put together from, beginning and end."""
-    merges = learned(words())
-    letters = json.loads(tokenizers.letters()["vocab.json"])
+    """Return vocab.json and merges.txt in CLIP's format: the bytes, all merged symbols, and the two special tokens."""
+    merges = learn_merges(words())
+    letters = json.loads(text_encoder.letters()["vocab.json"])
     symbols = [symbol for symbol in letters if not symbol.startswith("<|")]
     tokens = dict.fromkeys([*symbols, *("".join(pair) for pair in merges), "<|startoftext|>", "<|endoftext|>"])
     return {
         "vocab.json": json.dumps({token: i for i, token in enumerate(tokens)}, ensure_ascii=True).encode(),
-        "merges.txt": ("#version: 0.2\n" + "".join(f"{one} {other}\n" for one, other in merges)).encode(),
+        "merges.txt": ("#version: 0.2\n" + "".join(f"{left} {right}\n" for left, right in merges)).encode(),
     }
 
 
-def learned(of: list[str]) -> list[tuple[str, str]]:
-    """The merges of byte-pair encoding (Sennrich et al. 2016) until each word is one token; the first of equals counts.
+def learn_merges(corpus: list[str]) -> list[tuple[str, str]]:
+    """Learn byte-pair merges (Sennrich et al. 2016) until each word is one token.
 
-    The trainer of the package tokenizers takes equals in another order each time.
+    Among pairs of equal count the alphabetically first is merged; the trainer of the package tokenizers would choose
+    another one in each run.
     """
-    split = [(*word[:-1], word[-1] + END) for word in of]
+    split = [(*word[:-1], word[-1] + END_OF_WORD) for word in corpus]
     merges = []
     while counts := Counter(pair for word in split for pair in itertools.pairwise(word)):
         best = min(counts, key=lambda pair: (-counts[pair], pair))
         merges.append(best)
-        split = [_merged(word, best) for word in split]
+        split = [_merge(word, best) for word in split]
     return merges
 
 
-def _merged(word: tuple[str, ...], pair: tuple[str, str]) -> tuple[str, ...]:
+def _merge(word: tuple[str, ...], pair: tuple[str, str]) -> tuple[str, ...]:
     out = []
     for symbol in word:
         if out and (out[-1], symbol) == pair:
@@ -49,14 +50,14 @@ def _merged(word: tuple[str, ...], pair: tuple[str, str]) -> tuple[str, ...]:
 
 
 def size() -> int:
-    """How many tokens there are; the last two are the beginning and the end."""
+    """Return the number of tokens; the last two are those of start and end."""
     return len(json.loads(files()["vocab.json"]))
 
 
 def words() -> list[str]:
-    """All that phrases are made of, sorted."""
-    rng, said = np.random.default_rng(0), set()
-    for word, many in itertools.product(itertools.chain(*SLOTS.values()), (False, True)):
-        for _ in range(32):  # all ways to say it, with near certainty
-            said.update(phrases.say(rng, (word,), many).split())
-    return sorted(said)
+    """Return all words that phrases are made of, sorted."""
+    rng, found = np.random.default_rng(0), set()
+    for word, plural in itertools.product(itertools.chain(*SLOTS.values()), (False, True)):
+        for _ in range(32):  # all synonyms and articles, almost certainly
+            found.update(phrases.to_english(rng, (word,), plural).split())
+    return sorted(found)

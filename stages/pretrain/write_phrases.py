@@ -1,16 +1,16 @@
-"""Write pictures, phrases and masks into a container: train, val, test or examples."""
+"""Write records with images, phrases, masks and support images: the train, val, test or support split."""
 
 from pathlib import Path
 
 from promptseg.core import stage
 
 
-def main(name: str, out: Path):
-    import rows
+def main(split: str, out: Path):
+    import phrase_records
     import settings
 
-    how = settings.load()
-    rows.write(how.phrases, how.seed, name, out)
+    config = settings.load()
+    phrase_records.write(config.phrases, config.seed, split, out)
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""promptseg: how good is a promptable segmentation model on your pictures, and is fine-tuning worth it?"""
+"""promptseg: which promptable segmentation model, prompted how, is good enough on my data, and is fine-tuning worth it?"""

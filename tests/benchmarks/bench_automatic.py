@@ -1,19 +1,21 @@
-"""Automatic masks beside segment_anything's generator: SAM ViT-B in its true size, 32 x 32 points, 1024 x 768 pixels.
+"""Automatic masks compared with segment_anything's generator: full-size SAM ViT-B, 32 x 32 points, 1024 x 768 pixels.
 
-The weights are random and turned up (`original_sam.lively`), so the thresholds are lowered (predicted IoU 0.9,
-stability 0.8) and box NMS left to boxes that nearly agree (0.98): with SAM's own nothing would pass. The encoder, which
-both run alike, is timed apart. With PROMPTSEG_SAM2, a folder of SAM 2's weights in the hub's layout, also the real
-SAM 2 on a real picture, with SAM's own thresholds, beside transformers' mask-generation pipeline.
+The weights are random and scaled (`original_sam.lively`), so the thresholds are lowered (predicted IoU 0.9, stability
+0.8) and box NMS only removes boxes that nearly agree (0.98): with SAM's own thresholds no mask would pass. The encoder,
+which both run alike, is timed separately. With PROMPTSEG_SAM2, a folder of SAM 2's weights in the hub's layout, also
+the real SAM 2 on a real image, with SAM's own thresholds, compared with transformers' mask-generation pipeline.
 
 Times are processor seconds on one thread. Run:
 
-    PYTHONPATH=stages:tests python tests/benchmarks/bench_automatic.py [POINTS A SIDE] [PICTURE]
+    PYTHONPATH=stages:tests python tests/benchmarks/bench_automatic.py [POINTS A SIDE] [IMAGE]
 """
 
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import matplotlib.cbook
@@ -22,14 +24,14 @@ import torch
 from original_sam import lively, original
 from PIL import Image
 from promptseg import models
-from promptseg.core import params
-from promptseg.core.devices import Processes
+from promptseg.core.devices import Processes, configure_torch
 from promptseg.inference import automatic_masks
+from promptseg.prompts.automatic import AutomaticMasks
 from segment_anything import SamAutomaticMaskGenerator, SamPredictor
 from transformers import MaskGenerationPipeline, Sam2ImageProcessor
 
 
-class Given(torch.nn.Module):
+class PrecomputedEncoder(torch.nn.Module):
     """In place of an encoder that is not to be timed."""
 
     def __init__(self, encoder: torch.nn.Module, features: torch.Tensor):
@@ -40,75 +42,77 @@ class Given(torch.nn.Module):
         return self._features
 
 
-def timed(work):
-    """The result, and processor seconds, as others' work on the same machine adds less to them."""
+def timed(work: Callable[[], Any]) -> tuple[Any, float]:
+    """The result, and processor seconds, which other processes on the machine affect less than wall time."""
     start = time.process_time()
     result = work()
     return result, time.process_time() - start
 
 
-def agreement(found: list[np.ndarray], expected: list[np.ndarray]) -> float:
+def agreement(masks: list[np.ndarray], expected: list[np.ndarray]) -> float:
     """Share of the expected masks that one of ours matches with an IoU above 0.99."""
     hits = 0
-    for mask in expected:
-        hits += any(np.count_nonzero(mask & one) > 0.99 * np.count_nonzero(mask | one) for one in found)
+    for target in expected:
+        hits += any(np.count_nonzero(target & mask) > 0.99 * np.count_nonzero(target | mask) for mask in masks)
     return hits / max(len(expected), 1)
 
 
-def sam(points: int) -> None:
+def compare_sam(points: int) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (12, 16, 3), np.uint8)
-    picture = cv2.GaussianBlur(cv2.resize(noise, (1024, 768), interpolation=cv2.INTER_NEAREST), (0, 0), 9)
-    model = lively(models.load("sam").create("full", 0), picture)
-    settings = params.Automatic(points=points, iou=0.9, stability=0.8, nms=0.98)
+    image = cv2.GaussianBlur(cv2.resize(noise, (1024, 768), interpolation=cv2.INTER_NEAREST), (0, 0), 9)
+    model = lively(models.load("sam").create("full", 0), image)
+    settings = AutomaticMasks(points=points, iou=0.9, stability=0.8, nms=0.98)
     with torch.inference_mode():
-        features, encoder = timed(lambda: model.encode([picture]))
+        features, encoder = timed(lambda: model.encode([image]))
     theirs = original(model)
-    _, theirs_encoder = timed(lambda: SamPredictor(theirs).set_image(picture))
-    theirs.image_encoder = Given(theirs.image_encoder, features["image"])
+    _, their_encoder = timed(lambda: SamPredictor(theirs).set_image(image))
+    theirs.image_encoder = PrecomputedEncoder(theirs.image_encoder, features["image"])
     generator = SamAutomaticMaskGenerator(
         theirs, points, pred_iou_thresh=0.9, stability_score_thresh=0.8, box_nms_thresh=0.98
     )
-    found, mine = timed(lambda: automatic_masks.segments(model, features, picture, settings))
-    expected, reference = timed(lambda: generator.generate(picture))
-    share = agreement([one.mask() for one in found], [one["segmentation"] for one in expected])
-    print(f"SAM ViT-B, random, {points} x {points} points: encoder {encoder:.1f} s, theirs {theirs_encoder:.1f} s")
-    print(f"  without it {mine:.1f} s, {len(found)} masks; theirs {reference:.1f} s, {len(expected)} masks")
-    print(f"  {reference / mine:.1f} times faster; {100 * share:.1f} % of theirs matched at IoU > 0.99")
+    masks, ours = timed(lambda: automatic_masks.generate(model, features, image, settings))
+    expected, reference = timed(lambda: generator.generate(image))
+    share = agreement([mask.mask() for mask in masks], [mask["segmentation"] for mask in expected])
+    print(f"SAM ViT-B, random, {points} x {points} points: encoder {encoder:.1f} s, theirs {their_encoder:.1f} s")
+    print(f"  without it {ours:.1f} s, {len(masks)} masks; theirs {reference:.1f} s, {len(expected)} masks")
+    print(f"  {reference / ours:.1f} times faster; {100 * share:.1f} % of theirs matched at IoU > 0.99")
 
 
-def sam2(folder: Path, picture: np.ndarray, points: int) -> None:
-    model = models.load("sam2").convert(folder)
+def compare_sam2(folder: Path, image: np.ndarray, points: int) -> None:
+    model, settings = models.load("sam2").convert(folder), AutomaticMasks(points=points)
     with torch.inference_mode():
-        features, encoder = timed(lambda: model.encode([picture]))
+        features, encoder = timed(lambda: model.encode([image]))
         embedding = model.image_embeddings(features)
         model.network.get_image_embeddings = lambda _: list(embedding)
         generator = MaskGenerationPipeline(model=model.network, image_processor=Sam2ImageProcessor())
-        found, mine = timed(lambda: automatic_masks.segments(model, features, picture, params.Automatic(points=points)))
-        expected, reference = timed(lambda: generator(Image.fromarray(picture), points_per_crop=points)["masks"])
-    share = agreement([one.mask() for one in found], [np.asarray(mask) for mask in expected])
+        masks, ours = timed(lambda: automatic_masks.generate(model, features, image, settings))
+        expected, reference = timed(lambda: generator(Image.fromarray(image), points_per_crop=points)["masks"])
+    share = agreement([mask.mask() for mask in masks], [np.asarray(mask) for mask in expected])
     print(f"SAM 2, real, {points} x {points} points: encoder {encoder:.1f} s")
-    print(f"  without it {mine:.1f} s, {len(found)} masks; theirs {reference:.1f} s, {len(expected)} masks")
-    print(f"  {reference / mine:.1f} times faster; {100 * share:.1f} % of theirs matched at IoU > 0.99", flush=True)
+    print(f"  without it {ours:.1f} s, {len(masks)} masks; theirs {reference:.1f} s, {len(expected)} masks")
+    print(f"  {reference / ours:.1f} times faster; {100 * share:.1f} % of theirs matched at IoU > 0.99", flush=True)
 
 
-def photograph(path: str | None) -> np.ndarray:
-    """The square in the picture's upper left corner: of others transformers places SAM 2's points as if they kept their
-    aspect, and asks about other places than it says.
+def square_photograph(path: str | None) -> np.ndarray:
+    """The square in an image's upper left corner, (side, side, 3) uint8.
+
+    In images that are not square, transformers scales SAM 2's points as if the aspect ratio was preserved, so that they
+    lie elsewhere than it reports.
     """
     with open(path, "rb") if path else matplotlib.cbook.get_sample_data("grace_hopper.jpg") as file:
-        picture = np.asarray(Image.open(file).convert("RGB"))
-    side = min(picture.shape[:2])
-    return picture[:side, :side].copy()
+        image = np.asarray(Image.open(file).convert("RGB"))
+    side = min(image.shape[:2])
+    return image[:side, :side].copy()
 
 
 def main() -> None:
-    Processes()
+    configure_torch(Processes())
     torch.set_num_threads(1)
     points = int(sys.argv[1]) if len(sys.argv) > 1 else 32
     if "PROMPTSEG_SAM2" in os.environ:
-        picture = photograph(sys.argv[2] if len(sys.argv) > 2 else None)
-        sam2(Path(os.environ["PROMPTSEG_SAM2"]), picture, points)
-    sam(points)
+        image = square_photograph(sys.argv[2] if len(sys.argv) > 2 else None)
+        compare_sam2(Path(os.environ["PROMPTSEG_SAM2"]), image, points)
+    compare_sam(points)
 
 
 if __name__ == "__main__":

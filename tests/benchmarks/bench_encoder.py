@@ -1,29 +1,31 @@
-"""The encoders against the machine's own matmul: which share of its rate they reach, and where the rest goes.
+"""Encoders compared with the machine's matmul: the share of its rate that they reach, and where the rest is spent.
 
     PYTHONPATH=stages:tests python tests/benchmarks/bench_encoder.py [sam sam2 clipseg]
 
-Random weights of the true size: SAM ViT-B and SAM 2 Hiera-tiny at 1024, CLIPSeg's vision part at 352. From a picture of
-1024x768 to features, its scaling included. In each round the encoder, matmuls of 2048x2048 and the encoder's own linear
-layers by themselves are timed in turn, in fp32 and with the linear layers in bf16; the figures are each one's least
-processor time on one thread, to which what others run at the same time adds least. FLOPs are counted by torch, for
-products, convolutions and attention. bf16's share is of the bf16 matmul's rate, though its attention stays in fp32.
+Random weights at full size: SAM ViT-B and SAM 2 Hiera-tiny at 1024, CLIPSeg's vision encoder at 352. From an image of
+1024x768 to features, including the image transform. In each round the encoder, matmuls of 2048x2048 and the encoder's
+linear layers alone are timed in turn, in fp32 and in bf16 (`nn.precision`); reported is the least processor time of
+each on one thread, which other processes affect least. FLOPs are counted by torch, for products, convolutions and
+attention. The share of bf16 is of the rate of a bf16 matmul, though not all operations of the encoder are in bf16.
 """
 
 import sys
 import time
 from collections import Counter, defaultdict
+from collections.abc import Callable
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from bench_clipseg import model as clipseg
+from bench_clipseg import create_network, create_segmenter
 from promptseg import models
-from promptseg.core.devices import Processes
+from promptseg.core.devices import Processes, configure_torch
 from promptseg.nn import precision
+from promptseg.nn.segmenter import Segmenter
 from torch.utils.flop_counter import FlopCounterMode
 
 ROUNDS, SIDE = 3, 2048
-GROUPS = {  # of the profiler's names, in this order
+GROUPS = {  # of operations: substrings of the profiler's names, the first match counts
     "linear": ("addmm", "aten::mm"),
     "attention": ("scaled_dot_product", "bmm"),
     "convolution": ("conv",),
@@ -34,14 +36,14 @@ GROUPS = {  # of the profiler's names, in this order
 }
 
 
-def seconds(work) -> float:
+def seconds(work: Callable[..., object], *args) -> float:
     start = time.process_time()
-    work()
+    work(*args)
     return time.process_time() - start
 
 
-def linear_shapes(model, picture: np.ndarray) -> Counter:
-    """(rows, in, out) of each product of the encoder's linear layers, and how often."""
+def linear_shapes(model: Segmenter, image: np.ndarray) -> Counter:
+    """Count the products of the encoder's linear layers by shape: (rows, in, out)."""
     shapes, hooks = Counter(), []
     for name, module in model.named_modules():
         if name.startswith(model.ENCODER) and isinstance(module, torch.nn.Linear):
@@ -52,69 +54,80 @@ def linear_shapes(model, picture: np.ndarray) -> Counter:
                     )
                 )
             )
-    model.encode([picture])
+    model.encode([image])
     for hook in hooks:
         hook.remove()
     return shapes
 
 
-def given(rows: int, inner: int, outer: int, dtype: torch.dtype) -> list[torch.Tensor]:
-    """What a linear layer takes: values, weight, bias."""
+def linear_inputs(rows: int, inner: int, outer: int, dtype: torch.dtype) -> list[torch.Tensor]:
+    """Random values, weight and bias of a linear layer."""
     return [torch.randn(*shape).to(dtype) for shape in ((rows, inner), (outer, inner), (outer,))]
 
 
-def account(model, picture: np.ndarray) -> str:
+def run_layers(layers: list[tuple[list[torch.Tensor], int]]) -> None:
+    for tensors, count in layers:
+        for _ in range(count):
+            F.linear(*tensors)
+
+
+def profile_shares(model: Segmenter, image: np.ndarray) -> str:
+    """Describe the share of each group of operations in the time of the encoder."""
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
-        model.encode([picture])
+        model.encode([image])
     spent = defaultdict(float)
     for event in profile.key_averages():
-        group = next((name for name, parts in GROUPS.items() if any(part in event.key for part in parts)), "other")
+        group = next((name for name, keys in GROUPS.items() if any(key in event.key for key in keys)), "other")
         spent[group] += event.self_cpu_time_total
-    whole = sum(spent.values())
+    total = sum(spent.values())
     shares = sorted(spent.items(), key=lambda item: -item[1])
-    return ", ".join(f"{name} {100 * value / whole:.0f} %" for name, value in shares)
+    return ", ".join(f"{name} {100 * value / total:.0f} %" for name, value in shares)
 
 
 def measure(name: str) -> None:
-    model = clipseg() if name == "clipseg" else models.load(name).create("full", 0)
+    model = create_segmenter(create_network()) if name == "clipseg" else models.load(name).create("full", 0)
     model.requires_grad_(False)
-    picture = np.random.default_rng(0).integers(0, 256, (768, 1024, 3), np.uint8)
+    image = np.random.default_rng(0).integers(0, 256, (768, 1024, 3), np.uint8)
     with FlopCounterMode(display=False) as counter:
-        model.encode([picture])
+        model.encode([image])
     flops = counter.get_total_flops()
-    shapes = linear_shapes(model, picture)
+    shapes = linear_shapes(model, image)
     linear = sum(2 * rows * i * o * count for (rows, i, o), count in shapes.items())
-    print(f"{name}: {flops / 1e9:.0f} GFLOP a picture, {100 * linear / flops:.0f} % of it in linear layers")
+    print(f"{name}: {flops / 1e9:.0f} GFLOP an image, {100 * linear / flops:.0f} % of it in linear layers")
     least: dict[tuple[str, str], float] = defaultdict(lambda: float("inf"))
-    kinds = {"fp32": torch.float32, "bf16": torch.bfloat16}
-    squares = {kind: torch.randn(SIDE, SIDE).to(dtype) for kind, dtype in kinds.items()}
-    layers = {kind: [(given(*shape, dtype), count) for shape, count in shapes.items()] for kind, dtype in kinds.items()}
+    dtypes = {"fp32": torch.float32, "bf16": torch.bfloat16}
+    squares = {kind: torch.randn(SIDE, SIDE).to(dtype) for kind, dtype in dtypes.items()}
+    layers = {
+        kind: [(linear_inputs(*shape, dtype), count) for shape, count in shapes.items()]
+        for kind, dtype in dtypes.items()
+    }
     for _ in range(ROUNDS):
-        for kind in kinds:
+        for kind in dtypes:
             precision.apply(model, kind)
-            sides = {
-                "encode": lambda: model.encode([picture]),
-                "square": lambda: squares[kind] @ squares[kind],
-                "layers": lambda: [F.linear(*tensors) for tensors, count in layers[kind] for _ in range(count)],
-                "scaling": lambda: model.frame.pixels([picture]),
+            times = {
+                "encode": seconds(model.encode, [image]),
+                "square": seconds(torch.matmul, squares[kind], squares[kind]),
+                "layers": seconds(run_layers, layers[kind]),
+                "transform": seconds(model.transform.to_input, [image]),
             }
-            for side, work in sides.items():
-                least[kind, side] = min(least[kind, side], seconds(work))
-    for kind in kinds:
+            for part, value in times.items():
+                least[kind, part] = min(least[kind, part], value)
+    for kind in dtypes:
         rate, square = flops / least[kind, "encode"] / 1e9, 2 * SIDE**3 / least[kind, "square"] / 1e9
-        own = linear / least[kind, "layers"] / 1e9
+        layers_rate = linear / least[kind, "layers"] / 1e9
         print(
             f"  {kind}: {least[kind, 'encode']:.2f} s of processor time, {rate:.0f} GFLOP/s; matmul of {SIDE}: "
-            f"{square:.0f}, share {rate / square:.2f}; its linear layers alone: {own:.0f}, share {rate / own:.2f}"
+            f"{square:.0f}, share {rate / square:.2f}; "
+            f"its linear layers alone: {layers_rate:.0f}, share {rate / layers_rate:.2f}"
         )
         precision.apply(model, kind)
-        scaling = 100 * least[kind, "scaling"] / least[kind, "encode"]
-        print(f"    {account(model, picture)}; of all, scaling the picture {scaling:.0f} %")
+        transform = 100 * least[kind, "transform"] / least[kind, "encode"]
+        print(f"    {profile_shares(model, image)}; the image transform is {transform:.0f} % of all")
 
 
 def main() -> None:
     torch.manual_seed(0)
-    Processes()
+    configure_torch(Processes())
     torch.set_num_threads(1)
     with torch.inference_mode():
         for name in sys.argv[1:] or ("clipseg", "sam2", "sam"):

@@ -1,8 +1,8 @@
-"""preprocess of a full EM stack against one PNG a tile with patchify: time and peak memory, both in one run.
+"""Preprocessing of a full EM stack compared with one PNG a tile by patchify: time and peak memory, both in one run.
 
-    python tests/benchmarks/bench_preprocess.py [SLICES]
+    PYTHONPATH=stages python tests/benchmarks/bench_preprocess.py [SLICES]
 
-The stack is drawn in the official layout: 165 slices of 768x1024, uncompressed, 130 MB each file.
+The stack is generated in the official layout: 165 slices of 768x1024, uncompressed, 130 MB each file.
 """
 
 import os
@@ -19,8 +19,8 @@ import tifffile
 SIZE = (768, 1024)
 
 
-def draw(folder: Path, slices: int) -> None:
-    """Two stacks with noise like real slices, and discs as mask."""
+def write_stacks(folder: Path, slices: int) -> None:
+    """Write two stacks with noise like that of real slices, and masks of discs."""
     rng = np.random.default_rng(0)
     y, x = np.mgrid[: SIZE[0], : SIZE[1]]
     for name in ("training", "testing"):
@@ -42,12 +42,12 @@ def ours(raw: Path, out: Path) -> None:
     from promptseg.core import params
     from promptseg.preprocessing import prepare
 
-    everything = params.Dataset(reader="em", tile=256, min_foreground=None)  # as the other side: equal work
-    prepare.prepare("em", everything, None, 0, raw, out / "prepared", out / "metrics.json")
+    settings = params.Dataset(raw=str(raw), reader="em", tile=256, min_foreground=None)  # all tiles, as patchify
+    prepare.prepare("em", settings, None, 0, prepare.Paths(raw, out / "prepared", out / "metrics.json"))
 
 
 def usual(raw: Path, out: Path) -> None:
-    """As tutorials do it: load the stack, patchify each slice, save each tile and its mask."""
+    """As in tutorials: load the stack, patchify each slice, save each tile and its mask."""
     from patchify import patchify
     from PIL import Image
 
@@ -56,15 +56,15 @@ def usual(raw: Path, out: Path) -> None:
         for folder in ("images", "masks"):
             (out / name / folder).mkdir(parents=True)
         for z in range(len(images)):
-            tiles, answers = patchify(images[z], (256, 256), step=256), patchify(masks[z], (256, 256), step=256)
+            tiles, mask_tiles = (patchify(stack[z], (256, 256), step=256) for stack in (images, masks))
             for r in range(tiles.shape[0]):
                 for c in range(tiles.shape[1]):
                     Image.fromarray(tiles[r, c]).save(out / name / "images" / f"{z}_{r}_{c}.png")
-                    Image.fromarray(answers[r, c]).save(out / name / "masks" / f"{z}_{r}_{c}.png")
+                    Image.fromarray(mask_tiles[r, c]).save(out / name / "masks" / f"{z}_{r}_{c}.png")
 
 
 def main() -> None:
-    if len(sys.argv) == 4:  # one side, in a process of its own
+    if len(sys.argv) == 4:  # one variant, in a process of its own
         {"ours": ours, "usual": usual}[sys.argv[1]](Path(sys.argv[2]), Path(sys.argv[3]))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(f"{peak:.0f}")
@@ -73,20 +73,20 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         raw = Path(folder) / "raw"
         raw.mkdir()
-        draw(raw, slices)
+        write_stacks(raw, slices)
         seconds: dict[str, list[float]] = {"ours": [], "usual": []}
-        for turn in range(3):
-            for side in seconds:
-                out = Path(folder) / f"{side}{turn}"
+        for repeat in range(3):
+            for variant in seconds:
+                out = Path(folder) / f"{variant}{repeat}"
                 out.mkdir()
                 start = time.perf_counter()
                 done = subprocess.run(
-                    [sys.executable, __file__, side, str(raw), str(out)], capture_output=True, text=True, check=True
+                    [sys.executable, __file__, variant, str(raw), str(out)], capture_output=True, text=True, check=True
                 )
-                seconds[side].append(time.perf_counter() - start)
+                seconds[variant].append(time.perf_counter() - start)
                 files = sum(len(names) for _, _, names in os.walk(out))
-                print(f"{side:6} {seconds[side][-1]:6.1f} s  peak {int(done.stdout):5} MB  {files} files")
-        ratios = sorted(usual / ours for ours, usual in zip(seconds["ours"], seconds["usual"]))
+                print(f"{variant:6} {seconds[variant][-1]:6.1f} s  peak {int(done.stdout):5} MB  {files} files")
+        ratios = sorted(usual / ours for ours, usual in zip(seconds["ours"], seconds["usual"], strict=True))
         print(f"usual / ours, pair by pair: least {ratios[0]:.1f}, median {ratios[1]:.1f}, most {ratios[2]:.1f}")
 
 

@@ -1,17 +1,18 @@
-"""64 points and 64 boxes about one picture: ours, one prompt at a time on one embedding, and the usual call for each.
+"""64 points and 64 boxes for one image: ours, one prompt at a time on one embedding, and the usual call for each.
 
-    PYTHONPATH=stages:tests python tests/benchmarks/bench_prompting.py [PICTURE]
+    PYTHONPATH=stages:tests python tests/benchmarks/bench_prompting.py [IMAGE]
 
-SAM ViT-B with random weights of the true size beside segment_anything's SamPredictor on the same weights; with
-PROMPTSEG_SAM2, a folder in the hub's layout, also the real SAM 2 beside transformers' forward on a given embedding. All
-sides start from the picture and end with masks at its size, one for each prompt. The usual call is the whole model for
-each prompt; one is timed and counted 64 times. Times are processor seconds on one thread, to which what others run at
-the same time adds least.
+SAM ViT-B with random weights at full size, compared with segment_anything's SamPredictor on the same weights; with
+PROMPTSEG_SAM2, a folder in the hub's layout, also the real SAM 2, compared with transformers' forward on a given
+embedding. All variants start from the image and end with masks at its size, one for each prompt. The usual call is the
+whole model for each prompt; one is timed and counted 64 times. Times are processor seconds on one thread, which other
+processes affect least.
 """
 
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import matplotlib.cbook
@@ -20,88 +21,100 @@ import torch
 from original_sam import original
 from PIL import Image
 from promptseg import models
-from promptseg.core.devices import Processes
+from promptseg.core.devices import Processes, configure_torch
 from promptseg.inference import prediction
+from promptseg.nn.sam_segmenter import SamSegmenter
 from promptseg.prompts import Prompt
+from promptseg.prompts.box import Box
+from promptseg.prompts.points import Points
 from segment_anything import SamPredictor
 
 COUNT = 64
 
 
-def seconds(work) -> float:
+def seconds(work: Callable[..., object], *args) -> float:
     start = time.process_time()
-    work()
+    work(*args)
     return time.process_time() - start
 
 
-def asked(height: int, width: int) -> dict[str, list[Prompt]]:
-    """Each prompt asks for a class of its own, so that each mask is enlarged and kept."""
+def random_prompts(height: int, width: int) -> dict[str, list[Prompt]]:
+    """Points and boxes, each for a class of its own, so that each mask is upsampled and returned."""
     rng = np.random.default_rng(0)
     corners = rng.uniform(0, 0.8, (COUNT, 2)) * [width, height]
     sizes = rng.uniform(0.05, 0.2, (COUNT, 2)) * [width, height]
-    points = [Prompt(i, points=xy[None], labels=np.array([1])) for i, xy in enumerate(corners + sizes / 2, 1)]
-    boxes = [Prompt(i, box=np.concatenate([xy, xy + wh])) for i, (xy, wh) in enumerate(zip(corners, sizes), 1)]
-    return {"points": points, "boxes": boxes}
+    points = [Points(center[None], np.array([1])) for center in corners + sizes / 2]
+    boxes = [Box(np.concatenate([corner, corner + size])) for corner, size in zip(corners, sizes, strict=True)]
+    by_kind = {"points": points, "boxes": boxes}
+    return {kind: [Prompt.of(part, target=i) for i, part in enumerate(parts, 1)] for kind, parts in by_kind.items()}
 
 
-def forward(model, prompt: Prompt, height: int, width: int, **picture) -> torch.Tensor:
-    """transformers' own forward for one prompt, and its mask at the picture's size."""
-    prompt = model.frame.prompt(prompt, height, width)
-    given = {"input_boxes": torch.tensor(prompt.box, dtype=torch.float32)[None, None]} if prompt.box is not None else {
-        "input_points": torch.tensor(prompt.points, dtype=torch.float32)[None, None],
-        "input_labels": torch.tensor(prompt.labels)[None, None],
-    }  # fmt: skip
-    out = model.network(**picture, **given, multimask_output=prompt.box is None)
-    return model.frame.to_picture(out.pred_masks[0, 0], height, width) > 0
+def forward(model: SamSegmenter, prompt: Prompt, height: int, width: int, **image_inputs) -> torch.Tensor:
+    """transformers' own forward for one prompt, and its mask at the size of the image."""
+    prompt = prompt.to_model(model.transform, height, width)
+    points, box = prompt.get("points"), prompt.get("box")
+    if box is not None:
+        prompt_inputs = {"input_boxes": torch.tensor(box.corners, dtype=torch.float32)[None, None]}
+    else:
+        coordinates = torch.tensor(points.coordinates, dtype=torch.float32)[None, None]
+        prompt_inputs = {"input_points": coordinates, "input_labels": torch.tensor(points.labels)[None, None]}
+    out = model.network(**image_inputs, **prompt_inputs, multimask_output=box is None)
+    return model.transform.to_image(out.pred_masks[0, 0], height, width) > 0
 
 
-def compare(name: str, model, picture: np.ndarray, one_by_one) -> None:
-    height, width = picture.shape[:2]
-    for kind, prompts in asked(height, width).items():
+def compare(name: str, model: SamSegmenter, image: np.ndarray, one_by_one: Callable[[list[Prompt]], None]) -> None:
+    height, width = image.shape[:2]
 
-        def ours():
-            return prediction.probabilities(model, model.encode([picture]), prompts, COUNT, height, width)
+    def predict(prompts: list[Prompt]) -> np.ndarray:
+        return prediction.probability_maps(model, model.encode([image]), prompts, (COUNT, height, width))
 
-        def usual():
-            forward(model, prompts[0], height, width, pixel_values=model.frame.pixels([picture]))
+    def call(prompt: Prompt) -> torch.Tensor:
+        return forward(model, prompt, height, width, pixel_values=model.transform.to_input([image]))
 
-        sides = {"ours": ours, "one by one": lambda: one_by_one(prompts), "encoder": lambda: model.encode([picture])}
-        spent = {side: seconds(work) for side, work in sides.items()}
-        print(f"{name}, {COUNT} {kind}: ours {spent['ours']:.1f} s, of which the encoder {spent['encoder']:.1f} s")
-        others = {"one by one on one embedding": spent["one by one"], "the usual call": COUNT * seconds(usual)}
-        for other, time_ in others.items():
-            print(f"  {other} {time_:.1f} s, {time_ / spent['ours']:.1f} times ours", flush=True)
+    for kind, prompts in random_prompts(height, width).items():
+        ours, encoder = seconds(predict, prompts), seconds(model.encode, [image])
+        print(f"{name}, {COUNT} {kind}: ours {ours:.1f} s, of which the encoder {encoder:.1f} s")
+        references = {
+            "one by one on one embedding": seconds(one_by_one, prompts),
+            "the usual call": COUNT * seconds(call, prompts[0]),
+        }
+        for reference, duration in references.items():
+            print(f"  {reference} {duration:.1f} s, {duration / ours:.1f} times ours", flush=True)
 
 
 def main() -> None:
     torch.manual_seed(0)
-    Processes()
+    configure_torch(Processes())
     torch.set_num_threads(1)
     if len(sys.argv) > 1:
-        picture = np.asarray(Image.open(sys.argv[1]).convert("RGB"))
+        image = np.asarray(Image.open(sys.argv[1]).convert("RGB"))
     else:
-        with matplotlib.cbook.get_sample_data("grace_hopper.jpg") as file:  # a photograph that everybody has
-            picture = np.asarray(Image.open(file).convert("RGB"))
-    height, width = picture.shape[:2]
+        with matplotlib.cbook.get_sample_data("grace_hopper.jpg") as file:  # a photograph that comes with matplotlib
+            image = np.asarray(Image.open(file).convert("RGB"))
+    height, width = image.shape[:2]
     with torch.inference_mode():
         if "PROMPTSEG_SAM2" in os.environ:
             sam2 = models.load("sam2").convert(Path(os.environ["PROMPTSEG_SAM2"]))
 
-            def each(prompts: list[Prompt]) -> None:
-                embeddings = sam2.image_embeddings(sam2.encode([picture]))
+            def forward_each(prompts: list[Prompt]) -> None:
+                embeddings = sam2.image_embeddings(sam2.encode([image]))
                 for prompt in prompts:
                     forward(sam2, prompt, height, width, image_embeddings=list(embeddings))
 
-            compare("SAM 2, real", sam2, picture, each)
+            compare("SAM 2, real", sam2, image, forward_each)
         sam = models.load("sam").create("full", 0)
         predictor = SamPredictor(original(sam))
 
-        def predicted(prompts: list[Prompt]) -> None:
-            predictor.set_image(picture)
+        def predict_each(prompts: list[Prompt]) -> None:
+            predictor.set_image(image)
             for prompt in prompts:
-                predictor.predict(prompt.points, prompt.labels, prompt.box, multimask_output=prompt.box is None)
+                points, box = prompt.get("points"), prompt.get("box")
+                if box is not None:
+                    predictor.predict(box=box.corners, multimask_output=False)
+                else:
+                    predictor.predict(points.coordinates, points.labels, multimask_output=True)
 
-        compare("SAM ViT-B, random", sam, picture, predicted)
+        compare("SAM ViT-B, random", sam, image, predict_each)
 
 
 if __name__ == "__main__":

@@ -1,72 +1,78 @@
-"""What counting a picture of 1024 x 1024 pixels costs, beside torchmetrics' IoU alone.
+"""Time to score an image of 1024 x 1024 pixels, compared with torchmetrics' IoU alone.
 
-`count` thresholds, counts and finds the boundary bands; `Scores.add` fills the histograms as well; torchmetrics gets
+`count` thresholds, counts and computes the boundary bands; `RunScores.add` also fills the histogram; torchmetrics gets
 labels, thresholded beforehand, and only updates its confusion matrix.
 
 Run: PYTHONPATH=stages python tests/benchmarks/bench_scores.py
 """
 
+import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import cv2
 import numpy as np
 import torch
 from promptseg.data import masks
-from promptseg.evaluation import scores
+from promptseg.data.image_io import IGNORED
+from promptseg.evaluation.counts import count, label_map
+from promptseg.evaluation.run_scores import RunScores
+from promptseg.evaluation.run_summary import Evaluation, summarize
 from torchmetrics.classification import BinaryJaccardIndex, MulticlassJaccardIndex
 
 SIDE, REPEATS = 1024, 21
 
 
-def milliseconds(work: Callable[[], object]) -> float:
-    """Least time of a call, after one to warm up: what others run at the same time only ever adds."""
-    work()
+def milliseconds(work: Callable[..., object], *args) -> float:
+    """Least time of a call, after one to warm up: other processes on the machine only ever add time."""
+    work(*args)
     times = []
     for _ in range(REPEATS):
         start = time.perf_counter()
-        work()
+        work(*args)
         times.append(time.perf_counter() - start)
     return 1000 * min(times)
 
 
-def smooth(generator: np.random.Generator, classes: int) -> np.ndarray:
-    """Probability maps uint8 (classes, SIDE, SIDE) with blobs about as large as objects in a picture."""
-    noise = generator.normal(size=(classes, SIDE, SIDE)).astype(np.float32)
+def smooth_maps(rng: np.random.Generator, classes: int) -> np.ndarray:
+    """Probability maps (classes, SIDE, SIDE) uint8 with blobs about as large as objects in an image."""
+    noise = rng.normal(size=(classes, SIDE, SIDE)).astype(np.float32)
     blurred = np.stack([cv2.GaussianBlur(plane, (0, 0), 20) for plane in noise])
     return np.clip(128 + 60 * blurred / blurred.std(), 0, 255).astype(np.uint8)
 
 
+def add(scores: RunScores, ids: Iterator[int], target: np.ndarray, probability: np.ndarray) -> None:
+    scores.add(str(next(ids)), "group", target, probability)  # ids are unique within a run
+
+
 def main() -> None:
-    torch.set_num_threads(1)  # one thread each: on a shared machine threads that wait for each other tell nothing
+    torch.set_num_threads(1)  # on a shared machine, threads that wait for each other make times meaningless
     cv2.setNumThreads(1)
-    generator = np.random.default_rng(0)
-    print(f"{SIDE} x {SIDE}, one thread, least of {REPEATS}; milliseconds a picture")
+    rng = np.random.default_rng(0)
+    print(f"{SIDE} x {SIDE}, one thread, least of {REPEATS}; milliseconds an image")
     for classes in (1, 4, 19):
-        probability = smooth(generator, classes)
-        truth = scores.predicted(np.roll(probability, 9, axis=2))
-        collected = scores.Scores([f"class {i}" for i in range(classes)])
-        numbers = iter(range(10**6))
-        ours = milliseconds(lambda: scores.count(truth, probability, classes))
-        whole = milliseconds(lambda: collected.add(str(next(numbers)), "group", truth, probability))
+        probability = smooth_maps(rng, classes)
+        target = label_map(np.roll(probability, 9, axis=2))
+        counted = milliseconds(count, target, probability, classes)
+        scores = RunScores([f"class {i}" for i in range(classes)])
+        added = milliseconds(add, scores, itertools.count(), target, probability)
         if classes == 1:
-            metric = BinaryJaccardIndex(ignore_index=scores.IGNORED)
+            metric = BinaryJaccardIndex(ignore_index=IGNORED)
         else:
-            metric = MulticlassJaccardIndex(classes + 1, ignore_index=scores.IGNORED)
-        guess, labels = torch.from_numpy(scores.predicted(probability)), torch.from_numpy(truth)
-        theirs = milliseconds(lambda: metric.update(guess, labels))
+            metric = MulticlassJaccardIndex(classes + 1, ignore_index=IGNORED)
+        theirs = milliseconds(metric.update, torch.from_numpy(label_map(probability)), torch.from_numpy(target))
         name = type(metric).__name__
-        print(f"{classes:2} classes: count {ours:6.1f}   Scores.add {whole:6.1f}   {name}.update {theirs:6.1f}")
-    mask = smooth(generator, 1)[0] >= 128
-    for name in ("boundary", "box", "components"):
-        print(f"{name} {milliseconds(lambda: getattr(masks, name)(mask)):.2f}", end="   ")
+        print(f"{classes:2} classes: count {counted:6.1f}   RunScores.add {added:6.1f}   {name}.update {theirs:6.1f}")
+    mask = smooth_maps(rng, 1)[0] >= 128
+    for function in (masks.boundary_band, masks.bounding_box, masks.components):
+        print(f"{function.__name__} {milliseconds(function, mask):.2f}", end="   ")
     for n in (1, 10):
-        print(f"interior_points {n}: {milliseconds(lambda: masks.interior_points(mask, n)):.2f}", end="   ")
+        print(f"interior_points {n}: {milliseconds(masks.interior_points, mask, n):.2f}", end="   ")
     print()
-    many = scores.Scores(["class"])
+    many = RunScores(["class"])
     for number in range(4000):
-        many.add(str(number), str(number), np.ones((2, 2), np.uint8), generator.integers(0, 256, (1, 2, 2), np.uint8))
-    print(f"summary of 4000 pictures in as many groups {milliseconds(lambda: many.summary(0)):.1f}")
+        many.add(str(number), str(number), np.ones((2, 2), np.uint8), rng.integers(0, 256, (1, 2, 2), np.uint8))
+    print(f"summary of 4000 images in as many groups {milliseconds(summarize, Evaluation(many, seed=0)):.1f}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
-"""A world to learn from: pictures drawn from a seed, with the masks and the phrases of all that is in them.
+"""Synthetic images for pretraining, rendered from a seed, with the masks of all objects and phrases about them.
 
-It is abstract: shapes, blobs and strands of many sizes on patterned grounds, with parts, occlusion, light, blur and
-noise, gray or in color. Nothing in it stands for a thing of the real world. It shares no code with the datasets'
-samples and draws none of their domains, so that what learns from it and is then asked about them is asked zero-shot.
+The images are abstract: shapes, blobs and strands of many sizes on patterned backgrounds, with composite objects,
+occlusion, shading, blur and noise, in gray or in color. Nothing in them stands for an object of the real world. They
+share no code with the samples of the datasets and render none of their domains, so that a checkpoint which is trained
+on them and evaluated on the samples is evaluated zero-shot.
 """

@@ -1,14 +1,23 @@
-"""Smooth random fields, from which grounds, textures and light are made."""
+"""Smooth random fields for backgrounds, textures and illumination."""
 
 import cv2
 import numpy as np
 
 
 def smooth(rng: np.random.Generator, height: int, width: int, grain: float) -> np.ndarray:
-    """A field (height, width) float32, about uniform in [0, 1] and smooth over `grain` pixels."""
+    """Sample a smooth field.
+
+    Args:
+        rng: random generator.
+        height, width: of the field, pixels.
+        grain: correlation length, pixels.
+
+    Returns:
+        (height, width) float32, about uniform in [0, 1].
+    """
     rows, columns = int(height / grain) + 4, int(width / grain) + 4
     coarse = rng.random((rows, columns), np.float32)
-    # The grid begins at a place of its own, so that no grain is bound to the rim.
+    # A random offset of the grid, so that no grain is aligned with the border.
     left, top = rng.random(2) * grain + grain
     matrix = np.array([[1 / grain, 0, left / grain], [0, 1 / grain, top / grain]])
     flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
@@ -16,6 +25,10 @@ def smooth(rng: np.random.Generator, height: int, width: int, grain: float) -> n
 
 
 def cloudy(rng: np.random.Generator, height: int, width: int, grain: float, octaves: int = 3) -> np.ndarray:
-    """Fields of half the grain each on top of one another, (height, width) float32 in [0, 1], mean about 0.5."""
+    """Sum smooth fields, each with half the grain and half the weight of the one before.
+
+    Returns:
+        (height, width) float32 in [0, 1], mean about 0.5.
+    """
     total = sum(smooth(rng, height, width, max(grain / 2**octave, 1.5)) / 2**octave for octave in range(octaves))
     return np.clip(total / (2 - 2.0 ** (1 - octaves)), 0, 1)

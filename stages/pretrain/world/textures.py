@@ -1,4 +1,4 @@
-"""Textures: how much of a second color lies over the first, (h, w) float32 in [0, 1]."""
+"""Textures: coverage of a surface by its second color."""
 
 import cv2
 import numpy as np
@@ -8,8 +8,18 @@ from world import noise
 NAMES = ("plain", "striped", "dotted", "checkered", "grainy", "cloudy", "veined")
 
 
-def texture(rng: np.random.Generator, name: str, height: int, width: int, period: float) -> np.ndarray:
-    """A texture that repeats, or whose grain is, `period` pixels wide."""
+def render_texture(rng: np.random.Generator, name: str, height: int, width: int, period: float) -> np.ndarray:
+    """Render a texture.
+
+    Args:
+        rng: random generator.
+        name: of NAMES.
+        height, width: of the surface, pixels.
+        period: of the pattern, or its grain, pixels.
+
+    Returns:
+        Coverage, (height, width) float32 in [0, 1].
+    """
     if name == "plain":
         return np.zeros((height, width), np.float32)
     if name == "grainy":
@@ -20,20 +30,20 @@ def texture(rng: np.random.Generator, name: str, height: int, width: int, period
     if name == "veined":
         field = noise.cloudy(rng, height, width, 2.5 * period, 2)
         return np.clip(1.5 - np.abs(field - 0.5) * period * rng.uniform(1.5, 3), 0, 1)
-    return _regular(rng, name, height, width, period)
+    return _periodic(rng, name, height, width, period)
 
 
-def _regular(rng: np.random.Generator, name: str, height: int, width: int, period: float) -> np.ndarray:
-    """Waves along one or two directions at right angles, bent a little now and then."""
-    angle, (here, there) = rng.uniform(0, np.pi), rng.random(2)
+def _periodic(rng: np.random.Generator, name: str, height: int, width: int, period: float) -> np.ndarray:
+    """Periodic along one or two orthogonal directions, sometimes warped a little."""
+    angle, (phase, other_phase) = rng.uniform(0, np.pi), rng.random(2)
     y, x = np.mgrid[:height, :width].astype(np.float32) / np.float32(period)
     if rng.random() < 0.3:
         x = x + noise.smooth(rng, height, width, 4 * period)
-    along = x * np.float32(np.cos(angle)) + y * np.float32(np.sin(angle)) + np.float32(here)
+    along = x * np.float32(np.cos(angle)) + y * np.float32(np.sin(angle)) + np.float32(phase)
     if name == "striped":
         return np.clip(np.sin(2 * np.pi * along) * period / 2 + 0.5, 0, 1)
-    across = y * np.float32(np.cos(angle)) - x * np.float32(np.sin(angle)) + np.float32(there)
+    across = y * np.float32(np.cos(angle)) - x * np.float32(np.sin(angle)) + np.float32(other_phase)
     if name == "checkered":
         return ((np.floor(2 * along) + np.floor(2 * across)) % 2).astype(np.float32)
-    away = np.hypot(along % 1 - 0.5, across % 1 - 0.5)
-    return np.clip((0.3 - away) * period + 0.5, 0, 1)
+    distance = np.hypot(along % 1 - 0.5, across % 1 - 0.5)
+    return np.clip((0.3 - distance) * period + 0.5, 0, 1)

@@ -1,51 +1,105 @@
-"""What can be known to be wrong before anything runs: a finetune run's prompt is first read hours into it."""
+"""Checks of params.yaml before anything runs; a fine-tuned run would otherwise reach its test prompt after hours."""
 
-from promptseg import datasets, models, prompts
-from promptseg.core import params
+import contextlib
+from collections.abc import Iterator
+
+from promptseg import datasets, models
+from promptseg.cli.raw_folders import RAW, download_name
+from promptseg.core import study
 from promptseg.core.errors import UserError
+from promptseg.core.params import PATH, Dataset
+from promptseg.core.runs import Cascade, FineTune, Run
+from promptseg.core.study import Study
 from promptseg.nn import precision
-from promptseg.nn.segmenter import Segmenter
 from promptseg.preprocessing import class_selection
-
-NAMED = {  # keys with a default that dvc.yaml names all the same
-    "source": "null: as scale says",
-}
 
 
 def check() -> str:
-    """A line that says what params.yaml holds. Raises UserError with the first thing that cannot work."""
-    settings = params.load()
-    classes, kinds = {}, {}
-    for section in ("datasets", "models"):
-        for name, entry in getattr(settings, section).items():
-            for key in [key for key in NAMED if key in type(entry).model_fields and key not in entry.model_fields_set]:
-                raise UserError(f"params.yaml: {section}.{name}.{key}: missing; DVC tracks it by name ({NAMED[key]})")
-    for name, dataset in settings.datasets.items():
-        known = datasets.classes(datasets.load(dataset.reader), *datasets.options(name, dataset))
-        kinds[name] = datasets.kind(name, dataset)
-        classes[name], _ = class_selection.select(known, dataset.classes, f"datasets.{name}.classes")
-    for name, model in settings.models.items():
-        precision.check(model.precision, segmenter_class(name))
-    for name in {**settings.zero_shot, **settings.finetune}:
-        run = settings.run(name)
-        segmenter = segmenter_class(run.model)
-        segmenter.check_modality(kinds[run.dataset], run.dataset)
-        segmenter.check_prompt(run.prompt)
-        for prompt in (run.prompt, getattr(run, "train", run).prompt):
-            segmenter.check_prompt(prompt)
-            prompts.check_phrases(prompt.text, classes[run.dataset], name)
-    for name, run in settings.finetune.items():
-        segmenter_class(run.model).check_training(run.train)
-    counts = f"{len(settings.datasets)} datasets, {len(settings.models)} models"
-    return f"params.yaml: {counts}, {len(settings.zero_shot)} zero-shot and {len(settings.finetune)} fine-tuned runs"
+    """Check params.yaml against readers, models, losses and optimizers.
+
+    Returns:
+        One line with what the file has.
+
+    Raises:
+        UserError: the first thing that cannot work.
+    """
+    settings = study.load()
+    for entry in settings.download.values():
+        datasets.load(entry.reader)
+    for name, entry in settings.datasets.items():
+        _check_raw(name, entry, settings)
+    classes = {name: _classes(name, entry) for name, entry in settings.datasets.items()}
+    modalities = {name: datasets.modality(name, entry) for name, entry in settings.datasets.items()}
+    for name, entry in settings.models.items():
+        precision.check(entry.precision, models.segmenter_class(name))
+    for section in study.RUN_SECTIONS:
+        for name, run in getattr(settings, section).items():
+            with _named(f"{section}.{name}"):
+                models.segmenter_class(run.model).check_modality(modalities[run.dataset], run.dataset)
+                if isinstance(run, Cascade):
+                    _check_cascade(run, settings)
+                else:
+                    _check_prompts(run, classes[run.dataset])
+    counts = {
+        "dataset": settings.datasets, "model": settings.models, "zero-shot run": settings.zero_shot,
+        "cascade": settings.cascade, "fine-tuned run": settings.finetune,
+    }  # fmt: skip
+    words = [f"{len(entries)} {noun}{'' if len(entries) == 1 else 's'}" for noun, entries in counts.items()]
+    return f"{PATH}: {', '.join(words)}"
 
 
-def segmenter_class(model: str) -> type[Segmenter]:
-    """The class behind a model's module."""
-    module = models.load(model)
-    (found,) = (
-        value
-        for value in vars(module).values()
-        if isinstance(value, type) and issubclass(value, Segmenter) and value.__module__ == module.__name__
-    )
-    return found
+def _check_raw(name: str, entry: Dataset, settings: Study) -> None:
+    """Raise UserError unless files in data/raw have an entry in `download` that fills them for the same reader."""
+    source = download_name(entry.raw)
+    if source is None:
+        return
+    if source not in settings.download:
+        raise UserError(
+            f"params.yaml: datasets.{name}.raw: nothing fills {RAW / source}; add {source} to download, or give a "
+            "folder of your own"
+        )
+    if settings.download[source].reader != entry.reader:
+        raise UserError(
+            f"params.yaml: datasets.{name}.reader: {entry.reader!r}, but download.{source} fills {RAW / source} for "
+            f"{settings.download[source].reader!r}"
+        )
+
+
+def _classes(name: str, entry: Dataset) -> list[str]:
+    """Names of the classes that a dataset has in the study."""
+    known = datasets.classes(datasets.load(entry.reader), *datasets.options(name, entry))
+    selected, _ = class_selection.select(known, entry.classes, f"datasets.{name}.classes")
+    return list(selected)
+
+
+@contextlib.contextmanager
+def _named(key: str) -> Iterator[None]:
+    """Name the run in the messages of checks that do not know it."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"params.yaml: {key}: {str(error).removeprefix('params.yaml: ')}") from error
+
+
+def _check_prompts(run: Run, classes: list[str]) -> None:
+    """Raise UserError unless the model takes the prompts of a run and can be trained as it says."""
+    segmenter = models.segmenter_class(run.model)
+    segmenter.check_prompt(run.prompt)
+    run.prompt.check(classes, "prompt")
+    if isinstance(run, FineTune):
+        from promptseg.training import train_settings
+
+        config = run.train.completed(segmenter.TRAIN_DEFAULTS)
+        segmenter.check_training(config)
+        config.prompt.check(classes, "train.prompt")
+        train_settings.check(config)
+
+
+def _check_cascade(run: Cascade, settings: Study) -> None:
+    """Raise UserError unless the model takes the prompts of a cascade and the other run has probability maps."""
+    if not {"points", "box", "mask"} <= models.segmenter_class(run.model).PROMPTS:
+        raise UserError(f"{run.model} takes no points, boxes and masks, as a cascade needs; use sam or sam2")
+    if settings.run(run.source).prompt.kind == "automatic":
+        raise UserError(
+            f"from: {run.source} has automatic masks, which have no probability maps to refine; choose another run"
+        )

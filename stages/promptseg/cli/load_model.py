@@ -1,118 +1,177 @@
-"""The model that a person chose on the command line, loaded, with the names of the classes that it is to find."""
+"""The model of `promptseg segment`, and the names of the classes in its masks."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from promptseg import models
-from promptseg.cli import check
-from promptseg.cli.prompt_options import Question
+from promptseg.cli.prompt_options import PromptRequest
+from promptseg.core import devices
 from promptseg.core.devices import Processes
 from promptseg.core.errors import UserError
 from promptseg.nn import finetuned_weights, weights
 from promptseg.nn.segmenter import Segmenter
+from promptseg.prompts.text import Text
 
 CHECKPOINTS = Path("data/checkpoints")
+CASCADE_PROMPTS = {"points", "box", "mask"}
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """A loaded model, what it is asked, the names of 1, 2, ... in its masks, and the folders that it came from."""
+class Selection:
+    """The model as the command line names it.
+
+    Attributes:
+        model: its name; None where `finetuned` tells.
+        finetuned: folder of a fine-tuned run's weights.
+        checkpoint: folder of released weights; None: that of the run or of the model in data/checkpoints.
+        cascade: name of the model that refines the masks.
+        classes: names of the classes; empty: as the prompts or the run have them.
+    """
+
+    model: str | None = None
+    finetuned: Path | None = None
+    checkpoint: Path | None = None
+    cascade: str | None = None
+    classes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model that is ready to segment.
+
+    Attributes:
+        segmenter: the model.
+        request: its prompts.
+        classes: names of the labels 1, 2, ... in its masks.
+        source: folder of its weights; that of the fine-tuned ones where there are such.
+        refiner: model of the cascade.
+    """
 
     segmenter: Segmenter
-    question: Question
+    request: PromptRequest
     classes: list[str]
-    checkpoint: Path
-    trained: Path | None
+    source: Path
+    refiner: Segmenter | None = None
 
 
-def choose(
-    question: Question, name: str | None, trained: Path | None, checkpoint: Path | None, classes: list[str]
-) -> Chosen:
-    """Load a model. name: its own, or None where `trained`, a fine-tuned run's folder, says it; checkpoint: the folder
-    of the weights below, or None for the one in data/checkpoints that the run names, or the model's; classes: names.
+def load(selection: Selection, request: PromptRequest) -> LoadedModel:
+    """Load a model for prompts.
 
-    Raises UserError for what does not go together, before anything large is read, and for what is not there.
+    Raises:
+        UserError: the options do not fit each other, which is checked before weights are read, or weights are missing.
     """
-    run = _run(trained) if trained else {}
-    name = _model(name, trained, run)
-    kind = check.segmenter_class(name)
-    if kind.MODALITY != "picture":
-        raise UserError(f"{name} takes {kind.MODALITY}s, and what is segmented here are pictures; give another --model")
-    question = _question(question, classes, kind, run)
-    question.check(name, kind.PROMPTS)
-    classes = _classes(question, classes, name, run)
-    folder = checkpoint or _checkpoint(name, run)
+    run = _finetuned_config(selection.finetuned) if selection.finetuned else {}
+    name = _model_name(selection, run)
+    kind = models.segmenter_class(name)
+    if kind.MODALITY != "image":
+        modality = kind.MODALITY.replace("_", " ")
+        raise UserError(f"{name} takes {modality}s, and only images can be segmented here; give another --model")
+    request = _complete(request, selection.classes, kind, run)
+    request.check(name, kind.PROMPTS)
+    if selection.cascade is not None:
+        _check_cascade(selection.cascade, request)
+    classes = _classes(request, selection.classes, name, run)
+    folder = selection.checkpoint or _checkpoint(name, run)
+    segmenter = _load_checkpoint(name, folder, len(classes))
+    if selection.finetuned:
+        finetuned_weights.apply(segmenter, weights.digest(folder), selection.finetuned)
+    processes, refiner = Processes(), None
+    devices.configure_torch(processes)
+    if selection.cascade is not None:
+        refiner = _load_checkpoint(selection.cascade, CHECKPOINTS / selection.cascade, len(classes))
+        refiner.to(processes.device)
+    return LoadedModel(segmenter.to(processes.device), request, classes, selection.finetuned or folder, refiner)
+
+
+def parse_classes(text: str) -> list[str]:
+    """Parse `road, car`. Raises UserError where a name is empty or repeated."""
+    names = [name.strip() for name in text.split(",")]
+    if not all(names) or len(set(names)) < len(names):
+        raise UserError(f"--classes {text!r}: names with commas between them are expected, none empty or repeated")
+    return names
+
+
+def _finetuned_config(folder: Path) -> dict:
+    """Configuration of a fine-tuned run."""
     if not (folder / weights.SUMS).is_file():
-        fetch = f"`dvc repro checkpoint@{name}` brings it to {CHECKPOINTS / name}"
-        raise UserError(f"{folder}: no checkpoint there; {fetch}, or give another folder as --checkpoint")
-    of = weights.read(folder)[0].get("model")
-    if of != name:
-        raise UserError(f"{folder}: a checkpoint of {of}, not of {name}; give another folder as --checkpoint")
-    segmenter = models.load(name).load(folder, len(classes))
-    if trained:
-        finetuned_weights.apply(segmenter, weights.digest(folder), trained)
-    if _is_tiny(segmenter):
-        print(
-            f"note: {folder} is the tiny stand-in for {name}, to try things with: its masks mean little; for the "
-            f"released weights set models.{name}.source: official in params.yaml, then `dvc repro checkpoint@{name}`",
-            file=sys.stderr,
-        )
-    return Chosen(segmenter.to(Processes().device), question, classes, folder, trained)
-
-
-def _run(trained: Path) -> dict:
-    """The configuration of a fine-tuned run."""
-    if not (trained / weights.SUMS).is_file():
-        raise UserError(f"{trained}: no fine-tuned run there; `dvc repro finetune@{trained.name}` would make it")
-    config = weights.read(trained)[0]
-    if "learned" not in config:
-        raise UserError(f"{trained}: a checkpoint, and no fine-tuned run; give it as --checkpoint")
+        raise UserError(f"{folder}: no fine-tuned run there; `dvc repro finetune@{folder.name}` would make it")
+    config = weights.read(folder)[0]
+    if "checkpoint" not in config:
+        raise UserError(f"{folder}: a checkpoint and no fine-tuned run; give it as --checkpoint")
     return config
 
 
-def _model(name: str | None, trained: Path | None, run: dict) -> str:
-    if name is None and trained is None:
-        raise UserError(f"give --model ({', '.join(models.names())}), or --weights with a fine-tuned run's folder")
+def _model_name(selection: Selection, run: dict) -> str:
+    name, folder = selection.model, selection.finetuned
+    if name is None and folder is None:
+        raise UserError(f"give --model ({', '.join(models.names())}), or --weights with the folder of a fine-tuned run")
     if name and run and name != run["model"]:
-        raise UserError(f"--model {name}: {trained} is a run of {run['model']}; leave --model out")
+        raise UserError(f"--model {name}: {folder} is a run of {run['model']}; leave --model out")
     return name or run["model"]
 
 
-def _question(question: Question, classes: list[str], kind: type[Segmenter], run: dict) -> Question:
-    """The question; a model that takes words and is given none is asked by the classes' names, or as it was trained."""
-    if question.kind != "none" or "none" in kind.PROMPTS or "text" not in kind.PROMPTS:
-        return question
-    learned = run.get("train", {}).get("prompt", {}).get("text")
-    return Question(texts=tuple(classes or (learned if isinstance(learned, list) else run.get("classes", []))))
+def _complete(request: PromptRequest, classes: list[str], kind: type[Segmenter], run: dict) -> PromptRequest:
+    """Prompt a model that needs text and has none by the names of the classes, or as it was trained."""
+    if request.kind != "none" or "none" in kind.PROMPTS or "text" not in kind.PROMPTS:
+        return request
+    trained = run.get("train", {}).get("prompt", {}).get("text")
+    phrases = classes or (trained if isinstance(trained, list) else run.get("classes", []))
+    parts = tuple((target, (Text(phrase),)) for target, phrase in enumerate(phrases, 1))
+    return PromptRequest("text", parts) if parts else request
 
 
-def _classes(question: Question, classes: list[str], name: str, run: dict) -> list[str]:
-    """The names of what is to be found."""
+def _classes(request: PromptRequest, given: list[str], name: str, run: dict) -> list[str]:
+    """Names of the classes in the masks."""
     known = run.get("classes", [])
-    if question.texts:
-        wanted, found = len(question.texts), classes or list(question.texts)
-    elif question.kind == "none":
-        wanted, found = len(known) or len(classes), classes or known
+    if request.phrases:
+        count, names = len(request.phrases), given or request.phrases
+    elif request.kind == "none":
+        count, names = len(known) or len(given), given or known
     else:
-        wanted, found = 1, classes or (known if len(known) == 1 else ["object"])
-    if not found:
-        raise UserError(f"{name}: which classes? give --weights with a run that `dvc repro` trained anew, or --classes")
-    if len(found) != wanted:
-        raise UserError(f"--classes names {len(found)}, but {wanted} {'is' if wanted == 1 else 'are'} asked for")
-    return found
+        count, names = 1, given or (known if len(known) == 1 else ["object"])
+    if not names:
+        raise UserError(f"{name}: which classes? give --weights with a fine-tuned run, or --classes")
+    if len(names) != count:
+        raise UserError(f"--classes names {len(names)}, but there {'is' if count == 1 else 'are'} {count}")
+    return names
+
+
+def _check_cascade(name: str, request: PromptRequest) -> None:
+    """Raise UserError unless a model can refine the masks."""
+    if not CASCADE_PROMPTS <= models.segmenter_class(name).PROMPTS:
+        raise UserError(f"--cascade {name}: it takes no points, boxes and masks; give sam or sam2")
+    if request.generator is not None:
+        raise UserError(f"--cascade {name}: automatic masks have no probability maps to refine; leave it out")
 
 
 def _checkpoint(name: str, run: dict) -> Path:
-    """The folder in data/checkpoints that a run was trained from, whatever it is called now; else the model's own."""
+    """The folder in data/checkpoints that a run was trained from, whatever its name is now; else that of the model."""
     for sums in sorted(CHECKPOINTS.glob(f"*/{weights.SUMS}")) if run else []:
         if weights.digest(sums.parent) == run["checkpoint"]:
             return sums.parent
     return CHECKPOINTS / name
 
 
+def _load_checkpoint(name: str, folder: Path, classes: int) -> Segmenter:
+    """Load released weights; a note on stderr says where they are the tiny ones."""
+    if not (folder / weights.SUMS).is_file():
+        raise UserError(f"{folder}: no checkpoint there; `dvc repro checkpoint@{name}` makes {CHECKPOINTS / name}")
+    model = weights.read(folder)[0].get("model")
+    if model != name:
+        raise UserError(f"{folder}: a checkpoint of {model}, not of {name}; give another folder")
+    segmenter = models.load(name).load(folder, classes)
+    if _is_tiny(segmenter):
+        print(
+            f"note: {folder} is the tiny stand-in for {name}, whose masks mean little; for the released weights set "
+            f"models.{name}.source: official in params.yaml, then `dvc repro checkpoint@{name}`",
+            file=sys.stderr,
+        )
+    return segmenter
+
+
 def _is_tiny(segmenter: Segmenter) -> bool:
-    """Whether its tensors are those of the built-in network, up to a last layer that follows the classes."""
+    """Whether its tensors are those of the built-in network, up to a last layer that depends on the classes."""
     tiny, own = models.load(segmenter.NAME).create("tiny", 0).state_dict(), segmenter.state_dict()
     same = sum(name in own and own[name].shape == tensor.shape for name, tensor in tiny.items())
     return tiny.keys() == own.keys() and same >= len(tiny) - 2

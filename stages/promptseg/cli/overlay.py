@@ -1,77 +1,81 @@
-"""A picture with what was found in it: each class or segment shaded and outlined, what was asked, a legend below."""
+"""Overlays of `promptseg segment`: each class or mask shaded and outlined, the prompts, a legend below."""
 
-import cv2
 import numpy as np
 
 from promptseg.data import image_io
 from promptseg.prompts import Prompt
 from promptseg.report import canvas, panels
+from promptseg.report.prompt_layer import PromptLayer, Style
 
-SMALLEST, LARGEST = 640, 1600  # pixels of the longer side; what lies between keeps its size
-SLIMMEST = 240  # pixels of width, with paper beside a slim picture: the legend needs them
-COLORS = 18  # of segments that have no names
-SHADE = 0.35  # of a class's color over the picture
-DIMMED = 0.75  # what is left of the light of the background, so that any color stands out from it
-_DARK = (20, 20, 20)
+SMALLEST, LARGEST = 640, 1600  # pixels of the longer side; images between are not resized
+MIN_WIDTH = 240  # pixels that the legend needs; narrower views are padded
+COLORS = 18  # of masks without names; edges separate masks of one color
+SHADE = 0.35  # opacity of a class's color over the image
+DIMMED = 0.75  # brightness of the background, so that every color contrasts with it
+RIM = (20, 20, 20)
+PROMPTS = Style(box_width=2, point_width=3, radius=7)
 
 
-def overlay(image: np.ndarray, mask: np.ndarray, classes: list[str], asked: list[Prompt]) -> np.ndarray:
-    """(h, w, 3) uint8 to look at. image: (h, w) or (h, w, 3) uint8; mask: (h, w) uint8, 0 background, i class i.
+def class_overlay(image: np.ndarray, mask: np.ndarray, classes: list[str], prompts: list[Prompt]) -> np.ndarray:
+    """Draw the masks of classes and their prompts over an image.
 
-    classes: their names; asked: the prompts, in the picture's pixels; their boxes and points are drawn.
+    Args:
+        image: (h, w) or (h, w, 3) uint8.
+        mask: (h, w) uint8, 0 background, i class i.
+        classes: names of the classes.
+        prompts: in pixels of the image.
+
+    Returns:
+        (height, width, 3) uint8, its longer side SMALLEST to LARGEST pixels, with a legend below.
     """
     colors = canvas.class_colors(len(classes))
     shares = np.bincount(mask.ravel(), minlength=len(classes) + 1) / mask.size
-    entries = [(f"{name}: {share:.1%}", color.tolist()) for name, share, color in zip(classes, shares[1:], colors)]
-    return _drawn(image, mask, colors, entries, asked)
-
-
-def of_segments(image: np.ndarray, labels: np.ndarray, count: int) -> np.ndarray:
-    """As `overlay`, of `count` segments without names: labels (h, w) uint8 or uint16, 0 where there is none."""
-    # More colors than that nobody tells apart; edges do.
-    colors = np.resize(canvas.class_colors(COLORS), (count, 3))
-    return _drawn(image, labels, colors, [(f"{count} masks: {np.mean(labels > 0):.1%} of the picture", None)], [])
-
-
-def _drawn(
-    image: np.ndarray, mask: np.ndarray, colors: np.ndarray, entries: list[tuple], asked: list[Prompt]
-) -> np.ndarray:
-    """entries: of the legend, as `views.legend` takes them."""
-    side = int(np.clip(max(mask.shape), SMALLEST, LARGEST))
-    size = panels.fit(*mask.shape, side)
-    view = _shaded(panels.resize(image_io.rgb(image), size), mask, colors)
+    names = zip(classes, shares[1:], colors, strict=False)
+    entries = [(f"{name}: {share:.1%}", color.tolist()) for name, share, color in names]
+    view, size = _shaded(image, mask, colors)
     scale = np.array(size) / mask.shape[::-1]
-    for prompt in asked:
-        _draw(view, prompt, scale)
-    view = np.pad(view, ((0, 0), (0, max(0, SLIMMEST - view.shape[1])), (0, 0)), constant_values=255)
-    legend = panels.legend(entries, view.shape[1] - panels.MARGIN)
-    return np.concatenate([view, np.pad(legend, ((0, 0), (panels.MARGIN, 0), (0, 0)), constant_values=255)])
+    layer = PromptLayer(view, scale, style=PROMPTS)
+    for prompt in prompts:
+        prompt.draw(layer, colors[prompt.target - 1].tolist() if len(colors) > 1 else canvas.WHITE)
+    return _with_legend(layer.finish(), entries)
 
 
-def _shaded(view: np.ndarray, mask: np.ndarray, colors: np.ndarray) -> np.ndarray:
-    """The view with each class in its color: a shade, and an edge that stands out from any ground."""
+def mask_overlay(image: np.ndarray, labels: np.ndarray, count: int) -> np.ndarray:
+    """Draw masks without names over an image.
+
+    Args:
+        image: (h, w) or (h, w, 3) uint8.
+        labels: (h, w) uint8 or uint16, 0 background.
+        count: number of masks.
+
+    Returns:
+        As `class_overlay`.
+    """
+    colors = np.resize(canvas.class_colors(COLORS), (count, 3))
+    view, _ = _shaded(image, labels, colors)
+    return _with_legend(view, [(f"{count} masks: {np.mean(labels > 0):.1%} of the image", None)])
+
+
+def _shaded(image: np.ndarray, mask: np.ndarray, colors: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
+    """The image with each label shaded and outlined in its color, and its size (width, height)."""
+    size = panels.fit(*mask.shape, int(np.clip(max(mask.shape), SMALLEST, LARGEST)))
+    view = panels.resize(image_io.to_rgb(image), size)
     table = np.zeros((len(colors) + 1, 4), np.uint8)
     table[1:] = np.pad(colors, ((0, 0), (0, 1)), constant_values=255)
     cover = panels.layer(table[mask], view)
-    light = DIMMED + (1 - DIMMED) / 255 * cover[..., 3:]
-    view = canvas.tint(view * light, cover, SHADE)
+    brightness = DIMMED + (1 - DIMMED) / 255 * cover[..., 3:]
+    view = canvas.tint(view * brightness, cover, SHADE)
     small = panels.nearest(mask, view.shape[1::-1])
     present = [number for number in np.unique(small).tolist() if number]
-    for number in present:  # all dark rims before all colors, so that neighbours do not cover each other
-        panels.outline(view, small == number, _DARK, 4)
+    for number in present:  # all rims before all colors, so that neighbors do not cover each other
+        panels.outline(view, small == number, RIM, 4)
     for number in present:
         panels.outline(view, small == number, (colors[number - 1] // 2 + 127).tolist(), 2)  # lighter than the shade
-    return view
+    return view, size
 
 
-def _draw(view: np.ndarray, prompt: Prompt, scale: np.ndarray) -> None:
-    """Draw a prompt's box and points into the view; scale: (2,) the view's pixels for one of the picture's, x and y."""
-    if prompt.box is not None:
-        corners = np.round(prompt.box * np.tile(scale, 2)).astype(int) - [0, 0, 1, 1]
-        for color, thickness in (_DARK, 4), (canvas.WHITE, 2):
-            cv2.rectangle(view, corners[:2].tolist(), corners[2:].tolist(), color, thickness)
-    if prompt.points is not None:
-        for place, label in zip(np.round(prompt.points * scale).astype(int).tolist(), prompt.labels):
-            cv2.circle(view, place, 9, _DARK, -1, cv2.LINE_AA)
-            cv2.circle(view, place, 8, canvas.WHITE, -1, cv2.LINE_AA)
-            cv2.circle(view, place, 5, canvas.GREEN if label else canvas.VERMILLION, -1, cv2.LINE_AA)
+def _with_legend(view: np.ndarray, entries: list[tuple]) -> np.ndarray:
+    """Put a legend below a view. entries: as `panels.legend` takes them."""
+    view = np.pad(view, ((0, 0), (0, max(0, MIN_WIDTH - view.shape[1])), (0, 0)), constant_values=255)
+    legend = panels.legend(entries, view.shape[1] - panels.MARGIN)
+    return np.concatenate([view, np.pad(legend, ((0, 0), (panels.MARGIN, 0), (0, 0)), constant_values=255)])

@@ -1,28 +1,38 @@
-"""Will a fine-tuned run fit on this machine, and how long will it take?"""
+"""`promptseg doctor --fit`: whether a fine-tuned run fits on this machine, and how long it takes."""
 
 from pathlib import Path
 
-from promptseg.core import params
+from promptseg.core import study
 from promptseg.core.errors import UserError
+from promptseg.core.runs import FineTune
 
 PREPARED, CHECKPOINTS, CACHE = Path("data/prepared"), Path("data/checkpoints"), Path("data/embeddings")
 
 
 def plan(name: str) -> None:
-    """Print the plan of a run of params.yaml. Raises UserError where it is none that trains, where its inputs are not
-    here, and, with what would, where it does not fit."""
-    settings = params.load()
-    run = settings.run(name)
-    if not isinstance(run, params.FineTune):
-        raise UserError(f"{name} trains nothing; fine-tuned runs: {', '.join(settings.finetune)}")
-    dataset, checkpoint = PREPARED / run.dataset, CHECKPOINTS / run.model
-    brought = {dataset: f"preprocess@{run.dataset}", checkpoint: f"checkpoint@{run.model}"}
-    missing = {path: stage for path, stage in brought.items() if not path.exists()}
-    if missing:
-        raise UserError(f"{next(iter(missing))}: not there; `dvc repro {' '.join(missing.values())}` makes it")
-    from promptseg.training import fit_check
-    from promptseg.training.setup import Inputs
+    """Print the memory and time that a run of params.yaml needs.
 
-    inputs = Inputs(dataset / "train.parquet", dataset / "val.parquet", checkpoint, CACHE)
-    print(f"{name}: {', '.join(run.train.parts)} of {run.model} on {run.dataset}")
-    print(fit_check.look(run, settings.scale.max_epochs, settings.seed, inputs))
+    Raises:
+        UserError: the run is not a fine-tuned one, its inputs are missing, or it does not fit; the message then names
+            settings that would.
+    """
+    settings = study.load()
+    run = settings.run(name)
+    if not isinstance(run, FineTune):
+        raise UserError(f"{name} is not fine-tuned; fine-tuned runs: {', '.join(settings.finetune)}")
+    dataset, checkpoint = PREPARED / run.dataset, CHECKPOINTS / run.model
+    stages = {dataset: f"preprocess@{run.dataset}", checkpoint: f"checkpoint@{run.model}"}
+    missing = {path: stage for path, stage in stages.items() if not path.exists()}
+    if missing:
+        raise UserError(f"{next(iter(missing))}: not found; `dvc repro {' '.join(missing.values())}` makes it")
+    from promptseg import models
+    from promptseg.training import fit_check
+    from promptseg.training.setup import Inputs, Job
+
+    config = run.train.completed(models.segmenter_class(run.model).TRAIN_DEFAULTS)
+    fit = fit_check.describe_fit(
+        Job(run, settings.scale.max_epochs, settings.seed),
+        Inputs(dataset / "train.parquet", dataset / "val.parquet", checkpoint, CACHE),
+    )
+    print(f"{name}: {', '.join(config.trainable or [])} of {run.model} on {run.dataset}")
+    print(fit)

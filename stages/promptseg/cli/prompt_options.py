@@ -1,140 +1,143 @@
-"""A question that a person asks of pictures on the command line: words, boxes, points, an example, for all, or none."""
+"""Prompts on the command line: the options of all kinds of prompts, and the prompts that they give for an image.
 
-import math
+Each kind names its options and parses them (`PromptPart.OPTIONS`, `PromptPart.parse`), so none is listed here.
+"""
+
+import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Annotated, Any
 
-import numpy as np
+import typer
 
-from promptseg.core import params
+from promptseg import prompts
 from promptseg.core.errors import UserError
-from promptseg.data import image_io
-from promptseg.prompts import Prompt, SupportExample
-
-_OPTIONS = {  # how each kind of prompt is given
-    "text": "--text WORDS",
-    "box": "--box X0,Y0,X1,Y1",
-    "points": "--point X,Y",
-    "automatic": "--auto",
-    "image": "--support PICTURE --support-mask MASK",
-}
+from promptseg.prompts import KINDS, Prompt, PromptPart
+from promptseg.prompts.automatic import Automatic, AutomaticMasks
+from promptseg.prompts.base import Option
+from promptseg.prompts.text import Text
 
 
 @dataclass(frozen=True)
-class Question:
-    """What to ask about each picture, in its own pixels, counted from its upper left corner.
+class PromptRequest:
+    """Prompts for every image, in its own pixels, counted from the upper left corner.
 
-    texts: a phrase for each class; boxes: (x0, y0, x1, y1), each round one object; on, off: points (x, y) of one
-    object, and points that are none of it; auto: which of the masks that the model finds by itself; example: an object
-    in another picture. One kind of them, or none; an example also with one text. Raises UserError where they do not go
-    together.
+    Attributes:
+        kind: as models list it: "box", "text + support", ...; "none" where no prompt was given.
+        parts: class number and parts of each prompt; empty where no prompt was given.
     """
 
-    texts: tuple[str, ...] = ()
-    boxes: tuple[tuple[float, ...], ...] = ()
-    on: tuple[tuple[float, ...], ...] = ()
-    off: tuple[tuple[float, ...], ...] = ()
-    auto: params.Automatic | None = None
-    example: SupportExample | None = None
-
-    def __post_init__(self):
-        if sum(map(bool, (self.texts or self.example, self.boxes, self.on or self.off, self.auto))) > 1:
-            raise UserError("give one of --text, --box, --point and --auto (--support goes alone or with --text)")
-        if self.example and len(self.texts) > 1:
-            raise UserError("--support shows one thing; give one --text with it")
-        if self.off and not self.on:
-            raise UserError("--no-point says where the object is not; give a --point that is on it as well")
-        if any(not text.strip() for text in self.texts):
-            raise UserError("--text: an empty phrase; say what to look for")
-        for x0, y0, x1, y1 in self.boxes:
-            if x0 >= x1 or y0 >= y1:
-                raise UserError(
-                    f"--box {_plain((x0, y0, x1, y1))}: it is empty; give X0,Y0,X1,Y1 with X0 < X1 and Y0 < Y1"
-                )
+    kind: str = "none"
+    parts: tuple[tuple[int, tuple[PromptPart, ...]], ...] = ()
 
     @property
-    def kind(self) -> str:
-        if self.example:
-            return "text + image" if self.texts else "image"
-        if self.auto:
-            return "automatic"
-        return "text" if self.texts else "box" if self.boxes else "points" if self.on else "none"
+    def generator(self) -> AutomaticMasks | None:
+        """Settings of the automatic mask generator, where all masks are requested."""
+        automatic = [part for _, of_prompt in self.parts for part in of_prompt if isinstance(part, Automatic)]
+        return automatic[0].settings if automatic else None
 
-    def check(self, model: str, taken: frozenset[str]) -> None:
-        """Raise UserError unless this kind is among those that a model takes."""
-        if self.kind in taken:
+    @property
+    def phrases(self) -> list[str]:
+        """The phrase of each class; empty where there are none."""
+        return [part.phrase for _, of_prompt in self.parts for part in of_prompt if isinstance(part, Text)]
+
+    def check(self, model: str, supported: frozenset[str]) -> None:
+        """Raise UserError, naming the options of what is supported, unless a model takes this kind of prompt."""
+        kinds = [name for name in KINDS if name in self.kind.split(" + ")]
+        if prompts.join_kinds(map(prompts.model_kind, kinds)) in supported:
             return
-        option = "--support" if self.example else _OPTIONS.get(self.kind, "").split(" ")[0]
-        what = f"takes no {option}" if option else "cannot do without a prompt"
-        known = [_OPTIONS[kind] for kind in _OPTIONS if kind in taken] + ["no prompt at all"] * ("none" in taken)
+        refused = [name for name in kinds if prompts.model_kind(name) not in supported] or kinds
+        takes = [name for name in KINDS if prompts.model_kind(name) in supported]
+        known = [_main_flag(name) for name in takes if KINDS[name].OPTIONS]
+        known += ["no prompt"] * ("none" in supported)
+        what = f"takes no {' with '.join(map(_main_flag, refused))}" if refused else "needs a prompt"
         raise UserError(f"{model} {what}; give {' or '.join(known) or 'another --model'}")
 
     def prompts(self, classes: int, height: int, width: int, name: str) -> list[Prompt]:
-        """The prompts about a picture of this size. Raises UserError, naming it, where one lies outside."""
-        if self.kind == "text":
-            return [Prompt(target, text=text) for target, text in enumerate(self.texts, 1)]
-        if self.example:
-            text = self.texts[0] if self.texts else None
-            return [Prompt(1, text=text, example=self.example, mix=params.Prompt().mix if text else None)]
-        if self.kind == "none":
+        """Build the prompts for one image.
+
+        Args:
+            classes: number of classes, each of which is prompted for where no prompt was given.
+            height: of the image.
+            width: of the image.
+            name: of the image, for messages.
+
+        Raises:
+            UserError: a prompt lies outside the image.
+        """
+        if not self.parts:
             return [Prompt(target) for target in range(1, classes + 1)]
-        for box in self.boxes:
-            if box[0] < 0 or box[1] < 0 or box[2] > width or box[3] > height:
-                raise UserError(f"{name}: --box {_plain(box)} reaches out of the picture, which is {width}x{height}")
-        for x, y in self.on + self.off:
-            if not (0 <= x < width and 0 <= y < height):
-                raise UserError(f"{name}: the point {_plain((x, y))} lies outside the picture, which is {width}x{height}")
-        if self.kind == "box":
-            return [Prompt(1, box=np.array(box)) for box in self.boxes]
-        labels = np.array([1] * len(self.on) + [0] * len(self.off))
-        return [Prompt(1, points=np.array(self.on + self.off), labels=labels)]
+        for _, of_prompt in self.parts:
+            for part in of_prompt:
+                part.check_inside(height, width, name)
+        return [Prompt.of(*of_prompt, target=target) for target, of_prompt in self.parts]
 
 
-def example(picture: Path | None, mask: Path | None, levels: tuple[float, float] | None) -> SupportExample | None:
-    """The object that another picture shows, where its mask is not black; None where neither is given.
+def parse(values: dict[str, Any], window: tuple[float, float] | None) -> PromptRequest:
+    """Parse the options of all kinds of prompts.
 
-    levels: as `window` gives them. Raises UserError where one is missing, they are of two sizes, or the mask is empty.
+    Args:
+        values: by the parameter names of `with_prompt_options`, removed from the dictionary.
+        window: values that become black and white in 16-bit images.
+
+    Raises:
+        UserError: an option is malformed, or kinds of prompts do not combine.
     """
-    if picture is None and mask is None:
-        return None
-    if picture is None or mask is None:
-        raise UserError("--support PICTURE and --support-mask MASK go together: the mask says what to look for in it")
-    image, shown = image_io.rgb(image_io.read_image(picture, levels)), image_io.read_gray(mask)
-    shown = shown.reshape(*shown.shape[:2], -1).any(axis=2)
-    image_io.check_pair(image, shown, mask)
-    if not shown.any():
-        raise UserError(f"{mask}: it is black; the object in {picture} should be white in it")
-    return SupportExample(image, shown, tuple(params.Prompt().prepare))
+    given: dict[str, list[list[PromptPart]]] = {}
+    for name, kind in KINDS.items():
+        own = {option.flag: values.pop(_parameter_name(option)) for option in kind.OPTIONS}
+        if any(value not in (None, False, []) for value in own.values()):
+            _check_combines(name, given)
+            given[name] = kind.parse(own, window)
+    kind = prompts.join_kinds(given)
+    if len(given) < 2:
+        classes = next(iter(given.values()), [])
+        return PromptRequest(kind, tuple((n, (part,)) for n, parts in enumerate(classes, 1) for part in parts))
+    for name, classes in given.items():
+        if len(classes) > 1 or len(classes[0]) > 1:
+            beside = " and ".join(_main_flag(other) for other in given if other != name)
+            raise UserError(f"with {beside} give one {_main_flag(name)}")
+    return PromptRequest(kind, ((1, tuple(classes[0][0] for classes in given.values())),))
 
 
-def numbers(text: str, count: int, option: str) -> tuple[float, ...]:
-    """`10,20.5` -> (10.0, 20.5). Raises UserError, naming the option, unless these are so many finite numbers."""
-    try:
-        values = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        values = ()
-    if len(values) != count or not all(map(math.isfinite, values)):
-        raise UserError(f"{option} {text!r}: {count} numbers with commas between them are expected")
-    return values
+def with_prompt_options(command: Callable) -> Callable:
+    """Give a Typer command the options of all kinds of prompts in place of its `**` parameter.
+
+    str options may be given several times, bool is a flag, other types are given once.
+    """
+    signature = inspect.signature(command)
+    parameters = [each for each in signature.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
+    options = [option for kind in KINDS.values() for option in kind.OPTIONS]
+
+    def prompted(*args, **kwargs):
+        return command(*args, **kwargs)
+
+    prompted.__name__, prompted.__doc__ = command.__name__, command.__doc__
+    prompted.__signature__ = signature.replace(parameters=parameters + [_parameter(option) for option in options])
+    return prompted
 
 
-def window(text: str) -> tuple[float, float]:
-    """`0,4095` -> the values that become black and white. Raises UserError unless the first is below the second."""
-    low, high = numbers(text, 2, "--window")
-    if low >= high:
-        raise UserError(
-            f"--window {text!r}: LOW,HIGH are expected, the value that is black and a larger one that is white"
-        )
-    return low, high
+def _check_combines(name: str, given: dict[str, Any]) -> None:
+    """Raise UserError unless a kind combines with those that are given."""
+    if all(other in KINDS[name].COMBINES for other in given):
+        return
+    flags = [_main_flag(each) for each, kind in KINDS.items() if kind.OPTIONS]
+    pairs = {frozenset((each, other)) for each, kind in KINDS.items() for other in kind.COMBINES}
+    together = [" and ".join(_main_flag(each) for each in sorted(pair)) for pair in pairs]
+    raise UserError(f"give one of {', '.join(flags)} (only {', '.join(sorted(together))} go together)")
 
 
-def names(text: str) -> list[str]:
-    """`road, car` -> the names of classes. Raises UserError where one is empty or comes twice."""
-    found = [name.strip() for name in text.split(",")]
-    if not all(found) or len(set(found)) < len(found):
-        raise UserError(f"--classes {text!r}: names with commas between them are expected, each once and none empty")
-    return found
+def _main_flag(kind: str) -> str:
+    return KINDS[kind].OPTIONS[0].flag
 
 
-def _plain(values: tuple[float, ...]) -> str:
-    return ",".join(f"{value:g}" for value in values)
+def _parameter_name(option: Option) -> str:
+    return option.flag.lstrip("-").replace("-", "_")
+
+
+def _parameter(option: Option) -> inspect.Parameter:
+    kind, default = {str: (list[str], []), bool: (bool, False)}.get(option.type, (option.type | None, None))
+    annotation = Annotated[kind, typer.Option(option.flag, help=option.help)]
+    return inspect.Parameter(
+        _parameter_name(option), inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
+    )

@@ -1,4 +1,4 @@
-"""Segment anybody's pictures: for each a mask, a picture of it to look at, and COCO's run lengths."""
+"""`promptseg segment`: a mask, an overlay and COCO run lengths for each image."""
 
 import json
 import time
@@ -12,93 +12,132 @@ import torch
 
 from promptseg import prompts
 from promptseg.cli import overlay
-from promptseg.cli.load_model import Chosen
-from promptseg.cli.open_images import Opened
+from promptseg.cli.load_model import LoadedModel
+from promptseg.cli.open_images import InputImage
 from promptseg.core import files
 from promptseg.core.errors import UserError
+from promptseg.core.runs import CascadePrompt
 from promptseg.data import generated_masks, image_io, rle
-from promptseg.evaluation import scores
+from promptseg.evaluation import counts
 from promptseg.inference import automatic_masks, prediction
-from promptseg.nn.segmenter import Features
+from promptseg.inference.component_prompts import component_prompts
+from promptseg.nn.segmenter import Features, Segmenter
+from promptseg.prompts import Prompt
 
 
 @dataclass(frozen=True)
-class Found:
-    """What was found in a picture. mask: (h, w) uint8 or uint16, 0 background; view: (h, w, 3) uint8 to look at.
+class Result:
+    """Masks of an image.
 
-    annotations: as COCO has them, one for each number in the mask; asked: how, for the same file; words: for a line.
+    Attributes:
+        mask: (h, w) uint8 or uint16, 0 background.
+        view: (h, w, 3) uint8 overlay.
+        annotations: of the labels 1, 2, ... in the mask, as COCO has them.
+        metadata: prompts and settings, for the JSON file.
+        summary: for the line that is printed.
     """
 
     mask: np.ndarray
     view: np.ndarray
     annotations: list[dict]
-    asked: dict
-    words: str
+    metadata: dict
+    summary: str
 
 
-def segment(pictures: Iterable[Opened], chosen: Chosen, threshold: float, out: Path) -> None:
-    """Write <name>_mask.png, <name>_overlay.png and <name>.json into `out`, and print a line, for each picture.
+def segment(images: Iterable[InputImage], model: LoadedModel, threshold: float, out: Path) -> None:
+    """Write <name>_mask.png, <name>_overlay.png and <name>.json for each image, and print a line.
 
-    A pixel is of the class whose probability is highest, if that reaches the threshold, as in the scores of a run; it
-    is background (0) otherwise. Where all masks are asked for, they are numbered 1, 2, ... in the order of the JSON
-    file, the surest first, and where they overlap the smaller one is seen. Raises UserError with the first picture that
-    cannot be read or asked about.
+    A pixel belongs to the most probable class where that reaches the threshold, as when a run is scored, and else to
+    the background (0). Automatic masks are numbered 1, 2, ... in the order of the JSON file, by falling predicted IoU;
+    where they overlap, the mask shows the smallest.
+
+    Args:
+        images: are read one at a time.
+        model: with its prompts.
+        threshold: probability in (0, 1).
+        out: folder of the results.
+
+    Raises:
+        UserError: the threshold is wrong, or an image cannot be read or prompted for.
     """
     if not 0.0 < threshold < 1.0:
-        raise UserError(f"--threshold {threshold:g}: it should lie between 0 and 1")
-    for opened in pictures:
+        raise UserError(f"--threshold {threshold:g}: a number between 0 and 1 is expected")
+    for image in images:
         start = time.perf_counter()
-        image = opened.read()
-        found = _everything(chosen, image, opened) if chosen.question.auto else _asked(chosen, image, opened, threshold)
-        _write_png(out / f"{opened.name}_mask.png", found.mask)
-        _write_png(out / f"{opened.name}_overlay.png", found.view)
-        files.write_json(out / f"{opened.name}.json", _about(opened, chosen, found))
-        print(f"{opened.name}: {found.words}, {time.perf_counter() - start:.1f} s", flush=True)
+        pixels = image.read()
+        if model.request.generator is not None:
+            result = _automatic_masks(model, pixels, image)
+        else:
+            result = _class_masks(model, pixels, image, threshold)
+        _write_png(out / f"{image.name}_mask.png", result.mask)
+        _write_png(out / f"{image.name}_overlay.png", result.view)
+        files.write_json(out / f"{image.name}.json", _metadata(image, model, result))
+        print(f"{image.name}: {result.summary}, {time.perf_counter() - start:.1f} s", flush=True)
 
 
 @torch.inference_mode()
-def _asked(chosen: Chosen, image: np.ndarray, opened: Opened, threshold: float) -> Found:
-    """The classes that were asked for."""
-    height, width = image.shape[:2]
-    asked = chosen.question.prompts(len(chosen.classes), height, width, opened.name)
-    features = _features(chosen, image, opened)
-    probability = prediction.probabilities(chosen.segmenter, features, asked, len(chosen.classes), height, width)
-    # In the steps in which a run's predictions are kept, so that the mask is the one that would be scored.
-    mask = scores.predicted(np.minimum(probability * 256.0, 255).astype(np.uint8), threshold)
-    found = _annotations(mask, chosen.classes)
-    return Found(
+def _class_masks(model: LoadedModel, pixels: np.ndarray, image: InputImage, threshold: float) -> Result:
+    """Masks of the classes that are prompted for."""
+    shape = (len(model.classes), *pixels.shape[:2])
+    image_prompts = model.request.prompts(*shape, image.name)
+    features = _encode(model.segmenter, pixels, image)
+    maps = _in_eight_bits(prediction.probability_maps(model.segmenter, features, image_prompts, shape))
+    metadata = {"threshold": threshold}
+    if model.refiner is not None:
+        config = CascadePrompt()
+        refining = _component_prompts(maps, config)
+        features = _encode(model.refiner, pixels, image)
+        maps = _in_eight_bits(prediction.probability_maps(model.refiner, features, refining, shape))
+        image_prompts = image_prompts + refining
+        metadata["cascade"] = {"model": model.refiner.NAME, "prompt": config.model_dump()}
+    mask = counts.label_map(maps, threshold)
+    annotations = _annotations(mask, model.classes)
+    return Result(
         mask,
-        overlay.overlay(image, mask, chosen.classes, asked),
-        found,
-        {"prompts": json.loads(prompts.to_json(asked)), "threshold": threshold},
-        ", ".join(f"{each['category']} {each['area'] / mask.size:.1%}" for each in found),
+        overlay.class_overlay(pixels, mask, model.classes, image_prompts),
+        annotations,
+        {"prompts": json.loads(prompts.to_json(image_prompts)), **metadata},
+        ", ".join(f"{each['category']} {each['area'] / mask.size:.1%}" for each in annotations),
     )
 
 
-def _everything(chosen: Chosen, image: np.ndarray, opened: Opened) -> Found:
-    """All masks that the model finds by itself."""
-    settings = chosen.question.auto
-    found = automatic_masks.segments(chosen.segmenter, _features(chosen, image, opened), image, settings)
-    annotations = [{"id": number, **each} for number, each in enumerate(json.loads(generated_masks.to_json(found)), 1)]
-    labels = np.zeros(image.shape[:2], np.uint8 if len(found) < 256 else np.uint16)
-    for each in sorted(annotations, key=lambda each: -each["area"]):
-        labels[found[each["id"] - 1].mask()] = each["id"]
-    words = f"{len(found)} masks over {np.mean(labels > 0):.1%}"
-    view = overlay.of_segments(image, labels, len(found))
-    return Found(labels, view, annotations, {"automatic": settings.model_dump()}, words)
+def _component_prompts(maps: np.ndarray, config: CascadePrompt) -> list[Prompt]:
+    """Prompts for the connected components of probability maps in eight bits, as the cascade stage builds them."""
+    probability = maps.astype(np.float32) / 256
+    return [
+        prompt for target, values in enumerate(probability, 1) for prompt in component_prompts(values, config, target)
+    ]
+
+
+def _automatic_masks(model: LoadedModel, pixels: np.ndarray, image: InputImage) -> Result:
+    """All masks that the model generates by itself."""
+    settings = model.request.generator
+    masks = automatic_masks.generate(model.segmenter, _encode(model.segmenter, pixels, image), pixels, settings)
+    entries = json.loads(generated_masks.to_json(masks))
+    annotations = [{"id": number, **entry} for number, entry in enumerate(entries, 1)]
+    labels = np.zeros(pixels.shape[:2], np.uint8 if len(masks) < 256 else np.uint16)
+    for annotation in sorted(annotations, key=lambda annotation: -annotation["area"]):
+        labels[masks[annotation["id"] - 1].mask()] = annotation["id"]
+    view = overlay.mask_overlay(pixels, labels, len(masks))
+    summary = f"{len(masks)} masks over {np.mean(labels > 0):.1%}"
+    return Result(labels, view, annotations, {"automatic": settings.model_dump()}, summary)
 
 
 @torch.inference_mode()
-def _features(chosen: Chosen, image: np.ndarray, opened: Opened) -> Features:
-    height, width = image.shape[:2]
-    segmenter = chosen.segmenter
-    if min(segmenter.frame.content(height, width)) < 1:
-        raise UserError(f"{opened.path}: {width}x{height} is too narrow for {segmenter.NAME}; cut it into pieces")
-    return segmenter.encode([image])
+def _encode(segmenter: Segmenter, pixels: np.ndarray, image: InputImage) -> Features:
+    height, width = pixels.shape[:2]
+    if min(segmenter.transform.content_size(height, width)) < 1:
+        raise UserError(f"{image.path}: {width}x{height} is too narrow for {segmenter.NAME}; cut it into tiles")
+    return segmenter.encode([pixels])
+
+
+def _in_eight_bits(maps: np.ndarray) -> np.ndarray:
+    """Probability maps as predictions store them, uint8 floor(256 p), so that masks are those that would be scored."""
+    return np.minimum(maps * 256.0, 255).astype(np.uint8)
 
 
 def _annotations(mask: np.ndarray, classes: list[str]) -> list[dict]:
-    """Each class as COCO's annotations have it; the box is x, y, width and height, all 0 where there is nothing."""
+    """COCO annotations of the classes; the box is x, y, width and height, all 0 where a class is absent."""
     return [
         {
             "category_id": label,
@@ -111,19 +150,20 @@ def _annotations(mask: np.ndarray, classes: list[str]) -> list[dict]:
     ]
 
 
-def _about(opened: Opened, chosen: Chosen, found: Found) -> dict:
-    image = {"file_name": opened.path.as_posix(), "height": found.mask.shape[0], "width": found.mask.shape[1]}
-    if opened.slice is not None:
-        image["slice"] = opened.slice
+def _metadata(image: InputImage, model: LoadedModel, result: Result) -> dict:
+    height, width = result.mask.shape
+    entry = {"file_name": image.path.as_posix(), "height": height, "width": width}
+    if image.slice is not None:
+        entry["slice"] = image.slice
     return {
-        "image": image,
-        "annotations": found.annotations,
-        "model": chosen.segmenter.NAME,
-        "weights": (chosen.trained or chosen.checkpoint).as_posix(),
-        **found.asked,
+        "image": entry,
+        "annotations": result.annotations,
+        "model": model.segmenter.NAME,
+        "weights": model.source.as_posix(),
+        **result.metadata,
     }
 
 
 def _write_png(path: Path, array: np.ndarray) -> None:
     with files.replacing(path) as aside:
-        aside.write_bytes(image_io.png(array))
+        aside.write_bytes(image_io.encode_png(array))

@@ -1,4 +1,4 @@
-"""What of a dataset's own files is wrong, all of it, before hours are spent on them: a line for each thing."""
+"""`promptseg verify`: all errors in the files of a dataset, a line for each, before hours are spent on them."""
 
 import sys
 from collections import Counter
@@ -14,186 +14,240 @@ import numpy as np
 from tqdm import tqdm
 
 from promptseg import datasets
-from promptseg.core import params, progress
+from promptseg.cli.raw_folders import RAW, download_name
+from promptseg.core import progress, study
 from promptseg.core.distributed import Ranks
 from promptseg.core.errors import UserError
-from promptseg.core.thread_pool import Pool
+from promptseg.core.params import Dataset
+from promptseg.core.study import Study
+from promptseg.core.thread_pool import ThreadPool
 from promptseg.data import image_io
 from promptseg.data.image_io import IGNORED
 from promptseg.datasets import Sample
 
-RAW = Path("data/raw")
 T = TypeVar("T")
 
 
 def verify(dataset: str | None, folder: Path | None, official: bool) -> int:
-    """Print what `inspect` finds in a dataset of params.yaml, or in each that is there; gives how much is wrong.
+    """Print the errors in the files of one dataset of params.yaml, or of all that are here.
 
-    folder: where its files are, if not in data/raw; official: its numbers must be those of the whole official data,
-    as they must be anyhow where params.yaml says that the files were downloaded. Raises UserError where nothing is there.
+    Args:
+        dataset: name of the entry; None: all whose folder exists.
+        folder: of the files; None: `datasets.<name>.raw`.
+        official: expect the numbers of samples of the complete official data, as is done anyway for files that
+            params.yaml says were downloaded.
+
+    Returns:
+        The number of errors.
+
+    Raises:
+        UserError: the dataset is unknown, or there are no files.
     """
-    settings = params.load()
-    names = [dataset] if dataset else [name for name in settings.datasets if (RAW / name).is_dir()]
+    settings = study.load()
+    if dataset is not None and dataset not in settings.datasets:
+        raise UserError(f"params.yaml: unknown dataset {dataset!r}; known: {', '.join(settings.datasets)}")
+    present = [name for name, entry in settings.datasets.items() if Path(entry.raw).is_dir()]
+    names = present if dataset is None else [dataset]
     if not names:
-        raise UserError(f"{RAW}: no dataset is there yet; `dvc repro` brings them")
-    wrong = 0
+        raise UserError(f"{RAW}: no dataset is here yet; `dvc repro` makes them")
+    errors = 0
     for name in names:
-        entry, place = settings.dataset(name), folder or RAW / name
+        entry = settings.datasets[name]
+        place = folder or Path(entry.raw)
         if not place.is_dir():
-            raise UserError(f"{place}: no such folder; `dvc repro download@{name}` fills {RAW / name}")
-        downloaded = folder is None and (entry.source or settings.scale.data) == "official"
-        wrong += _print(inspect(name, entry, place, official or downloaded))
-    return wrong
+            raise UserError(f"{place}: no such folder; `dvc repro preprocess@{name}` downloads what is in {RAW}")
+        downloaded = folder is None and _source(entry, settings) == "official"
+        errors += _print(inspect(name, entry, place, official or downloaded))
+    return errors
 
 
-def inspect(name: str, settings: params.Dataset, folder: Path, official: bool) -> Generator[str, None, int]:
-    """A line for each thing that is wrong with the files in `folder`; notes and a summary last. Returns how many.
+def inspect(name: str, settings: Dataset, folder: Path, official: bool) -> Generator[str, None, int]:
+    """Decode every image and mask of a dataset, a few at a time.
 
-    Every picture and every mask is decoded, a few at a time; only ids and groups are kept. official: compare the
-    numbers of pairs with those that the reader states, which hold for its default options. Raises UserError where
-    settings are wrong.
+    Args:
+        name: of the entry.
+        settings: the entry.
+        folder: of the files.
+        official: compare the numbers of samples with those that the reader states, which hold for its default options.
+
+    Yields:
+        A line for each error, then notes and a summary.
+
+    Returns:
+        The number of errors.
+
+    Raises:
+        UserError: the settings are wrong.
     """
-    module, options = datasets.load(settings.reader), datasets.options(name, settings)
-    counts = getattr(module, "SPLIT_SIZES", {}) if official and not settings.options else {}
-    seen, told = Seen(datasets.kind(name, settings)), set()
-    for line in _wrong(name, module, options, folder, counts, seen):
+    reader = Reader(datasets.load(settings.reader), datasets.options(name, settings), folder)
+    sizes = getattr(reader.module, "SPLIT_SIZES", {}) if official and not settings.options else {}
+    statistics, reported = Statistics(datasets.modality(name, settings)), set()
+    for line in _errors(name, reader, sizes, statistics):
         line = " ".join(line.split())
-        if line not in told:  # many pairs may share a file
-            told.add(line)
+        if line not in reported:  # many samples may share a file
+            reported.add(line)
             yield f"{name}: {line}"
-    if seen.empty:
-        yield f"{name}: note: masks without any foreground: {seen.empty:,}"
-    yield f"{name}: {seen.describe()}, {f'{len(told):,}' if told else 'nothing'} wrong"
-    return len(told)
+    if statistics.empty:
+        yield f"{name}: note: masks without any foreground: {statistics.empty:,}"
+    yield f"{name}: {statistics.describe()}, {f'{len(reported):,}' if reported else 'nothing'} wrong"
+    return len(reported)
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A reader with its options, on the files in a folder."""
+
+    module: ModuleType
+    options: tuple
+    folder: Path
 
 
 @dataclass
-class Look:
-    """One pair after it was decoded: what is wrong with it, and what is remembered of it."""
+class Decoded:
+    """What is retained of a sample after its image and mask were decoded.
+
+    Attributes:
+        id: of the sample.
+        split: of the sample.
+        group: of the sample.
+        errors: in its files.
+        size: (width, height) of the image; None where it cannot be decoded.
+        color: "gray" or "color"; empty where the image cannot be decoded.
+        empty: whether the mask has no foreground.
+    """
 
     id: str
     split: str | None
     group: str
-    wrong: list[str] = field(default_factory=list)
-    size: tuple[int, int] | None = None  # (width, height), where the picture decodes
+    errors: list[str] = field(default_factory=list)
+    size: tuple[int, int] | None = None
     color: str = ""
     empty: bool = False
 
 
-class Seen:
-    """What is remembered of all pairs: ids and groups, and for the rest a few numbers."""
+class Statistics:
+    """Ids, groups and a few numbers of all samples. modality: "image" or "point_cloud"."""
 
-    def __init__(self, kind: str):
-        self._kind = kind
+    def __init__(self, modality: str):
+        self._modality = modality
         self.splits, self.empty = Counter(), 0
         self._ids, self._groups = set(), {}
-        self._low, self._high, self._colors = (sys.maxsize, sys.maxsize), (0, 0), set()
+        self._smallest, self._largest, self._colors = (sys.maxsize, sys.maxsize), (0, 0), set()
 
-    def add(self, look: Look) -> Iterator[str]:
-        """Remember a pair; yields what is wrong with it beside those before."""
-        self.splits[look.split] += 1
-        self.empty += look.empty
-        if look.id in self._ids:
-            yield f"{look.id}: more than one pair has this id"
-        self._ids.add(look.id)
-        here = look.split or "no split"
-        home = self._groups.setdefault(look.group, here)
-        if home != here:
-            yield f"{look.group}: this group stands in {home} and in {here}; what is alike must stay together"
-        if look.size:
-            self._low, self._high = tuple(map(min, self._low, look.size)), tuple(map(max, self._high, look.size))
-            self._colors.add(look.color)
+    def add(self, sample: Decoded) -> Iterator[str]:
+        """Add a sample; yields what is wrong with it beside those before."""
+        self.splits[sample.split] += 1
+        self.empty += sample.empty
+        if sample.id in self._ids:
+            yield f"{sample.id}: more than one sample has this id"
+        self._ids.add(sample.id)
+        split = sample.split or "no split"
+        first = self._groups.setdefault(sample.group, split)
+        if first != split:
+            yield f"{sample.group}: this group is in {first} and in {split}; a group must not be divided"
+        if sample.size:
+            self._smallest = tuple(map(min, self._smallest, sample.size))
+            self._largest = tuple(map(max, self._largest, sample.size))
+            self._colors.add(sample.color)
 
     def describe(self) -> str:
-        """`330 pairs in 2 splits, 1024x768, gray 8-bit`; sizes are width x height, as least..most where they differ.
+        """Describe the samples: `330 samples in 2 splits, 1024x768, gray 8-bit`.
 
-        Of clouds: `84 pairs in 2 splits, clouds of 2048 points`.
+        Sizes are width x height, as smallest..largest where they differ. Of point clouds: `84 samples in 2 splits,
+        clouds of 2048 points`.
         """
-        total, named = sum(self.splits.values()), len(self.splits.keys() - {None})
-        words = [f"{total:,} pair{'' if total == 1 else 's'}"]
+        total, splits = sum(self.splits.values()), len(self.splits.keys() - {None})
+        words = [f"{total:,} sample{'' if total == 1 else 's'}"]
         if total:
-            words[0] += f" in {named} split{'' if named == 1 else 's'}" if named else " without splits"
+            words[0] += f" in {splits} split{'' if splits == 1 else 's'}" if splits else " without splits"
         if self._colors:
-            sides = [f"{low}" if low == high else f"{low}..{high}" for low, high in zip(self._low, self._high)]
-            if self._kind == "cloud":
+            sides = [
+                f"{low}" if low == high else f"{low}..{high}"
+                for low, high in zip(self._smallest, self._largest, strict=True)
+            ]
+            if self._modality == "point_cloud":
                 words.append(f"clouds of {sides[1]} points")
             else:
                 words += ["x".join(sides), " and ".join(sorted(self._colors, reverse=True)) + " 8-bit"]
         return ", ".join(words)
 
 
-def _wrong(
-    name: str, module: ModuleType, options: tuple, folder: Path, counts: dict[str, int], seen: Seen
-) -> Iterator[str]:
-    stopped = []
+def _source(entry: Dataset, settings: Study) -> str | None:
+    """Where the files of a dataset come from; None where they are the user's own."""
+    name = download_name(entry.raw)
+    return (settings.download[name].source or settings.scale.data) if name in settings.download else None
 
-    def pictures() -> Iterator[Sample]:
+
+def _errors(name: str, reader: Reader, sizes: dict[str, int], statistics: Statistics) -> Iterator[str]:
+    """Yield all errors. sizes: number of samples of each split, where it is known."""
+    ended_by = []
+
+    def samples() -> Iterator[Sample]:
         try:
-            yield from module.read(folder, *options)
-        except UserError as problem:  # told after what was read before it
-            stopped.append(str(problem))
+            yield from reader.module.read(reader.folder, *reader.options)
+        except UserError as error:  # reported after the samples before it
+            ended_by.append(str(error))
 
     try:
-        module.verify(folder, *options)
-    except UserError as problem:
-        yield str(problem)
-    look = partial(_look, classes=len(datasets.classes(module, *options)))
-    with Pool(Ranks().cores) as pool:
-        looks = pool.in_order(look, pictures())
-        for one in progress.bar(looks, desc=name, unit=" pairs"):
-            yield from one.wrong
-            yield from seen.add(one)
-    yield from stopped
-    if not stopped and seen.splits.keys() - {None}:
-        for split, wanted in counts.items():
-            if seen.splits[split] != wanted:
-                yield f"{folder}: {seen.splits[split]:,} pairs in {split}, where {wanted:,} are official"
+        reader.module.verify(reader.folder, *reader.options)
+    except UserError as error:
+        yield str(error)
+    decode = partial(_decode, classes=len(datasets.classes(reader.module, *reader.options)))
+    with ThreadPool(Ranks().cores) as pool:
+        for decoded in progress.bar(pool.map_ordered(decode, samples()), desc=name, unit=" samples"):
+            yield from decoded.errors
+            yield from statistics.add(decoded)
+    yield from ended_by
+    if not ended_by and statistics.splits.keys() - {None}:
+        for split, size in sizes.items():
+            if statistics.splits[split] != size:
+                yield f"{reader.folder}: {statistics.splits[split]:,} samples in {split}, where {size:,} are official"
 
 
-def _look(picture: Sample, classes: int) -> Look:
-    look = Look(picture.id, picture.split, picture.group)
-    image, mask = _tried(picture.image, look.wrong), _tried(picture.mask, look.wrong)
+def _decode(sample: Sample, classes: int) -> Decoded:
+    decoded = Decoded(sample.id, sample.split, sample.group)
+    image, mask = _try(sample.image, decoded.errors), _try(sample.mask, decoded.errors)
     if image is not None:
-        look.size, look.color = image.shape[1::-1], "gray" if image.ndim == 2 else "color"
+        decoded.size, decoded.color = image.shape[1::-1], "gray" if image.ndim == 2 else "color"
     if mask is not None:
-        look.empty = not _values(mask)[1:IGNORED].any()
-    look.wrong += _faults(image, mask, classes, picture.id)
-    if picture.support is not None:
-        image, mask = _tried(picture.support, look.wrong) or (None, None)
-        look.wrong += _faults(image, mask, classes, f"{picture.id}, its support picture")
-    return look
+        decoded.empty = not _histogram(mask)[1:IGNORED].any()
+    decoded.errors += _pixel_errors(image, mask, classes, sample.id)
+    if sample.support is not None:
+        image, mask = _try(sample.support, decoded.errors) or (None, None)
+        decoded.errors += _pixel_errors(image, mask, classes, f"{sample.id}, its support image")
+    return decoded
 
 
-def _tried(read: Callable[[], T], wrong: list[str]) -> T | None:
-    """What `read` gives, or None and a line more."""
+def _try(read: Callable[[], T], errors: list[str]) -> T | None:
+    """The result of `read`, or None and one more error."""
     try:
         return read()
-    except UserError as problem:
-        wrong.append(str(problem))
+    except UserError as error:
+        errors.append(str(error))
         return None
 
 
-def _faults(image: np.ndarray | None, mask: np.ndarray | None, classes: int, where: str) -> Iterator[str]:
+def _pixel_errors(image: np.ndarray | None, mask: np.ndarray | None, classes: int, where: str) -> Iterator[str]:
     if image is not None and mask is not None:
         try:
-            image_io.check_pair(image, mask, where)
-        except UserError as problem:
-            yield str(problem)
+            image_io.check_same_size(image, mask, where)
+        except UserError as error:
+            yield str(error)
     if mask is not None:
-        unknown = (np.flatnonzero(_values(mask)[classes + 1 : IGNORED]) + classes + 1).tolist()
+        unknown = (np.flatnonzero(_histogram(mask)[classes + 1 : IGNORED]) + classes + 1).tolist()
         if unknown:
-            count = sum(np.count_nonzero(mask == value) for value in unknown)
+            pixels = sum(np.count_nonzero(mask == value) for value in unknown)
             values = ", ".join(map(str, unknown))
-            yield f"{where}: the mask holds {values} at {count:,} pixels; classes are 1 to {classes}, 255 is ignored"
+            yield f"{where}: the mask holds {values} at {pixels:,} pixels; classes are 1 to {classes}, 255 is ignored"
 
 
-def _values(mask: np.ndarray) -> np.ndarray:
-    """(256,) float32: more than 0 for each value that the mask holds."""
+def _histogram(mask: np.ndarray) -> np.ndarray:
+    """(256,) float32: pixels of each value."""
     return cv2.calcHist([mask], [0], None, [256], [0, 256]).ravel()
 
 
 def _print(lines: Generator[str, None, int]) -> int:
-    """Print lines above the progress bar; gives what the generator returns."""
+    """Print lines above the progress bar; returns what the generator returns."""
     while True:
         try:
             tqdm.write(next(lines))

@@ -1,6 +1,6 @@
-"""One process or many, for stages that compute: the device, and what must happen together.
+"""Device of this process, torch's global settings, and collective operations on tensors.
 
-Started plainly a stage is one process; under torchrun it is one of many, on one machine or several. The number of
+A stage is one process when started plainly, and one of many under torchrun, on one machine or several. The number of
 processes and the kind of device decide the speed and never the result.
 """
 
@@ -13,33 +13,32 @@ from accelerate import PartialState
 
 from promptseg.core.distributed import Ranks
 
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of malloc.h
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # malloc.h
 
 
 class Processes(Ranks):
-    """This process among `world` of them, and the device that it computes on."""
+    """Ranks with a device: reads torchrun's environment, joins the process group and picks the device.
+
+    Attributes:
+        device: torch.device of this rank.
+    """
 
     def __init__(self):
         super().__init__()
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is only deterministic with it
-        torch.use_deterministic_algorithms(True, warn_only=True)
-        torch.utils.deterministic.fill_uninitialized_memory = False  # nothing here reads what it has not written
         self._state = PartialState(cpu=not torch.cuda.is_available())
         self.device = self._state.device
-        torch.set_num_threads(self.cores)
-        _keep_memory()
 
     def wait(self) -> None:
-        """Go on only when all have come here."""
-        with self.together():
+        """Wait until all processes are here. Raises UserError where one of them has ended."""
+        with self.collective():
             self._state.wait_for_everyone()
 
     def sum(self, values: list[torch.Tensor]) -> None:
-        """Replace float tensors by their sums over all processes, in one message."""
+        """Replace float tensors, in place, by their sums over all processes; one message for all of them."""
         if self.world == 1:
             return
         flat = torch.cat([value.reshape(-1) for value in values])
-        with self.together():
+        with self.collective():
             torch.distributed.all_reduce(flat)
         start = 0
         for value in values:
@@ -47,17 +46,29 @@ class Processes(Ranks):
             start += value.numel()
 
     def close(self) -> None:
-        """Leave the group, so that no process waits for one that is gone."""
+        """Leave the process group."""
         self._state.destroy_process_group()
 
 
-def _keep_memory() -> None:
-    """Let glibc keep freed blocks for the next ones, however large.
+def configure_torch(processes: Processes) -> None:
+    """Set torch up for this process: deterministic algorithms, its share of the cores, and memory that is reused.
 
-    By default it gives each large tensor back to the kernel, which clears its pages again for the next layer's: 9 GB
-    and a third of the processor time for one picture through SAM ViT-B.
+    Global and idempotent; a stage's entry calls it once, before it computes anything.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc's alone; elsewhere things stay as they are
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS is not deterministic
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # a slow debugging aid; nothing here reads such memory
+    torch.set_num_threads(processes.cores)
+    _keep_memory()
+
+
+def _keep_memory() -> None:
+    """Let glibc reuse freed blocks of any size.
+
+    By default it returns each large tensor to the kernel, which zeroes the pages again for the next layer: 9 GB and a
+    third of the CPU time for one image through SAM ViT-B.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc only
     if mallopt:
         mallopt(_M_MMAP_MAX, 0)
         mallopt(_M_TRIM_THRESHOLD, -1)

@@ -1,7 +1,7 @@
-"""Who I am among the processes that torchrun started, without torch until they must meet.
+"""Ranks of the processes that torchrun started, without torch until they communicate.
 
-The number of processes decides the speed and never the result: work is dealt out in chunks whose borders do not depend
-on how many take part.
+The number of processes decides the speed and never the result: work is distributed in chunks whose borders do not
+depend on how many processes take part.
 """
 
 import contextlib
@@ -15,23 +15,33 @@ T = TypeVar("T")
 
 
 class Ranks:
-    """This process among `world` of them, of which so many are `on_this_machine`; started plainly it is alone. `main`
-    is true in the one that writes."""
+    """Rank of this process, from the environment that torchrun sets; a plain process is rank 0 of 1.
+
+    Attributes:
+        rank: number of this process, from 0.
+        world: number of processes.
+        main: True in rank 0, the process that writes.
+        local_world_size: number of processes on this machine.
+        cores: CPU cores for this process; those of the machine are shared evenly.
+    """
 
     def __init__(self):
         self.rank, self.world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
         self.main = self.rank == 0
-        # Processes that share a machine share its cores; left alone each would take all of them.
-        self.on_this_machine = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-        self.cores = max(1, len(os.sched_getaffinity(0)) // self.on_this_machine)
+        self.local_world_size = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        # Left to themselves, processes on one machine would each use all of its cores.
+        self.cores = max(1, len(os.sched_getaffinity(0)) // self.local_world_size)
 
     def chunks(self, count: int, size: int) -> Iterator[range]:
-        """This process's share of 0 .. count - 1, in chunks of `size`: every world-th chunk."""
+        """Yield this rank's share of range(count): every `world`-th chunk of `size`."""
         for start in range(self.rank * size, count, self.world * size):
             yield range(start, min(start + size, count))
 
     def gather(self, value: T) -> list[T]:
-        """Every process's value, in the order of their ranks; all must come here before any goes on."""
+        """Gather a picklable value from every process, in the order of the ranks.
+
+        All processes must call this. Raises UserError where one of them has ended.
+        """
         if self.world == 1:
             return [value]
         import torch.distributed
@@ -39,24 +49,24 @@ class Ranks:
         if not torch.distributed.is_initialized():
             torch.distributed.init_process_group("gloo")
         values = [None] * self.world
-        with self.together():
+        with self.collective():
             torch.distributed.all_gather_object(values, value)
         return values
 
     @contextlib.contextmanager
-    def together(self) -> Iterator[None]:
-        """For what all processes must take part in. Raises UserError where one of them is gone."""
+    def collective(self) -> Iterator[None]:
+        """Guard a collective operation. Raises UserError where another process has ended."""
         try:
             yield
-        except RuntimeError as error:  # gloo and NCCL have no error in common that says so
+        except RuntimeError as error:  # gloo and NCCL have no specific error in common
             reason = str(error).splitlines()[0]
             raise UserError(
-                f"process {self.rank} of {self.world} waits for one that is gone ({reason[:200]}); run the same command "
-                "again, it goes on from what was kept"
+                f"process {self.rank} of {self.world} lost the connection to another process ({reason[:200]}); run the "
+                "same command again, it resumes from what was saved"
             ) from error
 
     def close(self) -> None:
-        """Leave the group, so that no process waits for one that is gone."""
+        """Leave the process group."""
         if self.world > 1:
             import torch.distributed
 

@@ -1,9 +1,9 @@
-"""The one kind of failure that a user is meant to see."""
+"""The exception for bad input."""
 
 
 class UserError(Exception):
-    """Something the user can mend: its message is one line that names the file or key and says what to do.
+    """Bad input that the user can fix; the message is one line that names the file or key and says what to do.
 
-    `stage.run` prints it without a traceback and exits with code 1. Anything else that escapes is a bug of ours
-    and keeps its traceback.
+    `stage.run` prints it without a traceback and exits with code 1. Any other exception is a bug of promptseg and keeps
+    its traceback, apart from what `stage.guarded` lists.
     """

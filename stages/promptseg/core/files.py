@@ -1,4 +1,4 @@
-"""Outputs that are whole or absent: written aside in the same folder, synced, then renamed."""
+"""Atomic files and folders: written aside in the same folder, synced, then renamed."""
 
 import contextlib
 import glob
@@ -13,14 +13,21 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path` for a file or a folder; when the block ends well it becomes `path`.
+    """Replace a file or folder atomically.
 
-    The temporary name carries host and process id, so two writers of one output never share it (a killed `dvc`
-    can leave its stage running), and what a killed writer left behind is removed by the next one.
+    The temporary name holds host and process id, so two writers of one output never share it (a killed `dvc` can leave
+    its stage running); the leftovers of a killed writer are removed by the next one.
+
+    Args:
+        path: output; its parent is created.
+
+    Yields:
+        A temporary path beside `path` for the block to fill; it becomes `path` when the block ends without an exception
+        and is removed otherwise.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(path)
+    _remove_leftovers(path)
     aside = path.parent / f".{path.name}.{socket.gethostname()}.{os.getpid()}.tmp"
     try:
         yield aside
@@ -34,18 +41,18 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text with Unix line ends, whole or not at all."""
+    """Write a text atomically, as UTF-8 with Unix line ends."""
     with replacing(path) as aside:
         aside.write_bytes(text.encode("utf-8"))
 
 
 def write_json(path: Path, value: object) -> None:
-    """Write JSON with sorted keys; NaN and infinity are refused, since they break the readers of metrics."""
+    """Write JSON with sorted keys atomically. Raises ValueError for NaN and infinity, which readers do not accept."""
     write_text(path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n")
 
 
 def sha256(path: Path) -> str:
-    """Hex digest of a file, read in pieces; of a folder, that of the names and digests of the files in it."""
+    """Compute the hex digest of a file, or of a folder: that of the names and digests of its files."""
     if path.is_dir():
         inner = sorted(file for file in path.rglob("*") if file.is_file())
         lines = [f"{file.relative_to(path).as_posix()} {sha256(file)}\n" for file in inner]
@@ -54,8 +61,8 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _sweep(path: Path) -> None:
-    """Remove what dead writers of `path` on this host left."""
+def _remove_leftovers(path: Path) -> None:
+    """Remove the temporary files of dead writers of `path` on this host."""
     for stale in path.parent.glob(glob.escape(f".{path.name}.{socket.gethostname()}") + ".*.tmp"):
         pid = stale.name.split(".")[-2]
         # Our own id means an earlier process of the same number, as in a container that counts from 1 at each start.

@@ -1,17 +1,23 @@
-"""One way to show how far something is: a bar for whoever watches the terminal, and nothing in logs and pipes."""
+"""Progress bars: shown on a terminal, silent in logs and pipes."""
 
 import os
 import sys
 
 from tqdm import tqdm
 
-WATCHED = "PROMPTSEG_WATCHED"  # where the output is a file whose last line somebody is shown: how many columns of it
+WATCHED = "PROMPTSEG_WATCHED"  # environment variable: width in columns, where a parent shows the output's last line
 
 
 def bar(items=None, *, main: bool = True, leave: bool = False, **settings) -> tqdm:
-    """tqdm over the items, or to be updated by hand; its other settings are tqdm's. main: False for all processes of a
-    torchrun but the first."""
-    watched = int(os.environ.get(WATCHED) or 0)
-    if watched:  # a file keeps every state of the bar
-        settings |= {"mininterval": 1.0, "ascii": True, "ncols": watched}
-    return tqdm(items, disable=not (main and (watched or sys.stderr.isatty())), leave=leave, **settings)
+    """Create a tqdm bar.
+
+    Args:
+        items: iterable to wrap, or None for a bar that is updated by hand.
+        main: False for all processes of a torchrun but the first, which show none.
+        leave: keep the bar on the screen after the last item.
+        settings: further arguments of tqdm (`total`, `desc`, `unit`, ...).
+    """
+    columns = int(os.environ.get(WATCHED) or 0)
+    if columns:  # the output is a file, which keeps every state of the bar: refresh rarely, in ASCII
+        settings |= {"mininterval": 1.0, "ascii": True, "ncols": columns}
+    return tqdm(items, disable=not (main and (columns or sys.stderr.isatty())), leave=leave, **settings)

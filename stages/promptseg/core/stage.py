@@ -1,29 +1,38 @@
-"""What every stage does around its verb: dies with its parent, ends in one line, and stays offline."""
+"""Stage entry point: signals, user-facing errors, offline mode."""
 
 import ctypes
+import errno
+import gc
 import os
 import signal
 import sys
 from collections.abc import Callable
 
-from promptseg.core import warm
 from promptseg.core.errors import UserError
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
+# What a user can remedy where the error names the file: a wrong path, missing rights, a full or read-only disk.
+_REMEDIABLE = _DISK_FULL | {
+    errno.ENOENT, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EROFS, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG,
+    errno.EMFILE, errno.ENFILE,
+}  # fmt: skip
 
 
 def run(main: Callable, *, network: bool = False) -> None:
-    """Run `main` as a Typer command. Heavy imports belong inside `main`: they wait until the process is tied.
+    """Run `main` as a Typer command.
 
-    `network`: only `download` and `checkpoint` may reach for it; the hub libraries of all others are held offline.
+    Args:
+        main: the stage; its heavy imports belong inside it, so that they happen after the signals are set up.
+        network: True for `download` and `checkpoint` alone; in all other stages the hub libraries stay offline.
     """
     _die_with_parent()
-    if not network:
-        warm.hand_over()
+    # Importing torch and transformers makes a million objects and no garbage: 25 % of the time went to collections.
+    gc.set_threshold(200_000, 20, 100)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # unwind, so that temporary files are removed
     if not network:
         os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
-    import typer  # late, since a stage that is handed over does not need it
+    import typer
 
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(main)
@@ -31,29 +40,36 @@ def run(main: Callable, *, network: bool = False) -> None:
 
 
 def guarded(app: Callable) -> None:
-    """Call `app`; a UserError, or what the system refuses, becomes one line on stderr and exit code 1."""
+    """Call `app` and end with one line on stderr and exit code 1 for errors that the user can fix.
+
+    These are UserError, an OSError with a file name and an error number that a user can remedy (no such file, no
+    permission, too many open files, ...), and a full disk, with or without a file name. Everything else propagates with
+    its traceback.
+    """
     try:
         app()
-    except UserError as problem:
-        _end(str(problem))
+    except UserError as error:
+        _exit(str(error))
     except OSError as error:
-        _end(f"{error.filename or 'input or output'}: {error.strerror or error}")
+        if not (error.errno in _DISK_FULL or error.filename and error.errno in _REMEDIABLE):
+            raise
+        _exit(f"{error.filename or 'output'}: {error.strerror or os.strerror(error.errno)}")
 
 
-def _end(message: str) -> None:
+def _exit(message: str) -> None:
     print("error:", " ".join(message.split()), file=sys.stderr)
     sys.exit(1)
 
 
 def _die_with_parent() -> None:
-    """A killed `dvc repro` leaves its stage running, and the next one starts a second writer: tie the two."""
+    """End with the parent: a killed `dvc repro` would leave its stage running, beside that of the next one."""
     parent = os.getppid()
     tied_to_parent()
-    if os.getppid() != parent:  # it died before the tie was made
+    if os.getppid() != parent:  # it ended before the death signal was set
         sys.exit(1)
 
 
 def tied_to_parent() -> None:
-    """Let this process be killed when its parent ends (Linux alone knows how)."""
+    """Let the kernel kill this process when its parent ends (Linux only; elsewhere nothing happens)."""
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

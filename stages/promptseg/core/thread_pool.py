@@ -1,4 +1,4 @@
-"""Work handed to threads, and its results in order, with a bound on how much is under way."""
+"""Thread pool whose results come in order, with a bound on pending work."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -7,28 +7,41 @@ from concurrent.futures import ThreadPoolExecutor
 import cv2
 
 
-class Pool(ThreadPoolExecutor):
-    """So many threads; what they do (decoding, encoding) runs outside of Python's lock."""
+class ThreadPool(ThreadPoolExecutor):
+    """Pool for image decoding and encoding, which release Python's lock.
+
+    Args:
+        threads: number of worker threads. OpenCV's own threads are switched off for the process.
+    """
 
     def __init__(self, threads: int):
         super().__init__(threads)
-        cv2.setNumThreads(1)  # OpenCV's own beside these would only spin
-        self._ahead = threads + 1  # so that none waits while a result is taken
+        cv2.setNumThreads(1)  # OpenCV's threads beside these would only compete for the cores
+        self._max_pending = threads + 1  # no worker is idle while a result is consumed
 
-    def in_order(self, function: Callable, items: Iterable) -> Iterator:
-        """function(item) for each item, in the items' order; only a few are begun and not yet taken.
+    def map_ordered(self, function: Callable, items: Iterable) -> Iterator:
+        """Apply a function to each item, in order, with few results in memory.
 
-        `map` would begin them all, and hold every result that is not taken yet. What a call raises is raised here, in
-        its place, and nothing is begun after it.
+        `ThreadPoolExecutor.map` would submit all items at once and hold every result that is not consumed yet.
+
+        Args:
+            function: called with one item, in a worker thread.
+            items: consumed lazily, at most `threads` + 1 ahead of the results.
+
+        Yields:
+            function(item) for each item, in the order of the items.
+
+        Raises:
+            Exception: whatever a call raises, in its place; nothing is submitted after it.
         """
-        waiting = deque()
+        pending = deque()
         try:
             for item in items:
-                waiting.append(self.submit(function, item))
-                if len(waiting) >= self._ahead:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
+                pending.append(self.submit(function, item))
+                if len(pending) >= self._max_pending:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
         finally:
-            for future in waiting:
+            for future in pending:
                 future.cancel()

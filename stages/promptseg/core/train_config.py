@@ -1,67 +1,74 @@
-"""How a run is trained, as params.yaml says it."""
+"""How a run is trained, as params.yaml says it.
+
+Names of losses and optimizers are checked against their registries (`training.losses`, `training.optimizers`) by
+`promptseg check` and when training starts, so that reading params.yaml does not import torch.
+"""
 
 from typing import Annotated, Literal
 
 import pydantic
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
-from promptseg.core.prompt_config import Prompt
 from promptseg.core.settings import Fraction, Settings
+from promptseg.prompts import PromptConfig
 
-AUTO = 8  # pictures
+AUTO_BATCH_SIZE = 8  # images
 
 
 class Augment(Settings):
-    """How training pictures are changed anew in every epoch, and with them their masks and the prompts from these."""
+    """Random changes of training images, their masks and the prompts from these, anew in each epoch."""
 
-    flip: list[Literal["horizontal", "vertical"]] = ["horizontal"]  # each for every other picture
-    rotate: Annotated[float, Field(ge=0.0, le=180.0)] = 15.0  # degrees, up to so many either way
-    scale: Fraction = 0.1  # a side grows or shrinks by up to this share of it
-    brightness: Fraction = 0.1  # so do the values
+    flip: list[Literal["horizontal", "vertical"]] = ["horizontal"]  # each with probability 0.5
+    rotate: Annotated[float, Field(ge=0.0, le=180.0)] = 15.0  # degrees, uniform in both directions
+    scale: Fraction = 0.1  # relative change of the side
+    brightness: Fraction = 0.1  # relative change of the values
 
 
 class Lora(Settings):
-    """Low-rank adapters (Hu et al. 2022) beside the attention of a frozen encoder; the part `lora`."""
+    """Low-rank adapters (Hu et al. 2022) beside the attention of a frozen encoder; trainable `lora`."""
 
     rank: PositiveInt = 8
-    alpha: PositiveFloat = 16.0  # what is added is scaled by alpha / rank
+    alpha: PositiveFloat = 16.0  # the update is scaled by alpha / rank
 
 
 class Train(Settings):
-    """How a run is trained."""
+    """Training of a run. What is left out and has no default here is the model's own default (`TRAIN_DEFAULTS`)."""
 
-    prompt: Prompt = Prompt()
+    prompt: PromptConfig = PromptConfig()
     epochs: PositiveInt
-    pretrain: NonNegativeInt = 0  # epochs of a task of the model's own before, such as giving the picture back
-    parts: list[str]  # which of the model's parts learn
+    pretext_epochs: NonNegativeInt = 0  # epochs of the model's pretext task before, such as reconstruction
+    trainable: list[str] | None = None  # names of the model's trainable parts
     lora: Lora = Lora()
-    loss: Literal["dice", "bce", "dice_bce", "focal", "dice_focal"] = "dice"
-    batch: PositiveInt | Literal["auto"] = (
-        8  # pictures that go through together; auto: 8, or in parts where they fit not
-    )
-    accumulate: PositiveInt = 1  # so many batches make a step
-    optimizer: Literal["adam", "adamw", "muon"] = "adam"  # muon: of matrices; the rest is adamw's
-    lr: PositiveFloat = 1e-4
+    loss: str | None = None  # of training.losses
+    batch_size: PositiveInt | Literal["auto"] | None = None  # images; auto: 8, split where they do not fit into memory
+    grad_accumulation_steps: PositiveInt = 1  # batches of an optimizer step
+    optimizer: str = "adam"  # of training.optimizers
+    lr: PositiveFloat | None = None
     weight_decay: NonNegativeFloat = 0.0
-    schedule: Literal["constant", "cosine"] = "constant"  # cosine: lr falls to 0 along half a wave
-    warmup: Fraction = 0.0  # the share of all steps in which lr rises to its full size
-    clip: PositiveFloat | None = None  # the gradient's norm is cut to this
-    ema: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None  # decay of an average of the weights, kept in place
+    schedule: Literal["constant", "cosine"] = "constant"
+    warmup: Fraction = 0.0  # share of all steps in which lr rises linearly
+    max_grad_norm: PositiveFloat | None = None
+    ema_decay: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None  # the averaged weights are validated and saved
     precision: Literal["fp32", "bf16"] = "fp32"  # bf16: autocast; weights and losses stay fp32
-    patience: PositiveInt | None = None  # stop after so many epochs without a better IoU on the validation split
+    patience: PositiveInt | None = None  # stop after so many epochs without a better validation IoU
     augment: Augment | None = None
 
+    def completed(self, defaults: dict) -> "Train":
+        """The same settings with a model's defaults where nothing was given."""
+        missing = {key: value for key, value in defaults.items() if getattr(self, key) is None}
+        return self.model_copy(update=missing)
+
     @property
-    def pictures(self) -> int:
-        """Of a batch, before it is parted where that is auto."""
-        return AUTO if self.batch == "auto" else self.batch
+    def images_per_batch(self) -> int:
+        """Images of a batch; with `batch_size: auto` the largest that is tried."""
+        return AUTO_BATCH_SIZE if self.batch_size == "auto" else self.batch_size
 
     @pydantic.model_validator(mode="after")
-    def _can_be_learned(self):
+    def _consistent(self):
         if self.prompt.kind == "automatic":
-            raise ValueError("prompt: nothing is learned from automatic masks; train with points or box")
-        if len(set(self.parts)) < len(self.parts):
-            raise ValueError("parts names something twice")
-        if "lora" in self.model_fields_set and "lora" not in self.parts:
-            raise ValueError("lora belongs to parts: [lora]")
+            raise ValueError("prompt: automatic masks have no prompts to train with; use points or box")
+        if self.trainable is not None and len(set(self.trainable)) < len(self.trainable):
+            raise ValueError("trainable names something twice")
+        if "lora" in self.model_fields_set and "lora" not in (self.trainable or []):
+            raise ValueError("lora belongs to trainable: [lora]")
         return self

@@ -1,4 +1,4 @@
-"""Automatic masks of a picture as rows of JSON, with the keys of segment_anything's SamAutomaticMaskGenerator."""
+"""Masks of automatic mask generation as JSON, with the keys of segment_anything's SamAutomaticMaskGenerator."""
 
 import json
 from dataclasses import dataclass
@@ -10,12 +10,17 @@ from promptseg.data import rle
 
 
 @dataclass(frozen=True)
-class Segment:
-    """One mask that a model found by itself.
+class GeneratedMask:
+    """A mask from automatic mask generation.
 
-    counts: its runs (`rle`); size: height and width of the picture; box: (4,) int x0, y0, x1, y1 of its first and last
-    pixels; iou: what the model predicts of its quality; stability: IoU of the masks thresholded at +-offset;
-    point: x, y of the point that it answers; crop: x0, y0, x1, y1 of the part of the picture it was found in.
+    Attributes:
+        counts: run lengths of the mask (`rle`).
+        size: height and width of the image.
+        box: x0, y0, x1, y1 of the mask's first and last pixels.
+        iou: predicted IoU, the model's estimate of the mask's quality.
+        stability: IoU of the masks thresholded at +-offset.
+        point: x, y of the point prompt.
+        crop: x0, y0, x1, y1 of the crop of the image that the mask was generated in.
     """
 
     counts: list[int]
@@ -27,36 +32,39 @@ class Segment:
     crop: tuple[int, int, int, int]
 
     def mask(self) -> np.ndarray:
-        """The mask, bool (h, w)."""
+        """Decode the mask, (h, w) bool."""
         return rle.decode(self.counts, *self.size)
 
 
-def to_json(found: list[Segment]) -> str:
-    """Segments as a JSON list, masks in COCO's compressed encoding, boxes as x, y, width, height."""
+def to_json(masks: list[GeneratedMask]) -> str:
+    """Serialize masks as a JSON list: pixels in COCO's compressed encoding, boxes as x, y, width, height."""
     return json.dumps(
         [
             {
-                "segmentation": {"size": list(one.size), "counts": rle.compress(one.counts)},
-                "area": rle.area(one.counts),
-                "bbox": _xywh(one.box),
-                "predicted_iou": round(one.iou, 6),
-                "point_coords": [[round(value, 2) for value in one.point]],
-                "stability_score": round(one.stability, 6),
-                "crop_box": _xywh(one.crop),
+                "segmentation": {"size": list(mask.size), "counts": rle.compress(mask.counts)},
+                "area": rle.area(mask.counts),
+                "bbox": _xywh(mask.box),
+                "predicted_iou": round(mask.iou, 6),
+                "point_coords": [[round(value, 2) for value in mask.point]],
+                "stability_score": round(mask.stability, 6),
+                "crop_box": _xywh(mask.crop),
             }
-            for one in found
+            for mask in masks
         ]
     )
 
 
-def masks(text: str, height: int, width: int) -> list[list[int]]:
-    """The counts of each mask out of `to_json`'s text. Raises UserError where one is not of this size, or damaged."""
-    found = []
+def run_lengths(text: str, height: int, width: int) -> list[list[int]]:
+    """Parse the run lengths (`rle`) of each mask from `to_json`'s text.
+
+    Raises UserError where a mask is damaged or not of this size.
+    """
+    counts = []
     for entry in json.loads(text):
         if entry["segmentation"]["size"] != [height, width]:
-            raise UserError(f"a mask of {entry['segmentation']['size']}, but the picture is {height} x {width}")
-        found.append(rle.decompress(entry["segmentation"]["counts"]))
-    return found
+            raise UserError(f"a mask of {entry['segmentation']['size']}, but the image is {height} x {width}")
+        counts.append(rle.decompress(entry["segmentation"]["counts"]))
+    return counts
 
 
 def _xywh(box: tuple[int, int, int, int]) -> list[int]:

@@ -1,19 +1,19 @@
-"""Pictures at the border: what is let in, what is scaled, what is refused; and PNG bytes out.
+"""Image and mask files: reading with strict checks, conversion to 8 bits, PNG encoding.
 
-| found                        | picture                                   | mask                     |
-|------------------------------|-------------------------------------------|--------------------------|
-| 8-bit L, RGB, 1-bit          | as it is                                  | L, 1-bit; RGB if gray    |
-| palette                      | its colors                               | its indices              |
-| LA, RGBA, transparent color | if opaque                                 | if opaque                |
-| 16-bit gray                  | by a window that the dataset states       | refused                  |
-| 16-bit color                | refused                                   | refused                  |
-| float                        | by a window; NaN and infinity refused     | refused                  |
-| CMYK and other               | refused                                   | refused                  |
-| EXIF orientation             | turned                                    | turned                   |
-| more than one page           | refused (a stack is read by `Stack`)      | refused                  |
-| JPEG                         | yes                                       | refused: it is lossy     |
-| over MAX_PIXELS              | refused before it is decoded              | refused                  |
-| truncated, or no picture     | refused                                   | refused                  |
+| file                        | as an image                           | as a mask             |
+|-----------------------------|---------------------------------------|-----------------------|
+| 8-bit L, RGB, 1-bit         | unchanged                             | L, 1-bit; RGB if gray |
+| palette                     | its colors                            | its indices           |
+| LA, RGBA, transparent color | if opaque                             | if opaque             |
+| 16-bit gray                 | scaled by the dataset's window        | refused               |
+| 16-bit color                | refused                               | refused               |
+| float                       | by a window; NaN and infinity refused | refused               |
+| CMYK and other              | refused                               | refused               |
+| EXIF orientation            | applied                               | applied               |
+| more than one page          | refused (`Stack` reads stacks)        | refused               |
+| JPEG                        | accepted                              | refused: it is lossy  |
+| over MAX_PIXELS             | refused before decoding               | refused               |
+| truncated, or no image      | refused                               | refused               |
 """
 
 import io
@@ -26,139 +26,157 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from promptseg.core.errors import UserError
 
-MAX_PIXELS = 120_000_000  # a whole 10k x 12k scan; what is larger comes as a TIFF stack or in tiles
-IGNORED = 255  # in our masks: what counts neither as a class nor as background
-_UNKNOWN = 254  # seldom a label: classes are few, and 255 is ignored
+MAX_PIXELS = 120_000_000  # a scan of 10k x 12k; anything larger has to come as a TIFF stack or in tiles
+IGNORED = 255  # in masks: pixels that count neither as a class nor as background
+_UNKNOWN = 254  # marks values without a label; seldom a label itself, since classes are few
 _ACCEPTED = ("1", "L", "P", "RGB", "LA", "RGBA", "I;16", "I;16B", "I;16L", "I", "F")
 
 
 def read_image(path: Path, window: tuple[float, float] | None = None) -> np.ndarray:
-    """The picture in a PNG, JPEG or TIFF file: (h, w) or (h, w, 3) uint8.
+    """Read an image.
 
-    window: the values that become 0 and 255, for 16-bit and float pictures. Raises UserError, naming the file.
+    Args:
+        path: PNG, JPEG or TIFF file.
+        window: values that become 0 and 255, for 16-bit and float images; see `scale`.
+
+    Returns:
+        (h, w) or (h, w, 3) uint8, upright.
+
+    Raises:
+        UserError: for every case that the module's table refuses; it names the file.
     """
     return _pixels(_open(path), path, window)
 
 
 def read_mask(path: Path, labels: dict[int, int]) -> np.ndarray:
-    """The mask in a PNG or TIFF file: (h, w) uint8.
+    """Read a mask of labels.
 
-    labels: from the values that may stand in the file to ours (0 background, i class i, 255 ignored); any other
-    value raises UserError, which names the file, the value and how many pixels have it.
+    Args:
+        path: PNG or TIFF file.
+        labels: from the values in the file to those of promptseg (0 background, i class i, 255 ignored).
+
+    Returns:
+        (h, w) uint8.
+
+    Raises:
+        UserError: for every case that the module's table refuses, and for a value that is not among `labels`; it names
+            the file, the value and the number of its pixels.
     """
     return map_labels(_indices(_open(path, lossless=True), path), labels, path)
 
 
 def read_gray(path: Path) -> np.ndarray:
-    """The values of a PNG or TIFF mask that holds no labels, for its dataset to cut: (h, w) or (h, w, 3) uint8."""
+    """Read a PNG or TIFF mask of gray values or colors: (h, w) or (h, w, 3) uint8. Raises as `read_image`."""
     return _pixels(_open(path, lossless=True), path, None)
 
 
 def map_labels(mask: np.ndarray, labels: dict[int, int], path: Path | str) -> np.ndarray:
-    """Replace the values of an (h, w) uint8 mask by ours. Raises UserError where a value is not among `labels`."""
+    """Map the values of a mask, (h, w) uint8, by `labels`, as `read_mask` does; the UserError names `path`."""
     table = np.full(256, _UNKNOWN, np.uint8)
     table[list(labels)] = list(labels.values())
     mapped = cv2.LUT(mask, table)
-    if (mapped == _UNKNOWN).any():  # rare, so the slow way is for it alone
+    if (mapped == _UNKNOWN).any():  # rare, so only then is counting worth its time
         counts = np.bincount(mask.ravel(), minlength=256)
         unknown = [value for value in np.flatnonzero(counts) if value not in labels]
         if unknown:
             known = ", ".join(map(str, sorted(labels)))
-            raise UserError(f"{path}: the mask holds {unknown[0]} at {counts[unknown[0]]} pixels; its labels are {known}")
+            raise UserError(
+                f"{path}: the mask holds {unknown[0]} at {counts[unknown[0]]} pixels; its labels are {known}"
+            )
     return mapped
 
 
-def check_pair(image: np.ndarray, mask: np.ndarray, path: Path | str) -> None:
-    """Raise UserError unless the picture and its mask are of one size."""
+def check_same_size(image: np.ndarray, mask: np.ndarray, path: Path | str) -> None:
+    """Raise UserError, naming `path`, unless image and mask have the same height and width."""
     if image.shape[:2] != mask.shape:
-        raise UserError(f"{path}: the picture is {_size(image)} and its mask {_size(mask)}; they must be of one size")
+        raise UserError(f"{path}: the image is {_size(image)} and its mask {_size(mask)}; they must be of one size")
 
 
-def png(array: np.ndarray) -> bytes:
-    """PNG bytes of (h, w) uint8 or uint16, or (h, w, 3) RGB uint8; the same array gives the same bytes."""
+def encode_png(array: np.ndarray) -> bytes:
+    """Encode (h, w) uint8 or uint16, or (h, w, 3) RGB uint8, as PNG; equal arrays give equal bytes."""
     if array.ndim == 3:
         array = cv2.cvtColor(array, cv2.COLOR_RGB2BGR)
-    # OpenCV's own default (run lengths only) takes a fifth of the time of zlib's level 6, for 2 % more bytes.
-    done, data = cv2.imencode(".png", array)
-    if not done:
-        raise RuntimeError(f"an array of shape {array.shape} and type {array.dtype} does not go into a PNG")
+    # OpenCV's default (run lengths only) takes a fifth of the time of zlib's level 6, for 2 % more bytes.
+    encoded, data = cv2.imencode(".png", array)
+    if not encoded:
+        raise RuntimeError(f"an array of shape {array.shape} and type {array.dtype} cannot be encoded as PNG")
     return data.tobytes()
 
 
-def jpeg(path: Path) -> bytes | None:
-    """The bytes of a file, if it is a JPEG from which `decode` makes the same as `read_image`: gray or RGB, upright."""
+def jpeg_bytes(path: Path) -> bytes | None:
+    """Read the bytes of an upright gray or RGB JPEG, for which `decode_image` equals `read_image`; otherwise None."""
     data = Path(path).read_bytes()
-    with Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "TIFF")) as picture:
-        upright = picture.getexif().get(ExifTags.Base.Orientation, 1) == 1
-        return data if picture.format == "JPEG" and picture.mode in ("L", "RGB") and upright else None
+    with Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "TIFF")) as image:
+        upright = image.getexif().get(ExifTags.Base.Orientation, 1) == 1
+        return data if image.format == "JPEG" and image.mode in ("L", "RGB") and upright else None
 
 
-def decode(data: bytes) -> np.ndarray:
-    """The picture that one of our containers holds as PNG or JPEG bytes: (h, w) or (h, w, 3) uint8."""
-    with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as picture:
-        return np.asarray(picture)
+def decode_image(data: bytes) -> np.ndarray:
+    """Decode the PNG or JPEG bytes of a record: (h, w) or (h, w, 3) uint8, or uint16 for a 16-bit PNG."""
+    with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as image:
+        return np.asarray(image)
 
 
-def rgb(image: np.ndarray) -> np.ndarray:
-    """(h, w) or (h, w, 3) -> (h, w, 3); gray is repeated."""
+def to_rgb(image: np.ndarray) -> np.ndarray:
+    """Convert (h, w) or (h, w, 3) to (h, w, 3); gray is repeated."""
     return image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)
 
 
 def scale(values: np.ndarray, window: tuple[float, float]) -> np.ndarray:
-    """Values of any type to uint8: window[0] becomes 0 and window[1] 255, what lies outside is clipped."""
+    """Scale values of any type and shape to uint8: window[0] becomes 0, window[1] 255; values outside are clipped."""
     low, high = window
     return np.clip((values.astype(np.float32) - low) * (255.0 / (high - low)) + 0.5, 0, 255).astype(np.uint8)
 
 
 def _open(path: Path, lossless: bool = False) -> Image.Image:
-    """The picture in a file, decoded and turned upright. Raises UserError where the file as such is refused."""
+    """Decode a file and apply its orientation. Raises UserError for files that are refused whatever their mode."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # it warns below MAX_PIXELS already
-            # Given a name, Pillow maps plain TIFFs into memory, and turns those twice.
-            with open(path, "rb") as file, Image.open(file, formats=("PNG", "JPEG", "TIFF")) as picture:
-                _check(picture, path, lossless)
-                return ImageOps.exif_transpose(picture)
+            # Given a path, Pillow maps plain TIFFs into memory, and applies their orientation twice.
+            with open(path, "rb") as file, Image.open(file, formats=("PNG", "JPEG", "TIFF")) as image:
+                _check(image, path, lossless)
+                return ImageOps.exif_transpose(image)
     except FileNotFoundError:
         raise UserError(f"{path}: not found") from None
     except UnidentifiedImageError:
-        raise UserError(f"{path}: no PNG, JPEG or TIFF picture, or its header is damaged; fetch it again") from None
+        raise UserError(f"{path}: not a PNG, JPEG or TIFF image, or its header is damaged; fetch it again") from None
     except Image.DecompressionBombError:
-        raise UserError(f"{path}: more than {MAX_PIXELS:,} pixels; cut it up first") from None
-    except (OSError, SyntaxError, ValueError, EOFError, TypeError) as error:  # Pillow on damaged headers and data
+        raise UserError(f"{path}: more than {MAX_PIXELS:,} pixels; split it into smaller images first") from None
+    except (OSError, SyntaxError, ValueError, EOFError, TypeError) as error:  # what Pillow raises on damage
         raise UserError(f"{path}: truncated or damaged ({error}); fetch it again") from None
 
 
-def _check(picture: Image.Image, path: Path, lossless: bool) -> None:
-    """Refuse what the header alone tells; nothing is decoded yet."""
-    if lossless and picture.format not in ("PNG", "TIFF"):
-        raise UserError(f"{path}: a {picture.format} blurs the labels of a mask; give it as PNG or TIFF")
-    if picture.width * picture.height > MAX_PIXELS:
-        size = f"{picture.width}x{picture.height}"
-        raise UserError(f"{path}: {size} is more than {MAX_PIXELS:,} pixels; cut it up first")
-    if getattr(picture, "n_frames", 1) > 1:
-        raise UserError(f"{path}: it holds {picture.n_frames} pages where one picture is expected")
-    # Pillow keeps the upper byte alone, which turns the 12 bits of a microscope to black.
-    if picture.mode in ("RGB", "LA", "RGBA") and any(";16" in str(tile[3]) for tile in picture.tile):
-        raise UserError(f"{path}: 16-bit color is not taken; save it with 8 bits")
+def _check(image: Image.Image, path: Path, lossless: bool) -> None:
+    """Check what the header says, before anything is decoded."""
+    if lossless and image.format not in ("PNG", "TIFF"):
+        raise UserError(f"{path}: a {image.format} blurs the labels of a mask; give it as PNG or TIFF")
+    if image.width * image.height > MAX_PIXELS:
+        size = f"{image.width}x{image.height}"
+        raise UserError(f"{path}: {size} is more than {MAX_PIXELS:,} pixels; split it into smaller images first")
+    if getattr(image, "n_frames", 1) > 1:
+        raise UserError(f"{path}: it holds {image.n_frames} pages where one image is expected")
+    # Pillow would keep only the upper bytes, which turns the 12 bits of a microscope to black.
+    if image.mode in ("RGB", "LA", "RGBA") and any(";16" in str(tile[3]) for tile in image.tile):
+        raise UserError(f"{path}: 16-bit color is not supported; save it with 8 bits")
 
 
-def _pixels(picture: Image.Image, path: Path, window) -> np.ndarray:
-    if picture.mode not in _ACCEPTED:
-        raise UserError(f"{path}: pictures in {picture.mode} are not taken; save it as RGB")
-    if "transparency" in picture.info and picture.mode in ("1", "L", "P", "RGB"):
-        picture = picture.convert("LA" if picture.mode in ("1", "L") else "RGBA")
-    if picture.mode == "P":
-        picture = picture.convert("RGB")
-    if picture.mode == "1":
-        picture = picture.convert("L")
-    if picture.mode in ("LA", "RGBA"):
-        picture = _opaque(picture, path)
-    values = np.array(picture)
+def _pixels(image: Image.Image, path: Path, window) -> np.ndarray:
+    if image.mode not in _ACCEPTED:
+        raise UserError(f"{path}: images in {image.mode} are not supported; save it as RGB")
+    if "transparency" in image.info and image.mode in ("1", "L", "P", "RGB"):
+        image = image.convert("LA" if image.mode in ("1", "L") else "RGBA")
+    if image.mode == "P":
+        image = image.convert("RGB")
+    if image.mode == "1":
+        image = image.convert("L")
+    if image.mode in ("LA", "RGBA"):
+        image = _opaque(image, path)
+    values = np.array(image)
     if values.dtype == np.uint8:
         return values
     if window is None:
-        raise UserError(f"{path}: {values.dtype} values need a window (which values are black and white); none is stated")
+        raise UserError(f"{path}: {values.dtype} values need a window (the values of black and white); none is given")
     if not np.isfinite(values).all():
         raise UserError(f"{path}: it holds NaN or infinity")
     return scale(values, window)
@@ -177,10 +195,10 @@ def _indices(mask: Image.Image, path: Path) -> np.ndarray:
     return values
 
 
-def _opaque(picture: Image.Image, path: Path) -> Image.Image:
-    if picture.getchannel("A").getextrema()[0] < 255:
+def _opaque(image: Image.Image, path: Path) -> Image.Image:
+    if image.getchannel("A").getextrema()[0] < 255:
         raise UserError(f"{path}: it is partly transparent; flatten it first")
-    return picture.convert(picture.mode[:-1])
+    return image.convert(image.mode[:-1])
 
 
 def _size(array: np.ndarray) -> str:

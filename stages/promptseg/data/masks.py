@@ -1,74 +1,150 @@
-"""Geometry of binary masks: components, boxes, interior_points pixels and boundary bands.
+"""Geometry of binary masks: components, regions, boxes, interior points and boundary bands.
 
-A mask is bool (h, w), True inside. Whatever lies beyond the picture counts as outside.
+A mask is (h, w) bool, True inside. Pixels beyond the image count as outside. Coordinates are continuous: pixel i covers
+[i, i + 1), so its center is i + 0.5.
 """
 
 import math
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
+Box = tuple[float, float, float, float]
+
+
+class Region(NamedTuple):
+    """A mask of an object, cropped to the object's box.
+
+    Attributes:
+        top: first row of the crop, in pixels of the image.
+        left: first column of the crop.
+        mask: (h, w) bool, the crop; everything outside of it is False.
+        height: height of the image.
+        width: width of the image.
+    """
+
+    top: int
+    left: int
+    mask: np.ndarray
+    height: int
+    width: int
+
+    def full(self) -> np.ndarray:
+        """Return the mask at the size of the image, (height, width) bool."""
+        mask = np.zeros((self.height, self.width), bool)
+        mask[self.top : self.top + self.mask.shape[0], self.left : self.left + self.mask.shape[1]] = self.mask
+        return mask
+
+
+def whole_region(mask: np.ndarray) -> Region:
+    """The mask (h, w) bool as a region that is not cropped; it may be empty."""
+    return Region(0, 0, mask, *mask.shape)
+
+
+def regions(mask: np.ndarray, per_instance: bool) -> list[Region]:
+    """Crop a mask to one region, or to one for each instance.
+
+    Memory is that of the image and of the crops, however many instances there are.
+
+    Args:
+        mask: (h, w) bool.
+        per_instance: one region for each 8-connected component, in the order of `components`, instead of one in all.
+
+    Returns:
+        The regions, with copies of their pixels; none for an empty mask.
+    """
+    if per_instance:
+        labels, boxes = _components(mask)
+    else:
+        box = cv2.boundingRect(_bytes(mask))
+        labels, boxes = mask, [box] if box[2] else []
+    return [
+        Region(y, x, labels[y : y + height, x : x + width] == number, *mask.shape)
+        for number, (x, y, width, height) in enumerate(boxes, 1)
+    ]
+
 
 def components(mask: np.ndarray) -> tuple[np.ndarray, int]:
-    """Number the 8-connected components.
+    """Label the 8-connected components of a mask, (h, w) bool.
 
-    Returns labels int32 (h, w), 0 outside and 1..count inside, and the count. Labels follow the order in which a scan,
-    row by row, meets the components.
+    Returns:
+        labels: (h, w) int32, 0 outside and 1..count inside, in the order in which a row-by-row scan meets them.
+        count: number of components.
     """
-    count, labels = cv2.connectedComponents(_bytes(mask), connectivity=8)
-    # cv2 numbers in an order that depends on its algorithm. Each component's first pixel starts a run of its row, so
-    # only such pixels are looked at; assigned backwards, the first one of each component is what stays.
-    starts = mask.copy()
-    starts[:, 1:] &= ~mask[:, :-1]
-    places = np.flatnonzero(starts)[::-1]
-    first = np.full(count, -1)
-    first[labels.ravel()[places]] = places
-    renumbered = np.empty(count, np.int32)
-    renumbered[np.argsort(first)] = np.arange(count, dtype=np.int32)
-    return renumbered[labels], count - 1
+    labels, boxes = _components(mask)
+    return labels, len(boxes)
 
 
-def box(mask: np.ndarray) -> tuple[float, float, float, float] | None:
-    """The tight box (x0, y0, x1, y1) in pixels, or None when the mask is empty.
-
-    Coordinates are continuous: pixel i covers [i, i + 1), so that x1 - x0 is the width.
-    """
+def bounding_box(mask: np.ndarray) -> Box | None:
+    """Compute the tight box (x0, y0, x1, y1), in pixels, of a mask, (h, w) bool; None for an empty mask."""
     x, y, width, height = cv2.boundingRect(_bytes(mask))
     if width == 0:
         return None
     return float(x), float(y), float(x + width), float(y + height)
 
 
-def interior_points(mask: np.ndarray, n: int) -> np.ndarray:
-    """The n interior_points pixels as float64 (n, 2), x then y, each at the center of its pixel; (0, 2) when the mask is empty.
+def region_box(region: Region) -> Box | None:
+    """Compute `bounding_box` of a region's full mask."""
+    box = bounding_box(region.mask)
+    if box is None:
+        return None
+    return box[0] + region.left, box[1] + region.top, box[2] + region.left, box[3] + region.top
 
-    Depth is the Euclidean distance to the nearest pixel outside. The first is the interior_points of all (the first in scan
-    order of equals). Each next one is the interior_points at least r away from all chosen before, where r starts as the first
-    one's depth and halves when no pixel is left. So no pixel is taken twice while the mask has enough; after that they
-    repeat in the same order.
+
+def interior_points(mask: np.ndarray, n: int) -> np.ndarray:
+    """Choose n points deep inside a mask and far from each other.
+
+    Depth is the Euclidean distance to the nearest pixel outside. The first point is the deepest pixel (the first in
+    scan order among equals). Each further one is the deepest pixel at least r away from all chosen before, where r
+    starts as the first one's depth and halves when no pixel is left; so no pixel is chosen twice while the mask has
+    enough, and after that they repeat in the same order.
+
+    Args:
+        mask: (h, w) bool.
+        n: number of points.
+
+    Returns:
+        (n, 2) float64, x and y of pixel centers; (0, 2) for an empty mask.
     """
     framed = cv2.copyMakeBorder(_bytes(mask), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     ys, xs = np.nonzero(mask)
     if len(ys) == 0:
         return np.empty((0, 2))
     depth = cv2.distanceTransform(framed, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[ys + 1, xs + 1]
-    apart = float(depth.max())
+    radius = float(depth.max())
     chosen = [int(np.argmax(depth))]
     gap = np.full(len(ys), np.inf)  # squared distance of each pixel to the nearest chosen one
     while len(chosen) < min(n, len(ys)):
         gap = np.minimum(gap, (xs - xs[chosen[-1]]) ** 2 + (ys - ys[chosen[-1]]) ** 2)
-        while gap.max() < apart**2:
-            apart = max(apart / 2, 1.0)  # two pixels are at least 1 apart, so some free pixel passes then
-        chosen.append(int(np.argmax(np.where(gap >= apart**2, depth, -1.0))))
+        while gap.max() < radius**2:
+            radius = max(radius / 2, 1.0)  # two pixels are at least 1 apart, so some free pixel qualifies then
+        chosen.append(int(np.argmax(np.where(gap >= radius**2, depth, -1.0))))
     picked = np.resize(chosen, n)
     return np.stack([xs[picked] + 0.5, ys[picked] + 0.5], axis=1)
 
 
-def boundary(mask: np.ndarray, ratio: float = 0.02) -> np.ndarray:
-    """The mask's pixels within max(1, round(ratio * diagonal)) of its contour, as bool (h, w).
+def region_interior_points(region: Region, n: int) -> np.ndarray:
+    """Choose `interior_points` of a region's full mask.
 
-    The same pixels as `mask_to_boundary` of boundary-iou-api (Cheng et al. 2021, Boundary IoU), whose frame of zeros
-    is a zero border here. cv2 turns the iterations into one erosion by a (2d + 1)-wide square.
+    The mask is laid out at full size for the moment: the last bits of OpenCV's distances depend on where a pixel lies,
+    and among symmetric pixels they decide.
+    """
+    return interior_points(region.full(), n)
+
+
+def boundary_band(mask: np.ndarray, ratio: float = 0.02) -> np.ndarray:
+    """Compute the inner boundary band of a mask (Cheng et al. 2021, Boundary IoU).
+
+    The same pixels as `mask_to_boundary` of boundary-iou-api, whose frame of zeros is a zero border here. OpenCV turns
+    the iterations into one erosion by a square of 2d + 1 pixels.
+
+    Args:
+        mask: (h, w) bool.
+        ratio: width of the band as a fraction of the image diagonal, rounded to at least 1 pixel.
+
+    Returns:
+        (h, w) bool, the mask's pixels within that distance of its contour.
     """
     inside = _bytes(mask)
     distance = max(1, round(ratio * math.sqrt(mask.shape[0] ** 2 + mask.shape[1] ** 2)))
@@ -77,8 +153,24 @@ def boundary(mask: np.ndarray, ratio: float = 0.02) -> np.ndarray:
     return mask & (core == 0)
 
 
+def _components(mask: np.ndarray) -> tuple[np.ndarray, list[list[int]]]:
+    """Labels as `components` has them, and the x, y, width and height of each."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(_bytes(mask), connectivity=8)
+    # OpenCV numbers in an order that depends on its algorithm. Each component's first pixel starts a run of its row, so
+    # only such pixels are compared; assigned backwards, the first one of each component remains.
+    starts = mask.copy()
+    starts[:, 1:] &= ~mask[:, :-1]
+    places = np.flatnonzero(starts)[::-1]
+    first = np.full(count, -1)
+    first[labels.ravel()[places]] = places
+    order = np.argsort(first)
+    renumbered = np.empty(count, np.int32)
+    renumbered[order] = np.arange(count, dtype=np.int32)
+    return renumbered[labels], stats[order[1:], : cv2.CC_STAT_AREA].tolist()
+
+
 def _bytes(mask: np.ndarray) -> np.ndarray:
-    """The mask as uint8 0 or 1, as cv2 wants it. Raises ValueError when it is not bool (h, w)."""
+    """The mask as 0 and 1 in uint8, for OpenCV. Raises ValueError unless it is (h, w) bool."""
     if mask.ndim != 2 or mask.dtype != bool or mask.size == 0:
         raise ValueError(f"a mask is bool (h, w), got {mask.dtype} {mask.shape}")
     return np.ascontiguousarray(mask).view(np.uint8)

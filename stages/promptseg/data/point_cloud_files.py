@@ -1,4 +1,4 @@
-"""What the two sets of clouds share: one server, archives of text files, and how points are taken out of them."""
+"""Downloading and reading of the point cloud datasets, which are archives of text files on one server."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,15 +13,23 @@ from promptseg.download.http import fetch
 
 
 class Options(params.Settings):
-    """points: so many of each cloud; 2048 is what the field scores parts on."""
+    """Reader options of the point cloud datasets."""
 
-    points: Annotated[int, Field(ge=64, le=65536)] = 2048
+    points: Annotated[int, Field(ge=64, le=65536)] = 2048  # per cloud; part segmentation is usually scored on 2048
 
 
 def download(url: str, folder: Path) -> None:
-    """Fetch and unpack an archive; no checksum of either is published.
+    """Download and unpack an archive.
 
-    Their server has refused many since 2023: then a copy of the archive has to be found by hand, as fetch says.
+    No checksums are published. The server has refused many requests since 2023; the error message then says how to
+    download the archive by hand.
+
+    Args:
+        url: of a .zip archive.
+        folder: where its content goes.
+
+    Raises:
+        UserError: the archive cannot be downloaded or unpacked.
     """
     archive = folder / Path(url).name
     fetch(url, archive)
@@ -29,7 +37,20 @@ def download(url: str, folder: Path) -> None:
     archive.unlink()
 
 
-def cloud(path: Path, columns: int, separator: str | None, count: int) -> np.ndarray:
-    """(count, 2, 3) uint8 (clouds.encode): the first three of a text file's columns, at lines evenly apart."""
-    found = point_clouds.read_text(path, columns, separator)[:, :3]
-    return point_clouds.encode(found[point_clouds.evenly(len(found), count)])
+def read_points(path: Path, columns: int, delimiter: str | None, count: int) -> np.ndarray:
+    """Read a fixed number of points from a text file, at regular steps along it.
+
+    Args:
+        path: a file that `point_clouds.read_text` reads.
+        columns: numbers per line.
+        delimiter: between numbers; None for white space.
+        count: points to select.
+
+    Returns:
+        (count, 2, 3) uint8, encoded by `point_clouds.encode`.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    points = point_clouds.read_text(path, columns, delimiter)[:, :3]
+    return point_clouds.encode(points[point_clouds.evenly(len(points), count)])

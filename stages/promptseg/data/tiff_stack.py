@@ -1,4 +1,4 @@
-"""Multi-page TIFF stacks of gray slices, read one slice at a time."""
+"""TIFF stacks of gray slices, read one slice at a time."""
 
 import logging
 import math
@@ -14,27 +14,38 @@ from promptseg.data.image_io import MAX_PIXELS
 
 
 class Stack:
-    """The slices of a TIFF file: len(s), s.shape (h, w), s[i] -> (h, w) uint8. Memory stays at one slice.
+    """Random access to the slices of a TIFF file: `len(stack)`, `stack[i]` -> (h, w) uint8.
 
-    A page a slice, compressed or not; or one page whose description (ImageJ's, tifffile's) says how many slices follow
-    it without a gap. The file is walked once when it is opened and stays open, so that s[i] costs the same for each i;
-    threads may share a Stack. Raises UserError, naming the file, when it is missing, no TIFF, cut short, not 8-bit gray,
-    or its slices differ in size; and when a slice that is asked for does not decode.
+    A slice is a page, compressed or not; or the file has one page whose description (ImageJ's, tifffile's) says how
+    many slices follow it without a gap. The file is walked once, when it is opened, and stays open, so that each slice
+    costs the same; memory is that of one slice. Threads may share a stack.
+
+    Args:
+        path: the file.
+
+    Attributes:
+        path: the file.
+        shape: (h, w) of every slice.
+        close: function that closes the file; called when the stack is garbage-collected.
+
+    Raises:
+        UserError: the file is missing, not a TIFF, truncated, not 8-bit gray, or its slices differ in size; or a
+            slice that is read cannot be decoded.
     """
 
     def __init__(self, path: Path):
         self.path = Path(path)
         self._lock = threading.Lock()
-        # What tifffile would only log (a broken chain of pages, a lost tag) is checked below, and raised.
+        # tifffile only logs some damage (a broken chain of pages, a lost tag); it is checked below, and raised.
         logging.getLogger("tifffile").setLevel(logging.CRITICAL)
         try:
             self._tiff = tifffile.TiffFile(self.path)
         except FileNotFoundError:
             raise UserError(f"{path}: not found") from None
         except OSError as error:
-            raise UserError(f"{path}: it cannot be read ({error.strerror})") from None
+            raise UserError(f"{path}: cannot be read ({error.strerror})") from None
         except Exception:  # tifffile lets struct, key, index and its own errors through
-            raise UserError(f"{path}: no TIFF file, or its header is damaged; fetch it again") from None
+            raise UserError(f"{path}: not a TIFF file, or its header is damaged; fetch it again") from None
         self.close = weakref.finalize(self, self._tiff.close)
         try:
             self._walk()
@@ -61,7 +72,7 @@ class Stack:
             raise self._damaged(error, f"slice {index}: ") from None
 
     def _walk(self) -> None:
-        """Check every page's header; set shape, _count, and _run: where slices without a page each begin, or None."""
+        """Check all headers; set shape, _count, and _run: the offset of slices that have no page each, or None."""
         pages, file = self._tiff.pages, self._tiff.filehandle
         self._count, self._run = len(pages), None
         self.shape = tuple(pages[0].shape)
@@ -83,17 +94,21 @@ class Stack:
         if page.dtype != np.uint8 or page.ndim != 2 or page.photometric != tifffile.PHOTOMETRIC.MINISBLACK:
             raise UserError(f"{where} is {page.dtype} {page.shape}, not 8-bit gray with 0 as black; convert the stack")
         if page.shape != self.shape:
-            raise UserError(f"{where} is {_size(page.shape)} and slice 0 is {_size(self.shape)}; all must be of one size")
+            raise UserError(
+                f"{where} is {_size(page.shape)} and slice 0 is {_size(self.shape)}; all must be of one size"
+            )
         if math.prod(page.shape) > MAX_PIXELS:
-            raise UserError(f"{where} is {_size(page.shape)}: more than {MAX_PIXELS:,} pixels; cut it up first")
-        # tifffile would fill what is missing with zeros.
-        pieces = list(zip(page.dataoffsets, page.databytecounts, strict=True))
-        whole = len(pieces) == math.prod(page.chunked)
-        if not whole or any(count <= 0 or offset + count > size for offset, count in pieces):
+            raise UserError(
+                f"{where} is {_size(page.shape)}: more than {MAX_PIXELS:,} pixels; split it into smaller images first"
+            )
+        # tifffile would replace missing strips by zeros.
+        strips = list(zip(page.dataoffsets, page.databytecounts, strict=True))
+        complete = len(strips) == math.prod(page.chunked)
+        if not complete or any(count <= 0 or offset + count > size for offset, count in strips):
             raise UserError(f"{where} is truncated; fetch it again")
 
     def _declared(self) -> int:
-        """How many slices the description of the only page says there are."""
+        """The number of slices that the description of the only page declares."""
         if self._tiff.is_imagej:
             return int(self._tiff.imagej_metadata.get("images", 1))
         if self._tiff.is_shaped:
@@ -105,8 +120,8 @@ class Stack:
         return UserError(f"{self.path}: {where}damaged ({reason:.120}); fetch it again")
 
 
-def check_pair(image: Stack, mask: Stack) -> None:
-    """Raise UserError unless a stack of pictures and that of their masks have equally many slices of one size."""
+def check_same_shape(image: Stack, mask: Stack) -> None:
+    """Raise UserError unless the stacks of images and masks have equally many slices of the same size."""
     if len(image) != len(mask):
         raise UserError(f"{mask.path}: {len(mask)} slices, but {image.path} holds {len(image)}; fetch both again")
     if image.shape != mask.shape:

@@ -1,4 +1,4 @@
-"""Cut a large picture into windows of one size, and blend what was predicted for each of them."""
+"""Tiling of large images, and blending of the predictions of overlapping tiles."""
 
 import operator
 from bisect import bisect_left
@@ -9,7 +9,7 @@ import numpy as np
 
 
 class Window(NamedTuple):
-    """A rectangle of a picture, in pixels; it sorts by row, then by column."""
+    """A rectangle of an image, in pixels; windows sort by row, then by column."""
 
     top: int
     left: int
@@ -25,41 +25,50 @@ class Window(NamedTuple):
         return slice(self.left, self.left + self.width)
 
     def of(self, array: np.ndarray) -> np.ndarray:
-        """View of the window where rows and columns are the last two axes: mask (h, w), probabilities (k, h, w).
+        """View an array whose last two axes are rows and columns: a mask (h, w), probability maps (k, h, w).
 
-        Raises ValueError where the window sticks out, since numpy would cut it short in silence.
+        Raises ValueError where the window exceeds the array, since numpy would truncate it silently.
         """
         self.check(*array.shape[-2:])
         return array[..., self.rows, self.columns]
 
-    def of_picture(self, picture: np.ndarray) -> np.ndarray:
-        """View of the window where rows and columns are the first two axes: (h, w), (h, w, 3). Raises as `of`."""
-        self.check(*picture.shape[:2])
-        return picture[self.rows, self.columns]
+    def of_image(self, image: np.ndarray) -> np.ndarray:
+        """View an array whose first two axes are rows and columns: (h, w), (h, w, 3). Raises as `of`."""
+        self.check(*image.shape[:2])
+        return image[self.rows, self.columns]
 
     def check(self, height: int, width: int) -> None:
-        """Raise ValueError unless the window has pixels and lies inside a picture of this size."""
+        """Raise ValueError unless the window has pixels and lies inside an image of this size."""
         inside = self.top >= 0 and self.left >= 0 and self.rows.stop <= height and self.columns.stop <= width
         if not inside or self.height < 1 or self.width < 1:
-            raise ValueError(f"{self} is empty or not inside a picture of {height} x {width}")
+            raise ValueError(f"{self} is empty or not inside an image of {height} x {width}")
 
 
-def windows(height: int, width: int, tile: int | None, overlap: int = 0, edge: str = "shift") -> list[Window]:
-    """Windows of one size, row by row; neighbours share `overlap` pixels, in 0..tile-1.
+def windows(height: int, width: int, tile: int | None, overlap: int = 0, border: str = "shift") -> list[Window]:
+    """Tile an image.
 
-    edge: what happens at the end of a row or column where a whole tile does not fit. `shift`: the last one moves back
-    to end at the border, so that it shares more; where the picture is smaller than a tile, its windows are as large as
-    the picture. `cut`: the last one is smaller. `drop`: it is left out, and those pixels lie in no window.
-    `tile` None: one window, the whole picture. Raises ValueError for sizes below 1, an overlap out of range, and an
-    unknown edge.
+    Args:
+        height: of the image, in pixels.
+        width: of the image, in pixels.
+        tile: side of a tile in pixels; None: one window, the whole image.
+        overlap: pixels that neighbouring tiles share, in 0..tile-1.
+        border: what happens at the end of a row or column where a whole tile does not fit. `shift`: the last tile moves
+            back to end at the border, so that it shares more; in an image smaller than a tile, windows are as large as
+            the image. `cut`: the last tile is smaller. `drop`: it is left out, and those pixels are in no window.
+
+    Returns:
+        The windows, row by row.
+
+    Raises:
+        ValueError: a size is below 1, the overlap out of range or the border unknown.
     """
     height, width, overlap = map(operator.index, (height, width, overlap))
     if height < 1 or width < 1:
-        raise ValueError(f"a picture of {height} x {width} has no pixels")
+        raise ValueError(f"an image of {height} x {width} has no pixels")
     if overlap < 0:
         raise ValueError(f"overlap ({overlap}) must not be negative")
-    if edge not in _STARTS:
-        raise ValueError(f"edge {edge!r} is none of {', '.join(_STARTS)}")
+    if border not in _STARTS:
+        raise ValueError(f"unknown border {border!r}; known: {', '.join(_STARTS)}")
     if tile is None:
         return [Window(0, 0, height, width)]
     tile = operator.index(tile)
@@ -67,19 +76,19 @@ def windows(height: int, width: int, tile: int | None, overlap: int = 0, edge: s
         raise ValueError(f"tile ({tile}) must be positive")
     if overlap >= tile:
         raise ValueError(f"overlap ({overlap}) must be smaller than tile ({tile})")
-    tops, lefts = (_STARTS[edge](extent, tile, tile - overlap) for extent in (height, width))
+    tops, lefts = (_STARTS[border](extent, tile, tile - overlap) for extent in (height, width))
     return [Window(top, left, min(tile, height - top), min(tile, width - left)) for top in tops for left in lefts]
 
 
 def overlapping(windows: Iterable[Window]) -> bool:
-    """Whether any two windows of one picture share a pixel; n log n, in any order, of any sizes."""
-    edges = []
+    """Tell whether any two windows of an image share a pixel; in any order, of any sizes, in O(n log n)."""
+    events = []
     for window in windows:
         if window.height > 0 and window.width > 0:
             span = window.left, window.columns.stop
-            edges += [(window.top, True, span), (window.rows.stop, False, span)]  # False < True: close, then open
-    spans = []  # columns of the windows on the current row, sorted; disjoint, or we would have returned
-    for _, opens, (left, right) in sorted(edges):
+            events += [(window.top, True, span), (window.rows.stop, False, span)]  # False < True: close, then open
+    spans = []  # columns of the windows on the current row, sorted and disjoint
+    for _, opens, (left, right) in sorted(events):
         at = bisect_left(spans, (left, right))
         if not opens:
             del spans[at]
@@ -91,24 +100,32 @@ def overlapping(windows: Iterable[Window]) -> bool:
 
 
 def weights(height: int, width: int) -> np.ndarray:
-    """How much each pixel of a tile counts, (height, width) float32: 1 in the corners, largest in the center.
+    """Compute blending weights of a tile's pixels: 1 in the corners, largest in the center.
 
-    The product of two triangles (a Bartlett window without its zero ends, unscaled), so that over the overlap of
-    two neighbours (up to half a tile) the one fades into the other linearly.
+    The product of two triangles (a Bartlett window without its zero ends, unscaled), so that over the overlap of two
+    neighbours (up to half a tile) one fades into the other linearly.
+
+    Returns:
+        (height, width) float32.
     """
     return np.outer(_triangle(height), _triangle(width))
 
 
 class Blender:
-    """Puts overlapping tiles together: at each pixel the mean of its tiles, weighted by `weights`.
+    """Merge overlapping tiles: the mean at each pixel, weighted by `weights`.
 
-    Blend probabilities, not logits: logits have no common scale, and one tile with large ones would outvote its
-    neighbours. Tiles come one at a time and none is kept: memory is (channels + 1) float32 planes of the picture
-    and three of a tile.
+    Blend probabilities, not logits: logits have no common scale, and a tile with large logits would outweigh its
+    neighbours. Tiles come one at a time and none is retained: memory is (channels + 1) float32 planes of the image and
+    three of a tile.
 
-    The mean is kept up to date instead of divided out at the end (West 1979, doi:10.1145/359146.359153). So a pixel
-    of one tile has exactly that tile's value, and a pixel whose tiles agree has exactly the value they agree on.
-    The same tiles in the same order give the same bytes; another order may differ in the last bits.
+    The mean is updated incrementally (West 1979, doi:10.1145/359146.359153), so that a pixel of one tile has exactly
+    that tile's value, and a pixel whose tiles agree exactly the common value. Equal tiles in equal order give equal
+    bytes; another order may differ in the last bits.
+
+    Args:
+        height: of the image, in pixels.
+        width: of the image, in pixels.
+        channels: number of maps.
     """
 
     def __init__(self, height: int, width: int, channels: int):
@@ -119,9 +136,15 @@ class Blender:
         self._weights = self._share = self._step = np.empty((0, 0), np.float32)
 
     def add(self, values: np.ndarray, window: Window) -> None:
-        """Blend in the tile of `window`: (channels, h, w), finite; floats, bool, or integers of at most 16 bits.
+        """Blend in a tile.
 
-        Raises ValueError for a window outside the picture or values of another shape, TypeError for another dtype.
+        Args:
+            values: (channels, h, w), finite; floats, bool, or integers of at most 16 bits.
+            window: place of the tile.
+
+        Raises:
+            ValueError: the window is outside of the image, or the values have another shape.
+            TypeError: the values have another dtype.
         """
         values = np.asarray(values)
         mean, total = window.of(self._mean), window.of(self._total)
@@ -129,7 +152,7 @@ class Blender:
             raise ValueError(f"values of shape {values.shape} for {window}: expected {mean.shape}")
         if values.dtype.kind != "f" and not np.can_cast(values.dtype, np.float32):
             raise TypeError(f"values are {values.dtype}: expected floats, bool or integers of at most 16 bits")
-        if self._weights.shape != total.shape:  # once a picture, as its windows have one size
+        if self._weights.shape != total.shape:  # once an image, as its windows have one size
             self._weights = weights(*total.shape)
             self._share, self._step = np.empty_like(self._weights), np.empty_like(self._weights)
         np.add(total, self._weights, out=self._share)
@@ -141,9 +164,12 @@ class Blender:
             channel += self._step
 
     def result(self) -> tuple[np.ndarray, np.ndarray]:
-        """Values (channels, H, W) float32 and covered (H, W) bool; what no tile covers is 0 and not covered.
+        """Return the blended image so far.
 
-        The values are a read-only view, not a copy, as the picture may be huge: later tiles still show in it.
+        Returns:
+            values: (channels, height, width) float32, 0 where no tile is; a read-only view, since the image may be
+                huge: later tiles change it.
+            covered: (height, width) bool, True where a tile is.
         """
         values = self._mean.view()
         values.flags.writeable = False
@@ -156,7 +182,7 @@ def _shift(extent: int, tile: int, step: int) -> list[int]:
 
 
 def _cut(extent: int, tile: int, step: int) -> list[int]:
-    # Up to the first tile that reaches the border: what would follow holds nothing new.
+    # Up to the first tile that reaches the border: the next would hold no new pixel.
     return [0, *range(step, extent - (tile - step), step)]
 
 

@@ -1,28 +1,38 @@
-"""The datasets, one file each. `load("em")` gives its module; a new file in this folder is a new dataset.
+"""Datasets: one folder each, with a reader of the official files and a generator of a small stand-in.
 
-A dataset's module has
-    TITLE, LICENCE, CITATION   str
-    ACCESS                     how the official files come: "automatic" (download does it), "login" (it does once an
-                               account is set up, as it says), or "by hand"
-    CLASSES                    tuple of str: what 1, 2, ... in its masks mean; 0 is background, 255 is ignored
-    download(folder)           fetch the official files into `folder`, or raise UserError saying what to do by hand
-    verify(folder)             raise UserError with the first thing that is missing or wrong, without decoding much
-    read(folder)               yield a Sample for each pair, in a fixed order
-    sample(folder, seed)       draw a small stand-in, in the official layout and file types, so that `read` reads it
+To add a dataset, add a folder `datasets/<name>/` with an empty `__init__.py`, the two modules below and whatever only
+they need, and an entry in params.yaml. No other file changes. tests/datasets/test_datasets.py runs over every folder.
+
+reader.py defines
+    TITLE, LICENCE, CITATION    str
+    ACCESS                      how the official files are obtained: "automatic" (`download` fetches them), "login"
+                                (`download` fetches them once an account is set up) or "by hand"
+    CLASSES                     tuple of str, the names of the mask values 1, 2, ...; 0 is background, 255 is ignored
+    download(folder)            fetch the official files into `folder`, or raise UserError saying what to do by hand
+    verify(folder)              raise UserError for the first missing or wrong file, decoding as little as possible
+    read(folder)                yield a Sample for each image with its mask, in a fixed order
 and, where they apply,
-    missing_login()            where ACCESS is "login": what to do before `download` gets in, "" where nothing is; it
-                               asks no network, and of a login only whether it is there
-    SPLIT_SIZES                     {split: pairs} of the whole official data
-    ORDERED_GROUPS = True      groups lie in an order in which neighbours are alike (slices of a stack)
-    Options                    params.Settings of its own, `datasets.<name>.options` in params.yaml; then it is
-                               verify(folder, options) and read(folder, options), with options=Options() as default,
-                               and, where they follow from them, classes(options) in place of CLASSES and
-                               Options.ordered_groups in place of ORDERED_GROUPS
-    CHECK_DUPLICATES = True    nobody knows whether its splits share pictures: preprocess looks and warns
-    KIND = "cloud"             what it calls pictures are point clouds (clouds.py): each point is of one class
-    IS_CLASSIFICATION = True               each of its masks is of one class throughout: the question is what the whole is
-    CLASSES_BY_CATEGORY                      {text: classes}: which classes a row can show, by its text; it is asked for no others
-It knows no model.
+    SPLIT_SIZES                 {split: number of samples} of the complete official data
+    ORDERED_GROUPS = True       neighboring groups are alike (slices of a stack), so a validation split is cut off at
+                                the end of the training groups instead of being selected at random
+    CHECK_DUPLICATES = True     the splits may share images: preprocessing searches for near-duplicates and warns
+    MODALITY = "point_cloud"    images are encoded point clouds (data/point_clouds.py), one class label per point;
+                                the default is "image"
+    IS_CLASSIFICATION = True    every mask holds a single class: the task is to classify the whole sample
+    CLASSES_BY_CATEGORY         {text: classes}: the classes that a sample can contain, by its text; it is prompted for
+                                these only
+    missing_login()             for ACCESS "login": what the user has to do before `download` can work, "" if nothing;
+                                makes no network request and only checks that credentials exist
+    Options                     a subclass of params.Settings for `datasets.<name>.options` in params.yaml. The
+                                signatures are then verify(folder, options=Options()), read(folder, options=Options())
+                                and, where they depend on the options, classes(options=Options()) instead of CLASSES
+                                and the property Options.ordered_groups instead of ORDERED_GROUPS
+It imports no drawing code, and its module docstring states the official layout and its traps.
+
+sample.py defines
+    write(folder, seed)         generate a small stand-in (below 8 MiB) in the official layout and file types, so that
+                                `read` reads it; it contains every class, and the same seed gives the same bytes
+Neither module knows any model.
 """
 
 import importlib
@@ -41,14 +51,17 @@ from promptseg.core.errors import UserError
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One pair, read only when asked for: deciding what to keep takes the masks alone.
+    """An image, its mask and their metadata; pixels are decoded only when `image` or `mask` is called.
 
-    id: stable and readable, such as `training/007`; split: the source's own, None where it has none;
-    group: what must not be split between training and test (stack, sequence, patient, city);
-    image(): (h, w) or (h, w, 3) uint8; mask(): (h, w) uint8. Both raise UserError naming the file.
-    text: what the mask shows, in words, where that differs from picture to picture (a phrase, a one-shot class);
-    support(): another picture of the same class and its mask, as image() and mask() give them, for one-shot data;
-    file: the file that image() decodes as it is; a JPEG that stays whole goes into the container byte by byte.
+    Attributes:
+        id: stable and readable, such as `training/007`.
+        split: the official split, None where the source has none.
+        group: what must not be divided between splits (stack, sequence, patient, city).
+        image: returns (h, w) or (h, w, 3) uint8; raises UserError naming the file.
+        mask: returns (h, w) uint8; raises UserError naming the file.
+        text: what the mask shows, in words, where it differs between samples (a phrase, a one-shot class).
+        support: returns the support image of the same class and its mask, as `image` and `mask` do; one-shot data only.
+        file: the file that `image` decodes unchanged, so that a JPEG can be stored without re-encoding.
     """
 
     id: str
@@ -62,42 +75,104 @@ class Sample:
 
 
 def names() -> list[str]:
-    """Every dataset that there is a file for."""
+    """List the names of all datasets, sorted."""
     return sorted(module.name for module in pkgutil.iter_modules(__path__) if module.ispkg)
 
 
 def load(name: str) -> ModuleType:
-    """The module of a dataset. Raises UserError if there is none of that name."""
-    if name not in names():
-        raise UserError(f"params.yaml: unknown dataset {name!r}; known: {', '.join(names())}")
-    return importlib.import_module(f"{__name__}.{name}.reader")
+    """Import the reader module of a dataset.
+
+    Args:
+        name: one of `names()`.
+
+    Returns:
+        The module `promptseg.datasets.<name>.reader`.
+
+    Raises:
+        UserError: the dataset is unknown; the message lists the known names.
+    """
+    return _import(name, "reader")
+
+
+def load_sample(name: str) -> ModuleType:
+    """Import the module that generates the stand-in of a dataset.
+
+    Args:
+        name: one of `names()`.
+
+    Returns:
+        The module `promptseg.datasets.<name>.sample`.
+
+    Raises:
+        UserError: the dataset is unknown; the message lists the known names.
+    """
+    return _import(name, "sample")
 
 
 def options(name: str, settings: params.Dataset) -> tuple:
-    """What comes after `folder` in calls of a reader: an entry's Options, or nothing. Raises UserError naming the key."""
+    """Validate the reader options of an entry in params.yaml.
+
+    Args:
+        name: of the entry, for messages.
+        settings: the entry.
+
+    Returns:
+        What follows `folder` in calls of the reader: (Options,), or () for a reader without options.
+
+    Raises:
+        UserError: an option is invalid, or the reader has none; the message names the key.
+    """
     at = f"datasets.{name}.options"
-    kind = getattr(load(settings.reader), "Options", None)
-    if kind is not None:
-        return (params.validate(kind, settings.options, "params.yaml", at),)
+    schema = getattr(load(settings.reader), "Options", None)
+    if schema is not None:
+        return (params.validate(schema, settings.options, "params.yaml", at),)
     if settings.options:
-        raise UserError(f"params.yaml: {at}: the reader {settings.reader!r} has none")
+        raise UserError(f"params.yaml: {at}: the reader {settings.reader!r} takes no options; remove them")
     return ()
 
 
-def kind(name: str, settings: params.Dataset) -> str:
-    """What an entry's reader gives, "picture" or "cloud". Raises UserError for settings that clouds cannot follow."""
-    of = getattr(load(settings.reader), "KIND", "picture")
+def modality(name: str, settings: params.Dataset) -> str:
+    """Return the modality of an entry in params.yaml: "image" or "point_cloud".
+
+    Args:
+        name: of the entry, for messages.
+        settings: the entry.
+
+    Returns:
+        MODALITY of the reader, "image" by default.
+
+    Raises:
+        UserError: the entry sets `classes`, `resize` or `tile`, which point clouds do not support.
+    """
+    of_reader = getattr(load(settings.reader), "MODALITY", "image")
     for key in ("classes", "resize", "tile"):
-        if of != "picture" and getattr(settings, key) is not None:
-            raise UserError(f"params.yaml: datasets.{name}.{key}: its pictures are {of}s, which stay whole; leave it out")
-    return of
+        if of_reader != "image" and getattr(settings, key) is not None:
+            raise UserError(f"params.yaml: datasets.{name}.{key}: not supported for point clouds; remove it")
+    return of_reader
 
 
 def classes(module: ModuleType, *options) -> tuple[str, ...]:
-    """The names of what 1, 2, ... mean in the masks that a reader gives."""
+    """Return the names of the mask values 1, 2, ... of a reader.
+
+    Args:
+        module: from `load`.
+        options: from the function `options`.
+    """
     return module.classes(*options) if hasattr(module, "classes") else module.CLASSES
 
 
 def ordered(module: ModuleType, *options) -> bool:
-    """Whether groups lie in an order in which neighbours are alike."""
+    """Return whether neighboring groups of a reader are alike, as blocks of slices of one stack are.
+
+    Args:
+        module: from `load`.
+        options: from the function `options`.
+    """
     return getattr(module, "ORDERED_GROUPS", False) or any(getattr(given, "ordered_groups", False) for given in options)
+
+
+def _import(name: str, module: str) -> ModuleType:
+    """Import a module of a dataset. Raises UserError for unknown datasets."""
+    if name not in names():
+        raise UserError(f"params.yaml: unknown dataset {name!r}; known: {', '.join(names())}")
+    return importlib.import_module(f"{__name__}.{name}.{module}")

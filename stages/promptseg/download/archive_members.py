@@ -1,4 +1,4 @@
-"""What lies in a .zip, .tar, .tar.gz or .tgz, member by member, as the archive itself announces it."""
+"""Members of .zip, .tar, .tar.gz and .tgz archives, as the archive declares them."""
 
 import gzip
 import lzma
@@ -16,7 +16,7 @@ from typing import IO, Literal
 from promptseg.core.errors import UserError
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
-_TAR_READ = 16 << 20  # tarfile reads a long name in one piece, however long a crafted header says that it is
+_TAR_READ = 16 << 20  # bytes at once: tarfile reads a long name whole, whatever length a crafted header declares
 DAMAGE = (
     zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError,
     RuntimeError, ValueError, OverflowError,
@@ -25,7 +25,15 @@ DAMAGE = (
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """size: as announced, in bytes; target: where a link leads, from the archive's top; open: the bytes of a file."""
+    """A member of an archive.
+
+    Attributes:
+        name: as it is stored.
+        kind: "file", "folder", "link" or "special" (a device, a pipe, a sparse file).
+        size: declared size in bytes.
+        target: of a link, relative to the archive's top; otherwise "".
+        open: function that opens the bytes of a file.
+    """
 
     name: str
     kind: Literal["file", "folder", "link", "special"]
@@ -36,11 +44,17 @@ class Member:
 
 @contextmanager
 def opened(archive: Path) -> Iterator[Iterator[Member]]:
-    """The members of an archive, in its own order. Raises UserError or one of DAMAGE, then or while they are read."""
+    """Open an archive.
+
+    Yields:
+        Its members, in their order.
+
+    Raises:
+        UserError: not an archive of these kinds, or a member is encrypted.
+        DAMAGE: when it is opened or while its members are read.
+    """
     if not archive.name.lower().endswith(SUFFIXES):
-        raise UserError(
-            f"{archive}: no archive that can be unpacked here; give one of {', '.join(SUFFIXES)}, or unpack it"
-        )
+        raise UserError(f"{archive}: not an archive of a known kind; give one of {', '.join(SUFFIXES)}, or unpack it")
     if archive.name.lower().endswith(".zip"):
         with zipfile.ZipFile(archive) as file:
             yield _zip_members(archive, file)
@@ -49,9 +63,9 @@ def opened(archive: Path) -> Iterator[Iterator[Member]]:
             packed = raw.read(2) == b"\x1f\x8b"
             raw.seek(0)
             with gzip.GzipFile(fileobj=raw) if packed else raw as plain:
-                gauge = _Gauge(plain)
-                with tarfile.open(fileobj=gauge, mode="r:") as file:
-                    yield _tar_members(file, gauge)
+                recorder = _Recorder(plain)
+                with tarfile.open(fileobj=recorder, mode="r:") as file:
+                    yield _tar_members(file, recorder)
 
 
 def _zip_members(archive: Path, file: zipfile.ZipFile) -> Iterator[Member]:
@@ -74,28 +88,28 @@ def _zip_members(archive: Path, file: zipfile.ZipFile) -> Iterator[Member]:
         yield Member(entry.orig_filename, kind, entry.file_size, target, lambda entry=entry: file.open(entry))
 
 
-def _tar_members(file: tarfile.TarFile, gauge: "_Gauge") -> Iterator[Member]:
+def _tar_members(file: tarfile.TarFile, recorder: "_Recorder") -> Iterator[Member]:
     for entry in file:
         kind = "folder" if entry.isdir() else "file" if entry.isreg() and not entry.issparse() else "special"
         target = ""
         if entry.issym() or entry.islnk():
-            # a hard link's target is counted from the top already
+            # a hard link's target is relative to the top already
             kind, target = "link", _from_top(entry.name, entry.linkname) if entry.issym() else entry.linkname
         yield Member(entry.name, kind, entry.size, target, lambda entry=entry: file.extractfile(entry))
-    # tarfile takes a header that is cut off or damaged for the end.
-    if gauge.last != bytes(tarfile.BLOCKSIZE):
-        raise tarfile.ReadError("it breaks off before its end mark")
-    gauge.drain()
+    # tarfile takes a truncated or damaged header for the end.
+    if recorder.last != bytes(tarfile.BLOCKSIZE):
+        raise tarfile.ReadError("it ends before its end mark")
+    recorder.drain()
 
 
 def _from_top(name: str, target: str) -> str:
-    """Where the soft link of that name leads, counted from the archive's top; an absolute path stays one."""
-    home = name.rpartition("/")[0]
-    return target if re.match("/|[A-Za-z]:", target) or not home else f"{home}/{target}"
+    """The target of a soft link relative to the archive's top; an absolute path is unchanged."""
+    parent = name.rpartition("/")[0]
+    return target if re.match("/|[A-Za-z]:", target) or not parent else f"{parent}/{target}"
 
 
-class _Gauge:
-    """What tarfile reads from: it remembers the last block, and refuses to read too much at once."""
+class _Recorder:
+    """File for tarfile that remembers the last block and refuses to read too much at once."""
 
     def __init__(self, file: IO[bytes]):
         self._file, self.last = file, b""
@@ -103,13 +117,13 @@ class _Gauge:
 
     def read(self, count: int) -> bytes:
         if count > _TAR_READ:
-            raise tarfile.ReadError("a header of that length is none")
+            raise tarfile.ReadError("a header is too long")
         self.last = self._file.read(count)
         return self.last
 
     def drain(self) -> None:
-        """Read to the end, where gzip keeps its checksum; tar fills up with zeros to a round size."""
+        """Read to the end, where gzip has its checksum; tar pads with zeros to a round size."""
         for _ in range(2):
             if not self._file.read(_TAR_READ):
                 return
-        raise tarfile.ReadError("it goes on after its end mark")
+        raise tarfile.ReadError("it continues after its end mark")

@@ -1,17 +1,17 @@
-"""Unpack an archive from outside, member by member: nothing lands outside the folder, no link, no bomb.
+"""Safe unpacking of archives: nothing is written outside the folder, no links, no decompression bombs.
 
-| found in a .zip, .tar, .tar.gz or .tgz            | what happens                                               |
+| member of a .zip, .tar, .tar.gz or .tgz           | treatment                                                  |
 |---------------------------------------------------|------------------------------------------------------------|
 | file, folder                                      | written, with default permissions                          |
-| `__MACOSX/`, `._*` (what macOS adds)              | left out                                                   |
-| link that stays within the archive                | left out, with a note: no link is ever made                |
-| link that leads out, device, pipe, sparse file    | refused                                                    |
+| `__MACOSX/`, `._*` (added by macOS)               | skipped                                                    |
+| link to a place within the archive                | skipped, with a note: links are never created              |
+| link to elsewhere, device, pipe, sparse file      | refused                                                    |
 | `..`, `/x`, `C:x`, backslash, control characters  | refused                                                    |
-| a name twice, or twins by case or normal form     | refused                                                    |
-| file that is there already                        | stays if it holds the same bytes, else refused             |
+| a repeated name, also by case or Unicode form     | refused                                                    |
+| existing file                                     | unchanged if it has the same bytes, else refused           |
 | encrypted member                                  | refused                                                    |
-| more members, or more bytes, than the caps        | refused before anything is written                         |
-| truncated, wrong checksum, other than announced   | refused                                                    |
+| more members, or more bytes, than the limits      | refused before anything is written                         |
+| truncated, wrong checksum, other than declared    | refused                                                    |
 """
 
 import re
@@ -27,21 +27,26 @@ from promptseg.core.errors import UserError
 from promptseg.download.archive_members import DAMAGE, SUFFIXES, Member, opened
 
 MAX_MEMBERS = 1_000_000
-# Deflate can reach 1032; pictures hardly shrink, and a stack of masks is seldom alone in an archive.
-MAX_RATIO, SMALL = 300, 1 << 30  # bytes out for each byte in, asked of archives that hold more than 1 GiB
+# Deflate can reach 1032; images hardly shrink, and a stack of masks is seldom alone in an archive.
+MAX_RATIO, SMALL = 300, 1 << 30  # bytes out for each byte in, checked for archives that hold more than 1 GiB
 CHUNK = 1 << 20
 
 
 def is_archive(path: Path) -> bool:
-    """True for a file whose name says that `unpack` takes it."""
+    """Tell whether a path is a file with the name of an archive that `unpack` supports."""
     return path.name.lower().endswith(SUFFIXES) and path.is_file()
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Write the files of `archive` below `folder`, streamed; a progress bar is shown on a terminal.
+    """Unpack an archive, streamed, with a progress bar on a terminal.
 
-    Raises UserError, which names the archive and the member, on whatever the table above refuses, and when the disk has
-    no room. What was written until then stays: unpack into a folder that is thrown away on failure.
+    Args:
+        archive: file to unpack; it is not changed.
+        folder: created if missing. On failure the files that were already written remain: give a temporary folder.
+
+    Raises:
+        UserError: for every case that the module's table refuses, and when the disk is full; it names archive and
+            member.
     """
     archive, folder = Path(archive), Path(folder)
     try:
@@ -63,13 +68,13 @@ def unpack(archive: Path, folder: Path) -> None:
 
 def _checked(archive: Path, members: Iterator[Member]) -> dict[tuple[str, ...], Member]:
     """Files and folders to write, by the parts of their names. Raises UserError at the first that is refused."""
-    chosen, seen, links, total = {}, {}, 0, 0
+    chosen, by_form, links, total = {}, {}, 0, 0
     for count, member in enumerate(members, 1):
         total += max(0, member.size)
         if count > MAX_MEMBERS:
             raise UserError(f"{archive}: more than {MAX_MEMBERS:,} members; unpack it by hand and give the folder")
         if total > max(SMALL, MAX_RATIO * archive.stat().st_size):
-            raise UserError(f"{archive}: it would grow more than {MAX_RATIO} times, as no pictures do; not unpacked")
+            raise UserError(f"{archive}: it would grow more than {MAX_RATIO} times, which images do not; not unpacked")
         parts = _parts(archive, member.name)
         if not parts or "__MACOSX" in parts or parts[-1].startswith("._"):
             continue
@@ -78,22 +83,24 @@ def _checked(archive: Path, members: Iterator[Member]) -> dict[tuple[str, ...], 
             raise UserError(f"{where} is neither file nor folder; unpack it by hand and give the folder")
         if member.kind == "link":
             if _leads_out(member):
-                raise UserError(f"{where} is a link that leads out of the archive; unpack it by hand and give the folder")
+                raise UserError(
+                    f"{where} is a link that leads out of the archive; unpack it by hand and give the folder"
+                )
             links += 1
             continue
-        twin = unicodedata.normalize("NFC", "/".join(parts)).casefold()
-        if twin in seen and not seen[twin].kind == member.kind == "folder":
-            raise UserError(f"{where} and {seen[twin].name!r} would be one file on some disks; rename one of them")
-        seen[twin] = chosen[parts] = member
+        form = unicodedata.normalize("NFC", "/".join(parts)).casefold()
+        if form in by_form and not by_form[form].kind == member.kind == "folder":
+            raise UserError(f"{where} and {by_form[form].name!r} would be one file on some disks; rename one of them")
+        by_form[form] = chosen[parts] = member
     if links:
-        print(f"note: {archive.name}: {links} links were left out", file=sys.stderr)
+        print(f"note: {archive.name}: {links} links were skipped", file=sys.stderr)
     return chosen
 
 
 def _parts(archive: Path, name: str) -> tuple[str, ...]:
     """The parts of a member's name. Raises UserError unless it is a plain path below the archive's top."""
     if any(unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Zl", "Zp") for letter in name):
-        raise UserError(f"{archive}: the name {name!r} holds characters that cannot be shown; unpack it by hand")
+        raise UserError(f"{archive}: the name {name!r} has unprintable characters; unpack it by hand")
     parts = tuple(part for part in name.split("/") if part not in ("", "."))
     if name.startswith("/") or "\\" in name or ".." in parts or re.match("[A-Za-z]:", name):
         raise UserError(f"{archive}: the name {name!r} may lead elsewhere; unpack it by hand if you trust it")
@@ -101,7 +108,7 @@ def _parts(archive: Path, name: str) -> tuple[str, ...]:
 
 
 def _leads_out(link: Member) -> bool:
-    """True for a link to above the archive's top, or to nowhere that can be told."""
+    """Whether a link leads above the archive's top, or its target is unknown."""
     if not link.target or link.target.startswith("/") or "\\" in link.target or re.match("[A-Za-z]:", link.target):
         return True
     depth = 0
@@ -116,7 +123,8 @@ def _fits(archive: Path, folder: Path, total: int) -> None:
     free = shutil.disk_usage(folder).free
     if total > free:
         raise UserError(
-            f"{archive}: unpacked it takes {total:,} bytes, and {folder} has room for {free:,}; free some and try again"
+            f"{archive}: unpacked it takes {total:,} bytes, and {folder} has {free:,} free; free some "
+            "space and try again"
         )
 
 
@@ -141,7 +149,7 @@ def _write(archive: Path, folder: Path, chosen: dict[tuple[str, ...], Member]) -
 
 
 def _pieces(where: str, source: IO[bytes], size: int) -> Iterator[bytes]:
-    """The bytes of a member, neither more nor fewer than announced."""
+    """The bytes of a member, neither more nor fewer than declared."""
     written = 0
     while chunk := source.read(CHUNK):
         written += len(chunk)
@@ -149,14 +157,16 @@ def _pieces(where: str, source: IO[bytes], size: int) -> Iterator[bytes]:
             break
         yield chunk
     if written != size:
-        raise UserError(f"{where} holds {'more' if written > size else 'less'} than the {size:,} bytes that it announces")
+        raise UserError(
+            f"{where} holds {'more' if written > size else 'less'} than the {size:,} bytes that it declares"
+        )
 
 
 def _compare(where: str, source: IO[bytes], target: Path) -> None:
-    """Raise UserError unless the file that is there already holds the same bytes (a licence that many archives bring)."""
-    with open(target, "rb") as there:
+    """Raise UserError unless an existing file has the same bytes (a licence that several archives contain)."""
+    with open(target, "rb") as existing:
         while chunk := source.read(CHUNK):
-            if there.read(len(chunk)) != chunk:
+            if existing.read(len(chunk)) != chunk:
                 break
-        if chunk or there.read(1):
-            raise UserError(f"{where} is there already, with other contents: {target}; keep one of the two")
+        if chunk or existing.read(1):
+            raise UserError(f"{where} exists already, with other contents: {target}; remove one of the two")

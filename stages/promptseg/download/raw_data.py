@@ -1,6 +1,5 @@
-"""Bring a dataset's files into the project: drawn, downloaded, or copied and unpacked from what the user has."""
+"""Raw files of a dataset: a generated sample, the official download, or archives that the user has."""
 
-import shutil
 from pathlib import Path
 
 from promptseg import datasets
@@ -11,66 +10,54 @@ from promptseg.download.archive_members import SUFFIXES
 from promptseg.download.archives import is_archive, unpack
 
 
-def obtain(name: str, settings: params.Dataset, scale: params.Scale, seed: int, folder: Path) -> None:
-    """Fill `folder` with the dataset in its official layout, checked; whole or not at all. Raises UserError.
+def obtain(name: str, settings: "params.Download", scale: params.Scale, seed: int, folder: Path) -> None:
+    """Fill a folder with a dataset in its official layout and verify it, whole or not at all.
 
-    A source of the user's is an archive, or a folder; the archives at a folder's top are unpacked beside the rest.
+    Args:
+        name: of the entry in params.yaml.
+        settings: reader and source. The source is `sample`, `official`, an archive, a folder with archives at its top,
+            which are all unpacked, or None: as `scale.data` says.
+        scale: of the study.
+        seed: of the sample.
+        folder: output.
+
+    Raises:
+        UserError: the source is missing or is a folder without archives (its files are used where they are), or the
+            download, an archive or the verification failed.
     """
     dataset = datasets.load(settings.reader)
     source = settings.source or scale.data
-    theirs = None if source in ("sample", "official") else _existing(name, source)
+    local = None if source in ("sample", "official") else Path(source).expanduser()
+    archives = _archives(name, local, folder) if local else []
     with replacing(folder) as aside:
         try:
-            if theirs and theirs.is_dir():
-                _copy(theirs, aside, above=set(theirs.resolve().parents), top=True)
-            elif theirs:
-                unpack(theirs, aside)
+            aside.mkdir()
+            if local:
+                for archive in archives:
+                    unpack(archive, aside)
             elif source == "sample":
-                aside.mkdir()
-                dataset.sample(aside, seed)
+                datasets.load_sample(settings.reader).write(aside, seed)
             else:
-                aside.mkdir()
                 dataset.download(aside)
-            dataset.verify(aside, *datasets.options(name, settings))
-        except UserError as problem:  # the files are still aside, where nobody will find them later
-            raise UserError(str(problem).replace(str(aside), str(theirs or folder))) from None
+            dataset.verify(aside)
+        except UserError as error:  # the temporary folder is removed: name the one that the user knows
+            raise UserError(str(error).replace(str(aside), str(local or folder))) from None
 
 
-def _existing(name: str, source: str) -> Path:
-    path = Path(source).expanduser()
-    if not path.is_dir() and not is_archive(path):
-        what = "no archive" if path.is_file() else "no folder"
+def _archives(name: str, source: Path, folder: Path) -> list[Path]:
+    """The archives of a source of the user's, which is an archive or a folder of archives. Raises UserError."""
+    key = f"params.yaml: download.{name}.source"
+    if not source.is_dir() and not is_archive(source):
+        what = "no archive" if source.is_file() else "nothing at"
         raise UserError(
-            f"params.yaml: datasets.{name}.source: {what} {source!r}; give a folder, an archive "
-            f"({', '.join(SUFFIXES)}), `sample` or `official`"
+            f"{key}: {what} {str(source)!r}; give an archive ({', '.join(SUFFIXES)}), a folder of archives, `sample` "
+            "or `official`"
         )
-    return path
-
-
-def _copy(source: Path, folder: Path, above: set[Path], top: bool = False) -> None:
-    """Copy a folder without what is hidden in it; links become what they lead to. top: archives are unpacked.
-
-    Copied and not linked, and without the source's permissions: DVC makes what it stores read-only, the user's own
-    files must stay as they are, and what cannot be written cannot be replaced later. above: the folders on the way
-    here; a link back to one of them would go round for ever.
-    """
-    real = source.resolve()
-    if real in above:
-        raise UserError(f"{source}: a link to a folder that it lies in; remove the link")
-    folder.mkdir()
-    archives = []
-    for path in sorted(source.iterdir()):
-        if path.name.startswith("."):
-            continue
-        if path.is_dir():
-            _copy(path, folder / path.name, above | {real})
-            continue
-        if top and is_archive(path):
-            archives.append(path)
-            continue
-        try:
-            shutil.copyfile(path, folder / path.name)
-        except OSError as error:
-            raise UserError(f"{path}: could not be copied: {error.strerror or error}") from None
-    for path in archives:  # last: what is unpacked already, beside its archive, is only compared
-        unpack(path, folder)
+    if source.resolve().is_relative_to(folder.resolve()):
+        raise UserError(f"{key}: {source} is in {folder}, which is replaced; move it to another place")
+    if not source.is_dir():
+        return [source]
+    archives = sorted(path for path in source.iterdir() if is_archive(path) and not path.name.startswith("."))
+    if not archives:
+        raise UserError(f"{key}: {source} is a folder; set datasets.{name}.raw to it, and remove download.{name}")
+    return archives

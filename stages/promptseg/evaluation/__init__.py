@@ -1,1 +1,1 @@
-"""Predictions against the ground truth: metrics, mask matching, intervals."""
+"""Predictions against the ground truth: counts, metrics, mask matching, intervals."""

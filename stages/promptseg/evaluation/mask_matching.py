@@ -1,9 +1,10 @@
-"""Automatic masks have no classes: which of them make up what is true. Uses the truth, so its scores are an oracle's.
+"""Matching of automatic masks, which have no classes, with the ground truth. Scores of the result are oracle scores.
 
-Two answers, as SAM's masks are often finer than an annotation (windows of a building, lines on a road):
-- union: each mask counts for the class in which more than half of its pixels lie, and the class is their union;
-- single: each true segment, a connected part of a class, is given the one mask of the highest IoU with it.
-Where masks overlap, a pixel belongs to the smallest. Ignored pixels are on nobody's side.
+Masks of SAM are often finer than an annotation (windows of a building, lines on a road), so they are matched in two
+ways:
+- union: a mask is assigned to the class in which more than half of its pixels lie, and the masks of a class are united;
+- best single: each object, a connected component of a class, is assigned the one mask of the highest IoU with it.
+Where masks overlap, a pixel belongs to the smallest. Ignored pixels are not counted.
 """
 
 from dataclasses import dataclass
@@ -13,66 +14,86 @@ import numpy as np
 from promptseg.data import masks, rle
 from promptseg.data.image_io import IGNORED
 
-INSIDE = 0.5  # a mask lies inside a class with more than this share of its pixels
+INSIDE = 0.5  # a mask is assigned to a class that has more than this share of its pixels
 
 
 @dataclass(frozen=True)
 class Match:
-    """union, single: (classes, h, w) uint8, 255 where a class is and 0 elsewhere; pieces: (h, w) int32, the number
-    (1, 2, ...) of the smallest mask at each pixel, 0 where there is none."""
+    """Automatic masks as predictions for classes.
+
+    Attributes:
+        union: (K, h, w) uint8, 255 where the united masks of a class are, elsewhere 0.
+        best_single: (K, h, w) uint8, the same for the best single masks.
+        mask_numbers: (h, w) int32, number (1, 2, ...) of the smallest mask at each pixel, 0 where there is none.
+    """
 
     union: np.ndarray
-    single: np.ndarray
-    pieces: np.ndarray
+    best_single: np.ndarray
+    mask_numbers: np.ndarray
 
 
-def match(truth: np.ndarray, found: list[list[int]], classes: int) -> Match:
-    """truth: (h, w) uint8, 0 background, i class i, 255 ignored; found: the counts (`rle`) of each mask."""
-    height, width = truth.shape
-    parts, class_of = _parts(truth, classes)
-    sizes = np.bincount(parts.ravel(), minlength=len(class_of))
-    counted = truth != IGNORED
-    best = np.zeros(len(class_of))  # IoU of each part's best mask so far
-    owner = np.full(len(class_of), -1)  # which mask that is
-    inside = np.zeros(len(found), np.uint8)  # the class that a mask lies in, 0 for none
-    for number, counts in enumerate(found):
+def match(target: np.ndarray, run_lengths: list[list[int]], classes: int) -> Match:
+    """Match automatic masks with the ground truth.
+
+    Args:
+        target: (h, w) uint8, 0 background, i class i, 255 ignored.
+        run_lengths: of each mask (`rle`).
+        classes: number of classes.
+
+    Returns:
+        The matched masks.
+
+    Raises:
+        UserError: the runs of a mask do not fit the size.
+    """
+    height, width = target.shape
+    objects, class_of = _objects(target, classes)
+    sizes = np.bincount(objects.ravel(), minlength=len(class_of))
+    counted = target != IGNORED
+    best_iou = np.zeros(len(class_of))  # of each object
+    best_mask = np.full(len(class_of), -1)
+    assigned = np.zeros(len(run_lengths), np.uint8)  # class of each mask, 0 for none
+    for number, counts in enumerate(run_lengths):
         mask = rle.decode(counts, height, width) & counted
         area = np.count_nonzero(mask)
-        shared = np.bincount(parts[mask], minlength=len(class_of))
-        by_class = np.bincount(class_of, shared, minlength=classes + 1)
+        intersection = np.bincount(objects[mask], minlength=len(class_of))
+        by_class = np.bincount(class_of, intersection, minlength=classes + 1)
         by_class[0] = 0
         if by_class.max() > INSIDE * area:
-            inside[number] = by_class.argmax()
-        overlap = shared / np.maximum(sizes + area - shared, 1)
-        better = (overlap > best) & (class_of > 0)
-        best[better], owner[better] = overlap[better], number
-    chosen: dict[int, int] = {}  # mask: class, the one whose part it fits best where it is best for several
-    for part in np.flatnonzero(owner >= 0)[np.argsort(best[owner >= 0], kind="stable")]:
-        chosen[int(owner[part])] = int(class_of[part])
-    union, single = np.zeros(truth.shape, np.uint8), np.zeros(truth.shape, np.uint8)
-    pieces = np.zeros(truth.shape, np.int32)
-    # The largest first, so that smaller ones lie on top; equals in the order in which they were found, the first on top
-    for number in sorted(range(len(found)), key=lambda i: (-rle.area(found[i]), -i)):
-        mask = rle.decode(found[number], height, width)
-        pieces[mask] = number + 1
-        if inside[number]:
-            union[mask] = inside[number]
-        if number in chosen:
-            single[mask] = chosen[number]
-    return Match(_maps(union, classes), _maps(single, classes), pieces)
+            assigned[number] = by_class.argmax()
+        iou = intersection / np.maximum(sizes + area - intersection, 1)
+        better = (iou > best_iou) & (class_of > 0)
+        best_iou[better], best_mask[better] = iou[better], number
+    # A mask that is the best for objects of several classes goes to the class of the object that it fits best.
+    class_of_best: dict[int, int] = {}
+    matched = np.flatnonzero(best_mask >= 0)
+    for number in matched[np.argsort(best_iou[matched], kind="stable")]:
+        class_of_best[int(best_mask[number])] = int(class_of[number])
+    union, best_single = np.zeros(target.shape, np.uint8), np.zeros(target.shape, np.uint8)
+    mask_numbers = np.zeros(target.shape, np.int32)
+    # From the largest to the smallest; of equal ones the first is written last.
+    for number in sorted(range(len(run_lengths)), key=lambda i: (-rle.area(run_lengths[i]), -i)):
+        mask = rle.decode(run_lengths[number], height, width)
+        mask_numbers[mask] = number + 1
+        if assigned[number]:
+            union[mask] = assigned[number]
+        if number in class_of_best:
+            best_single[mask] = class_of_best[number]
+    return Match(_one_hot(union, classes), _one_hot(best_single, classes), mask_numbers)
 
 
-def _parts(truth: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """The 8-connected parts of each class, numbered: (h, w) int, 0 elsewhere; and the class of each number."""
-    parts, class_of = np.zeros(truth.shape, np.int64), [0]
+def _objects(target: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Number the 8-connected components of each class: (h, w) int, 0 elsewhere; and the class of each number."""
+    objects, class_of = np.zeros(target.shape, np.int64), [0]
     for label in range(1, classes + 1):
-        of_class = truth == label
+        of_class = target == label
         if of_class.any():
             labels, count = masks.components(of_class)
-            parts[of_class] = labels[of_class] + len(class_of) - 1
+            objects[of_class] = labels[of_class] + len(class_of) - 1
             class_of += [label] * count
-    return parts, np.array(class_of)
+    return objects, np.array(class_of)
 
 
-def _maps(labels: np.ndarray, classes: int) -> np.ndarray:
+def _one_hot(labels: np.ndarray, classes: int) -> np.ndarray:
+    """(h, w) labels -> (classes, h, w) uint8, 255 or 0."""
     return np.where(labels == np.arange(1, classes + 1, dtype=np.uint8)[:, None, None], np.uint8(255), np.uint8(0))

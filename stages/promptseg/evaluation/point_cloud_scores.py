@@ -1,36 +1,71 @@
-"""Scores of point clouds as the field counts them, from the counts of `scores`: part mIoU, and top-1 accuracy.
+"""Scores of point clouds as the field reports them: part mIoU and top-1 accuracy.
 
-Part mIoU (ShapeNetPart; Yi et al. 2016, PointNet): a shape's IoU is the mean over the parts of its category, 1 for a
-part that neither truth nor answer has; `part_miou` is the mean over shapes, `part_miou_category` that over categories
-of the means of their shapes.
+Part mIoU (ShapeNetPart; Yi et al. 2016, PointNet): the IoU of a shape is the mean over the parts of its category, 1
+for a part that neither target nor prediction has; `part_miou` is the mean over shapes, `part_miou_category` the mean
+over categories of the means of their shapes. Where clouds are of one class as a whole, the score of a cloud is 1 if
+its class is predicted and 0 if not, and the mean is the top-1 accuracy.
 """
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from promptseg.evaluation.counts import label_map
+from promptseg.evaluation.scored_images import ScoredImage
+from promptseg.evaluation.scoring import CLASSIFICATION, PART_SEGMENTATION, ImageScoring
+from promptseg.report import point_cloud_figure
 
-def per_cloud(rows: list[dict], about: dict, texts: dict[str, str]) -> dict[str, float]:
-    """{id: a cloud's mean IoU} over the classes that its text stands for, or over those that it or the answer has.
+if TYPE_CHECKING:
+    from promptseg.evaluation.run_summary import Evaluation
 
-    rows: of `Scores.rows`; about: of the container; texts: {id: its row's text}. Where clouds are of one class as a
-    whole, this is 1 for a right answer and 0 for a wrong one.
+
+class PointCloudScoring(ImageScoring):
+    """Scoring of point clouds.
+
+    Args:
+        metadata: of the split: classes, is_classification, classes_by_category.
+        texts: by id, the text of each cloud, which names its category.
     """
-    names, of = about["classes"], about["among"]
-    asked = {text: {names[number - 1] for number in numbers} for text, numbers in of.items()}
-    ious: dict[str, list[float]] = {}
-    for row in rows:
-        known = asked.get(texts[row["id"]])
-        if row["class"] in known if known is not None else row["tp"] + row["fp"] + row["fn"]:
-            ious.setdefault(row["id"], []).append(row["iou"])
-    return {id: float(np.mean(values)) for id, values in ious.items()}
+
+    def __init__(self, metadata: dict, texts: dict[str, str]):
+        self.task = CLASSIFICATION if metadata["is_classification"] else PART_SEGMENTATION
+        self.categories = texts
+        names, by_category = metadata["classes"], metadata["classes_by_category"]
+        self._classes = {text: {names[number - 1] for number in numbers} for text, numbers in by_category.items()}
+
+    def image_scores(self, rows: Iterable[dict]) -> dict[str, float]:
+        """Compute the mean IoU of each cloud, by id.
+
+        It is over the classes of the cloud's category, or over those in target or prediction where it has no category.
+        """
+        ious: dict[str, list[float]] = {}
+        for row in rows:
+            classes = self._classes.get(self.categories[row["id"]])
+            if row["class"] in classes if classes is not None else row["tp"] + row["fp"] + row["fn"]:
+                ious.setdefault(row["id"], []).append(row["iou"])
+        return {id: float(np.mean(values)) for id, values in ious.items()}
+
+    def render(self, image: ScoredImage) -> ScoredImage:
+        view = point_cloud_figure.draw(image.image)
+        target, probability = view.spread(image.target), view.spread(image.probability)
+        return replace(image, image=view.image, target=target, probability=probability)
+
+    def legend_classes(self, images: Iterable[ScoredImage]) -> frozenset[int]:
+        """The classes in target or prediction; a split of point clouds has too many to name them all."""
+        numbers = [np.unique(labels) for image in images for labels in (image.target, label_map(image.probability))]
+        return frozenset(np.concatenate(numbers).tolist())
 
 
-def summary(clouds: dict[str, float], about: dict, texts: dict[str, str]) -> dict[str, float]:
-    """Keys for a metrics file, from `per_cloud`: accuracy_top1, or part_miou and part_miou_category; 6 digits."""
-    mean = round(float(np.mean(list(clouds.values()))), 6)
-    if about["whole"]:
-        return {"accuracy_top1": mean}
-    categories: dict[str, list[float]] = {}
-    for id, value in clouds.items():
-        categories.setdefault(texts[id], []).append(value)
-    means = [np.mean(values) for values in categories.values()]
-    return {"part_miou": mean, "part_miou_category": round(float(np.mean(means)), 6)}
+def mean_score(run: "Evaluation") -> float:
+    """Mean score of all clouds: part mIoU, or top-1 accuracy where clouds are classified."""
+    return float(np.mean(list(run.image_scores.values())))
+
+
+def mean_of_categories(run: "Evaluation") -> float:
+    """Part mIoU averaged over categories."""
+    by_category: dict[str, list[float]] = {}
+    for id, score in run.image_scores.items():
+        by_category.setdefault(run.categories[id], []).append(score)
+    return float(np.mean([np.mean(scores) for scores in by_category.values()]))

@@ -1,9 +1,9 @@
-"""Frozen features, computed once for a picture and mapped into memory by whoever needs them next.
+"""Memory-mapped on-disk cache of image embeddings.
 
-A cache folder belongs to one checkpoint (which says its precision), one container and one way of encoding; its name is
-the digest of them all, so a cache made of anything else is never found. It is filled in chunks by all processes of a
-torchrun and guarded by a lock against other stages. A row counts once its checksum is written, so a killed stage
-leaves whole rows, and the next one goes on from there. Neither git nor DVC looks at it: it can be had again.
+A cache folder is named by a digest of all that decides what the features are: checkpoint (which states its precision),
+split, transform, versions of torch and transformers, and the code that encoding reaches. It is filled in chunks by all
+processes of a torchrun and guarded by a lock against other stages. A row counts once its checksum is written, so a
+killed stage leaves whole rows and the next one continues there. Neither git nor DVC tracks it: it can be made again.
 """
 
 import hashlib
@@ -11,38 +11,57 @@ import inspect
 import json
 import shutil
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+import transformers
 from filelock import FileLock
 
-from promptseg.core import files, progress
+from promptseg.core import files, fingerprint, progress
 from promptseg.core.devices import Processes
 from promptseg.core.errors import UserError
-from promptseg.core.thread_pool import Pool
+from promptseg.core.thread_pool import ThreadPool
 from promptseg.data import records
 from promptseg.data.records import RecordReader
-from promptseg.nn import attention, batch_sizes, precision
+from promptseg.nn import batch_sizes
 from promptseg.nn.segmenter import Features, Segmenter
 
-ROOM = 0.95  # of the free disk, which features may take
-_PRESENT = 1 << 32  # a row's entry is this plus its CRC-32; 0 is a row that is not there
+MAX_DISK_SHARE = 0.95  # of the free disk, which features may take
+_PRESENT = 1 << 32  # a row's entry is this plus its CRC-32; 0 is a missing row
 
 
-class AsNeeded:
-    """Features computed each time they are asked for: for encoders that train, and for those that only scale."""
+@dataclass(frozen=True)
+class Source:
+    """What is encoded.
 
-    def __init__(self, segmenter: Segmenter, pairs: RecordReader):
-        self._segmenter, self._pairs = segmenter, pairs
+    Attributes:
+        path: of the split.
+        records: of the split.
+        checkpoint: digest of the weights that encode.
+        cache: folder of all caches.
+    """
+
+    path: Path
+    records: RecordReader
+    checkpoint: str
+    cache: Path
+
+
+class OnTheFly:
+    """Features computed at each access: for encoders that are trained, and for models that only scale pixels."""
+
+    def __init__(self, segmenter: Segmenter, reader: RecordReader):
+        self._segmenter, self._records = segmenter, reader
 
     def __call__(self, indexes: list[int]) -> Features:
-        """Features of these pictures, each (len(indexes), ...)."""
-        return self._segmenter.encode([records.image(self._pairs[i]) for i in indexes])
+        """Encode these records; tensors (len(indexes), ...) by name."""
+        return self._segmenter.encode([records.image(self._records[i]) for i in indexes])
 
 
 class Cached:
-    """Features out of a filled cache folder."""
+    """Features read from a filled cache folder."""
 
     def __init__(self, folder: Path, device: torch.device):
         self._device = device
@@ -57,49 +76,51 @@ class Cached:
         self._folder = folder
 
     def __call__(self, indexes: list[int]) -> Features:
-        """Features of these pictures, float32, each (len(indexes), ...). Raises UserError if one changed on disk."""
+        """Read the features of these records, float32, each (len(indexes), ...).
+
+        Raises:
+            UserError: a row's checksum does not match.
+        """
         for i in indexes:
             if not self._checked[i]:
-                if _sum({name: rows[i] for name, rows in self._maps.items()}) != self._sums[i]:
+                if _checksum({name: rows[i] for name, rows in self._maps.items()}) != self._sums[i]:
                     raise UserError(f"{self._folder}: row {i} changed on disk; delete the folder and run again")
                 self._checked[i] = True
-        # Made floats by torch: numpy takes ten times as long for it, and a GPU is sent half the bytes.
+        # Converted by torch: numpy takes ten times as long for it, and a GPU is sent half the bytes.
         return {name: torch.from_numpy(rows[indexes]).to(self._device).float() for name, rows in self._maps.items()}
 
 
-def features(
-    segmenter: Segmenter, checkpoint: str, path: Path, pairs: RecordReader, cache: Path, processes: Processes
-) -> Cached | AsNeeded:
-    """The features of all pictures of a container: out of the cache, filled first where need be.
+def features(segmenter: Segmenter, source: Source, processes: Processes) -> Cached | OnTheFly:
+    """Features of all records of a split, encoded first where the cache lacks them.
 
-    checkpoint: digest of the weights that encode; path: the container's file; cache: the folder of all caches.
-    Raises UserError if the disk has no room for them.
+    Raises:
+        UserError: the disk has no room for them.
     """
-    if not segmenter.CACHED or len(pairs) == 0:
-        return AsNeeded(segmenter, pairs)
-    made_by = _made_by(segmenter, checkpoint, path)
-    folder = _folder(segmenter, made_by, cache)
+    if not segmenter.CACHED or len(source.records) == 0:
+        return OnTheFly(segmenter, source.records)
+    key = cache_key(segmenter, source)
+    folder = _folder(segmenter, key, source.cache)
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder.parent / f"{folder.name}.lock")
     if processes.main:
         lock.acquire()
         if not (folder / "about.json").exists():
-            _lay_out(folder, segmenter, pairs, made_by)
+            _allocate(folder, segmenter, source.records, key)
     processes.wait()
-    _fill(folder, segmenter, pairs, processes)
+    _fill(folder, segmenter, source.records, processes)
     processes.wait()
     if processes.main:
         lock.release()
     return Cached(folder, processes.device)
 
 
-def missing(segmenter: Segmenter, checkpoint: str, path: Path, pairs: RecordReader, cache: Path) -> int:
-    """How many pictures `features`, asked the same, would have to encode first."""
+def count_missing(segmenter: Segmenter, source: Source) -> int:
+    """How many records `features` would have to encode first."""
     if not segmenter.CACHED:
         return 0
-    rows = _folder(segmenter, _made_by(segmenter, checkpoint, path), cache) / "rows.u64"
-    there = np.count_nonzero(np.fromfile(rows, np.uint64)) if rows.is_file() else 0
-    return len(pairs) - int(there)
+    rows = _folder(segmenter, cache_key(segmenter, source), source.cache) / "rows.u64"
+    present = np.count_nonzero(np.fromfile(rows, np.uint64)) if rows.is_file() else 0
+    return len(source.records) - int(present)
 
 
 def size(encoded: Features) -> int:
@@ -107,80 +128,78 @@ def size(encoded: Features) -> int:
     return 2 * sum(values.numel() for values in encoded.values())
 
 
-def _made_by(segmenter: Segmenter, checkpoint: str, path: Path) -> dict:
-    """All that decides what the features are."""
-    encoders = [part for part in segmenter.modules() if isinstance(part, Segmenter)]  # itself, and models in it
-    kinds = [kind for each in encoders for kind in (_encoding_class(each), type(each.frame))]
+def cache_key(segmenter: Segmenter, source: Source) -> dict[str, str]:
+    """All that decides what the features are, as strings by name."""
     return {
-        "checkpoint": checkpoint,
-        "container": files.sha256(path),
-        "frame": " ".join(repr(encoder.frame) for encoder in encoders),
-        "code": [_code_digest(kind) for kind in (*kinds, attention.RelativeAttention, precision.HalfLinear)],
+        "checkpoint": source.checkpoint,
+        "split": files.sha256(source.path),
+        "transform": repr(segmenter.transform),
+        "code": _code_digest(segmenter),
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
         "stored": "float16",
     }
 
 
-def _folder(segmenter: Segmenter, made_by: dict, cache: Path) -> Path:
-    name = hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:16]
+def _code_digest(segmenter: Segmenter) -> str:
+    """Digest of the code that encoding reaches; prompts and settings take no part in it."""
+    starts = {Path(inspect.getfile(kind)) for kind in (type(segmenter), type(segmenter.transform))}
+    packages = [fingerprint.PACKAGE / name for name in ("prompts", "core")]
+    reached = fingerprint.closure(sorted(starts))
+    return fingerprint.digest(path for path in reached if not any(path.is_relative_to(package) for package in packages))
+
+
+def _folder(segmenter: Segmenter, key: dict[str, str], cache: Path) -> Path:
+    name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
     return cache / f"{segmenter.NAME}-{name}"
 
 
-def _lay_out(folder: Path, segmenter: Segmenter, pairs: RecordReader, made_by: dict) -> None:
-    """Make the files, as long as they will be and empty; about.json comes last and says that they are there."""
-    first = segmenter.encode([records.image(pairs[0])])
+def _allocate(folder: Path, segmenter: Segmenter, reader: RecordReader, key: dict[str, str]) -> None:
+    """Create the files in full length and empty; about.json comes last and marks them as complete."""
+    first = segmenter.encode([records.image(reader[0])])
     shapes = {name: list(values.shape[1:]) for name, values in first.items()}
-    needed, free = size(first) * len(pairs), shutil.disk_usage(folder).free
-    if needed > ROOM * free:
+    needed, free = size(first) * len(reader), shutil.disk_usage(folder).free
+    if needed > MAX_DISK_SHARE * free:
         raise UserError(
-            f"{folder}: the features of {len(pairs)} pictures take {needed / 1e9:.1f} GB and "
-            f"{free / 1e9:.1f} GB are free; make room, link data/embeddings to a larger disk or lower scale.max_images"
+            f"{folder}: the features of {len(reader)} images take {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB are "
+            "free; free some space, link data/embeddings to a larger disk or lower scale.max_images"
         )
     for name, values in first.items():
         with open(folder / f"{name}.f16", "wb") as file:
-            file.truncate(size({name: values}) * len(pairs))
-    np.zeros(len(pairs), np.uint64).tofile(folder / "rows.u64")
-    files.write_json(folder / "about.json", {"shapes": shapes, "count": len(pairs), "made_by": made_by})
+            file.truncate(size({name: values}) * len(reader))
+    np.zeros(len(reader), np.uint64).tofile(folder / "rows.u64")
+    files.write_json(folder / "about.json", {"shapes": shapes, "count": len(reader), "key": key})
 
 
-def _fill(folder: Path, segmenter: Segmenter, pairs: RecordReader, processes: Processes) -> None:
-    """Encode this process's share of what is not there yet."""
+def _fill(folder: Path, segmenter: Segmenter, reader: RecordReader, processes: Processes) -> None:
+    """Encode this process's share of the missing rows."""
     shapes = json.loads((folder / "about.json").read_text())["shapes"]
     maps = {
-        name: np.memmap(folder / f"{name}.f16", np.float16, "r+", shape=(len(pairs), *shape))
+        name: np.memmap(folder / f"{name}.f16", np.float16, "r+", shape=(len(reader), *shape))
         for name, shape in shapes.items()
     }
     sums = np.memmap(folder / "rows.u64", np.uint64, "r+")
-    # Whole chunks only: what an encoder gives for a picture may depend, in the last bit, on its company.
-    together = max(1, batch_sizes.at_once(batch_sizes.PIXELS, processes.device) // segmenter.frame.size**2)
-    missing = [chunk for chunk in processes.chunks(len(pairs), together) if not sums[list(chunk)].all()]
-    with Pool(processes.cores) as pool:
-        images = pool.in_order(lambda chunk: [records.image(pairs[i]) for i in chunk], missing)
+    # Whole chunks only: the last bit of an image's features may depend on the batch that it is in.
+    chunk_size = max(1, batch_sizes.for_device(batch_sizes.PIXELS, processes.device) // segmenter.transform.size**2)
+    missing = [chunk for chunk in processes.chunks(len(reader), chunk_size) if not sums[list(chunk)].all()]
+    with ThreadPool(processes.cores) as pool:
+        images = pool.map_ordered(lambda chunk: [records.image(reader[i]) for i in chunk], missing)
         for chunk in progress.bar(missing, desc="encode", main=processes.main):
             encoded = segmenter.encode(next(images))
             rows = {name: values.to(torch.float16).cpu().numpy() for name, values in encoded.items()}
             if not all(np.isfinite(values).all() for values in rows.values()):
-                raise UserError(
-                    f"{pairs.path}: {segmenter.NAME} gives features beyond half precision for {pairs[chunk[0]].id}"
-                )
-            for place, index in enumerate(chunk):
+                name, id = segmenter.NAME, reader[chunk[0]].id
+                raise UserError(f"{reader.path}: features of {name} exceed half precision, first in the batch of {id}")
+            for position, index in enumerate(chunk):
                 for name, values in rows.items():
-                    maps[name][index] = values[place]
-                sums[index] = _sum({name: values[place] for name, values in rows.items()})
+                    maps[name][index] = values[position]
+                sums[index] = _checksum({name: values[position] for name, values in rows.items()})
     for written in (*maps.values(), sums):
         written.flush()
 
 
-def _sum(row: dict[str, np.ndarray]) -> int:
+def _checksum(row: dict[str, np.ndarray]) -> int:
     crc = 0
     for name in sorted(row):
         crc = zlib.crc32(np.ascontiguousarray(row[name]), crc)
     return _PRESENT + crc
-
-
-def _encoding_class(segmenter: Segmenter) -> type:
-    """The class that says how it encodes, which relatives may share."""
-    return next(kind for kind in type(segmenter).__mro__ if "encode" in vars(kind))
-
-
-def _code_digest(of_class: type) -> str:
-    return files.sha256(Path(inspect.getfile(of_class)))

@@ -1,7 +1,7 @@
-"""Masks of a picture's size out of a network's small logits, each computed in its own box only.
+"""Masks at the size of the image from a network's small logits, each computed in its own box only.
 
-`ImageTransform.to_picture` is linear in rows and in columns, so that it is a product with one matrix on each side; a mask takes
-the rows and columns of these that it touches. The values are those of `to_picture` up to rounding.
+`ImageTransform.to_image` is linear in rows and in columns, so it is a product with one matrix on each side; a crop
+takes the rows and columns of these that it needs. Values equal those of `to_image` up to rounding.
 """
 
 from dataclasses import dataclass
@@ -12,16 +12,20 @@ import torch.nn.functional as F
 
 from promptseg.nn.image_transform import ImageTransform
 
-Box = tuple[int, int, int, int]  # top, left, bottom, right; the last two are past the end
+Box = tuple[int, int, int, int]  # top, left, bottom, right in pixels; the last two are exclusive
 
 
 @dataclass(frozen=True)
-class Bounds:
-    """What small logits tell of k masks before they are enlarged: boxes (k, 4) int, as Box, in pixels of the picture.
+class MaskBounds:
+    """What small logits show of k masks before they are upsampled.
 
-    reach: no pixel outside has a logit above -offset. outer: none outside is positive. inner: the box of the positive
-    ones holds it, as far as objects are wider than a sample; where it is empty, nothing is known.
-    stability: (k,) float, of the small logits, 0 where none is above -offset. samples: (k,) int, how many are above it.
+    Attributes:
+        reach: (k, 4) int boxes, as Box in pixels of the image, outside of which no logit is above -offset.
+        outer: (k, 4), outside of which no logit is positive.
+        inner: (k, 4), contained in the box of the positive logits, as far as objects are wider than a sample of the
+            small logits; nothing is known where it is empty.
+        stability: (k,) float, of the small logits; 0 where none is above -offset.
+        samples: (k,) int, number of small logits above -offset.
     """
 
     reach: np.ndarray
@@ -31,65 +35,78 @@ class Bounds:
     samples: np.ndarray
 
 
-class Enlarger:
-    """From logits (side, side) over a frame to those of a (height, width) picture in it."""
+class MaskUpsampler:
+    """Upsamples logits over a model's input to the size of one image.
 
-    def __init__(self, frame: ImageTransform, side: int, height: int, width: int):
-        inner = frame.content(height, width)
-        size = frame.size if frame.keep_aspect else None
-        self._axes = [_Axis(side, size, part, length) for part, length in zip(inner, (height, width))]
+    Args:
+        transform: image transform of the model.
+        side: of the logits, pixels.
+        height: of the image.
+        width: of the image.
+    """
 
-    def bounds(self, logits: torch.Tensor, offset: float) -> Bounds:
-        """logits: (k, side, side); offset: of the thresholds on both sides of 0 that make a stable mask."""
+    def __init__(self, transform: ImageTransform, side: int, height: int, width: int):
+        content = transform.content_size(height, width)
+        size = transform.size if transform.keep_aspect else None
+        self._axes = [_Axis(side, size, *lengths) for lengths in zip(content, (height, width))]
+
+    def bounds(self, logits: torch.Tensor, offset: float) -> MaskBounds:
+        """Bound k masks. logits: (k, side, side); offset: of the thresholds of stability, on both sides of 0."""
         rows, columns = self._axes
-        seen = logits[:, : rows.used, : columns.used]  # the rest is padding
-        above, positive = seen > -offset, seen > 0
+        content = logits[:, : rows.used, : columns.used]  # the rest is padding
+        above, positive = content > -offset, content > 0
         samples = above.sum(dim=(1, 2))
-        stability = (seen > offset).sum(dim=(1, 2)) / samples.clamp(min=1)
+        stability = (content > offset).sum(dim=(1, 2)) / samples.clamp(min=1)
         reach, outer, inner = [], [], []
-        for axis, others in ((rows, 2), (columns, 1)):
-            first, last = _ends(above.any(dim=others))
+        for axis, other in ((rows, 2), (columns, 1)):
+            first, last = _ends(above.any(dim=other))
             reach.append((axis.begin[first], axis.end[last]))
-            first, last = _ends(positive.any(dim=others))
+            first, last = _ends(positive.any(dim=other))
             outer.append((axis.begin[first], axis.end[last]))
             inner.append((axis.end[first], axis.begin[last]))
         boxes = [np.stack([y[0], x[0], y[1], x[1]], axis=1) for y, x in (reach, outer, inner)]
-        return Bounds(*boxes, stability.cpu().numpy(), samples.cpu().numpy())
+        return MaskBounds(*boxes, stability.cpu().numpy(), samples.cpu().numpy())
 
     def crop(self, logits: torch.Tensor, box: Box) -> torch.Tensor:
-        """The part of the picture's logits in a box, (bottom - top, right - left); logits: (side, side)."""
+        """Upsample one mask (side, side) within a box only: (bottom - top, right - left)."""
         rows, first, last = self._axes[0].between(box[0], box[2])
         columns, left, right = self._axes[1].between(box[1], box[3])
         return rows @ logits[first:last, left:right] @ columns.T
 
 
 class _Axis:
-    """One side of the picture: `length` pixels out of `side` samples.
+    """Interpolation along one side of the image, from `side` samples to `length` pixels.
 
-    begin, end: (side,) the first pixel that a sample has a share in, and the one past the last. used: how many of
-    the samples have any.
+    Args:
+        side: number of samples.
+        size: of the model's input where interpolation passes it, else None.
+        content: pixels of the input that the image takes.
+        length: pixels of the image.
+
+    Attributes:
+        begin, end: (used,) first pixel that depends on a sample, and the one after the last.
+        used: number of samples that any pixel depends on.
     """
 
-    def __init__(self, side: int, size: int | None, inner: int, length: int):
-        # What linear interpolation makes of each sample alone; by way of the frame's size where to_picture goes so.
-        single = torch.eye(side)[None]
+    def __init__(self, side: int, size: int | None, content: int, length: int):
+        single = torch.eye(side)[None]  # interpolated, each sample's column of the matrix
         if size is not None:
-            single = F.interpolate(single, size, mode="linear", align_corners=False)[..., :inner]
+            single = F.interpolate(single, size, mode="linear", align_corners=False)[..., :content]
         self._matrix = F.interpolate(single, length, mode="linear", align_corners=False)[0].T.contiguous()
-        share = self._matrix.numpy() > 0
-        self._first, self._last = share.argmax(axis=1), side - share[:, ::-1].argmax(axis=1)
+        depends = self._matrix.numpy() > 0
+        self._first, self._last = depends.argmax(axis=1), side - depends[:, ::-1].argmax(axis=1)
         self.used = int(self._last.max())
         self.begin = np.searchsorted(self._last, np.arange(self.used), side="right")
         self.end = np.searchsorted(self._first, np.arange(self.used), side="right")
 
     def between(self, begin: int, end: int) -> tuple[torch.Tensor, int, int]:
-        """The matrix (end - begin, last - first) of these pixels, and the samples first..last that it takes."""
+        """Matrix (end - begin, last - first) for pixels begin..end, and the samples first..last that it multiplies."""
         first, last = int(self._first[begin]), int(self._last[end - 1])
         return self._matrix[begin:end, first:last], first, last
 
 
 def _ends(hit: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """(k, n) bool -> the first and the last that is True, (k,) each; 0 and 0 where none is."""
+    """First and last True of each row of (k, n) bool, (k,) each; 0 and 0 where there is none."""
     hit = hit.cpu().numpy()
     last = hit.shape[1] - 1 - hit[:, ::-1].argmax(axis=1)
     return hit.argmax(axis=1), np.where(hit.any(axis=1), last, 0)

@@ -1,110 +1,192 @@
-"""Ask a model about every picture of a container, and write down what it answers."""
+"""Run inference on a split and write probability maps."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from promptseg import models, prompts
-from promptseg.core import params, progress
+from promptseg.core import devices, progress
 from promptseg.core.devices import Processes
+from promptseg.core.runs import Run
 from promptseg.data import generated_masks, point_clouds, records
 from promptseg.data.records import Prediction, Record, RecordReader
 from promptseg.inference import automatic_masks, embedding_cache
 from promptseg.nn import batch_sizes, finetuned_weights, weights
 from promptseg.nn.segmenter import Features, Segmenter
-from promptseg.prompts import Prompt
+from promptseg.prompts import Prompt, PromptSource
 
-CHUNK = 16  # pictures dealt out to a process at a time
+CHUNK = 16  # records that a process takes at a time
 
 
-def predict(
-    run: params.Run, seed: int, truth: Path, checkpoint: Path, trained: Path | None, cache: Path, out: Path
-) -> None:
-    """Write the predictions of a run: one row for each row of the container `truth`, in its order.
+@dataclass(frozen=True)
+class Inputs:
+    """Paths that a run reads.
 
-    checkpoint: folder of released weights; trained: folder of a fine-tuned run's weights, or None for zero-shot;
-    cache: folder of the embedding caches. The bytes do not depend on how many processes take part.
+    Attributes:
+        split: Parquet shards of the test split.
+        checkpoint: folder of released weights.
+        cache: folder of the embedding caches.
+        finetuned: folder of a fine-tuned run's weights; None for a zero-shot run.
     """
-    processes = Processes()
-    pairs = records.pairs(truth)
-    classes = pairs.about["classes"]
-    segmenter = models.load(run.model).load(checkpoint, len(classes)).to(processes.device)
-    segmenter.check_modality(pairs.about.get("kind", "picture"), run.dataset)
-    segmenter.check_prompt(run.prompt)
-    digest = weights.digest(checkpoint)
-    if trained is not None:
-        digest = finetuned_weights.apply(segmenter, digest, trained)
-    features = embedding_cache.features(segmenter, digest, truth, pairs, cache, processes)
-    about = {
-        "classes": pairs.about["classes"],
+
+    split: Path
+    checkpoint: Path
+    cache: Path
+    finetuned: Path | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """What predicts the records of a split.
+
+    Attributes:
+        segmenter: the loaded model.
+        features: indexes of records -> their features.
+        records: of the split.
+        processes: that share the work.
+    """
+
+    segmenter: Segmenter
+    features: Callable[[list[int]], Features]
+    records: RecordReader
+    processes: Processes
+
+
+def predict(run: Run, inputs: Inputs, out: Path) -> None:
+    """Predict all records of a split; the bytes do not depend on the number of processes.
+
+    Args:
+        run: model and prompt.
+        inputs: what is read.
+        out: Parquet file of predictions, a row for each record, in the split's order.
+
+    Raises:
+        UserError: the model does not take the prompt or the modality, or an input is missing or damaged.
+    """
+    models.segmenter_class(run.model).check_prompt(run.prompt)  # before hours of encoding
+    job = prepare(run.model, run.dataset, inputs)
+    metadata = {
+        "classes": job.records.metadata["classes"],
         "model": run.model,
         "prompt": run.prompt.model_dump(exclude_defaults=True),
         "oracle": run.prompt.oracle,
+        "seed": job.records.metadata["seed"],
     }
-    mine = out if processes.world == 1 else _share(out, processes.rank)
-    with records.RecordWriter(mine, Prediction, about) as writer:
-        chunks = list(processes.chunks(len(pairs), CHUNK))
+    write_predictions(job, out, metadata, lambda index: _predict_record(job, index, run))
+
+
+def prepare(model: str, dataset: str, inputs: Inputs) -> Job:
+    """Load a model and compute or open the features of a split. Raises UserError where they do not fit."""
+    processes = Processes()
+    devices.configure_torch(processes)
+    split = records.open_split(inputs.split)
+    segmenter = models.load(model).load(inputs.checkpoint, len(split.metadata["classes"])).to(processes.device)
+    segmenter.check_modality(split.metadata.get("modality", "image"), dataset)
+    digest = weights.digest(inputs.checkpoint)
+    if inputs.finetuned is not None:
+        digest = finetuned_weights.apply(segmenter, digest, inputs.finetuned)
+    cache = embedding_cache.Source(inputs.split, split, digest, inputs.cache)
+    return Job(segmenter, embedding_cache.features(segmenter, cache, processes), split, processes)
+
+
+def write_predictions(job: Job, out: Path, metadata: dict, predict_record: Callable[[int], Prediction]) -> None:
+    """Write a prediction for each record, computed by all processes of the job.
+
+    Args:
+        job: model, features and records.
+        out: Parquet file.
+        metadata: of the file.
+        predict_record: index of a record -> its prediction.
+    """
+    processes = job.processes
+    own = out if processes.world == 1 else _share(out, processes.rank)
+    with records.RecordWriter(own, Prediction, metadata) as writer:
+        chunks = list(processes.chunks(len(job.records), CHUNK))
         for chunk in progress.bar(chunks, desc="predict", main=processes.main):
             for index in chunk:
-                writer.add(_answer(segmenter, features([index]), pairs[index], run.prompt, pairs.about, seed))
+                writer.add(predict_record(index))
     processes.wait()
     if processes.main and processes.world > 1:
-        _merge(out, processes.world, len(pairs), about)
+        _merge(out, processes.world, len(job.records), metadata)
     processes.close()
 
 
 @torch.inference_mode()
-def probabilities(
-    segmenter: Segmenter, features: Features, asked: list[Prompt], classes: int, height: int, width: int,
+def probability_maps(
+    segmenter: Segmenter, features: Features, image_prompts: list[Prompt], shape: tuple[int, int, int],
     exclusive: bool = False,
 ) -> np.ndarray:  # fmt: skip
-    """What a model answers about one picture: (classes, height, width) float32 in [0, 1].
+    """Predict the classes of one image.
 
-    asked: prompts in the picture's pixels. Where several ask for one class, each pixel takes the surest answer; a
-    class that nothing asks for is 0. exclusive: each pixel is of exactly one of the classes that are asked for; then
-    it is their softmax, relative to the surest class, which so comes through eight bits as 1.
+    Prompts go through the decoder a few at a time, so memory does not grow with their number.
+
+    Args:
+        segmenter: the model.
+        features: of the image.
+        image_prompts: in pixels of the image. Where several prompt for a class, a pixel takes the largest probability.
+        shape: number of classes, height and width of the image.
+        exclusive: each pixel belongs to exactly one of the classes that are prompted for; probabilities are then
+            their softmax relative to the most probable class, which is stored as 1 in eight bits.
+
+    Returns:
+        (classes, height, width) float32 in [0, 1]; 0 for a class without a prompt.
     """
-    out = np.full((classes, height, width), -np.inf if exclusive else 0.0, np.float32)
-    together = batch_sizes.at_once(batch_sizes.PROMPTS, next(iter(features.values())).device)
-    for start in range(0, len(asked), together):
-        part = asked[start : start + together]
-        logits = segmenter.decode(features, [[segmenter.frame.prompt(prompt, height, width) for prompt in part]])[0]
-        maps = segmenter.frame.to_picture(logits, height, width)
+    _, height, width = shape
+    out = np.full(shape, -np.inf if exclusive else 0.0, np.float32)
+    size = batch_sizes.for_device(batch_sizes.PROMPTS, next(iter(features.values())).device)
+    for start in range(0, len(image_prompts), size):
+        batch = image_prompts[start : start + size]
+        inputs = [prompt.to_model(segmenter.transform, height, width) for prompt in batch]
+        maps = segmenter.transform.to_image(segmenter.decode(features, [inputs])[0], height, width)
         maps = (maps if exclusive else torch.sigmoid(maps)).cpu().numpy()
-        for prompt, values in zip(part, maps):
+        for prompt, values in zip(batch, maps):
             np.maximum(out[prompt.target - 1], values, out=out[prompt.target - 1])
     return np.exp(out - out.max(axis=0)) if exclusive else out
 
 
-def _answer(
-    segmenter: Segmenter, features: Features, pair: Record, settings: params.Prompt, about: dict, seed: int
-) -> Prediction:
-    """about: what holds for all rows of the pair's container."""
-    if settings.kind == "automatic":
-        found = automatic_masks.segments(segmenter, features, records.image(pair), settings.generator)
-        return Prediction(pair.id, b"", prompts.to_json([]), generated_masks.to_json(found))
-    support = records.support(pair) if settings.support else None
-    classes, among = about["classes"], about.get("among", {}).get(pair.text)
-    whole = about.get("whole", False)
-    asked, _ = prompts.ask(settings, records.mask(pair), classes, seed, pair.id, pair.text, support, among, whole)
-    probability = probabilities(
-        segmenter, features, asked, len(classes), pair.height, pair.width, point_clouds.is_cloud(about)
+def _predict_record(job: Job, index: int, run: Run) -> Prediction:
+    record, metadata = job.records[index], job.records.metadata
+    features = job.features([index])
+    if run.prompt.kind == "automatic":
+        image = records.image(record)
+        masks = automatic_masks.generate(job.segmenter, features, image, run.prompt.generator)
+        return Prediction(record.id, b"", prompts.to_json([]), generated_masks.to_json(masks))
+    source = prompt_source(record, metadata, run)
+    image_prompts, _ = prompts.build_prompts(run.prompt, source)
+    shape = (len(source.classes), record.height, record.width)
+    exclusive = point_clouds.is_point_cloud(metadata)
+    maps = probability_maps(job.segmenter, features, image_prompts, shape, exclusive)
+    return Prediction(record.id, records.pack(maps), prompts.to_json(image_prompts))
+
+
+def prompt_source(record: Record, metadata: dict, run: Run) -> PromptSource:
+    """What a run's prompts for a record are built from. metadata: of the record's split, which has the study's seed."""
+    return PromptSource(
+        id=record.id,
+        mask=records.mask(record),
+        classes=metadata["classes"],
+        seed=metadata["seed"],
+        text=record.text,
+        support=records.support(record) if run.prompt.support else None,
+        requested=metadata.get("classes_by_category", {}).get(record.text),
+        is_classification=metadata.get("is_classification", False),
     )
-    return Prediction(pair.id, records.pack(probability), prompts.to_json(asked))
 
 
 def _share(out: Path, rank: int) -> Path:
     return out.with_name(f".{out.name}.share{rank}")
 
 
-def _merge(out: Path, world: int, count: int, about: dict) -> None:
-    """Lay the processes' shares together in the order of the container."""
-    parts: list[RecordReader] = [records.predictions(_share(out, rank)) for rank in range(world)]
-    with records.RecordWriter(out, Prediction, about) as writer:
+def _merge(out: Path, world: int, count: int, metadata: dict) -> None:
+    """Merge the processes' shares in the order of the split."""
+    shares = [records.open_predictions(_share(out, rank)) for rank in range(world)]
+    with records.RecordWriter(out, Prediction, metadata) as writer:
         for index in range(count):
-            chunk, place = divmod(index, CHUNK)
+            chunk, position = divmod(index, CHUNK)
             turn, rank = divmod(chunk, world)
-            writer.add(parts[rank][turn * CHUNK + place])
-    for share in out.parent.glob(f".{out.name}.share*"):  # those of an earlier, larger group that was killed as well
+            writer.add(shares[rank][turn * CHUNK + position])
+    for share in out.parent.glob(f".{out.name}.share*"):  # also those of an earlier, larger group that was killed
         share.unlink()

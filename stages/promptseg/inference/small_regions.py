@@ -1,24 +1,30 @@
-"""Small holes and islands of a mask, filled and removed (segment_anything's remove_small_regions)."""
+"""Small holes and islands of a mask (segment_anything's remove_small_regions)."""
 
 import cv2
 import numpy as np
 
 
-def remove_small_regions(mask: np.ndarray, area: int) -> tuple[np.ndarray, bool]:
-    """The mask, bool (h, w), without holes and then without islands of less than `area` pixels; whether it changed.
+def remove_small_regions(mask: np.ndarray, min_area: int) -> tuple[np.ndarray, bool]:
+    """Fill small holes, then remove small islands; both are 8-connected.
 
-    Both are 8-connected. Where all islands are small, the largest stays.
+    Args:
+        mask: (h, w) bool.
+        min_area: smaller holes and islands change, pixels. Where all islands are smaller, the largest stays.
+
+    Returns:
+        The mask, and whether it changed.
     """
-    count, regions, sizes = _regions(~mask)
-    holes = [i for i in range(1, count) if sizes[i] < area]
-    filled = mask | np.isin(regions, holes) if holes else mask
-    count, regions, sizes = _regions(filled)
-    large = [i for i in range(1, count) if sizes[i] >= area]
+    count, labels, areas = _components(~mask)
+    holes = [i for i in range(1, count) if areas[i] < min_area]
+    filled = mask | np.isin(labels, holes) if holes else mask
+    count, labels, areas = _components(filled)
+    large = [i for i in range(1, count) if areas[i] >= min_area]
     if len(large) == count - 1:
         return filled, bool(holes)
-    return np.isin(regions, large or [1 + int(np.argmax(sizes[1:]))]), True
+    return np.isin(labels, large or [1 + int(np.argmax(areas[1:]))]), True
 
 
-def _regions(mask: np.ndarray) -> tuple[int, np.ndarray, np.ndarray]:
-    count, regions, statistics, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-    return count, regions, statistics[:, cv2.CC_STAT_AREA]
+def _components(mask: np.ndarray) -> tuple[int, np.ndarray, np.ndarray]:
+    """Number of components with the background, labels, and areas in pixels."""
+    count, labels, statistics, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    return count, labels, statistics[:, cv2.CC_STAT_AREA]

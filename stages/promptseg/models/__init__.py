@@ -1,14 +1,15 @@
-"""The models, one file each. `load("sam")` gives its module; a new file in this folder is a new model.
+"""Models, one module each; a new module in this package is a new model.
 
-A model's module has
-    create(size, seed)       a Segmenter with seeded random weights; size: "tiny", or "full" as it was released
-    convert(source)          a Segmenter from the released files: a folder, or a single file where there is such a thing
-    load(folder, classes)    a Segmenter from one of our own checkpoint folders
-    BACKBONE                the folder in promptseg/tiny that `convert` takes, where its tiny model has none of its own
-    NETWORKS, assemble       in place of `convert`, where a model is made of other models: their names, and a Segmenter
-                             from a list of theirs in that order
-    RELEASED                 the released file of tensors, where the hub has not model.safetensors
-and knows no dataset.
+A model's module defines one subclass of Segmenter and
+    create(size, seed)       a Segmenter with seeded random weights; size: "tiny", or "full" as released
+    convert(source)          a Segmenter from released files: a folder in the layout of the hub, or a single file
+    load(folder, classes)    a Segmenter from one of our own checkpoints
+and, where they apply,
+    OFFICIAL                 (repository, commit) of the released weights on the Hugging Face hub
+    RELEASED                 name of the released file of tensors, where that is not model.safetensors
+    BACKBONE                 folder in promptseg/tiny that the tiny model is built from, by convert(folder, "tiny"),
+                             where it has no checkpoint of its own there
+It does not depend on any dataset.
 """
 
 import importlib
@@ -16,15 +17,27 @@ import pkgutil
 from types import ModuleType
 
 from promptseg.core.errors import UserError
+from promptseg.nn.segmenter import Segmenter
 
 
 def names() -> list[str]:
-    """Every model that there is a file for."""
+    """Names of all models, sorted."""
     return sorted(module.name for module in pkgutil.iter_modules(__path__))
 
 
 def load(name: str) -> ModuleType:
-    """The module of a model. Raises UserError if there is none of that name."""
+    """Import the module of a model. Raises UserError if the name is unknown."""
     if name not in names():
         raise UserError(f"unknown model {name!r}; known: {', '.join(names())}")
     return importlib.import_module(f"{__name__}.{name}")
+
+
+def segmenter_class(name: str) -> type[Segmenter]:
+    """The Segmenter subclass of a model. Raises UserError if the name is unknown."""
+    module = load(name)
+    (kind,) = (
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, Segmenter) and value.__module__ == module.__name__
+    )
+    return kind

@@ -1,9 +1,9 @@
-"""A convolutional autoencoder that learns to give pictures back, and then to segment with the same encoder.
+"""A convolutional autoencoder: trained to reconstruct images, then to segment with the same encoder.
 
-After the study of segmentation models on the pets; it gives no architecture. Ours halves the sides four times and
-doubles them as often, without skips, so that all must pass through the code. Two heads read the code: one of three
-channels for the picture, one with an output for each class. The part `head` leaves the encoder as reconstruction left
-it, `all` trains it on. With `train.pretrain` epochs, reconstruction comes first.
+After the study of segmentation models on Oxford-IIIT Pet, which gives no architecture. Ours halves the sides four times
+and doubles them as often, without skip connections, so that all information passes through the code. Two heads read the
+code: one reconstructs the image, one has an output for each class. Trainable `head` leaves the encoder as
+reconstruction trained it, `all` fine-tunes it. Reconstruction comes first, for `train.pretext_epochs` epochs.
 """
 
 from pathlib import Path
@@ -14,11 +14,10 @@ from torch import nn
 
 from promptseg.core.errors import UserError
 from promptseg.nn import class_outputs, weights
-from promptseg.nn.image_transform import ImageTransform
+from promptseg.nn.image_transform import MIDDLE_MEAN, MIDDLE_STD, ImageTransform
 from promptseg.nn.segmenter import Features, Segmenter
 from promptseg.prompts import Prompt
 
-MEAN, STD = (127.5, 127.5, 127.5), (64.0, 64.0, 64.0)
 SIZES = {"tiny": dict(widths=[16, 32, 48, 64], size=128), "full": dict(widths=[32, 64, 128, 256], size=256)}
 GROUPS = 8
 
@@ -26,29 +25,30 @@ GROUPS = 8
 class Autoencoder(Segmenter):
     NAME = "autoencoder"
     PROMPTS = frozenset({"none"})
-    PARTS = {"head": ("head.",), "all": ("encoder.", "head.")}
-    PRETRAIN = ("encoder.", "picture.")
+    TRAIN_DEFAULTS = {"trainable": ["head"], "loss": "dice_bce", "lr": 1e-3, "batch_size": 8}
+    TRAINABLE = {"head": ("head.",), "all": ("encoder.", "head.")}
+    PRETEXT = ("encoder.", "picture.")
     CACHED = False
 
     def __init__(self, architecture: dict, classes: int):
         super().__init__()
         self.architecture, widths = architecture, architecture["widths"]
-        self.frame = ImageTransform(architecture["size"], False, MEAN, STD)
+        self.transform = ImageTransform(architecture["size"], False, MIDDLE_MEAN, MIDDLE_STD)
         self.encoder = nn.Sequential(*(_block(nn.Conv2d, a, b) for a, b in zip([3, *widths], widths)))
-        self.picture = _head(widths, 3)
+        self.picture = _head(widths, 3)  # reconstructs the image; the name is that of stored tensors
         self.head = _head(widths, classes)
 
     def encode(self, images: list[np.ndarray]) -> Features:
-        return {"pixels": self.frame.pixels(images).to(self.device)}
+        return {"pixels": self.transform.to_input(images).to(self.device)}
 
     def decode(self, features: Features, prompts: list[list[Prompt]]) -> torch.Tensor:
-        return class_outputs.asked(self.head(self.encoder(features["pixels"])), prompts)
+        return class_outputs.select(self.head(self.encoder(features["pixels"])), prompts)
 
     def reconstruct(self, features: Features) -> torch.Tensor:
-        """What comes back of the pictures: (n, 3, side, side), normalized pixels."""
+        """Reconstruct the images, (n, 3, side, side) normalized pixels."""
         return self.picture(self.encoder(features["pixels"]))
 
-    def pretext(self, features: Features) -> torch.Tensor:
+    def pretext_loss(self, features: Features) -> torch.Tensor:
         """Mean squared error of the normalized pixels, (n,)."""
         return (self.reconstruct(features) - features["pixels"]).square().mean((1, 2, 3))
 
@@ -57,12 +57,12 @@ class Autoencoder(Segmenter):
 
 
 def _block(conv: type[nn.Module], channels: int, width: int) -> nn.Module:
-    """Half the sides with nn.Conv2d, twice the sides with nn.ConvTranspose2d; a kernel of 4 leaves no chequerboard."""
+    """Halve the sides (nn.Conv2d) or double them (nn.ConvTranspose2d); a kernel of 4 makes no checkerboard pattern."""
     return nn.Sequential(conv(channels, width, 4, stride=2, padding=1), nn.GroupNorm(GROUPS, width), nn.ReLU())
 
 
 def _head(widths: list[int], outputs: int) -> nn.Module:
-    """From the code back to full size: (n, widths[-1], s, s) -> (n, outputs, 16 s, 16 s)."""
+    """Decoder from the code to full size: (n, widths[-1], s, s) -> (n, outputs, 16 s, 16 s)."""
     upward = [*reversed(widths), widths[0]]
     blocks = nn.Sequential(*(_block(nn.ConvTranspose2d, a, b) for a, b in zip(upward, upward[1:])))
     blocks.add_module("last", nn.Conv2d(widths[0], outputs, 1))
@@ -79,9 +79,9 @@ def convert(source: Path) -> Autoencoder:
 
 
 def load(folder: Path, classes: int) -> Autoencoder:
-    """The stored network; its last layer is drawn anew where the number of classes is another."""
+    """Load a checkpoint; a last layer for another number of classes gets new weights, seeded by that number."""
     config, tensors = weights.read(folder)
     torch.manual_seed(classes)
     model = Autoencoder(config["architecture"], classes)
-    class_outputs.fill(model, tensors, folder, "head.last.")
+    class_outputs.load_tensors(model, tensors, folder, "head.last.")
     return model.eval()

@@ -1,22 +1,23 @@
-"""Frozen CLIP under a convolutional decoder with an output for each class: nothing is asked in words.
+"""Frozen CLIP with a convolutional decoder that has an output for each class and takes no prompt.
 
-After the study "CLIP image encoder + CNN decoder" on the pets; it gives no architecture. Ours: the last block's patch
-tokens, then three times bilinear upsampling by 2 and a 3 x 3 convolution, so that a patch becomes 8 x 8 logits.
+After the study "CLIP image encoder + CNN decoder" on Oxford-IIIT Pet, which gives no architecture. Ours: the last
+block's patch tokens, then three times bilinear upsampling by 2 and a 3 x 3 convolution, so that a patch becomes 8 x 8
+logits.
 """
 
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import nn
 
-from promptseg.nn import class_outputs, clip_decoder, weights
-from promptseg.nn.clip_decoder import ChannelNorm, ClipDecoder
+from promptseg.nn import class_outputs, clip, clip_decoder, weights
+from promptseg.nn.clip_decoder import GROUPS, ChannelNorm, ClipDecoder
 from promptseg.nn.segmenter import Features
 from promptseg.prompts import Prompt
 
-RELEASED = weights.OLD
+OFFICIAL, RELEASED = clip.OFFICIAL, weights.PICKLED_TENSORS
 BACKBONE = "clip"
-GROUPS = 8
 
 
 class ClipDecoderCnn(ClipDecoder):
@@ -40,15 +41,15 @@ class ClipDecoderCnn(ClipDecoder):
         return layers
 
     def decode(self, features: Features, prompts: list[list[Prompt]]) -> torch.Tensor:
-        return class_outputs.asked(self.decoder(features["quarter4"]), prompts)
+        return class_outputs.select(self.decoder(features["quarter4"]), prompts)
 
 
 def create(size: str, seed: int) -> ClipDecoderCnn:
     return clip_decoder.create(ClipDecoderCnn, size, seed)
 
 
-def convert(source: Path) -> ClipDecoderCnn:
-    return clip_decoder.convert(ClipDecoderCnn, source)
+def convert(source: Path, size: Literal["full", "tiny"] = "full") -> ClipDecoderCnn:
+    return clip_decoder.convert(ClipDecoderCnn, source, size)
 
 
 def load(folder: Path, classes: int) -> ClipDecoderCnn:

@@ -1,28 +1,30 @@
-"""Frozen CLIP under a transformer decoder that is asked in words: the phrase queries the patch tokens.
+"""Frozen CLIP with a transformer decoder, prompted by text: the phrase is the query, patch tokens are the memory.
 
-After the study "zero-shot segmentation with CLIP", where it beats the convolutional decoder; it gives no architecture.
-Ours is MaskFormer's (Cheng et al. 2021), with the phrase in place of learned queries: the phrase's embedding is the
-query, the patch tokens with sine positions are the memory of three decoder layers, and the mask is the product of what
-the query becomes with an embedding of each place, four times as fine as the patches.
+After the study "zero-shot segmentation with CLIP", where it outperforms the convolutional decoder, and which gives no
+architecture. Ours is MaskFormer's (Cheng et al. 2021) with the phrase's embedding in place of learned queries: the
+patch tokens with sine positions are the memory of three decoder layers, and the mask is the product of the decoded
+query with an embedding of each pixel, four times as fine as the patches.
 """
 
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import nn
 
-from promptseg.nn import clip_decoder, weights
-from promptseg.nn.clip_decoder import ChannelNorm, ClipDecoder
+from promptseg.nn import clip, clip_decoder, weights
+from promptseg.nn.clip_decoder import GROUPS, ChannelNorm, ClipDecoder
 from promptseg.nn.segmenter import Features
 from promptseg.prompts import Prompt
 
-RELEASED = weights.OLD
+OFFICIAL, RELEASED = clip.OFFICIAL, weights.PICKLED_TENSORS
 BACKBONE = "clip"
 LAYERS, HEADS = 3, 4
-GROUPS = 8
 
 
 class Decoder(nn.Module):
+    """Transformer decoder with a phrase as query."""
+
     def __init__(self, tokens: int, phrase: int, width: int):
         super().__init__()
         self.norm = ChannelNorm(tokens)
@@ -31,25 +33,30 @@ class Decoder(nn.Module):
         layer = nn.TransformerDecoderLayer(width, HEADS, 4 * width, dropout=0.0, batch_first=True, norm_first=True)
         self.layers = nn.TransformerDecoder(layer, LAYERS, norm=nn.LayerNorm(width))
         self.mask = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width // 2))
-        self.places = nn.Sequential(
+        self.places = nn.Sequential(  # embeddings of pixels; the name is that of stored tensors
             nn.ConvTranspose2d(width, width // 2, 2, stride=2),
             nn.GroupNorm(GROUPS, width // 2),
             nn.ReLU(),
             nn.ConvTranspose2d(width // 2, width // 2, 2, stride=2),
         )
-        for parameter in self.layers.parameters():  # the layers of a TransformerDecoder begin as copies of one
+        for parameter in self.layers.parameters():  # TransformerDecoder initializes its layers as copies of one
             if parameter.dim() > 1:
                 nn.init.xavier_uniform_(parameter)
 
     def forward(self, tokens: torch.Tensor, phrases: torch.Tensor) -> torch.Tensor:
-        """tokens: (n, tokens, s, s); phrases: (n, p, phrase) -> logits (n, p, 4 s, 4 s)."""
+        """Compute logits (n, p, 4 s, 4 s).
+
+        Args:
+            tokens: (n, tokens, s, s).
+            phrases: (n, p, phrase).
+        """
         memory = self.memory(self.norm(tokens))
         memory = memory + positions(memory.shape[1], memory.shape[2], memory.device)
-        # Phrases share the memory but do not see each other: an answer is one phrase's own.
-        apart = ~torch.eye(phrases.shape[1], dtype=torch.bool, device=phrases.device)
-        found = self.layers(self.query(phrases), memory.flatten(2).mT, tgt_mask=apart)
-        places = self.places(memory)
-        return torch.einsum("npc,nchw->nphw", self.mask(found), places) / places.shape[1] ** 0.5
+        # Phrases do not attend to each other, so that a mask depends on its own phrase alone.
+        other_phrases = ~torch.eye(phrases.shape[1], dtype=torch.bool, device=phrases.device)
+        queries = self.layers(self.query(phrases), memory.flatten(2).mT, tgt_mask=other_phrases)
+        pixels = self.places(memory)
+        return torch.einsum("npc,nchw->nphw", self.mask(queries), pixels) / pixels.shape[1] ** 0.5
 
 
 class ClipDecoderTransformer(ClipDecoder):
@@ -62,12 +69,11 @@ class ClipDecoderTransformer(ClipDecoder):
         return Decoder(tokens, phrase, width)
 
     def decode(self, features: Features, prompts: list[list[Prompt]]) -> torch.Tensor:
-        phrases = torch.stack([torch.stack(self.phrases([prompt.text for prompt in row])) for row in prompts])
-        return self.decoder(features["quarter4"], phrases)
+        return self.decoder(features["quarter4"], self.embed_phrases(prompts))
 
 
 def positions(width: int, side: int, device: torch.device) -> torch.Tensor:
-    """(width, side, side): sines and cosines of row and column, a quarter of the channels each, as in DETR."""
+    """Sine and cosine of row and column, (width, side, side), a quarter of the channels each (Carion et al. 2020)."""
     quarter = width // 4
     wavelengths = 10000 ** (torch.arange(quarter, device=device) / quarter)
     angles = (torch.arange(side, device=device) + 0.5) / side * 2 * torch.pi / wavelengths[:, None]
@@ -80,8 +86,8 @@ def create(size: str, seed: int) -> ClipDecoderTransformer:
     return clip_decoder.create(ClipDecoderTransformer, size, seed)
 
 
-def convert(source: Path) -> ClipDecoderTransformer:
-    return clip_decoder.convert(ClipDecoderTransformer, source)
+def convert(source: Path, size: Literal["full", "tiny"] = "full") -> ClipDecoderTransformer:
+    return clip_decoder.convert(ClipDecoderTransformer, source, size)
 
 
 def load(folder: Path, classes: int) -> ClipDecoderTransformer:

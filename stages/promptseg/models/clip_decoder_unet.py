@@ -1,24 +1,24 @@
-"""Frozen CLIP under a U-Net-like decoder that is asked in words: transposed convolutions, skips from several blocks.
+"""Frozen CLIP with a U-Net-like decoder, prompted by text: transposed convolutions, skips from several blocks.
 
-After the study "zero-shot segmentation with CLIP"; it gives no architecture. Ours has the skips of UNETR (Hatamizadeh
-et al. 2022): the output of a block, all of one resolution, goes through as many transposed convolutions as bring it to
-the resolution where it is added to the way up. The phrase's embedding scales and shifts the channels after every step
-(FiLM, Perez et al. 2018), as CLIPSeg's does once.
+After the study "zero-shot segmentation with CLIP", which gives no architecture. Ours has the skips of UNETR
+(Hatamizadeh et al. 2022): the output of a block, all of one resolution, passes as many transposed convolutions as reach
+the resolution of the decoder's step that it joins. The phrase's embedding scales and shifts the channels after every
+step (FiLM, Perez et al. 2018), as CLIPSeg's does once.
 """
 
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import nn
 
-from promptseg.nn import clip_decoder, weights
-from promptseg.nn.clip_decoder import ChannelNorm, ClipDecoder
+from promptseg.nn import clip, clip_decoder, weights
+from promptseg.nn.clip_decoder import GROUPS, ChannelNorm, ClipDecoder
 from promptseg.nn.segmenter import Features
 from promptseg.prompts import Prompt
 
-RELEASED = weights.OLD
+OFFICIAL, RELEASED = clip.OFFICIAL, weights.PICKLED_TENSORS
 BACKBONE = "clip"
-GROUPS = 8
 
 
 class Conditioned(nn.Module):
@@ -44,19 +44,24 @@ class Decoder(nn.Module):
         self.norms = nn.ModuleList(ChannelNorm(tokens) for _ in widths)
         self.bottom = Conditioned(tokens, width, phrase)
         self.ups = nn.ModuleList(nn.ConvTranspose2d(a, b, 2, stride=2) for a, b in zip(widths, widths[1:]))
-        self.skips = nn.ModuleList(_raised(tokens, b, step) for step, b in enumerate(widths[1:], 1))
+        self.skips = nn.ModuleList(_skip(tokens, b, step) for step, b in enumerate(widths[1:], 1))
         self.steps = nn.ModuleList(Conditioned(2 * b, b, phrase) for b in widths[1:])
-        self.answer = nn.Conv2d(widths[-1], 1, 1)
+        self.answer = nn.Conv2d(widths[-1], 1, 1)  # logits; the name is that of stored tensors
 
     def forward(self, blocks: list[torch.Tensor], phrases: torch.Tensor) -> torch.Tensor:
-        """blocks: each (n, tokens, s, s), the last one first; phrases: (n, p, phrase) -> logits (n, p, 8 s, 8 s)."""
+        """Compute logits (n, p, 8 s, 8 s).
+
+        Args:
+            blocks: outputs of CLIP's blocks, each (n, tokens, s, s), the last block first.
+            phrases: (n, p, phrase).
+        """
         n, p = phrases.shape[:2]
         bottom, *earlier = [norm(block) for norm, block in zip(self.norms, blocks)]
         phrases = phrases.flatten(0, 1)
         x = self.bottom(bottom.repeat_interleave(p, dim=0), phrases)
-        for up, raise_, step, block in zip(self.ups, self.skips, self.steps, earlier):
-            skip = raise_(block).repeat_interleave(p, dim=0)  # without the phrase, so once for all of them
-            x = step(torch.cat([up(x), skip], dim=1), phrases)
+        for up, skip, step, block in zip(self.ups, self.skips, self.steps, earlier):
+            raised = skip(block).repeat_interleave(p, dim=0)  # does not depend on the phrase: once for all of them
+            x = step(torch.cat([up(x), raised], dim=1), phrases)
         return self.answer(x).unflatten(0, (n, p))[:, :, 0]
 
 
@@ -70,12 +75,12 @@ class ClipDecoderUnet(ClipDecoder):
         return Decoder(tokens, phrase, width)
 
     def decode(self, features: Features, prompts: list[list[Prompt]]) -> torch.Tensor:
-        phrases = torch.stack([torch.stack(self.phrases([prompt.text for prompt in row])) for row in prompts])
-        return self.decoder([features[f"quarter{quarter}"] for quarter in reversed(self.BLOCKS)], phrases)
+        blocks = [features[f"quarter{quarter}"] for quarter in reversed(self.BLOCKS)]
+        return self.decoder(blocks, self.embed_phrases(prompts))
 
 
-def _raised(channels: int, width: int, doublings: int) -> nn.Module:
-    """A block's tokens to `width` channels and 2 ** doublings times the sides."""
+def _skip(channels: int, width: int, doublings: int) -> nn.Module:
+    """A skip connection: a block's tokens to `width` channels and 2 ** doublings times the sides."""
     layers = [nn.Conv2d(channels, width, 1)]
     for _ in range(doublings):
         layers += [nn.ConvTranspose2d(width, width, 2, stride=2), nn.GroupNorm(min(GROUPS, width), width), nn.ReLU()]
@@ -86,8 +91,8 @@ def create(size: str, seed: int) -> ClipDecoderUnet:
     return clip_decoder.create(ClipDecoderUnet, size, seed)
 
 
-def convert(source: Path) -> ClipDecoderUnet:
-    return clip_decoder.convert(ClipDecoderUnet, source)
+def convert(source: Path, size: Literal["full", "tiny"] = "full") -> ClipDecoderUnet:
+    return clip_decoder.convert(ClipDecoderUnet, source, size)
 
 
 def load(folder: Path, classes: int) -> ClipDecoderUnet:

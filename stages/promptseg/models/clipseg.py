@@ -1,26 +1,24 @@
 """CLIPSeg (Lueddecke & Ecker 2022), as transformers' CLIPSegForImageSegmentation: frozen CLIP, a small decoder.
 
-Released as CIDAS/clipseg-rd64-refined. Both sides of a picture become 352. The vision part runs once a picture and
-only as far as the decoder looks; a phrase runs through the text part once, a support picture through the vision part.
+Released as CIDAS/clipseg-rd64-refined. Both sides of an image are resized to 352. The vision encoder runs once an image
+and only up to the last block that the decoder reads; each phrase passes the text encoder once, each support image the
+vision encoder.
 """
 
-import json
 from pathlib import Path
 
 import numpy as np
 import torch
 from transformers import BatchEncoding, CLIPSegConfig, CLIPSegForImageSegmentation
 
-from promptseg.core.errors import UserError
-from promptseg.nn import precision, text_encoder, visual_prompt, weights
-from promptseg.nn.image_transform import ImageTransform
+from promptseg.nn import precision, pretrained, text_encoder, visual_prompt, weights
+from promptseg.nn.image_transform import IMAGENET_MEAN, IMAGENET_STD, ImageTransform
 from promptseg.nn.lru_cache import LRUCache
 from promptseg.nn.segmenter import Features, Segmenter
-from promptseg.prompts import Prompt, SupportExample
+from promptseg.prompts import Prompt
+from promptseg.prompts.support import Support
 
-MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
-SIZE = 352
-TINY_SIZE = 160
+SIZE, TINY_SIZE = 352, 160  # of the input, pixels
 TINY = {
     "vision_config": dict(
         hidden_size=64, intermediate_size=128, num_hidden_layers=4, num_attention_heads=4, image_size=160, patch_size=8
@@ -30,30 +28,34 @@ TINY = {
     "use_complex_transposed_convolution": True,
 }  # fmt: skip
 
+OFFICIAL = ("CIDAS/clipseg-rd64-refined", "999e0328d9e10b484360c477313983f9afdd7050")
+
 
 class ClipSeg(Segmenter):
     NAME = "clipseg"
-    PROMPTS = frozenset({"text", "image", "text + image"})
-    PARTS = {"decoder": ("network.decoder.",)}
+    PROMPTS = frozenset({"text", "support", "text + support"})
+    TRAIN_DEFAULTS = {"trainable": ["decoder"], "loss": "dice", "lr": 1e-3, "batch_size": 2}
+    TRAINABLE = {"decoder": ("network.decoder.",)}
     ENCODER = ("network.clip.vision_model.",)
 
     def __init__(self, network: CLIPSegForImageSegmentation, tokenizer: dict[str, bytes], size: int):
         super().__init__()
-        self.network, self.frame = network, ImageTransform(size, False, MEAN, STD)
-        self.phrases = text_encoder.Phrases(tokenizer, network.config.text_config.max_position_embeddings, self._of_words)
-        self.examples = LRUCache(self._of_examples, lambda example: example.digest)
+        self.network, self.transform = network, ImageTransform(size, False, IMAGENET_MEAN, IMAGENET_STD)
+        max_length = network.config.text_config.max_position_embeddings
+        self.phrases = text_encoder.PhraseEmbeddings(tokenizer, max_length, self._embed_phrases)
+        self.support_embeddings = LRUCache(self._embed_support, lambda support: support.digest)
 
-    @torch.no_grad()
     def encode(self, images: list[np.ndarray]) -> Features:
         vision = self.network.clip.vision_model
         layers = list(self.network.config.extract_layers)
-        hidden = vision.embeddings(self.frame.pixels(images).to(self.device), interpolate_pos_encoding=True)
-        hidden = vision.pre_layrnorm(hidden)
         features = {}
-        for index, layer in enumerate(vision.encoder.layers[: max(layers) + 1]):
-            hidden = layer(hidden, attention_mask=None)
-            if index in layers:
-                features[f"layer{index}"] = hidden
+        with self.encoder_context():
+            pixels = self.transform.to_input(images).to(self.device)
+            hidden = vision.pre_layrnorm(vision.embeddings(pixels, interpolate_pos_encoding=True))
+            for index, layer in enumerate(vision.encoder.layers[: max(layers) + 1]):
+                hidden = layer(hidden, attention_mask=None)
+                if index in layers:
+                    features[f"layer{index}"] = hidden.float()
         return features
 
     def decode(self, features: Features, prompts: list[list[Prompt]]) -> torch.Tensor:
@@ -66,68 +68,61 @@ class ClipSeg(Segmenter):
         return logits.reshape(n, p, *logits.shape[-2:])
 
     def configuration(self) -> dict:
-        network = self.network.config.to_dict()
-        network.pop("transformers_version", None)
-        return {"model": self.NAME, "network": network, "size": self.frame.size}
+        network = pretrained.configuration(self.network)
+        return {"model": self.NAME, "network": network, "size": self.transform.size}
 
     def files(self) -> dict[str, bytes]:
         return self.phrases.files
 
-    def _conditions(self, asked: list[Prompt]) -> torch.Tensor:
-        """(p, projection_dim), what FiLM takes: embeddings of phrases, of examples, or points on the line between.
+    def _conditions(self, prompts: list[Prompt]) -> torch.Tensor:
+        """Conditional embeddings (p, projection_dim) for FiLM: of phrases, of support images, or interpolated.
 
         Neither is normalized, as in training.py of the original.
         """
-        texts = [prompt.text for prompt in asked if prompt.text is not None]
-        words = dict(zip(texts, self.phrases(texts)))
+        phrases = [prompt.get("text").phrase for prompt in prompts if prompt.get("text")]
+        by_phrase = dict(zip(phrases, self.phrases(phrases)))
         conditions = []
-        for prompt in asked:
-            condition = words.get(prompt.text)
-            if prompt.example is not None:
-                (shown,) = self.examples([prompt.example])
-                condition = shown if prompt.mix is None else torch.lerp(condition, shown, prompt.mix)
+        for prompt in prompts:
+            text, support = prompt.get("text"), prompt.get("support")
+            condition = by_phrase[text.phrase] if text else None
+            if support:
+                (embedding,) = self.support_embeddings([support])
+                condition = embedding if condition is None else torch.lerp(condition, embedding, support.weight)
             conditions.append(condition)
         return torch.stack(conditions)
 
-    def _of_words(self, tokens: BatchEncoding) -> torch.Tensor:
+    def _embed_phrases(self, tokens: BatchEncoding) -> torch.Tensor:
         """CLIP's text embeddings (n, projection_dim), as CLIPSeg is conditioned on them."""
         return self.network.get_conditional_embeddings(batch_size=len(tokens.input_ids), **tokens.to(self.device))
 
-    def _of_examples(self, examples: list[SupportExample]) -> torch.Tensor:
-        """Support pictures -> (n, projection_dim) their CLIP image embeddings, at the size of the other pictures."""
-        pixels = torch.stack([
-            visual_prompt.prepare(
-                self.frame.pixels([each.image])[0], self.frame.from_picture(each.mask, self.frame.size), each.prepare
-            )
-            for each in examples
-        ])  # fmt: skip
-        return self.network.get_conditional_embeddings(
-            batch_size=len(examples), conditional_pixel_values=pixels.to(self.device)
-        )
+    def _embed_support(self, supports: list[Support]) -> torch.Tensor:
+        """CLIP image embeddings (n, projection_dim) of support images, at the input size of other images."""
+        pixels = torch.stack([self._prepare(support) for support in supports]).to(self.device)
+        with self.encoder_context():
+            out = self.network.get_conditional_embeddings(batch_size=len(supports), conditional_pixel_values=pixels)
+            return out.float()
+
+    def _prepare(self, support: Support) -> torch.Tensor:
+        """A support image after visual prompt engineering, (3, size, size) float32."""
+        (pixels,) = self.transform.to_input([support.image])
+        coverage = self.transform.from_image(support.mask, self.transform.size)
+        return visual_prompt.prepare(pixels, coverage, support.visual_prompt)
 
 
 def create(size: str, seed: int) -> ClipSeg:
     if size != "tiny":
-        raise UserError("clipseg: it is only of use with its released weights; set models.clipseg.official or source")
+        pretrained.refuse_random(ClipSeg.NAME)
     torch.manual_seed(seed)
     network = CLIPSegForImageSegmentation(CLIPSegConfig(**TINY))
     return ClipSeg(network, text_encoder.letters(), TINY_SIZE).eval()
 
 
 def convert(source: Path) -> ClipSeg:
-    config, tensors = weights.released(source)
-    tokenizer = text_encoder.read(source)
-    config = CLIPSegConfig.from_dict(json.loads(config.read_text()))
-    network = weights.fill(CLIPSegForImageSegmentation, config, weights.tensors(tensors), source)
-    return ClipSeg(network, tokenizer, SIZE).eval()
+    files = text_encoder.read(source)
+    return ClipSeg(pretrained.convert(CLIPSegForImageSegmentation, source), files, SIZE).eval()
 
 
 def load(folder: Path, classes: int) -> ClipSeg:
-    return restore(*weights.read(folder), folder)
-
-
-def restore(config: dict, tensors: dict[str, torch.Tensor], folder: Path) -> ClipSeg:
-    """From its configuration and tensors, and the tokenizer's files in the folder, which may be another model's."""
-    config_, tensors = CLIPSegConfig.from_dict(config["network"]), weights.without(tensors, "network.")
-    network = weights.fill(CLIPSegForImageSegmentation, config_, tensors, folder)
+    config, tensors = weights.read(folder)
+    network = pretrained.load(CLIPSegForImageSegmentation, config, tensors, folder)
     return precision.stored(ClipSeg(network, text_encoder.read(folder), config["size"]), config).eval()

@@ -1,7 +1,7 @@
-"""MedSAM (Ma et al. 2024): SAM ViT-B trained on medical pictures; a box in, one mask out.
+"""MedSAM (Ma et al. 2024): SAM ViT-B trained on medical images; one box in, one mask out.
 
-Released as medsam_vit_b.pth (segment_anything's layout) and as wanglab/medsam-vit-base. Pictures and answers are scaled
-as in the authors' MedSAM_Inference.py, which is unlike SAM's way.
+Released as medsam_vit_b.pth (in the layout of segment_anything) and as wanglab/medsam-vit-base. Images and predictions
+are resampled as in the authors' MedSAM_Inference.py, which differs from SAM.
 """
 
 from dataclasses import dataclass
@@ -12,59 +12,54 @@ import torch
 from PIL import Image
 from transformers import SamModel
 
-from promptseg.core.errors import UserError
-from promptseg.data.image_io import rgb
-from promptseg.nn import precision, sam_network
+from promptseg.data.image_io import to_rgb
+from promptseg.nn import precision, pretrained, sam_network, weights
 from promptseg.nn.image_transform import ImageTransform
-from promptseg.nn.segmenter import Features, SamSegmenter
+from promptseg.nn.sam_segmenter import SamSegmenter
+
+OFFICIAL = ("wanglab/medsam-vit-base", "de8488bca37bb1d4fb190f612c516126d739ce3b")
 
 
 @dataclass(frozen=True)
-class OwnRange(ImageTransform):
-    """A square without the aspect, whose values go from 0 to 1 between the picture's own extremes.
+class MinMaxTransform(ImageTransform):
+    """Resize to a square without keeping the aspect, then scale values to [0, 1] between the image's own extremes.
 
-    First the size, in 8 bits, then the range, over all channels at once. The authors resize with scikit-image (spline
-    of order 3, with anti-aliasing, clipped to the range it had); ours is Pillow's bicubic, 0.6 to 1.4
-    levels of 255 away in the mean.
+    The image is resized in 8 bits before its extremes are taken, over all channels at once. The authors resize with
+    scikit-image (spline of order 3 with anti-aliasing, clipped to the range of the image); Pillow's bicubic, used here,
+    differs by 0.6 to 1.4 levels of 255 in the mean.
     """
 
     keep_aspect: bool = False
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
-    def pixels(self, images: list[np.ndarray]) -> torch.Tensor:
-        """Pictures (h, w) or (h, w, 3) uint8 of any sizes -> (n, 3, size, size) float32 in [0, 1]; a flat one is 0."""
+    def to_input(self, images: list[np.ndarray]) -> torch.Tensor:
+        """Resize and scale images (h, w[, 3]) uint8 to (n, 3, size, size) float32; constant images become 0."""
         out = torch.zeros(len(images), 3, self.size, self.size)
-        for place, image in zip(out, images):
-            resized = Image.fromarray(rgb(image)).resize((self.size, self.size), Image.Resampling.BICUBIC)
+        for target, image in zip(out, images):
+            resized = Image.fromarray(to_rgb(image)).resize((self.size, self.size), Image.Resampling.BICUBIC)
             values = np.clip(np.array(resized), image.min(), image.max()).astype(np.float32)
             low, high = values.min(), values.max()
-            place[:] = torch.from_numpy((values - low) / max(high - low, 1e-8)).permute(2, 0, 1)
+            target[:] = torch.from_numpy((values - low) / max(high - low, 1e-8)).permute(2, 0, 1)
         return out
 
-    def to_picture(self, logits: torch.Tensor, height: int, width: int) -> torch.Tensor:
-        """As ImageTransform's, but it is the probabilities that the authors interpolate, not the logits."""
-        return torch.logit(super().to_picture(torch.sigmoid(logits.float()), height, width), eps=1e-6)
+    def to_image(self, logits: torch.Tensor, height: int, width: int) -> torch.Tensor:
+        """Resample to the size of the image as the authors do: probabilities, not logits, are interpolated."""
+        return torch.logit(super().to_image(torch.sigmoid(logits.float()), height, width), eps=1e-6)
 
 
 class MedSam(SamSegmenter):
     NAME = "medsam"
     PROMPTS = frozenset({"box"})
+    TRAIN_DEFAULTS = {"trainable": ["encoder", "mask_decoder"], "loss": "dice_bce", "lr": 1e-4, "batch_size": 2}
 
     def __init__(self, network: SamModel):
-        super().__init__(network, OwnRange(network.config.vision_config.image_size), single_mask=True)
-
-    def encode(self, images: list[np.ndarray]) -> Features:
-        with self.encoding():
-            return {"image": self.network.vision_encoder(self.frame.pixels(images).to(self.device)).last_hidden_state}
-
-    def image_embeddings(self, features: Features) -> torch.Tensor:
-        return features["image"]
+        super().__init__(network, MinMaxTransform(network.config.vision_config.image_size), single_mask=True)
 
 
 def create(size: str, seed: int) -> MedSam:
     if size != "tiny":
-        raise UserError("medsam: it is only of use with its released weights; set models.medsam.official or source")
+        pretrained.refuse_random(MedSam.NAME)
     return MedSam(sam_network.create(SamModel, size, seed)).eval()
 
 
@@ -73,5 +68,5 @@ def convert(source: Path) -> MedSam:
 
 
 def load(folder: Path, classes: int) -> MedSam:
-    config, network = sam_network.load(SamModel, folder)
-    return precision.stored(MedSam(network), config).eval()
+    config, tensors = weights.read(folder)
+    return precision.stored(MedSam(pretrained.load(SamModel, config, tensors, folder)), config).eval()

@@ -1,33 +1,26 @@
 """SAM (Kirillov et al. 2023), as transformers' SamModel: ViT encoder, prompt encoder, two-way mask decoder.
 
 Released as facebook/sam-vit-base, -large and -huge, and as sam_vit_b_01ec64.pth, sam_vit_l_0b3195.pth and
-sam_vit_h_4b8939.pth. A picture's longer side becomes 1024 and the rest is padded.
+sam_vit_h_4b8939.pth. The longer side of an image is resized to 1024 and the rest is padded.
 """
 
 from pathlib import Path
 
-import numpy as np
-import torch
 from transformers import SamModel
 
-from promptseg.nn import precision, sam_network, weights
-from promptseg.nn.image_transform import ImageTransform
-from promptseg.nn.sam_network import MEAN, STD
-from promptseg.nn.segmenter import Features, SamSegmenter
+from promptseg.nn import precision, pretrained, sam_network, weights
+from promptseg.nn.image_transform import IMAGENET_MEAN, IMAGENET_STD, ImageTransform
+from promptseg.nn.sam_segmenter import SamSegmenter
+
+OFFICIAL = ("facebook/sam-vit-base", "70c1a07f894ebb5b307fd9eaaee97b9dfc16068f")
 
 
 class Sam(SamSegmenter):
     NAME = "sam"
 
     def __init__(self, network: SamModel, single_mask: bool = False):
-        super().__init__(network, ImageTransform(network.config.vision_config.image_size, True, MEAN, STD), single_mask)
-
-    def encode(self, images: list[np.ndarray]) -> Features:
-        with self.encoding():
-            return {"image": self.network.vision_encoder(self.frame.pixels(images).to(self.device)).last_hidden_state}
-
-    def image_embeddings(self, features: Features) -> torch.Tensor:
-        return features["image"]
+        transform = ImageTransform(network.config.vision_config.image_size, True, IMAGENET_MEAN, IMAGENET_STD)
+        super().__init__(network, transform, single_mask)
 
 
 def create(size: str, seed: int) -> Sam:
@@ -39,10 +32,6 @@ def convert(source: Path) -> Sam:
 
 
 def load(folder: Path, classes: int) -> Sam:
-    return restore(*weights.read(folder), folder)
-
-
-def restore(config: dict, tensors: dict[str, torch.Tensor], folder: Path) -> Sam:
-    """From its configuration and tensors, which stood in the folder, maybe as a part of another model's."""
-    network = sam_network.restore(SamModel, config, tensors, folder)
+    config, tensors = weights.read(folder)
+    network = pretrained.load(SamModel, config, tensors, folder)
     return precision.stored(Sam(network, config["single_mask"]), config).eval()

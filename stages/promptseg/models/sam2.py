@@ -1,6 +1,6 @@
-"""SAM 2 (Ravi et al. 2024) for pictures, as transformers' Sam2Model: Hiera encoder with two high-resolution skips.
+"""SAM 2 (Ravi et al. 2024) for images, as transformers' Sam2Model: Hiera encoder with two high-resolution skips.
 
-Released as facebook/sam2.1-hiera-tiny, -small, -base-plus and -large. Both sides of a picture become 1024.
+Released as facebook/sam2.1-hiera-tiny, -small, -base-plus and -large. Both sides of an image are resized to 1024.
 """
 
 import json
@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from transformers import Sam2Config, Sam2Model
 
-from promptseg.nn import precision, weights
-from promptseg.nn.image_transform import ImageTransform
-from promptseg.nn.segmenter import Features, SamSegmenter
+from promptseg.nn import precision, pretrained, weights
+from promptseg.nn.image_transform import IMAGENET_MEAN, IMAGENET_STD, ImageTransform
+from promptseg.nn.sam_segmenter import SamSegmenter
+from promptseg.nn.segmenter import Features
 
-MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 TINY = {
     "vision_config": dict(
         backbone_config=dict(
@@ -29,38 +29,41 @@ TINY = {
     "mask_decoder_config": dict(hidden_size=64, mlp_dim=128, num_attention_heads=4, iou_head_hidden_dim=64),
 }  # fmt: skip
 
+OFFICIAL = ("facebook/sam2.1-hiera-tiny", "de431c4043854a71d8101e17995dfe596bf101a5")
+
 
 class Sam2(SamSegmenter):
     NAME = "sam2"
-    # The mask decoder's first convolutions work on the picture alone, so their output is kept as the encoder's.
+    # The mask decoder's first convolutions depend on the image alone, so their output is part of the features.
     ENCODER = ("network.vision_encoder.", "network.no_memory_embedding", "network.mask_decoder.conv_s")
-    # The object-score head decides nothing in a single picture, so nothing can teach it.
+    # The object-score head has no part in the masks of a single image, so there is no gradient to train it.
     DECODER = tuple(
         f"network.mask_decoder.{name}"
         for name in ("transformer", "mask_tokens", "iou_token", "upscale", "output_hyper", "iou_pred")
     )
-    PARTS = {
+    TRAINABLE = {
         "mask_decoder": DECODER,
         "encoder": ENCODER,
-        "lora": SamSegmenter.PARTS["lora"],
+        "lora": SamSegmenter.TRAINABLE["lora"],
         "all": (*ENCODER, "network.prompt_encoder.", *DECODER),
     }
 
     def __init__(self, network: Sam2Model, single_mask: bool = False):
         size = network.config.prompt_encoder_config.image_size
-        super().__init__(network, ImageTransform(size, False, MEAN, STD), single_mask)
+        super().__init__(network, ImageTransform(size, False, IMAGENET_MEAN, IMAGENET_STD), single_mask)
 
     def encode(self, images: list[np.ndarray]) -> Features:
         decoder = self.network.mask_decoder
-        with self.encoding():
-            seen = self.network.vision_encoder(self.frame.pixels(images).to(self.device))
-            high, middle, low = seen.fpn_hidden_states
+        with self.encoder_context():
+            pixels = self.transform.to_input(images).to(self.device)
+            high, middle, low = self.network.vision_encoder(pixels).fpn_hidden_states
             low = low + self.network.no_memory_embedding.reshape(1, -1, 1, 1)
-            return {"high": decoder.conv_s0(high), "middle": decoder.conv_s1(middle), "low": low}
+            features = {"high": decoder.conv_s0(high), "middle": decoder.conv_s1(middle), "low": low}
+            return {name: values.float() for name, values in features.items()}
 
-    def trained(self) -> None:
-        super().trained()
-        # In use, an unstable single mask is replaced by one of the three, and those were not trained.
+    def prepare_finetuned(self) -> None:
+        super().prepare_finetuned()
+        # Otherwise an unstable single mask is replaced by one of the three, which fine-tuning does not train.
         self.network.mask_decoder.dynamic_multimask_via_stability = False
 
     def image_embeddings(self, features: Features) -> list[torch.Tensor]:
@@ -75,16 +78,11 @@ def create(size: str, seed: int) -> Sam2:
 def convert(source: Path) -> Sam2:
     config, tensors = weights.released(source)
     config = json.loads(config.read_text())
-    config.pop("model_type", None)  # the hub's files are of the video model; its picture part is this one
-    return Sam2(weights.fill(Sam2Model, Sam2Config.from_dict(config), weights.tensors(tensors), source)).eval()
+    config.pop("model_type", None)  # the hub's files are of the video model, which contains this one
+    return Sam2(pretrained.fill(Sam2Model, Sam2Config.from_dict(config), weights.tensors(tensors), source)).eval()
 
 
 def load(folder: Path, classes: int) -> Sam2:
-    return restore(*weights.read(folder), folder)
-
-
-def restore(config: dict, tensors: dict[str, torch.Tensor], folder: Path) -> Sam2:
-    """From its configuration and tensors, which stood in the folder, maybe as a part of another model's."""
-    config_, tensors = Sam2Config.from_dict(config["network"]), weights.without(tensors, "network.")
-    network = weights.fill(Sam2Model, config_, tensors, folder)
+    config, tensors = weights.read(folder)
+    network = pretrained.load(Sam2Model, config, tensors, folder)
     return precision.stored(Sam2(network, config["single_mask"]), config).eval()

@@ -1,7 +1,7 @@
 """U-Net (Ronneberger et al. 2015) with an output for each class of the dataset, trained from seeded weights.
 
-Its encoder may start from a ResNet-34 that was trained on ImageNet, in torchvision's or timm's files. Nothing is frozen
-and nothing is asked: `encode` only scales the pixels.
+Its encoder may start from a ResNet-34 that was trained on ImageNet, in torchvision's or timm's files. It takes no
+prompt, and as nothing is frozen, `encode` only resizes and normalizes.
 """
 
 from pathlib import Path
@@ -17,19 +17,20 @@ from promptseg.prompts import Prompt
 class Unet(Segmenter):
     NAME = "unet"
     PROMPTS = frozenset({"none"})
-    PARTS = {"all": ("network.",)}
+    TRAIN_DEFAULTS = {"trainable": ["all"], "loss": "dice_bce", "lr": 1e-3, "batch_size": 4}
+    TRAINABLE = {"all": ("network.",)}
     CACHED = False
 
     def __init__(self, architecture: dict, classes: int):
         super().__init__()
-        self.architecture, self.frame = architecture, unets.frame(architecture)
-        self.network = unets.network(architecture, 3, classes)
+        self.architecture, self.transform = architecture, unets.image_transform(architecture)
+        self.network = unets.build(architecture, 3, classes)
 
     def encode(self, images: list[np.ndarray]) -> Features:
-        return {"pixels": self.frame.pixels(images).to(self.device)}
+        return {"pixels": self.transform.to_input(images).to(self.device)}
 
     def decode(self, features: Features, prompts: list[list[Prompt]]) -> torch.Tensor:
-        return class_outputs.asked(self.network(features["pixels"]), prompts)
+        return class_outputs.select(self.network(features["pixels"]), prompts)
 
     def configuration(self) -> dict:
         return {"model": self.NAME, "architecture": self.architecture}
@@ -41,18 +42,18 @@ def create(size: str, seed: int) -> Unet:
 
 
 def convert(source: Path) -> Unet:
-    """The full network with the encoder of a ResNet-34: a folder as the hub has it, or a .safetensors or .pth file."""
+    """The full network with the encoder of a ResNet-34, from a folder of the hub, a .safetensors or a .pth file."""
     path = weights.released(source)[1] if source.is_dir() else source
     torch.manual_seed(0)
     model = Unet(unets.SIZES["full"], classes=1)
-    unets.fill_encoder(model.network, weights.tensors(path), path)
+    unets.load_encoder(model.network, weights.tensors(path), path)
     return model.eval()
 
 
 def load(folder: Path, classes: int) -> Unet:
-    """The stored network; its last layer is drawn anew where the number of classes is another."""
+    """Load a checkpoint; a last layer for another number of classes gets new weights, seeded by that number."""
     config, tensors = weights.read(folder)
     torch.manual_seed(classes)
     model = Unet(config["architecture"], classes)
-    class_outputs.fill(model, tensors, folder, f"network.{unets.LAST}")
+    class_outputs.load_tensors(model, tensors, folder, f"network.{unets.HEAD}")
     return model.eval()

@@ -1,6 +1,6 @@
-"""U-Net that is told where to look: the box is a fourth input channel, the answer is what lies in it.
+"""U-Net prompted by a box, which is a fourth input channel.
 
-No study has it. It is the fair opponent of SAM with a box from the truth: what a plain network makes of the same hint.
+In no study; a baseline for SAM with oracle boxes: what a plain network does with the same prompt.
 """
 
 from pathlib import Path
@@ -17,20 +17,21 @@ from promptseg.prompts import Prompt
 class UnetBox(Segmenter):
     NAME = "unet_box"
     PROMPTS = frozenset({"box"})
-    PARTS = {"all": ("network.",)}
+    TRAIN_DEFAULTS = {"trainable": ["all"], "loss": "dice_bce", "lr": 1e-3, "batch_size": 4}
+    TRAINABLE = {"all": ("network.",)}
     CACHED = False
 
     def __init__(self, architecture: dict):
         super().__init__()
-        self.architecture, self.frame = architecture, unets.frame(architecture)
-        self.network = unets.network(architecture, 4, 1)
+        self.architecture, self.transform = architecture, unets.image_transform(architecture)
+        self.network = unets.build(architecture, 4, 1)
 
     def encode(self, images: list[np.ndarray]) -> Features:
-        return {"pixels": self.frame.pixels(images).to(self.device)}
+        return {"pixels": self.transform.to_input(images).to(self.device)}
 
     def decode(self, features: Features, prompts: list[list[Prompt]]) -> torch.Tensor:
-        n, p, side = len(prompts), len(prompts[0]), self.frame.size
-        boxes = np.stack([prompt.box for row in prompts for prompt in row])
+        n, p, side = len(prompts), len(prompts[0]), self.transform.size
+        boxes = np.stack([prompt.get("box").corners for row in prompts for prompt in row])
         inside = coverage(torch.as_tensor(boxes, dtype=torch.float32, device=self.device), side)
         pixels = features["pixels"].repeat_interleave(p, dim=0)
         return self.network(torch.cat([pixels, inside[:, None]], dim=1)).reshape(n, p, side, side)
@@ -40,7 +41,15 @@ class UnetBox(Segmenter):
 
 
 def coverage(boxes: torch.Tensor, side: int) -> torch.Tensor:
-    """Boxes (m, 4) as x0, y0, x1, y1 -> (m, side, side) in [0, 1], the share of each pixel that lies inside."""
+    """Compute the share of each pixel that lies in a box.
+
+    Args:
+        boxes: (m, 4) x0, y0, x1, y1 in pixels of the input.
+        side: of the input, pixels.
+
+    Returns:
+        (m, side, side) float32 in [0, 1].
+    """
     start = torch.arange(side, device=boxes.device)
     shares = []
     for axis in (0, 1):
@@ -61,5 +70,5 @@ def convert(source: Path) -> UnetBox:
 def load(folder: Path, classes: int) -> UnetBox:
     config, tensors = weights.read(folder)
     model = UnetBox(config["architecture"])
-    class_outputs.fill(model, tensors, folder)
+    class_outputs.load_tensors(model, tensors, folder)
     return model.eval()

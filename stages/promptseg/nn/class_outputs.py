@@ -1,4 +1,4 @@
-"""Networks with one output for each class of a dataset: the outputs that are asked for, and a last layer that fits."""
+"""Networks with an output for each class: selection of outputs, and weights for another number of classes."""
 
 from pathlib import Path
 
@@ -8,17 +8,25 @@ from promptseg.core.errors import UserError
 from promptseg.prompts import Prompt
 
 
-def asked(logits: torch.Tensor, prompts: list[list[Prompt]]) -> torch.Tensor:
-    """Logits (n, classes, h, w) -> (n, p, h, w), for each prompt those of its class."""
+def select(logits: torch.Tensor, prompts: list[list[Prompt]]) -> torch.Tensor:
+    """Select for each prompt the output of its class: (n, classes, h, w) -> (n, p, h, w)."""
     targets = torch.tensor([[prompt.target - 1 for prompt in row] for row in prompts], device=logits.device)
     return logits.take_along_dim(targets[:, :, None, None], dim=1)
 
 
-def fill(model: torch.nn.Module, tensors: dict[str, torch.Tensor], folder: Path, last: str | None = None) -> None:
-    """Put stored tensors into a model, but for a last layer that was made for another number of classes.
+def load_tensors(
+    model: torch.nn.Module, tensors: dict[str, torch.Tensor], folder: Path, last: str | None = None
+) -> None:
+    """Load stored tensors; the last layer keeps its initial weights where it has another number of classes.
 
-    folder: where the tensors are from; last: the beginning of that layer's names, None where all have to fit.
-    Raises UserError if others do not fit.
+    Args:
+        model: the model.
+        tensors: by name.
+        folder: where they are from, for messages.
+        last: prefix of the last layer's names; None where all tensors have to fit.
+
+    Raises:
+        UserError: other tensors do not fit.
     """
     state = model.state_dict()
     unlike = sorted(name for name, tensor in tensors.items() if name in state and tensor.shape != state[name].shape)

@@ -1,36 +1,45 @@
-"""Frozen CLIP (Radford et al. 2021) under a decoder that learns: what the models clip_decoder_* have in common.
+"""Frozen CLIP (Radford et al. 2021) with a trainable decoder: what the models clip_decoder_* share.
 
-CLIP is transformers' CLIPModel, released as openai/clip-vit-base-patch16. A picture is laid on 22 x 22 patches, 352
-pixels for patches of 16, with interpolated positions, as in CLIPSeg: so the two differ by their decoders alone. Which
-blocks of the vision tower are kept, and what the decoder is, each model's own file says; its weights are seeded.
+An image becomes 22 x 22 patches (352 pixels a side for patches of 16) with interpolated positions, as in CLIPSeg, so
+the models differ from it by their decoders alone. Each model's own file says which blocks of the vision encoder the
+decoder reads; its initial weights are seeded.
 """
 
 from abc import abstractmethod
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal, TypeVar
 
 import numpy as np
 import torch
 from torch import nn
 from transformers import CLIPModel
 
-from promptseg.nn import class_outputs, clip, precision, text_encoder, weights
-from promptseg.nn.image_transform import ImageTransform
+from promptseg.nn import class_outputs, clip, precision, pretrained, text_encoder, weights
+from promptseg.nn.image_transform import CLIP_MEAN, CLIP_STD, ImageTransform
 from promptseg.nn.segmenter import Features, Segmenter
+from promptseg.prompts import Prompt
 
-MEAN, STD = (122.7709383, 116.7460125, 104.09373615), (68.5005327, 66.6321579, 70.32316305)  # CLIP's, times 255
-PATCHES, TINY_PATCHES = 22, 16
-WIDTH, TINY_WIDTH = 128, 32  # of the decoders
-LEAST = 256  # the width of a released CLIP's embeddings, at least; one that is narrower is a tiny one
+SIZES = {"full": dict(patches=22, width=128), "tiny": dict(patches=16, width=32)}  # width: of the decoder
+GROUPS = 8  # of group norms, at most
 
 
 class ClipDecoder(Segmenter):
-    """BLOCKS: which blocks' outputs the decoder is given, as quarters of the vision tower: 4 is its last block.
+    """Frozen CLIP with a decoder.
 
-    LAST: the beginning of the names of the layer that has an output for each class, None where there is no such layer.
+    Args:
+        network: CLIP.
+        tokenizer: contents of its tokenizer's files by name.
+        patches: a side, of the input.
+        width: of the decoder, channels.
+        classes: number of outputs, where the decoder has one for each class.
+
+    Attributes:
+        BLOCKS: blocks whose outputs the decoder reads, in quarters of the vision encoder's depth: 4 is the last one.
+        LAST: prefix of the layer that has an output for each class; None where there is no such layer.
     """
 
-    PARTS = {"decoder": ("decoder.",)}
+    TRAINABLE = {"decoder": ("decoder.",)}
+    TRAIN_DEFAULTS = {"trainable": ["decoder"], "loss": "dice_bce", "lr": 1e-3, "batch_size": 8}
     ENCODER = ("network.vision_model.",)
     BLOCKS: ClassVar[tuple[int, ...]]
     LAST: ClassVar[str | None] = None
@@ -39,26 +48,40 @@ class ClipDecoder(Segmenter):
         super().__init__()
         vision = network.config.vision_config
         self.network, self.patches, self.width = network, patches, width
-        self.frame = ImageTransform(patches * vision.patch_size, False, MEAN, STD)
-        self.phrases = clip.phrases_of(network, tokenizer)
+        self.transform = ImageTransform(patches * vision.patch_size, False, CLIP_MEAN, CLIP_STD)
+        self.phrases = clip.phrase_embeddings(network, tokenizer)
         self.decoder = self.build(vision.hidden_size, network.config.projection_dim, width, classes)
 
     @staticmethod
     @abstractmethod
     def build(tokens: int, phrase: int, width: int, classes: int) -> nn.Module:
-        """The decoder; tokens, phrase: widths of CLIP's patch tokens and of its text embeddings; width: its own."""
+        """Build the decoder.
 
-    @torch.no_grad()
+        Args:
+            tokens: width of CLIP's patch tokens.
+            phrase: width of its text embeddings.
+            width: of the decoder.
+            classes: number of outputs, where the decoder has one for each class.
+        """
+
     def encode(self, images: list[np.ndarray]) -> Features:
-        """`quarter1`, ...: (n, width, patches, patches), a block's patch tokens, in place and without the class's."""
-        pixels = self.frame.pixels(images).to(self.device)
-        out = self.network.vision_model(pixels, interpolate_pos_encoding=True, output_hidden_states=True)
-        depth = len(out.hidden_states) - 1  # the first is what enters block 1
-        kept = {f"quarter{quarter}": out.hidden_states[depth * quarter // 4][:, 1:] for quarter in self.BLOCKS}
-        return {name: tokens.mT.unflatten(2, (self.patches, self.patches)) for name, tokens in kept.items()}
+        """Compute the patch tokens of the blocks: `quarter1`, ..., each (n, width, patches, patches)."""
+        with self.encoder_context():
+            pixels = self.transform.to_input(images).to(self.device)
+            out = self.network.vision_model(pixels, interpolate_pos_encoding=True, output_hidden_states=True)
+            depth = len(out.hidden_states) - 1  # the first is the input of block 1
+            # Without the class token, which comes first.
+            blocks = {quarter: out.hidden_states[depth * quarter // 4][:, 1:].float() for quarter in self.BLOCKS}
+            grid = (self.patches, self.patches)
+            return {f"quarter{quarter}": tokens.mT.unflatten(2, grid) for quarter, tokens in blocks.items()}
+
+    def embed_phrases(self, prompts: list[list[Prompt]]) -> torch.Tensor:
+        """Text embeddings of the prompts' phrases, (n, p, width)."""
+        rows = [self.phrases([prompt.get("text").phrase for prompt in row]) for row in prompts]
+        return torch.stack([torch.stack(row) for row in rows])
 
     def configuration(self) -> dict:
-        network = clip.configuration(self.network)
+        network = pretrained.configuration(self.network)
         return {"model": self.NAME, "network": network, "patches": self.patches, "width": self.width}
 
     def files(self) -> dict[str, bytes]:
@@ -72,24 +95,36 @@ class ChannelNorm(nn.LayerNorm):
         return super().forward(tokens.movedim(1, -1)).movedim(-1, 1)
 
 
-def create(kind: type[ClipDecoder], size: str, seed: int) -> ClipDecoder:
+D = TypeVar("D", bound=ClipDecoder)
+
+
+def create(kind: type[D], size: str, seed: int) -> D:
+    """Create a tiny model with seeded random weights. Raises UserError for any other size."""
     network, tokenizer = clip.create(kind.NAME, size, seed)
-    return kind(network, tokenizer, TINY_PATCHES, TINY_WIDTH, classes=1).eval()
+    return kind(network, tokenizer, **SIZES[size], classes=1).eval()
 
 
-def convert(kind: type[ClipDecoder], source: Path) -> ClipDecoder:
-    """CLIP from the hub's files, under a decoder that is the same each time."""
+def convert(kind: type[D], source: Path, size: Literal["full", "tiny"]) -> D:
+    """Build a model from CLIP in the layout of the hub, with a decoder whose initial weights are always the same.
+
+    Args:
+        kind: class of the model.
+        source: folder of CLIP.
+        size: of the decoder.
+
+    Raises:
+        UserError: the files are missing or do not fit.
+    """
     network, tokenizer = clip.convert(source)
     torch.manual_seed(0)
-    size = (TINY_PATCHES, TINY_WIDTH) if network.config.projection_dim < LEAST else (PATCHES, WIDTH)
-    return kind(network, tokenizer, *size, classes=1).eval()
+    return kind(network, tokenizer, **SIZES[size], classes=1).eval()
 
 
-def load(kind: type[ClipDecoder], folder: Path, classes: int) -> ClipDecoder:
-    """The stored model; a last layer for classes is drawn anew where their number is another."""
+def load(kind: type[D], folder: Path, classes: int) -> D:
+    """Load a checkpoint; a last layer for another number of classes gets new weights, seeded by that number."""
     config, tensors = weights.read(folder)
-    network = clip.load(config["network"], tensors, folder)
+    network = pretrained.load(CLIPModel, config, tensors, folder)
     torch.manual_seed(classes)
     model = kind(network, text_encoder.read(folder), config["patches"], config["width"], classes)
-    class_outputs.fill(model, tensors, folder, model.LAST)
+    class_outputs.load_tensors(model, tensors, folder, model.LAST)
     return precision.stored(model, config).eval()

@@ -1,44 +1,57 @@
-"""What a fine-tuned run keeps: the tensors that learned, and which checkpoint they belong to."""
+"""Weights of a fine-tuned run: the trained tensors, and the checkpoint that they belong to."""
 
 import hashlib
 from pathlib import Path
 
 import torch
 
-from promptseg.core import params
 from promptseg.core.errors import UserError
+from promptseg.core.train_config import Lora
 from promptseg.nn import lora, precision, weights
 from promptseg.nn.segmenter import Segmenter
 
 
-def write(folder: Path, learned: dict[str, torch.Tensor], name: str, checkpoint: str, about: dict) -> None:
-    """Keep the parameters that learned; the frozen rest stays in the checkpoint, whose digest is written down.
+def write(folder: Path, parameters: dict[str, torch.Tensor], name: str, checkpoint: str, metadata: dict) -> None:
+    """Write the trained parameters; the frozen ones stay in the checkpoint.
 
-    name: of the model; about: further entries for config.json; `lora` must be there where adapters learned
-    (params.Lora as JSON).
+    Args:
+        folder: to write, as `nn.weights` does.
+        parameters: the trained ones, by name.
+        name: of the model.
+        checkpoint: digest of the released weights.
+        metadata: further entries of config.json; `lora` (Lora as JSON) where adapters were trained.
     """
-    config = {"model": name, "checkpoint": checkpoint, "learned": sorted(learned), **about}
-    weights.write(folder, config, learned)
+    config = {"model": name, "checkpoint": checkpoint, "trained_parameters": sorted(parameters), **metadata}
+    weights.write(folder, config, parameters)
 
 
 def apply(segmenter: Segmenter, checkpoint: str, folder: Path) -> str:
-    """Put what a run learned into a model loaded from the same checkpoint; adapters are added into their layers,
-    and an encoder that learned computes in fp32, as it did then.
+    """Load the weights of a run into a model loaded from the same checkpoint.
 
-    The digest of the weights that `encode` uses from now on: the checkpoint's, unless the encoder learned.
-    Raises UserError if it does not fit.
+    Adapters are merged into their layers, and an encoder that was trained computes in fp32, as it did then.
+
+    Args:
+        segmenter: the model.
+        checkpoint: digest of its weights.
+        folder: of the run's weights.
+
+    Returns:
+        Digest of the weights that `encode` uses from now on: the checkpoint's, unless the encoder was trained.
+
+    Raises:
+        UserError: the weights are missing, damaged, of another checkpoint, or do not fit the model.
     """
     config, tensors = weights.read(folder)
     if config["checkpoint"] != checkpoint:
         raise UserError(f"{folder}: trained from another checkpoint than this one; run `dvc repro` to train it again")
-    if sorted(tensors) != config.get("learned"):
-        raise UserError(f"{folder}: not all of the tensors that were learned; delete it and run `dvc repro`")
-    encodes = any(name.startswith(segmenter.ENCODER) for name in tensors)
-    if encodes:
+    if sorted(tensors) != config.get("trained_parameters"):
+        raise UserError(f"{folder}: some of the trained tensors are missing; delete it and run `dvc repro`")
+    encoder_trained = any(name.startswith(segmenter.ENCODER) for name in tensors)
+    if encoder_trained:
         precision.apply(segmenter, "fp32")
     adapters = None
     if "lora" in config:
-        adapters = lora.attach(segmenter, segmenter.LORA_TARGETS, params.Lora(**config["lora"]))
+        adapters = lora.attach(segmenter, segmenter.LORA_TARGETS, Lora(**config["lora"]))
     try:
         segmenter.load_state_dict({**segmenter.state_dict(), **tensors})
     except RuntimeError as error:  # unknown names, other shapes
@@ -46,7 +59,7 @@ def apply(segmenter: Segmenter, checkpoint: str, folder: Path) -> str:
         raise UserError(f"{folder}: does not fit {segmenter.NAME} ({reason}); delete it and run `dvc repro`") from error
     if adapters:
         adapters.merge_and_unload()
-    segmenter.trained()
-    if not encodes:
+    segmenter.prepare_finetuned()
+    if not encoder_trained:
         return checkpoint
     return hashlib.sha256(f"{checkpoint} {weights.digest(folder)}".encode()).hexdigest()

@@ -1,6 +1,6 @@
-"""The square that a network sees, and the way there and back for pictures, prompts, masks and logits."""
+"""Image transform: from an image to a model's square input, and back for prompts, masks and logits."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -8,16 +8,23 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from promptseg.data.image_io import rgb
-from promptseg.prompts import Prompt
+from promptseg.data.image_io import to_rgb
+
+# Mean and standard deviation of the pixel values in [0, 255], red, green, blue.
+IMAGENET_MEAN, IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # SAM's, SAM 2's and CLIPSeg's too
+CLIP_MEAN, CLIP_STD = (122.7709383, 116.7460125, 104.09373615), (68.5005327, 66.6321579, 70.32316305)
+MIDDLE_MEAN, MIDDLE_STD = (127.5, 127.5, 127.5), (64.0, 64.0, 64.0)  # for networks that are trained from scratch
 
 
 @dataclass(frozen=True)
 class ImageTransform:
-    """A square input of `size` pixels a side.
+    """Resize to a square input and normalize.
 
-    keep_aspect: the longer side becomes `size` and the rest is zeros on the right or below (SAM); otherwise both
-    sides become `size` (SAM 2, CLIPSeg, U-Net). mean, std: of the pixel values in [0, 255], one for each channel.
+    Attributes:
+        size: side of the input, pixels.
+        keep_aspect: the longer side becomes `size` and the rest is zeros on the right or below (SAM); otherwise both
+            sides become `size` (SAM 2, CLIPSeg, U-Net).
+        mean, std: of the pixel values in [0, 255], a channel each.
     """
 
     size: int
@@ -25,56 +32,71 @@ class ImageTransform:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
 
-    def content(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width that a picture takes in the frame, as segment_anything's ResizeLongestSide rounds them."""
+    def content_size(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width of a resized image within the input, rounded as segment_anything's ResizeLongestSide."""
         if not self.keep_aspect:
             return self.size, self.size
         scale = self.size / max(height, width)
         return int(height * scale + 0.5), int(width * scale + 0.5)
 
-    def pixels(self, images: list[np.ndarray]) -> torch.Tensor:
-        """Pictures (h, w) or (h, w, 3) uint8 of any sizes -> (n, 3, size, size) float32, normalized, padded with 0."""
+    def scale(self, height: int, width: int) -> np.ndarray:
+        """Factors (2,) from x, y in a (height, width) image to x, y in the input."""
+        content = self.content_size(height, width)
+        return np.array([content[1] / width, content[0] / height])
+
+    def to_input(self, images: list[np.ndarray]) -> torch.Tensor:
+        """Resize, normalize and pad images.
+
+        Args:
+            images: n arrays (h, w) or (h, w, 3) uint8 of any sizes.
+
+        Returns:
+            (n, 3, size, size) float32; padding is 0 after normalization.
+        """
         mean, std = torch.tensor(self.mean)[:, None, None], torch.tensor(self.std)[:, None, None]
         out = torch.zeros(len(images), 3, self.size, self.size)
-        for place, image in zip(out, images):
-            height, width = self.content(*image.shape[:2])
-            resized = Image.fromarray(rgb(image)).resize((width, height), Image.Resampling.BILINEAR)
+        for target, image in zip(out, images):
+            height, width = self.content_size(*image.shape[:2])
+            resized = Image.fromarray(to_rgb(image)).resize((width, height), Image.Resampling.BILINEAR)
             values = torch.from_numpy(np.array(resized)).permute(2, 0, 1)
-            place[:, :height, :width] = (values - mean) / std
+            target[:, :height, :width] = (values - mean) / std
         return out
 
-    def prompt(self, prompt: Prompt, height: int, width: int) -> Prompt:
-        """The same prompt in the frame's pixels instead of those of a (height, width) picture."""
-        inner = self.content(height, width)
-        scale = np.array([inner[1] / width, inner[0] / height])
-        return replace(
-            prompt,
-            points=None if prompt.points is None else prompt.points * scale,
-            box=None if prompt.box is None else prompt.box * np.tile(scale, 2),
-            mask=None if prompt.mask is None else self.from_picture(prompt.mask, self.size),
-        )
+    def to_image(self, logits: torch.Tensor, height: int, width: int) -> torch.Tensor:
+        """Resample logits over the input to the size of the image, bilinearly.
 
-    def to_picture(self, logits: torch.Tensor, height: int, width: int) -> torch.Tensor:
-        """Logits (p, side, side) over the frame -> (p, height, width) over the picture, bilinear.
+        With `keep_aspect` this goes by way of the input's own size, as segment_anything does.
 
-        Where the aspect is kept this goes by way of the frame's own size, as segment_anything does.
+        Args:
+            logits: (p, side, side).
+            height, width: of the image.
+
+        Returns:
+            (p, height, width) float32.
         """
         logits = logits[None].float()
         if self.keep_aspect:
-            inner = self.content(height, width)
+            content = self.content_size(height, width)
             logits = F.interpolate(logits, (self.size, self.size), mode="bilinear", align_corners=False)
-            logits = logits[..., : inner[0], : inner[1]]
+            logits = logits[..., : content[0], : content[1]]
         return F.interpolate(logits, (height, width), mode="bilinear", align_corners=False)[0]
 
-    def from_picture(self, mask: np.ndarray, side: int) -> np.ndarray:
-        """A map (h, w) in [0, 1] over the picture -> (side, side) float32 over the frame, 0 where padded.
+    def from_image(self, mask: np.ndarray, side: int) -> np.ndarray:
+        """Resample a map over the image to a map over the input.
 
-        Shrinking averages areas, so that a thin object keeps its share instead of falling between two samples.
+        Downsampling averages areas, so that a thin object keeps its share instead of falling between two samples.
+
+        Args:
+            mask: (h, w) in [0, 1], bool or float.
+            side: of the result, pixels.
+
+        Returns:
+            (side, side) float32, 0 in the padding.
         """
-        inner = self.content(*mask.shape)
-        height, width = (max(1, round(length * side / self.size)) for length in inner)
+        content = self.content_size(*mask.shape)
+        height, width = (max(1, round(length * side / self.size)) for length in content)
         shrinks = height < mask.shape[0] or width < mask.shape[1]
         out = np.zeros((side, side), np.float32)
-        how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        out[:height, :width] = cv2.resize(mask.astype(np.float32), (width, height), interpolation=how)
+        interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        out[:height, :width] = cv2.resize(mask.astype(np.float32), (width, height), interpolation=interpolation)
         return out

@@ -1,19 +1,28 @@
-"""Low-rank adapters (LoRA, Hu et al. 2022) beside the linear layers of a frozen network, as peft has them.
+"""Low-rank adapters (LoRA, Hu et al. 2022) beside the linear layers of a frozen network, through peft.
 
-Only the adapters' tensors are learned and kept. Once they are put back they are added into the layers, so a fine-tuned
-encoder costs no more than the released one.
+Only the tensors of the adapters are trained and saved. They are merged into the layers when they are loaded, so a
+fine-tuned encoder costs no more than the released one.
 """
+
+from typing import TYPE_CHECKING
 
 import torch
 
-from promptseg.core import params
+from promptseg.core.train_config import Lora
 
-
-def attach(network: torch.nn.Module, layers: str, settings: params.Lora):
-    """Put adapters beside the linear layers whose names end so; what they add is 0 until they learn. Gives peft's
-    LoraModel, whose merge_and_unload adds them into the layers and takes them out."""
-    from peft import LoraConfig  # late: it takes seconds, and few runs need it
+if TYPE_CHECKING:
     from peft.tuners.lora import LoraModel
 
-    found = [name for name, _ in network.named_modules() if name.endswith(layers)]
-    return LoraModel(network, LoraConfig(r=settings.rank, lora_alpha=settings.alpha, target_modules=found), "default")
+
+def attach(network: torch.nn.Module, suffix: str, config: Lora) -> "LoraModel":
+    """Attach adapters to all linear layers whose names have this suffix; their output is 0 until they are trained.
+
+    Returns:
+        The wrapper of peft, whose `merge_and_unload` adds the adapters to the layers and removes them.
+    """
+    from peft import LoraConfig  # late: the import takes seconds, and few runs need it
+    from peft.tuners.lora import LoraModel
+
+    targets = [name for name, _ in network.named_modules() if name.endswith(suffix)]
+    settings = LoraConfig(r=config.rank, lora_alpha=config.alpha, target_modules=targets)
+    return LoraModel(network, settings, "default")

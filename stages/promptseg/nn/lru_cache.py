@@ -1,4 +1,4 @@
-"""Embeddings that are asked for again and again: the same few phrases of every picture, the same examples each epoch."""
+"""LRU cache of embeddings of phrases, which repeat in all images, and of support images, which do in all epochs."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -6,29 +6,33 @@ from typing import Any
 
 import torch
 
-MOST = 4096  # of one kind; 8 MB for CLIP ViT-B
+MAX_ENTRIES = 4096  # of one cache; 8 MB for CLIP ViT-B
 
 
 class LRUCache:
-    """Items -> their embeddings, each computed once; the oldest of more than MOST are let go.
+    """Embeddings by item, each computed once; of more than MAX_ENTRIES the oldest are dropped.
 
-    embed: n items -> (n, width), without gradients; key: what an item is known by, itself unless said.
+    Args:
+        embed: n items -> (n, width); called without gradients.
+        key: item -> what identifies it; the item itself by default.
     """
 
     def __init__(self, embed: Callable[[list], torch.Tensor], key: Callable[[Any], Hashable] = lambda item: item):
         self._embed, self._key = embed, key
-        self._known: OrderedDict[Hashable, torch.Tensor] = OrderedDict()
+        self._entries: OrderedDict[Hashable, torch.Tensor] = OrderedDict()
 
     @torch.no_grad()
     def __call__(self, items: list) -> list[torch.Tensor]:
-        """An embedding (width,) for each item. New ones go through together, which reads the network's weights once;
-        those of other calls do not, so what a call gives does not hang on what was asked before it.
+        """Look up or compute the embedding (width,) of each item.
+
+        New items of a call form one batch, which reads the network's weights once. A batch never spans calls, so the
+        result of a call does not depend on earlier ones.
         """
         keys = [self._key(item) for item in items]
-        new = {key: item for key, item in zip(keys, items) if key not in self._known}
+        new = {key: item for key, item in zip(keys, items) if key not in self._entries}
         if new:
-            self._known.update(zip(new, self._embed(list(new.values()))))
-        found = [self._known[key] for key in keys]
-        while len(self._known) > MOST:
-            self._known.popitem(last=False)
-        return found
+            self._entries.update(zip(new, self._embed(list(new.values()))))
+        embeddings = [self._entries[key] for key in keys]
+        while len(self._entries) > MAX_ENTRIES:
+            self._entries.popitem(last=False)
+        return embeddings

@@ -1,27 +1,30 @@
-"""SAM's released .pth files, in the layout of the package segment_anything, as transformers' SamModel.
+"""SAM's released .pth files, in the layout of the package segment_anything, converted to transformers' SamModel.
 
-sam_vit_b_01ec64.pth, sam_vit_l_0b3195.pth and sam_vit_h_4b8939.pth (Kirillov et al. 2023), and what others trained from
-them: MedSAM's medsam_vit_b.pth has the same names, PA-SAM's file those of the mask decoder and more.
+They are sam_vit_b_01ec64.pth, sam_vit_l_0b3195.pth and sam_vit_h_4b8939.pth (Kirillov et al. 2023). Files of models
+that were trained from them have the same names: MedSAM's medsam_vit_b.pth all of them, PA-SAM's file those of the mask
+decoder and more.
 """
 
 import re
 from pathlib import Path
+from typing import TypeVar
 
 import torch
-from transformers import SamConfig
+from transformers import SamConfig, SamModel
 
 from promptseg.core.errors import UserError
 from promptseg.core.files import sha256
-from promptseg.nn import weights
+from promptseg.nn import pretrained, weights
 
-# The six digits in the names are those of their MD5 sums, not of these.
+N = TypeVar("N", bound=SamModel)
+# The six digits in the names are from their MD5 sums.
 SHA256 = {
     "sam_vit_b_01ec64.pth": "ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912",
     "sam_vit_l_0b3195.pth": "3adcc4315b642a4d2101128f611684e8734c41232a17c648ed1693702a49a622",
     "sam_vit_h_4b8939.pth": "a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e",
 }
 SUFFIXES = (".pth", ".pt")
-# Of the original's perceptrons of three layers, transformers calls the first and the last by names of their own.
+# transformers has names of its own for the first and the last layer of the original's three-layer perceptrons.
 _PERCEPTRON = re.compile(r"(_head|_mlp|_mlps\.\d+)\.layers\.([012])\.")
 _LAYERS = {"0": "proj_in", "1": "layers.0", "2": "proj_out"}
 _NAMES = [
@@ -47,33 +50,46 @@ _NAMES = [
 _POSITIONS = "prompt_encoder.shared_embedding.positional_embedding"
 
 
-def tensors(path: Path) -> dict[str, torch.Tensor]:
-    """The tensors of a .pth file under their own names. A file with the name of a released one must be that one.
+def read(path: Path) -> dict[str, torch.Tensor]:
+    """Read the tensors of a .pth file under their own names.
 
-    Raises UserError if it is not, or cannot be read.
+    Raises:
+        UserError: the file cannot be read, or has the name of a released file and another content.
     """
     if path.name in SHA256 and path.is_file() and sha256(path) != SHA256[path.name]:
         raise UserError(f"{path}: not the released file of this name (another SHA-256); fetch it again, or rename it")
     return weights.tensors(path)
 
 
-def converted(original: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The same tensors under the names that SamModel has for them."""
+def load(network_class: type[N], original: dict[str, torch.Tensor], where: Path) -> N:
+    """Build a network from the tensors of a .pth file. Raises UserError if they are not those of a SAM."""
+    return pretrained.fill(network_class, infer_config(original, where), rename(original), where)
+
+
+def rename(original: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The same tensors under the names of SamModel."""
     state = {}
     for name, tensor in original.items():
         for pattern, replacement in _NAMES:
             name = re.sub(pattern, replacement, name)
-        state[_PERCEPTRON.sub(lambda found: f"{found[1]}.{_LAYERS[found[2]]}.", name)] = tensor
+        state[_PERCEPTRON.sub(lambda match: f"{match[1]}.{_LAYERS[match[2]]}.", name)] = tensor
     if _POSITIONS in state:
         state["shared_image_embedding.positional_embedding"] = state[_POSITIONS]
     return state
 
 
-def config(original: dict[str, torch.Tensor], where: Path) -> SamConfig:
-    """The architecture, read off the tensors' shapes: ViT-B, -L and -H, and smaller ones for tests.
+def infer_config(original: dict[str, torch.Tensor], where: Path) -> SamConfig:
+    """Infer the architecture from the tensors' shapes: ViT-B, ViT-L, ViT-H, and smaller ones in tests.
 
-    What leaves no trace there is as released: 8 heads in the mask decoder. where: the file, for messages.
-    Raises UserError if these are not the tensors of a SAM.
+    Args:
+        original: tensors under their own names.
+        where: the file, for messages.
+
+    Returns:
+        The configuration. What the shapes do not show is as released: 8 heads in the mask decoder.
+
+    Raises:
+        UserError: these are not the tensors of a SAM.
     """
     try:
         position = original["image_encoder.pos_embed"]

@@ -1,17 +1,14 @@
-"""The network of SAM (Kirillov et al. 2023), for all models built on it: made, converted, loaded.
+"""The network of SAM (Kirillov et al. 2023) for all models built on it: tiny configuration, creation, conversion."""
 
-`kind` is transformers' SamModel or a class of ours on top of it.
-"""
-
-import json
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from transformers import SamConfig, SamModel
 
-from promptseg.nn import sam_checkpoint, weights
+from promptseg.nn import pretrained, sam_checkpoint
 
-MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+N = TypeVar("N", bound=SamModel)
 TINY = {
     "vision_config": dict(
         hidden_size=64, output_channels=64, num_hidden_layers=4, num_attention_heads=4, image_size=256, patch_size=8,
@@ -22,27 +19,22 @@ TINY = {
 }  # fmt: skip
 
 
-def create(kind: type[SamModel], size: str, seed: int) -> SamModel:
-    """A network with seeded random weights; size: "tiny", or "full" for ViT-B."""
+def create(network_class: type[N], size: str, seed: int) -> N:
+    """Create a network with seeded random weights. size: "tiny", or "full" for ViT-B."""
     torch.manual_seed(seed)
-    return kind(SamConfig(**(TINY if size == "tiny" else {}))).eval()
+    return network_class(SamConfig(**(TINY if size == "tiny" else {}))).eval()
 
 
-def convert(kind: type[SamModel], source: Path) -> SamModel:
-    """A network from a folder as the hub has it, or from a .pth file of segment_anything's layout. Raises UserError."""
+def convert(network_class: type[N], source: Path) -> N:
+    """Build a network from released files.
+
+    Args:
+        network_class: SamModel, or a subclass of ours.
+        source: folder in the layout of the hub, or a .pth file in the layout of segment_anything.
+
+    Raises:
+        UserError: the files are missing or do not fit.
+    """
     if source.is_file() and source.suffix in sam_checkpoint.SUFFIXES:
-        original = sam_checkpoint.tensors(source)
-        return weights.fill(kind, sam_checkpoint.config(original, source), sam_checkpoint.converted(original), source)
-    config, tensors = weights.released(source)
-    return weights.fill(kind, SamConfig.from_dict(json.loads(config.read_text())), weights.tensors(tensors), source)
-
-
-def load(kind: type[SamModel], folder: Path) -> tuple[dict, SamModel]:
-    """Configuration and network of one of our own checkpoint folders. Raises UserError if anything in it has changed."""
-    config, tensors = weights.read(folder)
-    return config, restore(kind, config, tensors, folder)
-
-
-def restore(kind: type[SamModel], config: dict, tensors: dict[str, torch.Tensor], folder: Path) -> SamModel:
-    """A network from what one of our own checkpoint folders holds."""
-    return weights.fill(kind, SamConfig.from_dict(config["network"]), weights.without(tensors, "network."), folder)
+        return sam_checkpoint.load(network_class, sam_checkpoint.read(source), source)
+    return pretrained.convert(network_class, source)

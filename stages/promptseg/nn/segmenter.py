@@ -1,250 +1,201 @@
-"""The contract between the models and everything generic: embeddings, inference, training.
-
-`Segmenter` is the contract; `SamSegmenter` keeps it for SAM and its relatives.
-"""
+"""The contract between models and everything generic: embedding cache, inference, training."""
 
 import contextlib
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
-from promptseg.core import params
 from promptseg.core.errors import UserError
-from promptseg.nn import attention
+from promptseg.core.train_config import Train
 from promptseg.nn.image_transform import ImageTransform
-from promptseg.prompts import Prompt
+from promptseg.prompts import Prompt, PromptConfig
 
 Features = dict[str, torch.Tensor]
-MASK_LOGIT = 10.0  # what a mask prompt says of a pixel that is surely on the object; the negative of it, off
+Loss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True)
 class LossContext:
-    """What a model is told of the m = n * p maps that it should give for n pictures, while it learns or is measured.
+    """Loss and targets for the m = n * p masks of a batch of n images.
 
-    loss: one of losses.py. truth: side -> (m, side, side) targets in [0, 1] and as many weights, over the frame.
-    epoch: 1, 2, ... while it learns, 0 while it is measured. seeds: one for each picture, others in each epoch.
+    Attributes:
+        loss: of training.losses: logits, targets, weights, each (m, h, w) -> (m,).
+        targets: side -> targets in [0, 1] and weights over the input, each (m, side, side).
+        epoch: 1, 2, ... in training, 0 in validation.
+        seeds: for each image one that is new in each epoch.
     """
 
-    loss: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
-    truth: Callable[[int], tuple[torch.Tensor, torch.Tensor]]
+    loss: Loss
+    targets: Callable[[int], tuple[torch.Tensor, torch.Tensor]]
     epoch: int
     seeds: list[int]
 
 
 class Segmenter(torch.nn.Module):
-    """A model that answers prompts about pictures: `decode(encode(pictures), prompts)`.
+    """A promptable model: `decode(encode(images), prompts)`.
 
-    MODALITY: "picture", or "cloud" for point clouds (clouds.py): pictures (points, 2, 3) of equally many points, where
-    logits are by point, (n, p, points, 2), and the frame is depth_maps.Views.
-    PROMPTS: the kinds it takes, as params.Prompt.kind names them.
-    PARTS: what can be trained, each part with the beginnings of its parameters' names, where * stands for anything;
-        empty where nothing can.
-    ENCODER: the beginnings of the names of what `encode` runs; empty where that is no network of its own.
-    LORA_TARGETS: the end of the names of the linear layers that low-rank adapters stand beside, for the part `lora`.
-    CACHED: whether `encode` is worth keeping; False where it is only the scaling of pixels.
-    PRETRAIN: the beginnings of what learns from `pretext`, before the parts do; empty where there is no such thing.
-    REFINES: whether it turns a coarse answer of its own into prompts, as params.Refine says.
+    Attributes:
+        NAME: of the model, as in params.yaml.
+        MODALITY: "image", or "point_cloud" for clouds stored as (points, 2, 3) images of equally many points; their
+            logits are by point, (n, p, points, 2), and the transform is depth_maps.Views.
+        PROMPTS: kinds of prompts that it takes, as PromptConfig.kind names them.
+        TRAINABLE: what can be trained: name -> prefixes of parameters' names, in which * matches anything.
+        TRAIN_DEFAULTS: settings of `train` where params.yaml gives none.
+        ENCODER: prefixes of the parameters that `encode` uses; empty where it uses none.
+        LORA_TARGETS: suffix of the linear layers that get low-rank adapters with trainable `lora`.
+        CACHED: whether the output of `encode` is cached on disk.
+        PRETEXT: prefixes of the parameters that `pretext_loss` trains; empty where the model has no pretext task.
+        transform: from images to the model's input.
+        encoder_trainable: whether `set_trainable` made a parameter of the encoder trainable.
+        encoder_precision: of `encode`, see nn.precision.
     """
 
     NAME: ClassVar[str]
-    MODALITY: ClassVar[str] = "picture"
+    MODALITY: ClassVar[str] = "image"
     PROMPTS: ClassVar[frozenset[str]]
-    PARTS: ClassVar[dict[str, tuple[str, ...]]]
+    TRAINABLE: ClassVar[dict[str, tuple[str, ...]]] = {}
+    TRAIN_DEFAULTS: ClassVar[dict[str, Any]] = {}
     ENCODER: ClassVar[tuple[str, ...]] = ()
     LORA_TARGETS: ClassVar[str] = ""
     CACHED: ClassVar[bool] = True
-    PRETRAIN: ClassVar[tuple[str, ...]] = ()
-    REFINES: ClassVar[bool] = False
-    frame: ImageTransform
-    encoder_trainable = False  # as `learn` was told
+    PRETEXT: ClassVar[tuple[str, ...]] = ()
+    transform: ImageTransform
+    encoder_trainable: bool = False
+    encoder_precision: Literal["fp32", "bf16"] = "fp32"
 
     @abstractmethod
     def encode(self, images: list[np.ndarray]) -> Features:
-        """n pictures (h, w) or (h, w, 3) uint8, of any sizes -> the prompt-free features, each (n, ...).
+        """Compute prompt-free features, in `encoder_context`.
 
-        They have gradients only where the encoder learns.
+        Args:
+            images: n arrays (h, w) or (h, w, 3) uint8 of any sizes.
+
+        Returns:
+            Tensors (n, ...) float32 by name.
         """
 
     @abstractmethod
     def decode(self, features: Features, prompts: list[list[Prompt]]) -> torch.Tensor:
-        """Features of n pictures, and for each the same number p of prompts in the frame's pixels, all of one kind
-        and with the same number of points -> logits (n, p, side, side) over the frame."""
+        """Predict a mask for each prompt.
+
+        Args:
+            features: of n images.
+            prompts: for each image the same number p of prompts, in pixels of the input. All are of the same kind and,
+                where that is points, have the same number of them.
+
+        Returns:
+            Logits (n, p, side, side) over the input.
+        """
 
     @abstractmethod
     def configuration(self) -> dict:
-        """What `load` needs besides the tensors, as JSON."""
+        """config.json of a checkpoint: what `load` needs besides the tensors."""
 
     def files(self) -> dict[str, bytes]:
-        """Further files of the checkpoint, such as a tokenizer's, by name."""
+        """Contents of further files of the checkpoint by name, such as a tokenizer's."""
         return {}
 
-    def teach(
-        self, features: Features, prompts: list[list[Prompt]], lesson: LossContext
+    def compute_loss(
+        self, features: Features, prompts: list[list[Prompt]], context: LossContext
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The answers as logits (m, side, side), and what is to be made small, (m,); a model may add to the loss."""
-        logits = self.decode(features, prompts).flatten(0, 1).float()
-        return logits, lesson.loss(logits, *lesson.truth(logits.shape[-1]))
+        """Predict a batch and compute its losses; a model may add terms of its own.
 
-    def pretext(self, features: Features) -> torch.Tensor:
-        """The loss of a task that needs no masks, (n,), one for each picture; where there is PRETRAIN."""
+        Args:
+            features: of n images.
+            prompts: as in `decode`.
+            context: loss and targets.
+
+        Returns:
+            Logits (m, side, side) float32 and losses (m,).
+        """
+        logits = self.decode(features, prompts).flatten(0, 1).float()
+        return logits, context.loss(logits, *context.targets(logits.shape[-1]))
+
+    def pretext_loss(self, features: Features) -> torch.Tensor:
+        """Compute the losses (n,) of the pretext task, which needs no masks. Only models with PRETEXT have it."""
         raise NotImplementedError
 
-    def trained(self) -> None:
-        """Told when fine-tuned weights were put in, or are about to be learned."""
+    def prepare_finetuned(self) -> None:
+        """Switch to fine-tuned behavior, before training and after fine-tuned weights are loaded."""
 
     @property
     def device(self) -> torch.device:
         return next(self.parameters()).device
 
     @classmethod
-    def check_modality(cls, kind: str, dataset: str) -> None:
-        """Raise UserError unless the model takes what a dataset holds: kind, "picture" or "cloud"."""
-        if kind != cls.MODALITY:
-            raise UserError(f"params.yaml: {cls.NAME} takes {cls.MODALITY}s, and {dataset} holds {kind}s")
+    def check_modality(cls, modality: str, dataset: str) -> None:
+        """Raise UserError unless the model takes what a dataset holds ("image" or "point_cloud")."""
+        if modality != cls.MODALITY:
+            takes, holds = (name.replace("_", " ") + "s" for name in (cls.MODALITY, modality))
+            raise UserError(f"params.yaml: {cls.NAME} takes {takes}, and {dataset} holds {holds}")
 
     @classmethod
-    def check_prompt(cls, settings: params.Prompt) -> None:
+    def check_prompt(cls, config: PromptConfig) -> None:
         """Raise UserError unless the model takes such prompts."""
-        if settings.kind not in cls.PROMPTS:
-            what = f"takes no {settings.kind} prompt" if settings.kind != "none" else "cannot do without a prompt"
+        if config.model_kind not in cls.PROMPTS:
+            what = f"takes no {config.kind} prompt" if config.kind != "none" else "needs a prompt"
             raise UserError(f"params.yaml: {cls.NAME} {what}; it takes {', '.join(sorted(cls.PROMPTS))}")
-        if settings.refine is not None and not cls.REFINES:
-            raise UserError(f"params.yaml: {cls.NAME} refines no answer of another network; leave out prompt.refine")
 
     @classmethod
-    def check_parts(cls, parts: list[str]) -> None:
-        """Raise UserError unless the model has all these parts, and at least one is named."""
-        if not cls.PARTS:
-            raise UserError(f"params.yaml: {cls.NAME} has nothing to train; ask it in zero_shot")
-        unknown = [part for part in parts if part not in cls.PARTS]
-        if unknown or not parts:
-            what = f"has no part {unknown[0]!r} to train" if unknown else "needs a part to train"
-            raise UserError(f"params.yaml: {cls.NAME} {what}; known: {', '.join(cls.PARTS)}")
-        for part in parts:
-            if "lora" in parts and part != "lora" and cls.trains_encoder(part):
-                raise UserError(f"params.yaml: {cls.NAME}: lora and {part} both train the encoder; name one of them")
+    def check_trainable(cls, names: list[str] | None) -> None:
+        """Raise UserError unless the model has all these trainable parts, and at least one is named."""
+        if not cls.TRAINABLE:
+            raise UserError(f"params.yaml: {cls.NAME} has nothing to train; use it under zero_shot")
+        unknown = [name for name in names or [] if name not in cls.TRAINABLE]
+        if unknown or not names:
+            what = f"has no trainable {unknown[0]!r}" if unknown else "needs something in train.trainable"
+            raise UserError(f"params.yaml: {cls.NAME} {what}; known: {', '.join(cls.TRAINABLE)}")
+        for name in names:
+            if "lora" in names and name != "lora" and cls.trains_encoder(name):
+                raise UserError(f"params.yaml: {cls.NAME}: lora and {name} both train the encoder; name one of them")
 
     @classmethod
-    def trains_encoder(cls, part: str) -> bool:
-        """Whether a part changes what `encode` gives, so that features cannot be kept."""
-        return any(name.startswith(cls.ENCODER) for name in cls.PARTS[part])
+    def trains_encoder(cls, name: str) -> bool:
+        """Whether a trainable part changes the output of `encode`, so that features cannot be cached."""
+        return any(prefix.startswith(cls.ENCODER) for prefix in cls.TRAINABLE[name])
 
     @classmethod
-    def check_training(cls, settings: params.Train) -> None:
-        """Raise UserError unless the model can be trained so."""
-        cls.check_prompt(settings.prompt)
-        cls.check_parts(settings.parts)
-        if settings.pretrain and not cls.PRETRAIN:
-            raise UserError(f"params.yaml: {cls.NAME} has no task of its own to learn first; leave out train.pretrain")
+    def check_training(cls, config: Train) -> None:
+        """Raise UserError unless the model can be trained with these settings, its defaults filled in."""
+        cls.check_prompt(config.prompt)
+        cls.check_trainable(config.trainable)
+        if config.pretext_epochs and not cls.PRETEXT:
+            raise UserError(f"params.yaml: {cls.NAME} has no pretext task; leave out train.pretext_epochs")
 
-    def set_trainable(self, parts: list[str]) -> list[str]:
-        """Freeze all but `parts`; the names of the parameters that learn. Raises UserError for an unknown part.
+    def set_trainable(self, names: list[str]) -> list[str]:
+        """Freeze all but these trainable parts; for `lora` the adapters must be attached already (nn.lora).
 
-        For the part `lora` there must be adapters already (lora.py).
+        Returns:
+            Names of the trainable parameters.
+
+        Raises:
+            UserError: a name is unknown.
         """
-        self.check_parts(parts)
-        return self.learn(tuple(beginning for part in parts for beginning in self.PARTS[part]))
+        self.check_trainable(names)
+        return self.set_trainable_prefixes(tuple(prefix for name in names for prefix in self.TRAINABLE[name]))
 
-    def learn(self, beginnings: tuple[str, ...]) -> list[str]:
-        """Freeze all parameters but those whose names begin so; the names of those that learn."""
+    def set_trainable_prefixes(self, prefixes: tuple[str, ...]) -> list[str]:
+        """Freeze all parameters but those with these prefixes; returns the names of the trainable ones."""
         for name, parameter in self.named_parameters():
-            parameter.requires_grad_(any(fnmatchcase(name, f"{beginning}*") for beginning in beginnings))
-        learned = [name for name, parameter in self.named_parameters() if parameter.requires_grad]
-        self.encoder_trainable = any(name.startswith(self.ENCODER) for name in learned)
-        return learned
+            parameter.requires_grad_(any(fnmatchcase(name, f"{prefix}*") for prefix in prefixes))
+        trainable = [name for name, parameter in self.named_parameters() if parameter.requires_grad]
+        self.encoder_trainable = any(name.startswith(self.ENCODER) for name in trainable)
+        return trainable
 
-    def encoding(self) -> contextlib.AbstractContextManager:
-        """What `encode` runs in: gradients are kept only where they are asked for and the encoder learns."""
-        return torch.set_grad_enabled(torch.is_grad_enabled() and self.encoder_trainable)
+    @contextlib.contextmanager
+    def encoder_context(self) -> Iterator[None]:
+        """Context in which `encode` runs.
 
-
-class SamSegmenter(Segmenter):
-    """A transformers network with `prompt_encoder`, `mask_decoder` and SAM's forward signature.
-
-    single_mask: always take the decoder's single mask, as a fine-tuned decoder was trained to. Otherwise one point,
-    which is ambiguous, is answered by the best of three masks by predicted IoU, and everything else by the single one
-    (Kirillov et al. 2023, section 3).
-    """
-
-    PROMPTS = frozenset({"points", "box", "mask", "automatic"})
-    ENCODER = ("network.vision_encoder.",)
-    LORA_TARGETS = ".attn.qkv"
-    PARTS = {
-        "mask_decoder": ("network.mask_decoder.",),
-        "encoder": ENCODER,
-        "lora": ("network.vision_encoder.*.lora_",),
-        "all": (*ENCODER, "network.prompt_encoder.", "network.mask_decoder."),
-    }
-
-    def __init__(self, network: torch.nn.Module, frame: ImageTransform, single_mask: bool = False):
-        super().__init__()
-        self.network, self.frame, self.single_mask = network, frame, single_mask
-        attention.without_waste(network)
-
-    @abstractmethod
-    def image_embeddings(self, features: Features) -> torch.Tensor | list[torch.Tensor]:
-        """Features as the network's forward takes them."""
-
-    @property
-    def side(self) -> int:
-        """Of the masks' logits and of a mask prompt, in pixels: four times that of the image embedding."""
-        return 4 * self.network.prompt_encoder.image_embedding_size[0]
-
-    def decode(self, features: Features, prompts: list[list[Prompt]]) -> torch.Tensor:
-        masks = self._stack(prompts, "mask")
-        if masks is not None:
-            # The networks take one mask a picture: each prompt gets a copy of its picture.
-            n, p = len(prompts), len(prompts[0])
-            features = {name: values.repeat_interleave(p, dim=0) for name, values in features.items()}
-            prompts = [[prompt] for row in prompts for prompt in row]
-            logits = self._ask(features, prompts, self._mask_input(masks.flatten(0, 1)))
-            return logits.reshape(n, p, *logits.shape[-2:])
-        return self._ask(features, prompts)
-
-    def _ask(self, features: Features, prompts: list[list[Prompt]], masks: torch.Tensor | None = None) -> torch.Tensor:
-        """As decode; masks: (n, 1, side, side) logits, where there is one prompt a picture."""
-        points, boxes = self._stack(prompts, "points"), self._stack(prompts, "box")
-        labels = self._stack(prompts, "labels")
-        ambiguous = not self.single_mask and masks is None and points is not None and points.shape[2] == 1
-        out = self.network(
-            image_embeddings=self.image_embeddings(features),
-            input_points=points,
-            input_labels=labels,
-            input_boxes=boxes,
-            input_masks=masks,
-            multimask_output=ambiguous,
-        )
-        if not ambiguous:
-            return out.pred_masks[:, :, 0]
-        best = out.iou_scores.argmax(dim=2)[:, :, None, None, None]
-        return out.pred_masks.take_along_dim(best, dim=2)[:, :, 0]
-
-    def _mask_input(self, masks: torch.Tensor) -> torch.Tensor:
-        """Masks (m, size, size) in [0, 1] over the frame -> (m, 1, side, side) logits for the prompt encoder.
-
-        Logits, because in training SAM is given back those of its own answer before (Kirillov et al. 2023, appendix A).
+        Gradients are recorded only where they are enabled and the encoder is trainable. With `encoder_precision`
+        "bf16", operations that torch.autocast covers are computed in bfloat16; weights stay float32.
         """
-        return MASK_LOGIT * (2 * F.adaptive_avg_pool2d(masks[:, None], self.side) - 1)
-
-    def trained(self) -> None:
-        self.single_mask = True  # fine-tuning teaches the single mask, whatever the prompt
-
-    def configuration(self) -> dict:
-        network = self.network.config.to_dict()
-        network.pop("transformers_version", None)
-        return {"model": self.NAME, "network": network, "single_mask": self.single_mask}
-
-    def _stack(self, prompts: list[list[Prompt]], name: str) -> torch.Tensor | None:
-        """One field of all prompts: (n, p, ...), floats as float32; None where it is not asked."""
-        if getattr(prompts[0][0], name) is None:
-            return None
-        values = np.stack([np.stack([getattr(prompt, name) for prompt in row]) for row in prompts])
-        kind = torch.long if name == "labels" else torch.float32
-        return torch.as_tensor(values, dtype=kind, device=self.device)
+        precision = contextlib.nullcontext()  # autocast that surrounds a training step stays in force
+        if self.encoder_precision == "bf16":
+            precision = torch.autocast(self.device.type, torch.bfloat16)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.encoder_trainable), precision:
+            yield

@@ -1,4 +1,4 @@
-"""Words for CLIP's text tower: its tokenizer's files, a tokenizer of letters for tiny models, phrases' embeddings."""
+"""Text side of CLIP: tokenizer files, a byte-level tokenizer for tiny models, and cached embeddings of phrases."""
 
 import json
 from collections.abc import Callable
@@ -11,39 +11,42 @@ from promptseg.core.errors import UserError
 from promptseg.nn.lru_cache import LRUCache
 
 FILES = ("vocab.json", "merges.txt")
-# The text tower of the tiny models; its vocabulary is that of `letters`.
+# Text encoder of the tiny models, for the vocabulary of `letters`.
 TINY_TEXT = dict(
     hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4, vocab_size=514,
     pad_token_id=513, bos_token_id=512, eos_token_id=513,
 )  # fmt: skip
 
 
-class Phrases(LRUCache):
-    """Phrases -> their embeddings, on the tower's device.
+class PhraseEmbeddings(LRUCache):
+    """Cached text embeddings of phrases, on the text encoder's device.
 
-    files: the tokenizer's, by name; longest: the tower's number of positions; embed: the tokenizer's output, ids and
-    mask (n, length), -> (n, width).
+    Args:
+        files: contents of the tokenizer's files by name.
+        max_length: number of positions of the text encoder, tokens.
+        encode: tokens (ids and attention mask, (n, length)) -> embeddings (n, width).
     """
 
-    def __init__(self, files: dict[str, bytes], longest: int, embed: Callable[[BatchEncoding], torch.Tensor]):
-        super().__init__(self._tokenized)
+    def __init__(self, files: dict[str, bytes], max_length: int, encode: Callable[[BatchEncoding], torch.Tensor]):
+        super().__init__(self._embed_texts)
         self.files, self.tokenizer = files, tokenizer(files)
-        self._longest, self._tower = longest, embed
+        self._max_length, self._encode = max_length, encode
 
-    def _tokenized(self, texts: list[str]) -> torch.Tensor:
-        return self._tower(
-            self.tokenizer(texts, padding=True, truncation=True, max_length=self._longest, return_tensors="pt")
+    def _embed_texts(self, texts: list[str]) -> torch.Tensor:
+        return self._encode(
+            self.tokenizer(texts, padding=True, truncation=True, max_length=self._max_length, return_tensors="pt")
         )
 
 
 def tokenizer(files: dict[str, bytes]) -> CLIPTokenizer:
+    """Build CLIP's tokenizer from the contents of vocab.json and merges.txt."""
     vocabulary = json.loads(files["vocab.json"])
     merges = [tuple(line.split()) for line in files["merges.txt"].decode().splitlines()[1:] if line]
     return CLIPTokenizer(vocab=vocabulary, merges=merges)
 
 
 def read(folder: Path) -> dict[str, bytes]:
-    """The tokenizer's files of a folder, released or our own. Raises UserError naming one that is not there."""
+    """Read the tokenizer's files of a released folder or of our own. Raises UserError that names a missing one."""
     missing = [folder / name for name in FILES if not (folder / name).is_file()]
     if missing:
         raise UserError(f"{missing[0]}: not found; phrases need the tokenizer's {' and '.join(FILES)}")
@@ -51,11 +54,10 @@ def read(folder: Path) -> dict[str, bytes]:
 
 
 def letters() -> dict[str, bytes]:
-    """CLIP's tokenizer without merges: every byte a token, with and without the mark of a word's end."""
+    """Files of CLIP's tokenizer without merges: every byte is a token, with and without the mark of a word's end."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    others = [byte for byte in range(256) if byte not in printable]
-    # GPT-2's table: printable bytes stand for themselves, the others for the characters from 256 on.
-    symbols = [chr(byte) for byte in printable] + [chr(256 + i) for i in range(len(others))]
+    # GPT-2's table: printable bytes stand for themselves, all other bytes for the characters from 256 on.
+    symbols = [chr(byte) for byte in printable] + [chr(256 + i) for i in range(256 - len(printable))]
     tokens = symbols + [symbol + "</w>" for symbol in symbols] + ["<|startoftext|>", "<|endoftext|>"]
     vocabulary = {token: index for index, token in enumerate(tokens)}
     return {

@@ -1,6 +1,6 @@
-"""The U-Net (Ronneberger et al. 2015) of segmentation-models-pytorch, with a ResNet encoder and group norm.
+"""U-Net (Ronneberger et al. 2015) of segmentation-models-pytorch, with a ResNet encoder and group norm.
 
-Group norm in place of batch norm makes a step depend on its pictures alone, not on how many share a batch or a process.
+With group norm in place of batch norm, a training step does not depend on how many images share a batch or a process.
 """
 
 from pathlib import Path
@@ -9,23 +9,24 @@ import segmentation_models_pytorch as smp
 import torch
 
 from promptseg.core.errors import UserError
-from promptseg.nn.image_transform import ImageTransform
+from promptseg.nn.image_transform import MIDDLE_MEAN, MIDDLE_STD, ImageTransform
 
 SIZES = {
     "tiny": dict(encoder="resnet18", depth=4, decoder_channels=[64, 48, 32, 16], size=128),
     "full": dict(encoder="resnet34", depth=5, decoder_channels=[256, 128, 64, 32, 16], size=256),
 }
-LAST = "segmentation_head."
+HEAD = "segmentation_head."  # prefix of the last layer's names
 GROUPS = 8
 
 
-def frame(architecture: dict) -> ImageTransform:
-    return ImageTransform(architecture["size"], False, (127.5, 127.5, 127.5), (64.0, 64.0, 64.0))
+def image_transform(architecture: dict) -> ImageTransform:
+    """The transform to the network's input size. architecture: one of SIZES."""
+    return ImageTransform(architecture["size"], False, MIDDLE_MEAN, MIDDLE_STD)
 
 
-def network(architecture: dict, channels: int, outputs: int) -> torch.nn.Module:
-    """(n, channels, size, size) -> (n, outputs, size, size); architecture: one of SIZES."""
-    made = smp.Unet(
+def build(architecture: dict, channels: int, outputs: int) -> torch.nn.Module:
+    """Build a network (n, channels, size, size) -> (n, outputs, size, size). architecture: one of SIZES."""
+    unet = smp.Unet(
         architecture["encoder"],
         encoder_depth=architecture["depth"],
         encoder_weights=None,
@@ -33,15 +34,25 @@ def network(architecture: dict, channels: int, outputs: int) -> torch.nn.Module:
         in_channels=channels,
         classes=outputs,
     )
-    made = _with_group_norm(made)
-    if architecture["depth"] < 5 and getattr(made.encoder, "layer4", None) is not None:
-        made.encoder.layer4 = torch.nn.Identity()  # never run at this depth, yet most of the parameters
-    return made
+    unet = _with_group_norm(unet)
+    if architecture["depth"] < 5 and getattr(unet.encoder, "layer4", None) is not None:
+        unet.encoder.layer4 = torch.nn.Identity()  # never run at this depth, yet most of the parameters
+    return unet
 
 
-def fill_encoder(network: torch.nn.Module, tensors: dict[str, torch.Tensor], where: Path) -> None:
-    """Put a classifier's ResNet into the encoder. Its batch norms' scale and shift go to the group norms; its running
-    means have no place there, so training has to settle it again. Raises UserError if it is another network.
+def load_encoder(network: torch.nn.Module, tensors: dict[str, torch.Tensor], where: Path) -> None:
+    """Load a classifier's ResNet into the encoder.
+
+    Scale and shift of its batch norms go to the group norms; running means have no counterpart, so the encoder needs
+    training.
+
+    Args:
+        network: of `build`.
+        tensors: of the ResNet, under torchvision's names.
+        where: the file, for messages.
+
+    Raises:
+        UserError: it is another network.
     """
     state = network.encoder.state_dict()
     for name, tensor in state.items():
@@ -52,6 +63,7 @@ def fill_encoder(network: torch.nn.Module, tensors: dict[str, torch.Tensor], whe
 
 
 def _with_group_norm(module: torch.nn.Module) -> torch.nn.Module:
+    """Replace batch norms by group norms, in place."""
     for name, child in module.named_children():
         if isinstance(child, torch.nn.BatchNorm2d):
             setattr(module, name, torch.nn.GroupNorm(GROUPS, child.num_features))

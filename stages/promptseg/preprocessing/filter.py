@@ -1,6 +1,6 @@
-"""What of a dataset is kept: every mask is measured once, and then the numbers alone decide.
+"""Filtering of records: every mask is measured once, and the numbers decide.
 
-A picture weighs a few numbers a window here, so that a hundred thousand tiles fit into a few megabytes.
+A sample takes a few numbers for each window, so that a hundred thousand tiles fit into a few megabytes.
 """
 
 from dataclasses import dataclass
@@ -11,90 +11,116 @@ import numpy as np
 
 from promptseg.core import params
 from promptseg.core.errors import UserError
-from promptseg.core.thread_pool import Pool
+from promptseg.core.thread_pool import ThreadPool
 from promptseg.data.image_io import IGNORED
 from promptseg.data.tiling import Window
 from promptseg.datasets import Sample
-from promptseg.preprocessing.tiles import Cutter
+from promptseg.preprocessing.tiles import Tiler
 
 
-class Measured(NamedTuple):
-    """One picture's mask: its size, and for each window the pixels that count and those of any class, (n,) int32."""
+class PixelCounts(NamedTuple):
+    """Pixels of one mask.
+
+    Attributes:
+        height: of the mask.
+        width: of the mask.
+        valid: (n,) int32, pixels of each window that are not ignored.
+        foreground: (n,) int32, pixels of each window that are of any class.
+    """
 
     height: int
     width: int
-    known: np.ndarray
-    marked: np.ndarray
+    valid: np.ndarray
+    foreground: np.ndarray
 
 
-def measure(pictures: list[Sample], cutter: Cutter, pool: Pool) -> list[Measured | None]:
-    """Every mask's numbers; None where it cannot be read and settings say to leave such pictures out."""
+def measure(samples: list[Sample], tiler: Tiler, pool: ThreadPool) -> list[PixelCounts | None]:
+    """Count the pixels of every mask.
 
-    def one(picture: Sample) -> Measured | None:
+    Returns:
+        The counts of each sample; None where it cannot be read and the settings skip invalid samples.
+
+    Raises:
+        UserError: a mask cannot be read, otherwise.
+    """
+
+    def count(sample: Sample) -> PixelCounts | None:
         try:
-            mask = cutter.mask(picture)
+            mask = tiler.mask(sample)
         except UserError:
-            if cutter.settings.skip_bad:
+            if tiler.settings.skip_invalid:
                 return None
             raise
-        windows = cutter.windows(*mask.shape)
-        marked, ignored = _counts(mask, windows), _counts(cv2.inRange(mask, IGNORED, IGNORED), windows)
+        windows = tiler.windows(*mask.shape)
+        labelled, ignored = _nonzero(mask, windows), _nonzero(cv2.inRange(mask, IGNORED, IGNORED), windows)
         pixels = np.array([window.height * window.width for window in windows], np.int32)
-        return Measured(*mask.shape, pixels - ignored, marked - ignored)
+        return PixelCounts(*mask.shape, pixels - ignored, labelled - ignored)
 
-    return list(pool.in_order(one, pictures))
+    return list(pool.map_ordered(count, samples))
 
 
-def _counts(array: np.ndarray, windows: list[Window]) -> np.ndarray:
+def _nonzero(array: np.ndarray, windows: list[Window]) -> np.ndarray:
     return np.array([cv2.countNonZero(window.of(array)) for window in windows], np.int32)
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What of a split is kept: for each kept picture its index and its windows' indexes; and the report's numbers."""
+    """The records of a split.
+
+    Attributes:
+        windows: index of each sample with records, and (n,) int32, indexes of its windows.
+        report: what was kept and dropped, for the metrics.
+    """
 
     windows: list[tuple[int, np.ndarray]]
     report: dict[str, float]
 
 
 def choose(
-    indexes: list[int], measured: list[Measured | None], settings: params.Dataset, max_images: int | None
+    indexes: list[int], counts: list[PixelCounts | None], settings: params.Dataset, max_images: int | None
 ) -> Choice:
-    """Which windows of these pictures are kept: those with foreground enough, and of them `max_images`, evenly."""
-    there = [index for index in indexes if measured[index] is not None]
-    known, marked = (
-        np.concatenate([getattr(measured[index], name) for index in there] or [np.empty(0, np.int32)])
-        for name in ("known", "marked")
+    """Choose the windows of a split that become records.
+
+    Args:
+        indexes: of the split's samples in `counts`.
+        counts: of all samples.
+        settings: min_foreground and min_pixels.
+        max_images: number of records at most, evenly spaced; None: all.
+    """
+    readable = [index for index in indexes if counts[index] is not None]
+    valid, foreground = (
+        np.concatenate([getattr(counts[index], name) for index in readable] or [np.empty(0, np.int32)])
+        for name in ("valid", "foreground")
     )
-    owner = np.repeat(np.arange(len(there)), [len(measured[index].known) for index in there])
-    first = np.searchsorted(owner, np.arange(len(there)))
+    owner = np.repeat(np.arange(len(readable)), [len(counts[index].valid) for index in readable])
+    first = np.searchsorted(owner, np.arange(len(readable)))
     everything = settings.min_foreground is None
-    empty = (marked == 0) & (not everything)
-    few = ~empty & (marked < settings.min_pixels)
+    empty = (foreground == 0) & (not everything)
+    small = ~empty & (foreground < settings.min_pixels)
     if not everything:
-        few |= ~empty & (marked <= settings.min_foreground * known)
-    kept = np.flatnonzero(~(empty | few))
+        small |= ~empty & (foreground <= settings.min_foreground * valid)
+    kept = np.flatnonzero(~(empty | small))
     count = len(kept) if max_images is None else min(max_images, len(kept))
-    # Evenly, whatever the order means.
+    # Evenly spaced, whatever the order of the samples means.
     chosen = kept[(2 * np.arange(count) + 1) * len(kept) // (2 * count)] if count else kept[:0]
     windows: dict[int, list[int]] = {}
     for place in chosen.tolist():
-        windows.setdefault(there[owner[place]], []).append(place - int(first[owner[place]]))
-    sizes = [(measured[index].height, measured[index].width) for index in windows]
+        windows.setdefault(readable[owner[place]], []).append(place - int(first[owner[place]]))
+    sizes = [(counts[index].height, counts[index].width) for index in windows]
     return Choice(
-        [(index, np.array(of, np.int32)) for index, of in windows.items()],
+        [(index, np.array(places, np.int32)) for index, places in windows.items()],
         {
-            "pictures": len(indexes),
-            "pairs": count,
-            "dropped_unreadable": len(indexes) - len(there),
+            "images": len(indexes),
+            "records": count,
+            "dropped_unreadable": len(indexes) - len(readable),
             "dropped_empty": int(empty.sum()),
-            "dropped_small": int(few.sum()),
+            "dropped_small": int(small.sum()),
             "dropped_over_cap": len(kept) - count,
-            "foreground": round(int(marked[kept].sum()) / max(int(known[kept].sum()), 1), 6),
+            "foreground": round(int(foreground[kept].sum()) / max(int(valid[kept].sum()), 1), 6),
             **{
-                f"{of.__name__}_{name}": of((size[axis] for size in sizes), default=0)
+                f"{extreme.__name__}_{name}": extreme((size[axis] for size in sizes), default=0)
                 for axis, name in enumerate(("height", "width"))
-                for of in (min, max)
+                for extreme in (min, max)
             },
         },
     )

@@ -1,14 +1,15 @@
-"""From a dataset's own files to a container for each split: split by group, cut into tiles, filtered, capped.
+"""Prepare a dataset: its samples are split by group, tiled, filtered, capped and written as shards.
 
-Two passes: the first reads masks alone and decides what is kept, the second reads the pictures that are. Both hold a
-few pictures at a time. The rows are dealt into files of about equal size before any is made, so that several processes
-(torchrun, on one machine or several that share the folder) write the same bytes as one.
+Two passes: the first reads masks alone and decides what is kept, the second reads the images that are. Both hold a few
+samples at a time. The records are distributed over shards of about equal size before any is written, so that several
+processes (torchrun, on one machine or several that share the folder) write the same bytes as one.
 """
 
 import contextlib
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
@@ -16,68 +17,103 @@ from promptseg import datasets
 from promptseg.core import files, params
 from promptseg.core.distributed import Ranks
 from promptseg.core.errors import UserError
-from promptseg.core.thread_pool import Pool
+from promptseg.core.thread_pool import ThreadPool
 from promptseg.data import records
-from promptseg.data.records import PARTS, Record
+from promptseg.data.records import SHARDS, Record
 from promptseg.datasets import Sample
 from promptseg.preprocessing import class_selection, near_duplicates, split_assignment
-from promptseg.preprocessing.filter import Choice, Measured, choose, measure
+from promptseg.preprocessing.filter import Choice, PixelCounts, choose, measure
 from promptseg.preprocessing.near_duplicates import Fingerprint
 from promptseg.preprocessing.split_assignment import SPLITS
-from promptseg.preprocessing.tiles import Cutter
+from promptseg.preprocessing.tiles import Tiler
 
-PART_PIXELS = 64 << 20  # of pictures in one file: 20 to 200 MB once encoded
-TOGETHER = 16  # pictures measured by one process at a time
+SHARD_PIXELS = 64 << 20  # of the images in one shard: 20 to 200 MB once encoded
+CHUNK = 16  # samples measured by one process at a time
 SHOWN = 10  # near-duplicates that are named
 
 
-def prepare(
-    name: str, settings: params.Dataset, max_images: int | None, seed: int, raw: Path, out: Path, metrics: Path
-) -> None:
-    """Write out/{train,val,test}.parquet/ and, as JSON, what was kept and dropped. Raises UserError."""
+@dataclass(frozen=True)
+class Paths:
+    """Inputs and outputs.
+
+    Attributes:
+        raw: folder of the dataset's files.
+        out: folder for the splits: train.parquet/, val.parquet/ and test.parquet/.
+        metrics: JSON file for what was kept and dropped.
+    """
+
+    raw: Path
+    out: Path
+    metrics: Path
+
+
+def prepare(name: str, settings: params.Dataset, max_images: int | None, seed: int, paths: Paths) -> None:
+    """Write the splits of a dataset and the metrics of what was kept and dropped.
+
+    Args:
+        name: of the entry in params.yaml.
+        settings: of the entry.
+        max_images: records of a split at most; None: all.
+        seed: of the split into training, validation and test.
+        paths: inputs and outputs.
+
+    Raises:
+        UserError: the files are incomplete or cannot be read, or no record is left for training or test.
+    """
     ranks = Ranks()
     dataset, options = datasets.load(settings.reader), datasets.options(name, settings)
-    kind = datasets.kind(name, settings)
-    dataset.verify(raw, *options)
-    known = datasets.classes(dataset, *options)
-    classes, table = class_selection.select(known, settings.classes, f"datasets.{name}.classes")
-    cutter, fingerprint = Cutter(settings, table), getattr(dataset, "CHECK_DUPLICATES", False)
-    pictures = list(dataset.read(raw, *options))
-    splits = split_assignment.assign(pictures, settings, seed, datasets.ordered(dataset, *options))
-    about = {"dataset": name, "title": dataset.TITLE, "classes": list(classes), "licence": dataset.LICENCE}
-    if kind != "picture":
-        among = {text: [classes.index(part) + 1 for part in of] for text, of in getattr(dataset, "CLASSES_BY_CATEGORY", {}).items()}
-        about |= {"kind": kind, "whole": getattr(dataset, "IS_CLASSIFICATION", False), "among": among}
-    with Pool(ranks.cores) as pool, contextlib.ExitStack() as stack:
-        measured = _measure(pictures, cutter, pool, ranks)
-        choices = {split: _choose(split, splits, measured, settings, max_images) for split in SPLITS}
+    modality = datasets.modality(name, settings)
+    dataset.verify(paths.raw, *options)
+    classes, table = class_selection.select(
+        datasets.classes(dataset, *options), settings.classes, f"datasets.{name}.classes"
+    )
+    samples = list(dataset.read(paths.raw, *options))
+    splits = split_assignment.assign(samples, settings, seed, datasets.ordered(dataset, *options))
+    find_duplicates = getattr(dataset, "CHECK_DUPLICATES", False)
+    with ThreadPool(ranks.cores) as pool, contextlib.ExitStack() as stack:
+        job = _Job(samples, Tiler(settings, table), pool, {**_metadata(name, modality, dataset, classes), "seed": seed}, find_duplicates)
+        counts = _measure(job, ranks)
+        choices = {}
+        for split in SPLITS:
+            indexes = [index for index, own in enumerate(splits) if own == split]
+            choices[split] = choose(indexes, counts, settings, max_images)
         for split in ("train", "test"):
             if not choices[split].windows:
-                mend = f"lower datasets.{name}.min_foreground or give more data"
-                raise UserError(f"{name}: nothing is left for {split}; {mend}")
-        aside = stack.enter_context(files.replacing(out)) if ranks.main else None
+                remedy = f"lower datasets.{name}.min_foreground or give more data"
+                raise UserError(f"{name}: no record is left for {split}; {remedy}")
+        aside = stack.enter_context(files.replacing(paths.out)) if ranks.main else None
         if ranks.main:
             for split in SPLITS:
                 (aside / f"{split}.parquet").mkdir(parents=True)
         aside = ranks.gather(aside)[0]
-        parts = _deal(choices, measured, cutter)
-        mine = parts[ranks.rank :: ranks.world]
-        done = [_write(part, aside, about, pictures, cutter, pool, fingerprint) for part in mine]
-        done = [results for share in ranks.gather(done) for results in share]
+        shards = _distribute(choices, counts, job.tiler)
+        mine = [_write(job, shard, aside) for shard in shards[ranks.rank :: ranks.world]]
+        written = [result for results in ranks.gather(mine) for result in results]
     if ranks.main:
         report = {split: choices[split].report for split in SPLITS}
-        for written in done:
-            report[written.split]["pairs"] -= written.lost
-            report[written.split]["dropped_unreadable"] += written.lost
-        if fingerprint:
-            report["near_duplicates"] = _warn(name, done)
-        files.write_json(metrics, report)
+        for result in written:
+            report[result.split]["records"] -= result.lost
+            report[result.split]["dropped_unreadable"] += result.lost
+        if find_duplicates:
+            report["near_duplicates"] = _warn_of_duplicates(name, written)
+        files.write_json(paths.metrics, report)
     ranks.close()
 
 
 @dataclass(frozen=True)
-class Part:
-    """One file of a split: its number among `count`, and the windows of pictures that are its rows."""
+class _Job:
+    """What both passes need."""
+
+    samples: list[Sample]
+    tiler: Tiler
+    pool: ThreadPool
+    metadata: dict
+    find_duplicates: bool
+
+
+@dataclass(frozen=True)
+class _Shard:
+    """A shard to write: its number among `count` of the split, and the windows of samples that are its records."""
 
     split: str
     number: int
@@ -86,82 +122,89 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Written:
-    """What became of a part: the rows that could not be read, and fingerprints of its pictures by id."""
+class _Written:
+    """A shard that was written: the number of records that could not be read, and fingerprints by sample id."""
 
     split: str
     lost: int
     fingerprints: dict[str, Fingerprint]
 
 
-def _measure(pictures: list[Sample], cutter: Cutter, pool: Pool, ranks: Ranks) -> list[Measured | None]:
-    mine = [index for chunk in ranks.chunks(len(pictures), TOGETHER) for index in chunk]
-    found = dict(zip(mine, measure([pictures[index] for index in mine], cutter, pool)))
-    for share in ranks.gather(found):
-        found |= share
-    return [found[index] for index in range(len(pictures))]
+def _metadata(name: str, modality: str, dataset: ModuleType, classes: tuple[str, ...]) -> dict:
+    """Metadata of the splits, without the number of shards."""
+    metadata = {"dataset": name, "title": dataset.TITLE, "classes": list(classes), "licence": dataset.LICENCE}
+    if modality != "image":
+        categories = getattr(dataset, "CLASSES_BY_CATEGORY", {})
+        numbers = {text: [classes.index(name) + 1 for name in names] for text, names in categories.items()}
+        metadata |= {"modality": modality, "classes_by_category": numbers}
+        metadata |= {"is_classification": getattr(dataset, "IS_CLASSIFICATION", False)}
+    return metadata
 
 
-def _choose(
-    split: str, splits: list[str], measured: list[Measured | None], settings: params.Dataset, max_images: int | None
-) -> Choice:
-    return choose([index for index, of in enumerate(splits) if of == split], measured, settings, max_images)
+def _measure(job: _Job, ranks: Ranks) -> list[PixelCounts | None]:
+    """Pixel counts of all samples, each measured by one process."""
+    mine = [index for chunk in ranks.chunks(len(job.samples), CHUNK) for index in chunk]
+    counts = dict(zip(mine, measure([job.samples[index] for index in mine], job.tiler, job.pool)))
+    for share in ranks.gather(counts):
+        counts |= share
+    return [counts[index] for index in range(len(job.samples))]
 
 
-def _deal(choices: dict[str, Choice], measured: list[Measured | None], cutter: Cutter) -> list[Part]:
-    """The files of all splits, each of whole pictures and of about PART_PIXELS; at least one a split."""
-    parts = []
+def _distribute(choices: dict[str, Choice], counts: list[PixelCounts | None], tiler: Tiler) -> list[_Shard]:
+    """The shards of all splits, each of whole samples and of about SHARD_PIXELS; at least one a split."""
+    shards = []
     for split, choice in choices.items():
-        dealt, room = [[]], PART_PIXELS
+        contents, room = [[]], SHARD_PIXELS
         for index, chosen in choice.windows:
-            grid = cutter.windows(measured[index].height, measured[index].width)
+            grid = tiler.windows(counts[index].height, counts[index].width)
             pixels = sum(grid[place].height * grid[place].width for place in chosen)
-            if pixels > room and dealt[-1]:
-                dealt.append([])
-                room = PART_PIXELS
-            dealt[-1].append((index, chosen))
+            if pixels > room and contents[-1]:
+                contents.append([])
+                room = SHARD_PIXELS
+            contents[-1].append((index, chosen))
             room -= pixels
-        parts += [Part(split, number, len(dealt), windows) for number, windows in enumerate(dealt)]
-    return parts
+        shards += [_Shard(split, number, len(contents), windows) for number, windows in enumerate(contents)]
+    return shards
 
 
-def _write(
-    part: Part, folder: Path, about: dict, pictures: list[Sample], cutter: Cutter, pool: Pool, fingerprint: bool
-) -> Written:
-    def cut(item: tuple[int, np.ndarray]) -> tuple[list[Record], Fingerprint | None] | None:
-        picture = pictures[item[0]]
+def _write(job: _Job, shard: _Shard, folder: Path) -> _Written:
+    """Write a shard below the folder of all splits."""
+
+    def encode(item: tuple[int, np.ndarray]) -> tuple[list[Record], Fingerprint | None] | None:
+        sample = job.samples[item[0]]
         try:
-            image, mask = cutter.read(picture)
-            print = near_duplicates.hashes(image) if fingerprint else None
-            return list(cutter.pairs(picture, image, mask, item[1])), print
+            image, mask = job.tiler.read(sample)
+            fingerprint = near_duplicates.fingerprint(image) if job.find_duplicates else None
+            return list(job.tiler.records(sample, image, mask, item[1])), fingerprint
         except UserError:
-            if cutter.settings.skip_bad:
+            if job.tiler.settings.skip_invalid:
                 return None
             raise
 
-    path = records.part(folder / f"{part.split}.parquet", part.number)
+    path = records.shard_path(folder / f"{shard.split}.parquet", shard.number)
     lost, fingerprints = 0, {}
-    with records.RecordWriter(path, Record, {**about, PARTS: part.count}) as writer:
-        for (index, chosen), result in zip(part.windows, pool.in_order(cut, part.windows)):
+    with records.RecordWriter(path, Record, {**job.metadata, SHARDS: shard.count}) as writer:
+        for (index, chosen), result in zip(shard.windows, job.pool.map_ordered(encode, shard.windows)):
             if result is None:
                 lost += len(chosen)
                 continue
-            for pair in result[0]:
-                writer.add(pair)
-            if fingerprint:
-                fingerprints[pictures[index].id] = result[1]
-    return Written(part.split, lost, fingerprints)
+            for record in result[0]:
+                writer.add(record)
+            if job.find_duplicates:
+                fingerprints[job.samples[index].id] = result[1]
+    return _Written(shard.split, lost, fingerprints)
 
 
-def _warn(name: str, done: list[Written]) -> int:
-    """Say on stderr which pictures of different splits are nearly the same; how many there are."""
-    seen = [(written.split, id, print) for written in done for id, print in written.fingerprints.items()]
-    found = near_duplicates.across(*([row[column] for row in seen] for column in range(3)))
-    for one, of_one, other, of_other in found[:SHOWN]:
+def _warn_of_duplicates(name: str, written: list[_Written]) -> int:
+    """Name near-duplicates in different splits on stderr; returns their number."""
+    rows = [(result.split, id, fingerprint) for result in written for id, fingerprint in result.fingerprints.items()]
+    pairs = near_duplicates.find_across_splits(*([row[column] for row in rows] for column in range(3)))
+    for first, first_split, second, second_split in pairs[:SHOWN]:
         print(
-            f"warning: {name}: {one} ({of_one}) and {other} ({of_other}) are nearly the same picture", file=sys.stderr
+            f"warning: {name}: {first} ({first_split}) and {second} ({second_split}) are near-duplicates",
+            file=sys.stderr,
         )
-    if found:
-        more = f"{len(found)} such pairs, " if len(found) > SHOWN else ""
-        print(f"warning: {name}: {more}scores on test will flatter; see options.group in the README", file=sys.stderr)
-    return len(found)
+    if pairs:
+        more = f"{len(pairs)} such pairs, " if len(pairs) > SHOWN else ""
+        print(f"warning: {name}: {more}scores on test will be too high; set datasets.{name}.options.group", file=sys.stderr)
+    return len(pairs)

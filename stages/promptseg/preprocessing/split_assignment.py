@@ -1,4 +1,4 @@
-"""Which split each picture of a dataset belongs to: the source's own, and what it lacks, made of whole groups."""
+"""Assignment of samples to splits: the source's own, and missing ones made of whole groups."""
 
 import hashlib
 
@@ -8,32 +8,41 @@ from promptseg.datasets import Sample
 SPLITS = ("train", "val", "test")
 
 
-def assign(pictures: list[Sample], settings: params.Dataset, seed: int, ordered: bool) -> list[str]:
-    """The split of each picture: the source's own, and what it lacks is made of whole groups.
+def assign(samples: list[Sample], settings: params.Dataset, seed: int, ordered: bool) -> list[str]:
+    """Assign each sample to a split.
 
-    ordered: groups lie in an order in which neighbours are alike (slices of a stack), so a split is cut off at the
-    end; otherwise each group is drawn for itself, by a digest of (seed, split, group), so that more data moves no group
-    to another split. Only so few that a split would get none or all are shared out: it gets one, or leaves one.
+    The source's own splits are kept. A missing test or validation split is made of whole groups of the training split;
+    of few groups it gets at least one and leaves at least one.
+
+    Args:
+        samples: of the dataset.
+        settings: test_fraction and val_fraction, of the groups.
+        seed: of the random choice.
+        ordered: True where neighbouring groups are alike (slices of a stack): the last groups are taken. Otherwise each
+            group is chosen at random by a digest of (seed, split, group), so that more data moves no group.
+
+    Returns:
+        The split of each sample.
     """
-    splits = [picture.split or "train" for picture in pictures]
-    for split, fraction, lacks in (
+    splits = [sample.split or "train" for sample in samples]
+    for split, fraction, missing in (
         ("test", settings.test_fraction, "test" not in splits),
         ("val", settings.val_fraction, "val" not in splits),
     ):
-        if not lacks:
+        if not missing:
             continue
-        groups = list(dict.fromkeys(p.group for p, of in zip(pictures, splits) if of == "train"))
+        groups = list(dict.fromkeys(sample.group for sample, own in zip(samples, splits) if own == "train"))
         wanted = round(fraction * len(groups))
         if not ordered:
-            drawn = {group: _draw(f"{seed}/{split}/{group}") for group in groups}
-            groups.sort(key=drawn.get, reverse=True)
-            wanted = sum(number < fraction for number in drawn.values())
+            numbers = {group: _uniform(f"{seed}/{split}/{group}") for group in groups}
+            groups.sort(key=numbers.get, reverse=True)
+            wanted = sum(number < fraction for number in numbers.values())
         count = min(len(groups) - 1, max(1, wanted)) if fraction else 0
-        taken = set(groups[len(groups) - count :])
-        splits = [split if of == "train" and p.group in taken else of for p, of in zip(pictures, splits)]
+        chosen = set(groups[len(groups) - count :])
+        splits = [split if own == "train" and sample.group in chosen else own for sample, own in zip(samples, splits)]
     return splits
 
 
-def _draw(key: str) -> float:
+def _uniform(key: str) -> float:
     """A number in [0, 1) that depends on the key alone."""
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:6]) / 2**48

@@ -1,182 +1,231 @@
-"""What a model is asked about one picture: points, a box, a mask, words, another picture, or nothing.
+"""Prompts: a module for each kind, their settings in params.yaml, and how the prompts of a record are built.
 
-It is made from settings and the truth.
-
-Coordinates are continuous: pixel i covers [i, i + 1), so its center is i + 0.5 and a box ends where its last pixel
-ends. Prompts taken from the truth depend on (seed, id) alone, so they are the same whoever computes them and when.
+A kind is a subclass of `PromptPart` in a module of this package; all modules are imported, so a new kind is a new file.
+A prompt holds the parts of one or more kinds for one class.
 """
 
 import hashlib
+import importlib
 import json
-from dataclasses import dataclass
-from functools import cached_property
+import pkgutil
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pydantic
 
-from promptseg.core import params
 from promptseg.core.errors import UserError
-from promptseg.data import masks
+from promptseg.core.settings import Settings
+from promptseg.prompts.base import PromptPart, PromptSource
+
+if TYPE_CHECKING:
+    from promptseg.data.masks import Region
+
+__all__ = [
+    "KINDS", "Prompt", "PromptConfig", "PromptPart", "PromptSource", "build_prompts", "from_json", "join_kinds",
+    "to_json",
+]  # fmt: skip
 
 
-@dataclass(frozen=True, eq=False)
-class SupportExample:
-    """What to look for, shown in another picture. image: (h, w, 3) uint8; mask: (h, w) bool, not empty.
+def _kinds() -> dict[str, type[PromptPart]]:
+    """The classes of all modules in this package, by KIND, in the order of their modules' names."""
+    kinds = {}
+    for module in pkgutil.iter_modules(__path__):
+        for value in vars(importlib.import_module(f"{__name__}.{module.name}")).values():
+            if isinstance(value, type) and issubclass(value, PromptPart) and value is not PromptPart:
+                kinds[value.KIND] = value
+    return kinds
 
-    prepare: what is done to the picture before it is embedded, of "darken", "blur" and "crop" (support.py).
-    """
 
-    image: np.ndarray
-    mask: np.ndarray
-    prepare: tuple[str, ...]
+KINDS = _kinds()
+_FIELDS = {name: (f.annotation, f) for kind in KINDS.values() for name, f in kind.Config.model_fields.items()}
 
-    @cached_property
-    def digest(self) -> bytes:
-        """The same for the same example, however often it is read."""
-        digest = hashlib.sha256(repr((self.image.shape, self.prepare)).encode())
-        for array in (self.image, self.mask):
-            digest.update(array.tobytes())
-        return digest.digest()
+
+class _PromptConfig(Settings):
+    """Prompt of a run in params.yaml: the keys of one kind, or of kinds that combine, or none."""
+
+    @pydantic.model_validator(mode="after")
+    def _check_kinds(self):
+        for kind in KINDS.values():
+            keys = {key: getattr(self, key) for key in kind.Config.model_fields if key in self.model_fields_set}
+            try:
+                kind.Config(**keys)
+            except pydantic.ValidationError as error:
+                first = error.errors()[0]
+                location = ".".join(str(step) for step in first["loc"])
+                raise ValueError(f"{location}: {first['msg'].removeprefix('Value error, ')}") from None
+        given = self.kinds
+        for name in given:
+            beside = [other for other in given if other != name and other not in KINDS[name].COMBINES]
+            if beside:
+                raise ValueError(f"{name} and {beside[0]} do not go together")
+        for key in self.model_fields_set:
+            owners = [name for name, kind in KINDS.items() if key in kind.Config.model_fields]
+            if not set(owners) & set(given) and getattr(self, key) != _FIELDS[key][1].default:
+                raise ValueError(f"{key} belongs to {' and '.join(owners)}")
+        if "image_weight" in self.model_fields_set and self.kind != "text + support":
+            raise ValueError("image_weight belongs to support with text")
+        return self
+
+    @property
+    def kinds(self) -> list[str]:
+        """Names of the kinds that are given; empty where the model is not prompted."""
+        return [name for name in _ORDER if getattr(self, name) not in (None, False)]
+
+    @property
+    def kind(self) -> str:
+        """The kinds as models list them: `points`, `text + support`, ...; `none` where the model is not prompted."""
+        return join_kinds(self.kinds)
+
+    @property
+    def model_kind(self) -> str:
+        """As `kind`, with each kind as what models receive in its place."""
+        return join_kinds(model_kind(name) for name in self.kinds)
+
+    @property
+    def oracle(self) -> bool:
+        """Whether prompts are taken from the ground truth, so that scores are not those of a system in use."""
+        return any(KINDS[name].ORACLE for name in self.kinds)
+
+    @property
+    def source(self) -> str:
+        """Where prompts come from, a column of the tables."""
+        if self.kind == "automatic":
+            return "none, matched with the ground truth (oracle)"
+        return f"ground truth{' with jitter' * bool(self.jitter)} (oracle)" if self.oracle else self.kind
+
+    @property
+    def generator(self):
+        """Settings of the automatic mask generator."""
+        from promptseg.prompts.automatic import AutomaticMasks
+
+        return self.automatic if isinstance(self.automatic, AutomaticMasks) else AutomaticMasks()
+
+    def describe(self) -> str:
+        """Describe the prompt in a few words, such as `1 random point an instance` or `"black spots"`."""
+        words = " + ".join(KINDS[name].describe(self) for name in self.kinds) or "none"
+        words += " an instance" if self.oracle and self.per == "instance" else ""
+        return words + (f", jitter {self.jitter:g}" if self.jitter else "")
+
+    def check(self, classes: list[str], where: str) -> None:
+        """Raise UserError unless the prompt fits a dataset with these classes. where: the run's name."""
+        for name in self.kinds:
+            KINDS[name].check(self, classes, where)
+
+
+_ORDER = ["text", "support", *(name for name in KINDS if name not in ("text", "support"))]
+PromptConfig = pydantic.create_model("PromptConfig", __base__=_PromptConfig, __module__=__name__, **_FIELDS)
+
+
+def join_kinds(kinds: Iterable[str]) -> str:
+    """Name a combination of kinds as models list it: `points`, `text + support`, ...; `none` where it is empty."""
+    return " + ".join(sorted(kinds, key=_ORDER.index)) or "none"
+
+
+def model_kind(kind: str) -> str:
+    """The kind that a model receives for this one."""
+    return KINDS[kind].MODEL_KIND or kind
 
 
 @dataclass(frozen=True, eq=False)
 class Prompt:
-    """One question about one picture; what is None is not asked. The answer is a map of class `target` (1, 2, ...).
+    """A prompt for one class of one image.
 
-    points: (k, 2) float x, y; labels: (k,) int, 1 on the object and 0 off it; box: (4,) float x0, y0, x1, y1;
-    mask: (h, w) in [0, 1], over the picture, or over the frame once it is in the frame's pixels;
-    example: the object in another picture; mix: its share, in (0, 1), where both it and a text are asked.
-    whole: the picture as a whole is asked about, and the answer is the same everywhere.
-    refine: how a cascade goes on from its coarse answer; None: as params.Refine has it.
+    Attributes:
+        target: number of the class, 1, 2, ...
+        parts: by kind; empty where the model is not prompted.
+        is_classification: the whole image is of one class, so logits are the same everywhere.
     """
 
     target: int = 1
-    points: np.ndarray | None = None
-    labels: np.ndarray | None = None
-    box: np.ndarray | None = None
-    mask: np.ndarray | None = None
-    text: str | None = None
-    example: SupportExample | None = None
-    mix: float | None = None
-    whole: bool = False
-    refine: params.Refine | None = None
+    parts: dict[str, PromptPart] = field(default_factory=dict)
+    is_classification: bool = False
+
+    @classmethod
+    def of(cls, *parts: PromptPart, target: int = 1, is_classification: bool = False) -> "Prompt":
+        """Build a prompt from its parts."""
+        return cls(target, {part.KIND: part for part in parts}, is_classification)
+
+    def get(self, kind: str) -> PromptPart | None:
+        """The part of this kind, or None."""
+        return self.parts.get(kind)
+
+    def to_model(self, transform, height: int, width: int) -> "Prompt":
+        """Convert to pixels of the model's input. transform: an ImageTransform; height, width: of the image."""
+        return self._map(lambda part: part.to_model(transform, height, width))
+
+    def translate(self, x: float, y: float) -> "Prompt":
+        """Move from a tile's pixels to those of the image that it was cut from."""
+        return self._map(lambda part: part.translate(x, y))
+
+    def draw(self, layer, color: tuple[int, int, int]) -> None:
+        """Draw all parts over an image. layer: a PromptLayer; color: red, green, blue."""
+        for part in self.parts.values():
+            part.draw(layer, color)
+
+    def _map(self, function) -> "Prompt":
+        parts = [function(part) for part in self.parts.values()]
+        return replace(self, parts={part.KIND: part for part in parts})
 
 
-def ask(
-    settings: params.Prompt, mask: np.ndarray, classes: list[str], seed: int, id: str, own: str = "",
-    support: tuple[np.ndarray, np.ndarray] | None = None, among: list[int] | None = None, whole: bool = False,
-) -> tuple[list[Prompt], list[np.ndarray]]:  # fmt: skip
-    """The prompts for one picture, and for each the map that would answer it: (h, w) bool.
+def build_prompts(config: Any, source: PromptSource) -> "tuple[list[Prompt], list[Region]]":
+    """Build the prompts for one record.
 
-    mask: (h, w) uint8, 0 background, i class i, 255 ignored. classes: their names. A class that the picture does not
-    hold gets no points, no box and no mask. id: the picture's; with `seed` it decides every random choice. own: what
-    the picture says of itself in words. support: another picture (h, w, 3) uint8 and its mask like `mask`, where
-    settings.support. A class that this one does not show is asked for by its phrase alone, as in CLIPSeg's training.py,
-    or not at all where there is none. among: the numbers of the classes that are asked for, None: all; whole: the answer
-    is one class for the whole picture. Raises UserError if the phrases are not one for each class, the picture has none,
-    or the support picture leaves nothing to ask.
+    Args:
+        config: PromptConfig.
+        source: the record. Oracle prompts depend on (seed, id) alone, whatever process builds them.
+
+    Returns:
+        The prompts, and for each the region of the ground truth that it prompts for. Classes that the mask does not
+        have get no oracle prompt. A class that the support image does not show is prompted for by text alone, as in
+        CLIPSeg's training.py, or not at all where there is no text.
+
+    Raises:
+        UserError: the number of phrases is wrong, there is no caption, or the support image shows no class.
     """
-    phrases = _phrases(settings.text, classes, own, id) if settings.text is not None else [None] * len(classes)
-    rng = np.random.default_rng(np.frombuffer(hashlib.sha256(f"{seed}/{id}".encode()).digest(), np.uint32))
-    prompts, answers = [], []
-    for target, phrase in enumerate(phrases, 1):
-        if among is not None and target not in among:
+    from promptseg.data import masks
+
+    rng = np.random.default_rng(
+        np.frombuffer(hashlib.sha256(f"{source.seed}/{source.id}".encode()).digest(), np.uint32)
+    )
+    prompts, regions = [], []
+    for target in range(1, len(source.classes) + 1):
+        if source.requested is not None and target not in source.requested:
             continue
-        of_class = mask == target
-        if not settings.oracle:
-            example = _example(settings, support, target)
-            if settings.kind != "image" or example is not None:
-                mix = None if phrase is None or example is None else settings.mix
-                prompts.append(
-                    Prompt(target, text=phrase, example=example, mix=mix, whole=whole, refine=settings.refine)
-                )
-                answers.append(of_class)
+        of_class = source.mask == target
+        if config.oracle:
+            for region in masks.regions(of_class, config.per == "instance"):
+                parts = [KINDS[name].from_mask(config, region, rng) for name in config.kinds]
+                prompts.append(Prompt.of(*parts, target=target))
+                regions.append(region)
             continue
-        for part in _parts(of_class, settings.per):
-            prompts.append(_FROM_TRUTH[settings.kind](settings, target, part, rng))
-            answers.append(part)
-    if settings.support and not prompts:
-        raise UserError(f"{id}: its support picture shows none of {', '.join(classes)}; ask by text as well")
-    return prompts, answers
+        parts = [KINDS[name].from_source(config, source, target) for name in config.kinds]
+        parts = [part for part in parts if part is not None]
+        if parts or not config.kinds:
+            prompts.append(Prompt.of(*parts, target=target, is_classification=source.is_classification))
+            regions.append(masks.whole_region(of_class))
+    if config.support and not prompts:
+        names = ", ".join(source.classes)
+        raise UserError(f"{source.id}: its support image shows none of {names}; prompt by text as well")
+    return prompts, regions
 
 
 def to_json(prompts: list[Prompt]) -> str:
-    """The prompts as a JSON list, coordinates to a hundredth of a pixel, without masks; what is None is left out.
-
-    Of an example there is `support`, its share: the picture itself stands in the row that was asked about.
-    """
-    out = []
+    """Serialize prompts as a JSON list, without pixels."""
+    entries = []
     for prompt in prompts:
-        entry = {"target": prompt.target}
-        for name in ("points", "labels", "box"):
-            value = getattr(prompt, name)
-            if value is not None:
-                entry[name] = np.round(value, 2).tolist()
-        if prompt.text is not None:
-            entry["text"] = prompt.text
-        if prompt.example is not None:
-            entry["support"] = 1.0 if prompt.mix is None else prompt.mix
-        out.append(entry)
-    return json.dumps(out, ensure_ascii=False)
+        entry: dict[str, Any] = {"target": prompt.target}
+        for part in prompt.parts.values():
+            entry |= part.to_json()
+        entries.append(entry)
+    return json.dumps(entries, ensure_ascii=False)
 
 
-def check_phrases(text: list[str] | str | None, classes: list[str], where: str) -> None:
-    """Raise UserError unless there is a phrase for each class. where: the run's name, or what to call it."""
-    count = 1 if text == "own" else len(text) if isinstance(text, list) else len(classes)
-    if count != len(classes):
-        raise UserError(f"params.yaml: {where}: {count} phrase{'s' * (count > 1)}, but there are {len(classes)} classes")
-
-
-def _phrases(text: list[str] | str, classes: list[str], own: str, id: str) -> list[str]:
-    check_phrases(text, classes, id)
-    if text == "own" and not own.strip():
-        raise UserError(f"{id}: the dataset says nothing of this picture in words, as text: own needs; give the phrases")
-    return {"class": classes, "own": [own]}[text] if isinstance(text, str) else text
-
-
-def _example(settings: params.Prompt, support: tuple[np.ndarray, np.ndarray] | None, target: int) -> SupportExample | None:
-    """The class as the support picture shows it; None if it does not, or is not to be asked."""
-    if not settings.support:
-        return None
-    image, shown = support[0], support[1] == target
-    return SupportExample(image, shown, tuple(settings.prepare)) if shown.any() else None
-
-
-def _parts(of_class: np.ndarray, per: str) -> list[np.ndarray]:
-    """The mask itself, or each of its components; nothing if it is empty."""
-    if not of_class.any():
-        return []
-    if per == "picture":
-        return [of_class]
-    labels, count = masks.components(of_class)
-    return [labels == i for i in range(1, count + 1)]
-
-
-def _points(settings: params.Prompt, target: int, part: np.ndarray, rng: np.random.Generator) -> Prompt:
-    if settings.how == "center":
-        points = masks.interior_points(part, settings.points)
-    else:
-        places = np.flatnonzero(part)
-        # Without repetition where the mask has enough pixels.
-        chosen = rng.choice(places, settings.points, replace=settings.points > len(places))
-        points = np.stack([chosen % part.shape[1], chosen // part.shape[1]], axis=1) + 0.5
-    return Prompt(target, points=points, labels=np.ones(len(points), np.int64))
-
-
-def _box(settings: params.Prompt, target: int, part: np.ndarray, rng: np.random.Generator) -> Prompt:
-    """The box round `part`; with jitter each side moves outward by a uniform share of the longer side of the picture.
-
-    So does MedSAM (Ma et al. 2024) with 0 to 20 of 1024 pixels, a jitter of 0.02.
-    """
-    height, width = part.shape
-    box = np.array(masks.box(part))
-    if settings.jitter:
-        moved = rng.uniform(0, settings.jitter * max(height, width), 4)
-        box = np.clip(box + moved * [-1, -1, 1, 1], 0, [width, height, width, height])
-    return Prompt(target, box=box)
-
-
-def _mask(settings: params.Prompt, target: int, part: np.ndarray, rng: np.random.Generator) -> Prompt:
-    return Prompt(target, mask=part)
-
-
-_FROM_TRUTH = {"points": _points, "box": _box, "mask": _mask}
+def from_json(text: str) -> list[Prompt]:
+    """Read what `to_json` wrote, as far as it can be drawn."""
+    prompts = []
+    for entry in json.loads(text):
+        parts = [KINDS[name].from_json(entry) for name in _ORDER]
+        prompts.append(Prompt.of(*(part for part in parts if part is not None), target=entry["target"]))
+    return prompts

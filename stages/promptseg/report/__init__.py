@@ -1,1 +1,1 @@
-"""Leaderboard, figures and the page with all runs side by side."""
+"""Leaderboard, figures and the page that compares all runs."""

@@ -1,4 +1,4 @@
-"""Line charts as geometry: where lines, dots and ticks lie. The report's template draws them as SVG."""
+"""Geometry of line charts: places of lines, dots and ticks. The template of the report draws them as SVG."""
 
 import csv
 import math
@@ -8,14 +8,21 @@ from promptseg.core.errors import UserError
 
 WIDTH, HEIGHT = 320, 190  # of a chart, in units of its view box
 _LEFT, _RIGHT, _TOP, _BOTTOM = 38, 10, 10, 34  # room for the labels
-_DOTS = 12  # with more points than that, dots hide the line
-Points = list[tuple[float, float]]
+_DOTS = 12  # lines of more points are drawn without dots, which would hide them
 
 
 def read(path: Path, columns: tuple[str, ...]) -> dict[str, list[float | None]]:
-    """Columns of a CSV file as numbers; None where a field is empty or not finite.
+    """Read columns of numbers from a CSV file.
 
-    Raises UserError when the file or a column is missing, or a field is no number.
+    Args:
+        path: file with a header.
+        columns: names of the columns to read.
+
+    Returns:
+        By name, the values; None where a field is empty or not finite.
+
+    Raises:
+        UserError: the file or a column is missing, or a field is not a number.
     """
     try:
         with open(path, newline="", encoding="utf-8") as file:
@@ -27,7 +34,7 @@ def read(path: Path, columns: tuple[str, ...]) -> dict[str, list[float | None]]:
         raise UserError(f"{path}: {error}; delete it and run `dvc repro`") from None
     missing = [name for name in columns if name not in names]
     if missing:
-        raise UserError(f"{path}: it has no column {missing[0]!r}; delete it and run `dvc repro`")
+        raise UserError(f"{path}: no column {missing[0]!r}; delete it and run `dvc repro`")
     try:
         return {name: [_number(row[name]) for row in rows] for name in columns}
     except ValueError as error:
@@ -35,15 +42,20 @@ def read(path: Path, columns: tuple[str, ...]) -> dict[str, list[float | None]]:
 
 
 def chart(lines: dict[str, tuple[list, list]], x_label: str, top: float | None = None) -> dict:
-    """Lay out lines, given as {name: (xs, ys)}; points with a None are left out, and so are lines without points.
+    """Lay out a line chart.
 
-    top: the end of the y axis, which starts at 0; None: a round number above the highest point.
-    Returns what the template needs: x_label; lines: name, points for <polyline>, dots; xticks and yticks: place, label.
+    Args:
+        lines: (xs, ys) by name; points with a None are left out, and so are lines without points.
+        x_label: of the x axis; `epoch` has whole numbers as ticks.
+        top: end of the y axis, which starts at 0; None: a round number above the highest point.
+
+    Returns:
+        What the template needs: x_label; lines: name, points for <polyline>, dots; xticks and yticks: place, label.
     """
-    drawn = {name: [(x, y) for x, y in zip(*xy, strict=True) if None not in (x, y)] for name, xy in lines.items()}
-    drawn = {name: points for name, points in drawn.items() if points}
-    xs = [x for points in drawn.values() for x, _ in points] or [0.0]
-    highest = max((y for points in drawn.values() for _, y in points), default=1.0)
+    complete = {name: [(x, y) for x, y in zip(*xy, strict=True) if None not in (x, y)] for name, xy in lines.items()}
+    complete = {name: points for name, points in complete.items() if points}
+    xs = [x for points in complete.values() for x, _ in points] or [0.0]
+    highest = max((y for points in complete.values() for _, y in points), default=1.0)
     low, high = min(xs), max(xs)
     step = _step((top or highest) / 4)
     top = top or step * max(1, math.ceil(highest / step - 1e-9))
@@ -52,8 +64,8 @@ def chart(lines: dict[str, tuple[list, list]], x_label: str, top: float | None =
         across = max(1.0, across)
 
     def x_place(x: float) -> float:
-        share = (x - low) / (high - low) if high > low else 0.5
-        return round(_LEFT + share * (WIDTH - _LEFT - _RIGHT), 1)
+        fraction = (x - low) / (high - low) if high > low else 0.5
+        return round(_LEFT + fraction * (WIDTH - _LEFT - _RIGHT), 1)
 
     def y_place(y: float) -> float:
         return round(HEIGHT - _BOTTOM - min(max(y / top, 0.0), 1.0) * (HEIGHT - _TOP - _BOTTOM), 1)
@@ -68,7 +80,7 @@ def chart(lines: dict[str, tuple[list, list]], x_label: str, top: float | None =
                 "points": " ".join(f"{x_place(x):g},{y_place(y):g}" for x, y in points),
                 "dots": [(x_place(x), y_place(y)) for x, y in points] if len(points) <= _DOTS else [],
             }
-            for name, points in drawn.items()
+            for name, points in complete.items()
         ],
     }
 
@@ -79,7 +91,7 @@ def _number(field: str | None) -> float | None:
 
 
 def _step(rough: float) -> float:
-    """The smallest of 1, 2, 2.5 and 5 times a power of ten that is not below `rough`."""
+    """Round up to 1, 2, 2.5 or 5 times a power of ten."""
     power = 10.0 ** math.floor(math.log10(max(rough, 1e-6)))
     return next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= rough * (1 - 1e-9))
 

@@ -1,4 +1,4 @@
-"""Point clouds drawn for people, seen from the front, a little from the left and from above."""
+"""Point clouds drawn as images, from the front, slightly from the left and above."""
 
 from dataclasses import dataclass
 
@@ -8,25 +8,36 @@ import numpy as np
 from promptseg.data import depth_maps, point_clouds
 
 SIDE = 320  # pixels
-SQUARE = 9  # pixels: side of a point's square
+SQUARE = 9  # pixels: side of the square that a point is drawn as
 TURN, TILT = 35, 25  # degrees
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """picture: (side, side, 3) uint8, near points light on black; index: (side, side) int, the row of the cloud that
-    stands at each pixel, -1 where there is none."""
+    """A drawn point cloud.
 
-    picture: np.ndarray
+    Attributes:
+        image: (side, side, 3) uint8, near points light, on black.
+        index: (side, side) int, index of the point at each pixel, -1 where there is none.
+    """
+
+    image: np.ndarray
     index: np.ndarray
 
     def spread(self, values: np.ndarray) -> np.ndarray:
-        """What points have, (..., n, 2), at the pixels that show them: (..., side, side); 0 on the ground."""
+        """Give each pixel the value of its point: (..., n, 2) -> (..., side, side); 0 where there is no point."""
         return np.where(self.index >= 0, values[..., 0][..., self.index], 0)
 
 
 def draw(cloud: np.ndarray) -> Drawing:
-    """cloud: (n, 2, 3) uint8 as clouds.encode makes it."""
+    """Draw a point cloud.
+
+    Args:
+        cloud: (n, 2, 3) uint8 as `point_clouds.encode` makes it.
+
+    Returns:
+        The drawing; near points cover far ones.
+    """
     points = point_clouds.decode(cloud)
     axes = _axes()
     points = points / np.abs(points @ axes.T).max()
@@ -43,8 +54,8 @@ def draw(cloud: np.ndarray) -> Drawing:
 
 
 def _axes() -> np.ndarray:
-    """What is to the right, up and towards the viewer, (3, 3), after a turn about the upright axis and a tilt."""
+    """Unit vectors to the right, up and toward the viewer, (3, 3), after a turn about the upright axis and a tilt."""
     turn, tilt = np.radians([TURN, TILT])
     right = np.array([np.cos(turn), 0, np.sin(turn)])
-    towards = np.array([-np.sin(turn) * np.cos(tilt), np.sin(tilt), np.cos(turn) * np.cos(tilt)])
-    return np.stack([right, np.cross(towards, right), towards])
+    toward = np.array([-np.sin(turn) * np.cos(tilt), np.sin(tilt), np.cos(turn) * np.cos(tilt)])
+    return np.stack([right, np.cross(toward, right), toward])

@@ -1,1 +1,1 @@
-"""The drawing kit that the offline samples of the datasets share."""
+"""Drawing kit shared by the offline stand-ins of the datasets."""

@@ -1,6 +1,6 @@
-"""Figures made of polygons and strokes, laid into a picture: color, coverage, a light on them and their shadow.
+"""Figures of polygons and strokes, composited into an image with light and shadow.
 
-A figure is a list of Parts in coordinates of its own: x to the right, y down, within about -1..1. Later parts lie over
+A figure is a list of Parts in its own coordinates: x to the right, y down, within about -1..1. Later parts cover
 earlier ones.
 """
 
@@ -19,7 +19,7 @@ class Part(NamedTuple):
 
 
 def oval(x: float, y: float, rx: float, ry: float, start: float = 0, stop: float = 360, n: int = 36) -> np.ndarray:
-    """(n, 2) points of an ellipse or of an arc, in degrees clockwise from the right."""
+    """Return (n, 2) points of an ellipse or an arc, in degrees clockwise from the right."""
     angle = np.radians(np.linspace(start, stop, n))
     return np.stack([x + rx * np.cos(angle), y + ry * np.sin(angle)], 1)
 
@@ -33,7 +33,7 @@ def box(left: float, top: float, right: float, bottom: float) -> np.ndarray:
 
 
 def smooth(corners: np.ndarray, times: int = 3) -> np.ndarray:
-    """A closed polygon with its corners cut off again and again (Chaikin): a round outline through few points."""
+    """Round a closed polygon by cutting its corners repeatedly (Chaikin)."""
     for _ in range(times):
         after = np.roll(corners, -1, 0)
         corners = np.stack([0.75 * corners + 0.25 * after, 0.25 * corners + 0.75 * after], 1).reshape(-1, 2)
@@ -41,14 +41,14 @@ def smooth(corners: np.ndarray, times: int = 3) -> np.ndarray:
 
 
 def transform(size: float, turn: float, place: tuple[float, float], squeeze: float = 1.0, shear: float = 0.0):
-    """(2, 3) from a figure's unit to pixels: squeezed in width, sheared, turned by radians, scaled, moved."""
+    """Return the (2, 3) matrix from figure units to pixels: squeeze in width, shear, turn by radians, scale, move."""
     c, s = np.cos(turn), np.sin(turn)
     linear = size * np.array([[c, -s], [s, c]]) @ np.array([[squeeze, shear], [0, 1]])
     return np.concatenate([linear, np.array(place, float)[:, None]], 1)
 
 
 def paint(parts: list[Part], matrix: np.ndarray, h: int, w: int) -> tuple[np.ndarray, np.ndarray]:
-    """Colors (h, w, 3) already multiplied by coverage, and coverage (h, w); float32 in [0, 1]."""
+    """Render a figure: colors (h, w, 3) premultiplied by coverage, and coverage (h, w); float32 in [0, 1]."""
     canvas = np.zeros((h, w, 4), np.uint8)
     scale = np.sqrt(abs(np.linalg.det(matrix[:, :2])))
     for part in parts:
@@ -63,7 +63,7 @@ def paint(parts: list[Part], matrix: np.ndarray, h: int, w: int) -> tuple[np.nda
 
 
 def region(cover: np.ndarray, margin: int) -> tuple[slice, slice]:
-    """Rows and columns of a figure with a margin: most figures are small, so that all else is done there alone."""
+    """Return the rows and columns of a figure with a margin, to restrict further work to them."""
     x, y, w, h = cv2.boundingRect((cover > 0).astype(np.uint8))
     return slice(max(0, y - margin), y + h + margin), slice(max(0, x - margin), x + w + margin)
 
@@ -71,9 +71,9 @@ def region(cover: np.ndarray, margin: int) -> tuple[slice, slice]:
 def light(
     color: np.ndarray, cover: np.ndarray, towards: tuple[float, float], relief: float, depth: float
 ) -> np.ndarray:
-    """The colors with a light from the direction `towards` (x, y), as if the figure's rims were rounded.
+    """Shade the colors by a light from the direction `towards` (x, y), as if the figure's edges were rounded.
 
-    relief: how strong; depth: pixels over which a rim bends.
+    relief: how strong; depth: pixels over which an edge bends.
     """
     height = cv2.GaussianBlur(cover, (0, 0), depth)
     slope_x, slope_y = (cv2.Sobel(height, cv2.CV_32F, *d, ksize=3) * (depth / 4) for d in ((1, 0), (0, 1)))
@@ -81,14 +81,14 @@ def light(
     return color * np.clip(shade, 0.35, 1.5)[..., None]
 
 
-def put(picture: np.ndarray, color: np.ndarray, cover: np.ndarray) -> None:
-    """Lay a painted figure over the picture (h, w, 3) in place."""
-    picture *= 1 - cover[..., None]
-    picture += color
+def put(image: np.ndarray, color: np.ndarray, cover: np.ndarray) -> None:
+    """Composite a rendered figure onto the image (h, w, 3) in place."""
+    image *= 1 - cover[..., None]
+    image += color
 
 
-def shadow(picture: np.ndarray, cover: np.ndarray, offset: tuple[float, float], blur: float, dark: float) -> None:
-    """Darken the picture in place where a figure shields it from the light; offset: x, y in pixels."""
+def shadow(image: np.ndarray, cover: np.ndarray, offset: tuple[float, float], blur: float, dark: float) -> None:
+    """Darken the image in place by the shadow of a figure; offset: x, y in pixels."""
     h, w = cover.shape
     moved = cv2.warpAffine(cover, np.float32([[1, 0, offset[0]], [0, 1, offset[1]]]), (w, h))
-    picture *= 1 - dark * cv2.GaussianBlur(moved, (0, 0), blur)[..., None]
+    image *= 1 - dark * cv2.GaussianBlur(moved, (0, 0), blur)[..., None]

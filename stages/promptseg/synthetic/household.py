@@ -1,4 +1,4 @@
-"""Everyday objects from indoors: each function draws one anew, in its proportions and colors."""
+"""Household objects: each function samples a figure with random proportions and colors."""
 
 import numpy as np
 

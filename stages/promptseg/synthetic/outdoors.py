@@ -1,4 +1,4 @@
-"""Everyday objects from outdoors: each function draws one anew, in its proportions and colors."""
+"""Outdoor objects: each function samples a figure with random proportions and colors."""
 
 import numpy as np
 

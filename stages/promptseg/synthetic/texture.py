@@ -1,11 +1,11 @@
-"""Noise, soft steps and polygons: what a drawn landscape is made of."""
+"""Noise, smooth steps and antialiased polygons."""
 
 import cv2
 import numpy as np
 
 
 def noise(rng: np.random.Generator, h: int, w: int, scale: float, octaves: int, stretch: float = 1.0) -> np.ndarray:
-    """Smooth noise (h, w) float32 that fills [0, 1], mean about 0.5.
+    """Generate smooth noise, (h, w) float32 over all of [0, 1], mean about 0.5.
 
     scale: pixels across its largest grain, halved in each octave; stretch: how much taller a grain is than wide.
     """
@@ -25,18 +25,18 @@ def noise(rng: np.random.Generator, h: int, w: int, scale: float, octaves: int, 
 
 
 def ridge(rng: np.random.Generator, w: int, amplitude: float, scale: float = 0.3) -> np.ndarray:
-    """Noise along a line: (w,) float32 about 0, mostly within the amplitude; scale: share of w across a grain."""
+    """Generate noise along a line, (w,) float32, mostly within +-amplitude; scale: share of w across a grain."""
     return (noise(rng, 3, w, scale * w, 4)[1] - 0.5) * (2 * amplitude)
 
 
 def smoothstep(values: np.ndarray, low: float, high: float) -> np.ndarray:
-    """0 up to `low`, 1 from `high` on, smooth between."""
+    """Smoothstep: 0 up to `low`, 1 from `high` on, smooth in between."""
     share = np.clip((values - low) / (high - low), 0, 1)
     return share * share * (3 - 2 * share)
 
 
 def blur(values: np.ndarray, sigma: float) -> np.ndarray:
-    """Gaussian blur of (h, w), computed on a quarter of the size where sigma is wide."""
+    """Apply a Gaussian blur to (h, w), at a quarter of the size where sigma is large."""
     h, w = values.shape
     if sigma < 8:
         return cv2.GaussianBlur(values, (0, 0), max(sigma, 0.1))

@@ -1,6 +1,6 @@
-"""Training pictures changed at random, and their masks with them.
+"""Random augmentation of training images and their masks.
 
-Points, boxes and masks to ask with are taken from the changed mask, so they move along.
+Prompts are taken from the augmented mask, so they move along.
 """
 
 import hashlib
@@ -8,38 +8,44 @@ import hashlib
 import cv2
 import numpy as np
 
-from promptseg.core import params
+from promptseg.core.train_config import Augment
 
-IGNORED = 255  # in a mask: where the picture was turned or shrunk away, nothing is known
+IGNORED = 255  # value of masks where rotation or scaling uncovers pixels of unknown class
 
 
-def augment(
-    image: np.ndarray, mask: np.ndarray, settings: params.Augment, seed: int, id: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """A picture (h, w, 3) uint8 and its mask (h, w) uint8 -> the same, changed, of the same sizes and types.
+def augment(image: np.ndarray, mask: np.ndarray, config: Augment, seed: int, id: str) -> tuple[np.ndarray, np.ndarray]:
+    """Flip, rotate, scale and brighten an image, and its mask with it.
 
-    The changes depend on (seed, id) alone. Where the mask is uncovered it is 255; the picture is mirrored there, since
-    a black corner would be an edge to learn.
+    Args:
+        image: (h, w, 3) uint8.
+        mask: (h, w) uint8.
+        config: ranges of the changes.
+        seed: of the study.
+        id: of the image in this epoch; all changes depend on (seed, id) alone.
+
+    Returns:
+        Image and mask of the same sizes and types. Uncovered pixels are 255 in the mask, and in the image they mirror
+        the inside, since a black corner would be an edge to learn.
     """
     rng = np.random.default_rng(np.frombuffer(hashlib.sha256(f"{seed}/augment/{id}".encode()).digest(), np.uint32))
-    # All are drawn, used or not: so one setting does not change what another one gives.
+    # All values are sampled, used or not, so that one setting does not change the effect of another.
     across, down = rng.random(2) < 0.5
-    angle = rng.uniform(-settings.rotate, settings.rotate)
-    scale = rng.uniform(1 - settings.scale, 1 + settings.scale)
-    brightness = rng.uniform(1 - settings.brightness, 1 + settings.brightness)
-    if across and "horizontal" in settings.flip:
+    angle = rng.uniform(-config.rotate, config.rotate)
+    scale = rng.uniform(1 - config.scale, 1 + config.scale)
+    brightness = rng.uniform(1 - config.brightness, 1 + config.brightness)
+    if across and "horizontal" in config.flip:
         image, mask = image[:, ::-1], mask[:, ::-1]
-    if down and "vertical" in settings.flip:
+    if down and "vertical" in config.flip:
         image, mask = image[::-1], mask[::-1]
-    if settings.rotate or settings.scale:
-        image, mask = _turned(image, mask, angle, scale)
-    if settings.brightness:
+    if config.rotate or config.scale:
+        image, mask = _rotate_and_scale(image, mask, angle, scale)
+    if config.brightness:
         image = np.clip(np.rint(image * brightness), 0, 255).astype(np.uint8)
     return np.ascontiguousarray(image), np.ascontiguousarray(mask)
 
 
-def _turned(image: np.ndarray, mask: np.ndarray, angle: float, scale: float) -> tuple[np.ndarray, np.ndarray]:
-    """Turned by `angle` degrees counter-clockwise about the center and made `scale` times as large."""
+def _rotate_and_scale(image: np.ndarray, mask: np.ndarray, angle: float, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """Rotate by `angle` degrees counter-clockwise about the center, and scale by `scale`."""
     height, width = mask.shape
     # cv2 counts from the center of the first pixel.
     matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), angle, scale)

@@ -1,14 +1,15 @@
-"""Where a run's training stands after each epoch, so that a killed one goes on to the same bytes as an unbroken one.
+"""Training checkpoints, from which a killed run resumes to the same bytes as an unbroken one.
 
-In a folder of the run: `epoch-0007`, all that the epochs to come depend on, and `best-0005`, what the run would keep
-if it ended here. Both are folders as weights.py has them. A new one is whole before an old one is removed, so a kill
-at any moment costs at most the epoch that it fell into, or EVERY seconds of shorter ones. What is drawn at random
-follows from seed and epoch, and needs no state. Neither git nor DVC looks at the folder.
+The resume folder of a run holds `epoch-0007`, all that later epochs depend on, and `best-0005`, the weights of the best
+epoch so far; both as `nn.weights` writes them. A new one is complete before an old one is removed, so a kill at any
+moment costs at most the epoch that it interrupts, or SAVE_INTERVAL seconds of shorter epochs. Random numbers follow
+from seed and epoch and need no state. Neither git nor DVC tracks the folder.
 """
 
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -17,81 +18,103 @@ from promptseg.core.devices import Processes
 from promptseg.core.errors import UserError
 from promptseg.nn import weights
 
-EVERY = 10.0  # seconds between two that are written; an epoch over a handful of pictures is shorter than its writing
-KINDS = ("learned.", "steps.")  # of tensors: what the names of each begin with
+SAVE_INTERVAL = 10.0  # seconds between two checkpoints; an epoch over a few images is shorter than writing one
+PREFIXES = ("parameters.", "optimizer.")  # of the names of tensors in a checkpoint
+
+Tensors = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """State of a run after an epoch; empty before the first.
+
+    Attributes:
+        rows: of the training curve, up to this epoch.
+        parameters: the trained ones, by name.
+        optimizer: OptimizerSteps.state_dict.
+    """
+
+    rows: list[dict] = field(default_factory=list)
+    parameters: Tensors = field(default_factory=dict)
+    optimizer: Tensors = field(default_factory=dict)
 
 
 class CheckpointManager:
-    """The state of one run. inputs: all that decides what is learned, as JSON; what others left is not used.
+    """Checkpoints of one run.
 
-    keep: (folder, weights that learn) writes what is to be kept of a model, into a folder as weights.py has it.
+    Args:
+        folder: resume folder of the run.
+        inputs: all that decides what is trained, as JSON; checkpoints of other inputs are not used.
+        write_weights: (folder, trained parameters) -> writes what is saved of a model, as `nn.weights` does.
+        processes: the first one reads and writes.
     """
 
     def __init__(
-        self, folder: Path, inputs: dict, keep: Callable[[Path, dict[str, torch.Tensor]], None], processes: Processes
+        self, folder: Path, inputs: dict, write_weights: Callable[[Path, Tensors], None], processes: Processes
     ):
-        self._folder, self._inputs, self._keep, self._processes = folder, inputs, keep, processes
+        self._folder, self._inputs, self._write_weights, self._processes = folder, inputs, write_weights, processes
         self._best: int | None = None
-        self._held: dict[str, torch.Tensor] | None = None
-        self._written = time.monotonic()
+        self._best_parameters: Tensors | None = None  # in memory until they are needed on disk
+        self._saved_at = time.monotonic()
 
-    def read(self) -> tuple[list[dict], dict[str, torch.Tensor], dict[str, torch.Tensor]]:
-        """What `write` was given last, the same in all processes; empty where there is none."""
+    def load(self) -> Checkpoint:
+        """Read the latest checkpoint, the same in all processes; an empty one where there is none."""
         name = self._processes.gather(self._latest() if self._processes.main else None)[0]
         if name is None:
-            return [], {}, {}
+            return Checkpoint()
         config, tensors = weights.read(self._folder / name)
         self._best = config["best"]
-        learned, steps = ({name: tensors[beginning + name] for name in config[beginning]} for beginning in KINDS)
-        return config["rows"], learned, steps
+        parameters, optimizer = ({name: tensors[prefix + name] for name in config[prefix]} for prefix in PREFIXES)
+        return Checkpoint(config["rows"], parameters, optimizer)
 
-    def begun(self) -> bool:
-        """Whether there is something to go on from; the same in all processes."""
+    def exists(self) -> bool:
+        """Whether there is a checkpoint to resume from; the same in all processes."""
         return self._processes.gather(self._processes.main and self._latest() is not None)[0]
 
-    def hold(self, epoch: int, learned: dict[str, torch.Tensor]) -> None:
-        """These are the best weights so far. They are copied, and written when they are asked for."""
+    def keep_best(self, epoch: int, parameters: Tensors) -> None:
+        """Keep a copy of the best weights so far; they are written with the next checkpoint or by `best_folder`."""
         self._best = epoch
         if self._processes.main:
-            self._held = {name: value.detach().to("cpu", copy=True) for name, value in learned.items()}
+            self._best_parameters = {name: value.detach().to("cpu", copy=True) for name, value in parameters.items()}
 
-    def best(self) -> Path | None:
-        """Where the best weights lie, once there are any."""
+    def best_folder(self) -> Path | None:
+        """Folder with the best weights so far, written if need be; None before `keep_best`."""
         if self._best is None:
             return None
         folder = self._folder / f"best-{self._best:04d}"
-        if self._held is not None:
-            self._keep(folder, self._held)
-            self._held = None
+        if self._best_parameters is not None:
+            self._write_weights(folder, self._best_parameters)
+            self._best_parameters = None
         return folder
 
-    def write(self, rows: list[dict], learned: dict[str, torch.Tensor], steps: dict[str, torch.Tensor]) -> None:
-        """Keep where training stands after the last of these rows: the curve so far, the weights that learn, and the
-        state of their steps. Nothing is written sooner than EVERY seconds after the last time."""
-        if time.monotonic() - self._written < EVERY:
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Write a checkpoint and remove older ones, unless the last one is less than SAVE_INTERVAL seconds old."""
+        if time.monotonic() - self._saved_at < SAVE_INTERVAL:
             return
-        best, folder = self.best(), self._folder / f"epoch-{rows[-1]['epoch']:04d}"
-        config = {"inputs": self._inputs, "rows": rows, "best": self._best}
+        best, folder = self.best_folder(), self._folder / f"epoch-{checkpoint.rows[-1]['epoch']:04d}"
+        config = {"inputs": self._inputs, "rows": checkpoint.rows, "best": self._best}
         tensors = {}
-        for kind, values in zip(KINDS, (learned, steps), strict=True):
-            config[kind] = sorted(values)
-            tensors |= {f"{kind}{name}": value for name, value in values.items()}
+        for prefix, values in zip(PREFIXES, (checkpoint.parameters, checkpoint.optimizer), strict=True):
+            config[prefix] = sorted(values)
+            tensors |= {f"{prefix}{name}": value for name, value in values.items()}
         weights.write(folder, config, tensors)
         for path in self._folder.iterdir():
             if path not in (folder, best):
                 shutil.rmtree(path)
-        self._written = time.monotonic()
+        self._saved_at = time.monotonic()
 
     def remove(self) -> None:
+        """Remove the resume folder."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _latest(self) -> str | None:
+        """Name of the latest intact checkpoint of the same inputs."""
         for path in sorted(self._folder.glob("epoch-*"), reverse=True):
             try:
                 config, _ = weights.read(path)
                 if config["best"] is not None:
                     weights.check(self._folder / f"best-{config['best']:04d}")
-            except UserError:  # cut short by a kill while it was being removed, or damaged since
+            except UserError:  # a kill interrupted its removal, or it was damaged since
                 continue
             if config["inputs"] == self._inputs:
                 return path.name

@@ -1,31 +1,39 @@
-"""The curve of a training: a row an epoch."""
+"""Training curve: a row for each epoch, as CSV."""
 
 import csv
 import io
 
-from promptseg.training.running_metrics import Means
+from promptseg.training.running_metrics import EpochMetrics
 
 COLUMNS = (
     "epoch", "phase", "loss", "val_loss", "val_iou", "lr",
-    "foreground", "val_foreground", "true_foreground", "val_true_foreground",
+    "foreground", "val_foreground", "target_foreground", "val_target_foreground",
 )  # fmt: skip
 
 
-def row(epoch: int, phase: str, train: Means, val: Means, lr: float) -> dict:
-    """lr: the rate of the epoch's last step."""
+def make_row(epoch: int, phase: str, train: EpochMetrics, val: EpochMetrics, lr: float) -> dict:
+    """Make the row of an epoch.
+
+    Args:
+        epoch: 1, 2, ... over all phases.
+        phase: name of the phase.
+        train: metrics while training.
+        val: metrics on the validation split after the epoch.
+        lr: learning rate of the last step.
+    """
     return {
         "epoch": epoch, "phase": phase, "loss": train.loss, "val_loss": val.loss, "val_iou": val.iou, "lr": lr,
         "foreground": train.foreground, "val_foreground": val.foreground,
-        "true_foreground": train.true, "val_true_foreground": val.true,
+        "target_foreground": train.target_foreground, "val_target_foreground": val.target_foreground,
     }  # fmt: skip
 
 
-def text(rows: list[dict]) -> str:
-    """As CSV, with six digits; empty where there was nothing to measure."""
+def to_csv(rows: list[dict]) -> str:
+    """Format rows as CSV with six digits; a metric that is None is empty."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for each in rows:
-        values = [each[column] for column in COLUMNS]
+    for row in rows:
+        values = [row[column] for column in COLUMNS]
         writer.writerow("" if v is None else f"{v:.6g}" if isinstance(v, float) else v for v in values)
     return out.getvalue()

@@ -1,101 +1,128 @@
-"""Once through a split: to learn from it, or to measure on it."""
+"""One pass over a split: to train on it, or to validate on it."""
 
 import functools
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
-from promptseg.core import params
 from promptseg.core.devices import Processes
-from promptseg.core.thread_pool import Pool
+from promptseg.core.thread_pool import ThreadPool
+from promptseg.core.train_config import Train
 from promptseg.nn.segmenter import LossContext, Segmenter
-from promptseg.training.losses import LOSSES
-from promptseg.training.optimizer_steps import NonFiniteLossError, Steps
-from promptseg.training.running_metrics import Means, Sums
-from promptseg.training.training_split import Asked, Split
+from promptseg.training import losses
+from promptseg.training.optimizer_steps import NonFiniteLossError, OptimizerSteps
+from promptseg.training.running_metrics import EpochMetrics, MetricSums
+from promptseg.training.training_run import Phase, TrainingRun
+from promptseg.training.training_split import TrainingItem, TrainingSplit
 
 
-@dataclass(frozen=True)
-class Phase:
-    """A stretch of epochs with an optimizer of its own.
+def train_epoch(run: TrainingRun, phase: Phase, steps: OptimizerSteps, epoch: int, bar: tqdm) -> EpochMetrics:
+    """Train on all images of the training split once.
 
-    learned: names of the parameters; losses: (split, asked, epoch, sums) -> the losses of these pictures, (m,) each;
-    order: what keeps the order of its pictures apart from that of another phase.
+    The order of the images, their prompts and all random numbers depend on (seed, epoch).
+
+    Args:
+        run: model and split.
+        phase: settings and losses.
+        steps: of the phase.
+        epoch: 1, 2, ... within the phase.
+        bar: counts images.
+
+    Returns:
+        Means over the epoch, of the weights as they were at each batch.
+
+    Raises:
+        NonFiniteLossError: a loss is not finite; no weight has changed by it.
     """
-
-    name: str
-    epochs: int
-    settings: params.Train
-    learned: list[str]
-    losses: Callable[[Split, list[Asked], int, Sums], list[torch.Tensor]]
-    order: tuple[int, ...] = ()
-
-
-def learn(
-    segmenter: Segmenter, split: Split, phase: Phase, steps: Steps, processes: Processes, seed: int, epoch: int,
-    progress: tqdm,
-) -> Means:  # fmt: skip
-    """Epoch 1, 2, ... of a phase; progress counts its pictures. The order of the pictures, their prompts and all that is drawn at random depend on
-    (seed, epoch). Raises NonFiniteLossError before weights are spoilt."""
-    segmenter.train()
-    torch.manual_seed(int(np.random.SeedSequence((seed, epoch, *phase.order)).generate_state(1)[0]))
-    order = np.random.default_rng((seed, epoch, *phase.order)).permutation(len(split)).tolist()
-    sums = Sums()
-    for batch, asked in _asked(split, order, phase.settings.batch, epoch, processes):
-        losses = phase.losses(split, asked, epoch, sums)
-        steps.add(losses, [split.pairs[i].id for i in batch])
-        progress.update(len(batch))
-        progress.set_postfix(loss=f"{sums.loss / max(sums.losses, 1):.3f}", iou=f"{sums.iou / max(sums.maps, 1):.3f}")
+    run.segmenter.train()
+    key = (run.seed, epoch, *phase.order_key)
+    torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
+    order = np.random.default_rng(key).permutation(len(run.train_split)).tolist()
+    sums = MetricSums()
+    for batch, items in _batches(run.train_split, order, phase.config.batch_size, epoch, run.processes):
+        batch_losses = phase.compute_losses(run.train_split, items, epoch, sums)
+        steps.add(batch_losses, [run.train_split.id(i) for i in batch])
+        bar.update(len(batch))
+        bar.set_postfix(sums.describe())
     steps.finish()
-    return sums.means(processes)
+    return sums.mean(run.processes)
 
 
 @torch.no_grad()
-def measure(segmenter: Segmenter, split: Split, phase: Phase, processes: Processes) -> Means:
-    """The same questions each time. Raises NonFiniteLossError where a loss is not finite."""
-    segmenter.eval()
-    sums, wrong = Sums(), []
-    for _, asked in _asked(split, list(range(len(split))), phase.settings.batch, 0, processes):
-        losses = phase.losses(split, asked, 0, sums)
-        if not all(each.isfinite().all() for each in losses):
-            wrong += [split.pairs[one.index].id for one in asked]
-    wrong = sum(processes.gather(wrong), [])
-    if wrong:
-        raise NonFiniteLossError(wrong)
-    return sums.means(processes)
+def validate(run: TrainingRun, phase: Phase) -> EpochMetrics:
+    """Validate on all images of the validation split, with the same prompts each time.
+
+    Raises:
+        NonFiniteLossError: a loss is not finite.
+    """
+    run.segmenter.eval()
+    split, sums, non_finite = run.val_split, MetricSums(), []
+    for _, items in _batches(split, list(range(len(split))), phase.config.batch_size, 0, run.processes):
+        batch_losses = phase.compute_losses(split, items, 0, sums)
+        if not all(values.isfinite().all() for values in batch_losses):
+            non_finite += [split.id(item.index) for item in items]
+    non_finite = sum(run.processes.gather(non_finite), [])
+    if non_finite:
+        raise NonFiniteLossError(non_finite)
+    return sums.mean(run.processes)
 
 
-def answers(
-    segmenter: Segmenter, settings: params.Train, split: Split, asked: list[Asked], epoch: int, sums: Sums
+def mask_losses(
+    segmenter: Segmenter, config: Train, split: TrainingSplit, items: list[TrainingItem], epoch: int, sums: MetricSums
 ) -> list[torch.Tensor]:
-    """The losses of these pictures' maps, (m,) each. Pictures with equally many prompts go through together."""
-    by_count: dict[int, list[Asked]] = {}
-    for one in asked:
-        if one.prompts:  # a picture without its class is asked nothing when the prompts come from the truth
-            by_count.setdefault(len(one.prompts), []).append(one)
-    losses = []
-    for together in by_count.values():
-        truth = functools.cache(functools.partial(split.truth, together))
-        lesson = LossContext(LOSSES[settings.loss], truth, epoch, [one.seed for one in together])
-        with torch.autocast(split.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
-            features = split.features(together)
-            logits, each = segmenter.teach(features, [one.prompts for one in together], lesson)
-        sums.add_losses(each)
-        sums.add_maps(logits.detach(), *truth(logits.shape[-1]))
-        losses.append(each)
-    return losses
+    """Compute the losses of the masks of these items; images with equally many prompts go through together.
+
+    Args:
+        segmenter: the model.
+        config: loss and precision.
+        split: of the items.
+        items: images that have no prompt are left out, as oracle prompts leave out images without the class.
+        epoch: 1, 2, ..., or 0 to validate.
+        sums: to which losses and masks are added.
+
+    Returns:
+        Losses (m,) for each group of items.
+    """
+    by_count: dict[int, list[TrainingItem]] = {}
+    for item in items:
+        if item.prompts:
+            by_count.setdefault(len(item.prompts), []).append(item)
+    result = []
+    for group in by_count.values():
+        targets = functools.cache(functools.partial(split.targets, group))
+        context = LossContext(losses.get(config.loss), targets, epoch, [item.seed for item in group])
+        with torch.autocast(segmenter.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+            features = split.features(group)
+            logits, values = segmenter.compute_loss(features, [item.prompts for item in group], context)
+        sums.add_losses(values)
+        sums.add_masks(logits.detach(), *targets(logits.shape[-1]))
+        result.append(values)
+    return result
 
 
-def _asked(
-    split: Split, order: list[int], size: int, epoch: int, processes: Processes
-) -> Iterator[tuple[list[int], list[Asked]]]:
-    """Batches of indexes, and what of each is this process's, made ready by threads while the model is busy."""
+def pretext_losses(
+    segmenter: Segmenter, split: TrainingSplit, items: list[TrainingItem], epoch: int, sums: MetricSums
+) -> list[torch.Tensor]:
+    """Compute the losses of a pretext task, such as reconstruction, which takes neither prompts nor masks.
+
+    The study's autoencoder is trained so first. Arguments and result are those of `mask_losses`.
+    """
+    if not items:
+        return []
+    values = segmenter.pretext_loss(split.features(items))
+    sums.add_losses(values)
+    return [values]
+
+
+def _batches(
+    split: TrainingSplit, order: list[int], size: int, epoch: int, processes: Processes
+) -> Iterator[tuple[list[int], list[TrainingItem]]]:
+    """Indexes of each global batch, and this process's items of it; threads prepare them ahead of the model."""
     batches = [order[start : start + size] for start in range(0, len(order), size)]
-    mine = [batch[processes.rank :: processes.world] for batch in batches]
-    with Pool(processes.cores) as pool:
-        taken = pool.in_order(lambda index: split.take(index, epoch), (index for share in mine for index in share))
-        for batch, share in zip(batches, mine):
-            yield batch, [next(taken) for _ in share]
+    shares = [batch[processes.rank :: processes.world] for batch in batches]
+    with ThreadPool(processes.cores) as pool:
+        items = pool.map_ordered(lambda index: split.take(index, epoch), (i for share in shares for i in share))
+        for batch, share in zip(batches, shares, strict=True):
+            yield batch, [next(items) for _ in share]

@@ -1,127 +1,132 @@
-"""Will it fit? A long run is planned before it begins; one that does not fit is told what would."""
+"""Check that a run fits into memory and on the disk before it starts; where it does not, suggest settings that do."""
 
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
-from promptseg.core import params
+from promptseg.core import devices
 from promptseg.core.devices import Processes
 from promptseg.core.errors import UserError
+from promptseg.core.train_config import Lora, Train
 from promptseg.training import forecast
-from promptseg.training.forecast import Plan
-from promptseg.training.setup import Inputs, Setup, set_up
+from promptseg.training.forecast import ResourceForecast, format_bytes
+from promptseg.training.setup import Inputs, Job, Setup, set_up
 
-LONG = 500  # pictures that a run goes through, at least, to be planned first: fifty times what planning takes
+LONG_RUN = 500  # images over all epochs from which on a run is measured first, about 50 times what that takes
 
 
-def fitted(
-    run: params.FineTune, max_epochs: int | None, seed: int, inputs: Inputs, processes: Processes,
-    begun: Callable[[Setup], bool],
-) -> Setup:  # fmt: skip
-    """A run set up, its plan printed if it is long, and the batch chosen if that is auto.
+def fit_or_raise(job: Job, inputs: Inputs, processes: Processes, has_started: Callable[[Setup], bool]) -> Setup:
+    """Set up a run, print its forecast if it is long, and choose the batch if batch_size is auto.
 
-    begun: whether a run that is set up so has been begun; then it goes on as it was. Raises UserError if it does not fit.
+    Args:
+        job: the run.
+        inputs: what is read.
+        processes: all of them must call this.
+        has_started: whether there is a checkpoint of this setup; then it resumes as it was.
+
+    Raises:
+        UserError: the run does not fit, or as `set_up`.
     """
-    ready = set_up(run, max_epochs, seed, inputs, processes)
-    choices = list(_choices(run, ready))
-    for choice in choices:
-        if begun(choice):
-            return choice
-    passes = len(ready.splits[0]) * sum(phase.epochs for phase in ready.phases)
-    if run.train.batch != "auto" and passes < LONG:
-        return ready
-    chosen, text = _planned(run, choices, max_epochs, seed, inputs, processes)
+    setup = set_up(job, inputs, processes)
+    candidates = list(_batch_choices(setup))
+    for candidate in candidates:
+        if has_started(candidate):
+            return candidate
+    images = len(setup.train_split) * sum(phase.epochs for phase in setup.training.phases)
+    if not setup.auto_batch_size and images < LONG_RUN:
+        return setup
+    chosen, text = _choose(candidates, inputs, processes)
     if processes.main:
         print(text, file=sys.stderr)
     return chosen
 
 
-def look(run: params.FineTune, max_epochs: int | None, seed: int, inputs: Inputs) -> str:
-    """The plan of a run, which is not begun. Raises UserError with what would fit, if it does not."""
+def describe_fit(job: Job, inputs: Inputs) -> str:
+    """Describe what a run needs, in a few lines; it does not start.
+
+    Raises:
+        UserError: the run does not fit; it names settings that do.
+    """
     processes = Processes()
-    choices = list(_choices(run, set_up(run, max_epochs, seed, inputs, processes)))
-    return _planned(run, choices, max_epochs, seed, inputs, processes)[1]
+    devices.configure_torch(processes)
+    candidates = list(_batch_choices(set_up(job, inputs, processes)))
+    return _choose(candidates, inputs, processes)[1]
 
 
-def _planned(
-    run: params.FineTune, choices: list[Setup], max_epochs: int | None, seed: int, inputs: Inputs, processes: Processes
-) -> tuple[Setup, str]:
-    """The first of the choices that fits, and its plan in words."""
-    plan = forecast.measure(choices[0], inputs.cache, processes)
-    chosen = next((choice for choice in choices if plan.goes(choice.settings.batch)), choices[-1])
-    _check(plan, chosen, run, max_epochs, seed, inputs, processes)
-    return chosen, plan.text(chosen.settings.batch)
+def _choose(candidates: list[Setup], inputs: Inputs, processes: Processes) -> tuple[Setup, str]:
+    """The first candidate that fits, and its forecast in words."""
+    measured = forecast.measure(candidates[0], inputs.cache, processes)
+    fitting = (setup for setup in candidates if measured.fits_memory(setup.config.batch_size))
+    chosen = next(fitting, None)
+    if chosen is None:
+        raise UserError(_memory_message(measured, candidates[-1], inputs, processes))
+    if not measured.fits_disk:
+        raise UserError(
+            f"{inputs.cache}: the features of {measured.images[2]:,} images take {format_bytes(measured.cache_bytes)} "
+            f"and {format_bytes(measured.free_bytes)} are free; free some space, link it to a larger disk or lower "
+            "scale.max_images"
+        )
+    return chosen, measured.describe(chosen.config.batch_size)
 
 
-def _choices(run: params.FineTune, ready: Setup) -> Iterator[Setup]:
-    """The run as it is; with batch: auto also with half as many pictures together, and so on, in the same steps."""
-    yield ready
-    while run.train.batch == "auto" and ready.settings.batch > 1:
-        smaller = {"batch": ready.settings.batch // 2, "accumulate": ready.settings.accumulate * 2}
-        settings = ready.settings.model_copy(update=smaller)
-        phases = [replace(phase, settings=phase.settings.model_copy(update=smaller)) for phase in ready.phases]
-        ready = replace(ready, settings=settings, phases=phases)
-        yield ready
+def _batch_choices(setup: Setup) -> Iterator[Setup]:
+    """The setup itself; with `batch_size: auto` also with half as many images a batch, and so on, in the same steps."""
+    yield setup
+    while setup.auto_batch_size and setup.config.batch_size > 1:
+        setup = setup.with_batches(setup.config.batch_size // 2, setup.config.grad_accumulation_steps * 2)
+        yield setup
 
 
-def _check(
-    plan: Plan, chosen: Setup, run: params.FineTune, max_epochs: int | None, seed: int, inputs: Inputs,
-    processes: Processes,
-) -> None:  # fmt: skip
-    """Raise UserError with what would fit, if this does not."""
-    if plan.goes(chosen.settings.batch):
-        if not plan.stores:
-            raise UserError(
-                f"{inputs.cache}: the features of {plan.pictures[2]:,} pictures take {forecast.size(plan.disk)} and "
-                f"{forecast.size(plan.free)} are free; make room, link it to a larger disk or lower scale.max_images"
-            )
-        return
-    would = _smaller(plan, chosen.settings)
-    for what, train in _others(run.train, chosen):
-        other = set_up(run.model_copy(update={"train": train}), max_epochs, seed, inputs, processes)
-        planned = forecast.measure(other, inputs.cache, processes)
-        if planned.goes(other.settings.batch):
-            would.append(f"{what}, {forecast.size(planned.peak(other.settings.batch))}")
+def _memory_message(measured: ResourceForecast, setup: Setup, inputs: Inputs, processes: Processes) -> str:
+    """The error for a batch that does not fit, with settings that do."""
+    suggestions = _smaller_batch(measured, setup.config)
+    for description, train in _alternatives(setup):
+        other = set_up(setup.job.with_train(train), inputs, processes)
+        needs = forecast.measure(other, inputs.cache, processes)
+        if needs.fits_memory(other.config.batch_size):
+            suggestions.append(f"{description}, {format_bytes(needs.peak(other.config.batch_size))}")
         else:
-            would += [f"{what} with {smaller}" for smaller in _smaller(planned, other.settings)]
-    peak = plan.peak(chosen.settings.batch)
-    takes = forecast.size(peak) if peak is not None else "more"
-    advice = f"what would fit: {'; '.join(would)}" if would else "nothing that it could do in its place would fit"
-    raise UserError(
-        f"a step of {chosen.settings.batch} takes {takes} of memory, where there may be {forecast.size(plan.limit)}; {advice}"
+            suggestions += [f"{description} with {smaller}" for smaller in _smaller_batch(needs, other.config)]
+    peak = measured.peak(setup.config.batch_size)
+    needed = format_bytes(peak) if peak is not None else f"more than {format_bytes(measured.limit)}"
+    advice = f"these settings fit: {'; '.join(suggestions)}" if suggestions else "no other settings of this run fit"
+    return (
+        f"a batch of {setup.config.batch_size} needs {needed} of memory and {format_bytes(measured.limit)} are "
+        f"available; {advice}"
     )
 
 
-def _smaller(plan: Plan, settings: params.Train) -> list[str]:
-    """The largest part of a batch that goes, in steps as before."""
-    for parts in range(2, settings.batch + 1):
-        batch = settings.batch // parts
-        if settings.batch % parts == 0 and plan.goes(batch):
-            accumulate = settings.accumulate * parts
-            return [f"batch: {batch} and accumulate: {accumulate}, {forecast.size(plan.peak(batch))}"]
+def _smaller_batch(measured: ResourceForecast, config: Train) -> list[str]:
+    """The largest fraction of a batch that fits, in the same steps; empty where none does."""
+    for divisor in range(2, config.batch_size + 1):
+        batch_size = config.batch_size // divisor
+        if config.batch_size % divisor == 0 and measured.fits_memory(batch_size):
+            steps = config.grad_accumulation_steps * divisor
+            needed = format_bytes(measured.peak(batch_size))
+            return [f"batch_size: {batch_size} and grad_accumulation_steps: {steps}, {needed}"]
     return []
 
 
-def _others(train: params.Train, ready: Setup) -> Iterator[tuple[str, params.Train]]:
-    """Settings that take less, and what to call them."""
-    segmenter = ready.segmenter
-    encoding = [part for part in segmenter.PARTS if segmenter.trains_encoder(part)]
-    if not encoding:
+def _alternatives(setup: Setup) -> Iterator[tuple[str, Train]]:
+    """Settings that need less memory, with their descriptions."""
+    segmenter, train = setup.training.segmenter, setup.job.run.train
+    in_encoder = [name for name in segmenter.TRAINABLE if segmenter.trains_encoder(name)]
+    if not in_encoder:
         return
     if not segmenter.encoder_trainable:
         if train.augment is not None:
-            yield "no augment, so that features are computed once", train.model_copy(update={"augment": None})
+            yield "augment: null, so that features are cached", train.model_copy(update={"augment": None})
         return
-    decoders = [part for part in train.parts if part not in encoding]
-    decoders = decoders or [part for part in segmenter.PARTS if part not in encoding][:1]
-    plain = {"lora": params.Lora()}
-    if "lora" in encoding and "lora" not in train.parts:
-        parts = ["lora", *decoders]
-        yield f"parts: [{', '.join(parts)}]", train.model_copy(update={**plain, "parts": parts})
-    if decoders:
-        less = {**plain, "parts": decoders, "augment": None}
-        augment = ", no augment" * (train.augment is not None)
+    decoders = [name for name in train.trainable if name not in in_encoder]
+    decoders = decoders or [name for name in segmenter.TRAINABLE if name not in in_encoder][:1]
+    if "lora" in in_encoder and "lora" not in train.trainable:
+        trainable = ["lora", *decoders]
         yield (
-            f"parts: [{', '.join(decoders)}]{augment}, whose features are computed once",
-            train.model_copy(update=less),
+            f"trainable: [{', '.join(trainable)}]",
+            train.model_copy(update={"lora": Lora(), "trainable": trainable}),
+        )
+    if decoders:
+        augment = ", augment: null" * (train.augment is not None)
+        yield (
+            f"trainable: [{', '.join(decoders)}]{augment}, so that features are cached",
+            train.model_copy(update={"lora": Lora(), "trainable": decoders, "augment": None}),
         )

@@ -1,7 +1,7 @@
-"""What a run takes on this machine: memory at the peak of a step, time, and disk for the features.
+"""Forecast of the memory, time and disk that a run needs on this machine.
 
-Steps with one picture and with two are measured, and more follow from these. No weight is changed by them, and nothing
-that a training draws at random.
+Steps with one image and with two are measured, and larger batches are extrapolated from these. Neither weights nor the
+random numbers of a training change.
 """
 
 import math
@@ -16,142 +16,171 @@ import torch
 from promptseg.core.devices import Processes
 from promptseg.inference import embedding_cache
 from promptseg.training import memory
-from promptseg.training.running_metrics import Sums
+from promptseg.training.running_metrics import MetricSums
 from promptseg.training.setup import Setup
-from promptseg.training.training_split import Asked
+from promptseg.training.training_split import TrainingItem
 
-LOOKED_AT = 64  # pictures, of which those that are asked most are measured
-MOMENTS = 2  # numbers that Adam keeps for each weight
+CANDIDATES = 64  # images, of which those with the most prompts are measured
+MOMENTS = 2  # numbers that Adam holds for each weight
 
 
 @dataclass(frozen=True)
-class Plan:
-    """peaks: bytes at the peak of a step with one picture and with two, None where that is more than `limit`, the bytes
-    that there may be; steps: its seconds; encode, check: seconds to encode a picture for the cache, and to measure on
-    it; pictures: to learn from, to measure on, to encode first; disk: bytes that these take; free: bytes; world:
-    processes, which share a batch."""
+class ResourceForecast:
+    """Measured needs of a run.
+
+    Attributes:
+        world: number of processes, which share a batch.
+        epochs: of all phases.
+        peaks: peak memory of a step with one image and with two, in bytes; None where it exceeds `limit`.
+        limit: memory that is available to a process, in bytes.
+        step_seconds: of a step with one image and with two.
+        encode_seconds: to encode an image for the cache.
+        validate_seconds: to validate on an image.
+        images: to train on, to validate on, and to encode first.
+        cache_bytes: of the features that must be encoded.
+        free_bytes: of the disk.
+    """
 
     world: int
     epochs: int
     peaks: tuple[int | None, int | None]
     limit: int
-    steps: tuple[float, float]
-    encode: float
-    check: float
-    pictures: tuple[int, int, int]
-    disk: int
-    free: int
+    step_seconds: tuple[float, float]
+    encode_seconds: float
+    validate_seconds: float
+    images: tuple[int, int, int]
+    cache_bytes: int
+    free_bytes: int
 
-    def peak(self, batch: int) -> int | None:
-        """Bytes of a process for such a batch; None where that cannot be told, as two pictures are too many."""
-        share, (one, two) = math.ceil(batch / self.world), self.peaks
+    def peak(self, batch_size: int) -> int | None:
+        """Peak memory of a process in bytes; None where it is unknown, as two images exceed the limit."""
+        share, (one, two) = math.ceil(batch_size / self.world), self.peaks
         if share == 1 or one is None:
             return one
-        return None if two is None else _line(one, two, share)
+        return None if two is None else _extrapolate(one, two, share)
 
-    def goes(self, batch: int) -> bool:
-        """Whether such a batch fits into memory."""
-        peak = self.peak(batch)
+    def fits_memory(self, batch_size: int) -> bool:
+        """Whether a batch of so many images fits into memory."""
+        peak = self.peak(batch_size)
         return peak is not None and peak <= self.limit
 
     @property
-    def stores(self) -> bool:
+    def fits_disk(self) -> bool:
         """Whether the features fit on the disk."""
-        return self.disk <= embedding_cache.ROOM * self.free
+        return self.cache_bytes <= embedding_cache.MAX_DISK_SHARE * self.free_bytes
 
-    def text(self, batch: int) -> str:
-        """A line for each of these, for such a batch."""
-        train, val, missing = self.pictures
-        peak = self.peak(batch)
-        held = size(peak) if peak is not None else f"more than {size(self.limit)}"
+    def describe(self, batch_size: int) -> str:
+        """Describe the forecast for a batch of so many images, in a few lines."""
+        train, val, missing = self.images
+        peak = self.peak(batch_size)
+        needed = format_bytes(peak) if peak is not None else f"more than {format_bytes(self.limit)}"
         lines = [
-            f"pictures  {train:,} to learn from, {val:,} to measure on",
-            f"memory    {held} at the peak of a batch of {batch}; there may be {size(self.limit)}",
+            f"images  {train:,} to train on, {val:,} to validate on",
+            f"memory  {needed} at the peak of a batch of {batch_size}; {format_bytes(self.limit)} available",
         ]
-        if not math.isnan(self.check):
-            first = self.encode * missing / self.world
-            epoch = train / batch * _line(*self.steps, math.ceil(batch / self.world)) + val * self.check / self.world
-            once = f"{duration(first)} to encode {missing:,} pictures, then " if missing else ""
-            whole = f"{duration(first + self.epochs * epoch)} for {self.epochs} epochs"
-            lines.append(f"time      {once}{duration(epoch)} an epoch, {whole}")
+        if not math.isnan(self.validate_seconds):
+            encoding = self.encode_seconds * missing / self.world
+            step = _extrapolate(*self.step_seconds, math.ceil(batch_size / self.world))
+            epoch = train / batch_size * step + val * self.validate_seconds / self.world
+            first = f"{format_seconds(encoding)} to encode {missing:,} images, then " if missing else ""
+            total = f"{format_seconds(encoding + self.epochs * epoch)} for {self.epochs} epochs"
+            lines.append(f"time    {first}{format_seconds(epoch)} an epoch, {total}")
         if missing:
-            lines.append(f"disk      {size(self.disk)} for their features; {size(self.free)} are free")
+            lines.append(f"disk    {format_bytes(self.cache_bytes)} of features; {format_bytes(self.free_bytes)} free")
         return "\n".join(lines)
 
 
-def measure(ready: Setup, cache: Path, processes: Processes) -> Plan:
-    """What a run takes that is set up so; of several processes, what the one with the least room says."""
-    train, val = ready.splits
-    limit, missing = memory.limit(processes), sum(split.missing(ready.digest, cache) for split in ready.splits)
-    taken = [train.take(i, 1) for i in sorted({len(train) * i // LOOKED_AT for i in range(LOOKED_AT)})] * 2
-    busiest = sorted(taken, key=lambda one: -len(one.prompts))
-    peaks, steps, encode, check, disk = [None, None], [math.nan, math.nan], math.nan, math.nan, 0
-    try:
-        with memory.watched(processes, limit), torch.no_grad():
-            disk = missing * embedding_cache.size(train.features(taken[:1]))
-            encode = _seconds(lambda: train.features(taken[:1]), processes)
-            if train.frozen:
-                train.hold([*busiest[:2], *taken[:2]])
-        for i, count in enumerate((1, 2)):
-            with memory.watched(processes, limit) as peak:
-                _step(ready, busiest[:count])
-            peaks[i] = peak.bytes + _moments(ready)
-            steps[i] = _seconds(lambda count=count: _step(ready, taken[:count]), processes)
-            if i == 0:
-                check = _seconds(lambda: _check(ready, taken[:1]), processes)
-    except memory.Exhausted:
-        pass
-    train.hold(None)
-    if val.frozen and not train.frozen:
-        check = max(check - encode, 0.0)  # what is measured on is encoded once
-    where = next(path for path in (cache, *cache.absolute().parents) if path.exists())
-    plan = Plan(
-        processes.world, sum(phase.epochs for phase in ready.phases), tuple(peaks), limit, tuple(steps), encode, check,
-        (len(train), len(val), missing), disk, shutil.disk_usage(where).free,
+def measure(setup: Setup, cache: Path, processes: Processes) -> ResourceForecast:
+    """Measure what a run needs; of several processes, the one with the least available memory counts.
+
+    Args:
+        setup: the run.
+        cache: folder of the embedding caches; nothing is written to it.
+        processes: all of them must call this.
+    """
+    train, val = setup.train_split, setup.val_split
+    limit = memory.limit(processes)
+    missing = sum(split.count_missing(setup.checkpoint, cache) for split in (train, val))
+    items = [train.take(i, 1) for i in sorted({len(train) * i // CANDIDATES for i in range(CANDIDATES)})] * 2
+    largest = sorted(items, key=lambda item: -len(item.prompts))
+    peaks, step_seconds, encode_seconds, validate_seconds, cache_bytes = (
+        [None, None], [math.nan, math.nan], math.nan, math.nan, 0
     )  # fmt: skip
-    return min(processes.gather(plan), key=lambda each: each.limit - (each.peaks[0] or math.inf))
+    try:
+        with memory.track_peak(processes, limit), torch.no_grad():
+            cache_bytes = missing * embedding_cache.size(train.features(items[:1]))
+            encode_seconds = _seconds(lambda: train.features(items[:1]), processes)
+            if train.cacheable:
+                train.pin_features([*largest[:2], *items[:2]])
+        for i, count in enumerate((1, 2)):
+            with memory.track_peak(processes, limit) as peak:
+                _train_step(setup, largest[:count])
+            peaks[i] = peak.bytes + _optimizer_bytes(setup)
+            step_seconds[i] = _seconds(lambda count=count: _train_step(setup, items[:count]), processes)
+            if i == 0:
+                validate_seconds = _seconds(lambda: _validation_step(setup, items[:1]), processes)
+    except memory.MemoryLimitError:
+        pass
+    train.unpin_features()
+    if val.cacheable and not train.cacheable:
+        validate_seconds = max(validate_seconds - encode_seconds, 0.0)  # validation images are encoded once
+    existing = next(path for path in (cache, *cache.absolute().parents) if path.exists())
+    forecast = ResourceForecast(
+        world=processes.world,
+        epochs=sum(phase.epochs for phase in setup.training.phases),
+        peaks=tuple(peaks),
+        limit=limit,
+        step_seconds=tuple(step_seconds),
+        encode_seconds=encode_seconds,
+        validate_seconds=validate_seconds,
+        images=(len(train), len(val), missing),
+        cache_bytes=cache_bytes,
+        free_bytes=shutil.disk_usage(existing).free,
+    )
+    return min(processes.gather(forecast), key=lambda each: each.limit - (each.peaks[0] or math.inf))
 
 
-def size(bytes: int) -> str:
+def format_bytes(bytes: int) -> str:
     return f"{bytes / 1e9:.1f} GB" if bytes >= 1e8 else f"{bytes / 1e6:.1f} MB"
 
 
-def duration(seconds: float) -> str:
+def format_seconds(seconds: float) -> str:
     for unit, length in (("h", 3600), ("min", 60)):
         if seconds >= 2 * length:
             return f"{seconds / length:.1f} {unit}"
     return f"{seconds:.1f} s"
 
 
-def _line(one: float, two: float, count: int) -> float:
+def _extrapolate(one: float, two: float, count: int) -> float:
     return one + (count - 1) * max(two - one, 0)
 
 
-def _moments(ready: Setup) -> int:
-    """Bytes that the optimizer keeps, and the average of the weights; gradients are there while a step is measured."""
-    learned = set(ready.learned)
-    numbers = sum(value.numel() for name, value in ready.segmenter.named_parameters() if name in learned)
-    return 4 * numbers * (MOMENTS + (ready.settings.ema is not None))
+def _optimizer_bytes(setup: Setup) -> int:
+    """Memory of the optimizer and of averaged weights; gradients are part of a measured step."""
+    trained = set(setup.training.trained_parameters)
+    count = sum(value.numel() for name, value in setup.training.segmenter.named_parameters() if name in trained)
+    return 4 * count * (MOMENTS + (setup.config.ema_decay is not None))
 
 
-def _step(ready: Setup, asked: list[Asked]) -> None:
-    """Forward and back, as the last phase learns."""
-    ready.segmenter.train()
-    losses = ready.phases[-1].losses(ready.splits[0], asked, 1, Sums())
+def _train_step(setup: Setup, items: list[TrainingItem]) -> None:
+    """Forward and backward pass of the last phase."""
+    segmenter = setup.training.segmenter
+    segmenter.train()
+    losses = setup.training.phases[-1].compute_losses(setup.train_split, items, 1, MetricSums())
     if losses:
         torch.cat(losses).sum().backward()
-    ready.segmenter.zero_grad()
+    segmenter.zero_grad()
 
 
 @torch.no_grad()
-def _check(ready: Setup, asked: list[Asked]) -> None:
-    ready.segmenter.eval()
-    ready.phases[-1].losses(ready.splits[0], asked, 0, Sums())
+def _validation_step(setup: Setup, items: list[TrainingItem]) -> None:
+    setup.training.segmenter.eval()
+    setup.training.phases[-1].compute_losses(setup.train_split, items, 0, MetricSums())
 
 
 def _seconds(work: Callable[[], object], processes: Processes) -> float:
-    begun = time.perf_counter()
+    start = time.perf_counter()
     work()
     if processes.device.type == "cuda":
         torch.cuda.synchronize(processes.device)
-    return time.perf_counter() - begun
+    return time.perf_counter() - start

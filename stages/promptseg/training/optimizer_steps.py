@@ -1,107 +1,141 @@
-"""An optimizer's steps along gradients that several batches and several processes share."""
+"""Optimizer steps along gradients that several batches and several processes share."""
 
 import math
 
 import torch
 
-from promptseg.core import params
 from promptseg.core.devices import Processes
+from promptseg.core.train_config import Train
 from promptseg.training import optimizers, schedule
-from promptseg.training.ema import Average
+from promptseg.training.ema import ExponentialMovingAverage
 
 
 class NonFiniteLossError(Exception):
-    """The loss or its gradient is infinite or no number; `ids` are the pictures of the step."""
+    """A loss or its gradient is infinite or NaN.
+
+    Attributes:
+        ids: of the images of the step.
+    """
 
     def __init__(self, ids: list[str]):
         super().__init__(", ".join(ids))
         self.ids = ids
 
 
-class Steps:
-    """Each step goes along the mean gradient of its batches' maps, wherever they were computed.
+class OptimizerSteps:
+    """Steps along the mean gradient of all masks of a global batch, whichever process computed them.
 
-    So the batches of a step count as one large one, and a process more or less changes only the order of the sums.
-    taken: how many steps there were; total: how many there will be, for the schedule; lr: the rate of the last one.
+    So the batches of a step count as one large batch, and the number of processes changes only the order of sums.
+
+    Args:
+        parameters: the trainable parameters by name.
+        config: optimizer, lr, schedule, accumulation, clipping and EMA.
+        processes: they share each batch.
+        total: number of steps, for the schedule.
+
+    Attributes:
+        step: number of steps done.
+        lr: learning rate of the last step.
+        ema: average of the weights, or None.
     """
 
     def __init__(
-        self, parameters: dict[str, torch.nn.Parameter], settings: params.Train, processes: Processes, total: int
+        self, parameters: dict[str, torch.nn.Parameter], config: Train, processes: Processes, total: int
     ):  # fmt: skip
         self._parameters = list(parameters.values())
-        self._settings, self._processes, self._total = settings, processes, total
-        self._optimizers = optimizers.made(parameters, settings)
-        self.average = Average(parameters, settings.ema) if settings.ema else None
-        self.taken, self.lr = 0, settings.lr
-        self._begin()
+        self._config, self._processes, self._total = config, processes, total
+        self._optimizers = optimizers.get(config.optimizer)(parameters, config)
+        self._names = {id(parameter): name for name, parameter in parameters.items()}
+        self.ema = ExponentialMovingAverage(parameters, config.ema_decay) if config.ema_decay else None
+        self.step, self.lr = 0, config.lr
+        self._start_step()
 
     def add(self, losses: list[torch.Tensor], ids: list[str]) -> None:
-        """One batch more. losses: (m,) each, of this process's maps; ids: of the whole batch's pictures."""
+        """Add a batch, and do the step if it is the last one of the step.
+
+        Args:
+            losses: (m,) each, of the masks that this process computed; empty where it had none.
+            ids: of all images of the global batch.
+
+        Raises:
+            NonFiniteLossError: as `finish`.
+        """
         if losses:
             total = torch.cat(losses).sum()
             total.backward()
-            self._sum += total.item()
-            self._count += sum(map(len, losses))
+            self._loss_sum += total.item()
+            self._mask_count += sum(map(len, losses))
         self._ids += ids
         self._batches += 1
-        if self._batches == self._settings.accumulate:
+        if self._batches == self._config.grad_accumulation_steps:
             self.finish()
 
     def finish(self) -> None:
-        """Take the step, if there were batches since the last one. Raises NonFiniteLossError, before any weight is changed."""
+        """Do the step for the batches since the last one, if there are any.
+
+        Raises:
+            NonFiniteLossError: loss or gradient is not finite; no weight has changed.
+        """
         if not self._batches:
             return
         for parameter in self._parameters:
-            if parameter.grad is None:  # this process had no map to learn from, but the sum needs its place
+            if parameter.grad is None:  # this process had no mask, but the sum over processes needs a tensor
                 parameter.grad = torch.zeros_like(parameter)
         gradients = [parameter.grad for parameter in self._parameters]
-        counted = torch.tensor([float(self._count), self._sum], device=self._processes.device)
-        self._processes.sum([*gradients, counted])
-        count, loss = counted.tolist()
-        self.lr = schedule.rate(self._settings, self.taken, self._total)
-        if count > 0:
+        sums = torch.tensor([float(self._mask_count), self._loss_sum], device=self._processes.device)
+        self._processes.sum([*gradients, sums])
+        mask_count, loss_sum = sums.tolist()
+        self.lr = schedule.lr_at(self._config, self.step, self._total)
+        if mask_count > 0:
             for gradient in gradients:
-                gradient /= count
+                gradient /= mask_count
             norm = torch.nn.utils.get_total_norm(gradients)
-            if not (math.isfinite(norm) and math.isfinite(loss)):
+            if not (math.isfinite(norm) and math.isfinite(loss_sum)):
                 raise NonFiniteLossError(self._ids)
-            if self._settings.clip:
-                torch.nn.utils.clip_grads_with_norm_(self._parameters, self._settings.clip, norm)
-            for optimizer, _ in self._optimizers:
+            if self._config.max_grad_norm:
+                torch.nn.utils.clip_grads_with_norm_(self._parameters, self._config.max_grad_norm, norm)
+            for optimizer in self._optimizers:
                 for group in optimizer.param_groups:
                     group["lr"] = self.lr
                 optimizer.step()
-            if self.average:
-                self.average.update()
-        self.taken += 1
-        self._begin()
+            if self.ema:
+                self.ema.update()
+        self.step += 1
+        self._start_step()
 
-    def state(self) -> dict[str, torch.Tensor]:
-        """What the steps to come depend on besides the weights and `taken`."""
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """All that later steps depend on besides the weights and `step`: `<moment>.<parameter>`, `ema.<parameter>`."""
         state = {
-            f"{key}.{names[i]}": value
-            for optimizer, names in self._optimizers
-            for i, values in optimizer.state_dict()["state"].items()
-            for key, value in values.items()
+            f"{moment}.{names[i]}": value
+            for optimizer, names in self._named_optimizers()
+            for i, moments in optimizer.state_dict()["state"].items()
+            for moment, value in moments.items()
         }
-        averages = self.average.values if self.average else {}
-        return state | {f"average.{name}": value for name, value in averages.items()}
+        averages = self.ema.averages if self.ema else {}
+        return state | {f"ema.{name}": value for name, value in averages.items()}
 
-    def resume(self, state: dict[str, torch.Tensor], taken: int) -> None:
-        """Go on from what `state` gave after so many steps."""
-        moments = {}
+    def load_state_dict(self, state: dict[str, torch.Tensor], step: int) -> None:
+        """Continue from what `state_dict` returned after `step` steps."""
+        moments: dict[str, dict[str, torch.Tensor]] = {}
         for key, value in state.items():
             kind, _, name = key.partition(".")
-            if kind == "average":
-                self.average.values[name].copy_(value)
+            if kind == "ema":
+                self.ema.averages[name].copy_(value)
             else:
                 moments.setdefault(name, {})[kind] = value
-        for optimizer, names in self._optimizers:
+        for optimizer, names in self._named_optimizers():
             own = {i: moments[name] for i, name in enumerate(names) if name in moments}
             optimizer.load_state_dict({**optimizer.state_dict(), "state": own})
-        self.taken = taken
+        self.step = step
 
-    def _begin(self) -> None:
-        self._batches, self._count, self._sum, self._ids = 0, 0, 0.0, []
-        for optimizer, _ in self._optimizers:
+    def _named_optimizers(self) -> list[tuple[torch.optim.Optimizer, list[str]]]:
+        """The optimizers, each with the names of its parameters in the order of its state."""
+        return [
+            (optimizer, [self._names[id(value)] for group in optimizer.param_groups for value in group["params"]])
+            for optimizer in self._optimizers
+        ]
+
+    def _start_step(self) -> None:
+        self._batches, self._mask_count, self._loss_sum, self._ids = 0, 0, 0.0, []
+        for optimizer in self._optimizers:
             optimizer.zero_grad()

@@ -1,28 +1,51 @@
-"""The optimizers by name, and which of them steps which parameter.
+"""Optimizers by name.
 
-Muon (Jordan et al. 2024) is for matrices: its steps are as long along every direction in which the gradient is not 0,
-so that what only few pictures teach is not drowned by what all of them do. A network that begins with nothing learns
-faster by it. Everything else, and what is looked up and not multiplied, is AdamW's. Both take the same rate: torch
-scales Muon's steps to the size of AdamW's (Liu et al. 2025).
+Each takes the trainable parameters by name and the settings of the run, and returns torch optimizers that update all of
+them between them. A new one is a function with a line `@OPTIMIZERS.register("its name")`; nothing else lists them.
 """
 
-import functools
+from collections.abc import Callable
 
 import torch
 from torch.optim import Adam, AdamW, Muon, Optimizer
 
-from promptseg.core import params
+from promptseg.core.train_config import Train
+from promptseg.training.registry import Registry
 
-MUON = functools.partial(Muon, adjust_lr_fn="match_rms_adamw")
+Parameters = dict[str, torch.nn.Parameter]
+
+OPTIMIZERS = Registry("train.optimizer")
 
 
-def made(parameters: dict[str, torch.nn.Parameter], settings: params.Train) -> list[tuple[Optimizer, list[str]]]:
-    """Optimizers that step all these parameters between them, each with the names of its own, in its order."""
-    names = list(parameters)
-    if settings.optimizer == "muon":
-        matrices = [name for name in names if parameters[name].ndim == 2 and "embed" not in name]
-        shared = [(MUON, matrices), (AdamW, [name for name in names if name not in matrices])]
-    else:
-        shared = [({"adam": Adam, "adamw": AdamW}[settings.optimizer], names)]
-    how = {"lr": settings.lr, "weight_decay": settings.weight_decay}
-    return [(kind([parameters[name] for name in own], **how), own) for kind, own in shared if own]
+def get(name: str) -> Callable[[Parameters, Train], list[Optimizer]]:
+    """The optimizer of that name. Raises UserError, listing the known names."""
+    return OPTIMIZERS.find(name)
+
+
+@OPTIMIZERS.register("adam")
+def adam(parameters: Parameters, config: Train) -> list[Optimizer]:
+    """Adam (Kingma & Ba 2015); weight decay is added to the gradient."""
+    return [Adam(parameters.values(), lr=config.lr, weight_decay=config.weight_decay)]
+
+
+@OPTIMIZERS.register("adamw")
+def adamw(parameters: Parameters, config: Train) -> list[Optimizer]:
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019)."""
+    return [AdamW(parameters.values(), lr=config.lr, weight_decay=config.weight_decay)]
+
+
+@OPTIMIZERS.register("muon")
+def muon(parameters: Parameters, config: Train) -> list[Optimizer]:
+    """Muon (Jordan et al. 2024) for matrices, AdamW for all else and for embeddings, which are looked up.
+
+    A step of Muon is as long in every direction in which the gradient is not 0, so that what few images show is not
+    lost among what all show; networks trained from scratch learn faster. Both take the same lr, as torch scales Muon's
+    steps to the size of AdamW's (Liu et al. 2025).
+    """
+    matrices = {name: value for name, value in parameters.items() if value.ndim == 2 and "embed" not in name}
+    rest = {name: value for name, value in parameters.items() if name not in matrices}
+    optimizers: list[Optimizer] = []
+    if matrices:
+        settings = {"lr": config.lr, "weight_decay": config.weight_decay, "adjust_lr_fn": "match_rms_adamw"}
+        optimizers.append(Muon(matrices.values(), **settings))
+    return optimizers + (adamw(rest, config) if rest else [])

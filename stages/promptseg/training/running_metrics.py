@@ -1,4 +1,4 @@
-"""What an epoch's maps come to: their loss, their IoU, and how much of the pictures they mark."""
+"""Metrics of an epoch, summed up over its batches and over processes."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -8,48 +8,65 @@ import torch
 from promptseg.core.devices import Processes
 
 
-class Means(NamedTuple):
-    """Means over the maps of all processes; foreground: the share of counted pixels that is marked, true: that should
-    be. None where there was nothing to take a mean of."""
+class EpochMetrics(NamedTuple):
+    """Means over all masks of an epoch; None where there was nothing to take a mean of.
+
+    Attributes:
+        loss: mean over losses.
+        iou: mean IoU of the masks at a threshold of 0.5, 1 where prediction and target are empty.
+        foreground: share of the pixels that are not ignored which is predicted as foreground.
+        target_foreground: share of them that is foreground in the target.
+    """
 
     loss: float | None
     iou: float | None
     foreground: float | None
-    true: float | None
+    target_foreground: float | None
 
 
 @dataclass
-class Sums:
-    """What is added up on the way: of the losses, and of the maps, which there are none of in a pretext task."""
+class MetricSums:
+    """Sums and counts of this process, of which `mean` makes EpochMetrics; a pretext task has losses and no masks."""
 
     loss: float = 0.0
-    losses: float = 0.0
+    loss_count: float = 0.0
     iou: float = 0.0
     foreground: float = 0.0
-    true: float = 0.0
-    maps: float = 0.0
+    target_foreground: float = 0.0
+    mask_count: float = 0.0
 
-    def add_losses(self, each: torch.Tensor) -> None:
-        """each: (m,)."""
-        self.loss += each.detach().sum().item()
-        self.losses += len(each)
+    def add_losses(self, losses: torch.Tensor) -> None:
+        """Add losses (m,)."""
+        self.loss += losses.detach().sum().item()
+        self.loss_count += len(losses)
 
-    def add_maps(self, logits: torch.Tensor, target: torch.Tensor, weight: torch.Tensor) -> None:
-        """All (m, h, w)."""
+    def add_masks(self, logits: torch.Tensor, target: torch.Tensor, weight: torch.Tensor) -> None:
+        """Add masks: logits, targets in [0, 1] and weights, 0 for ignored pixels, each (m, h, w)."""
         counted = weight > 0
-        predicted, true = (logits > 0) & counted, (target >= 0.5) & counted
-        union, overlap = (predicted | true).sum((1, 2)), (predicted & true).sum((1, 2))
+        predicted, foreground = (logits > 0) & counted, (target >= 0.5) & counted
+        union, overlap = (predicted | foreground).sum((1, 2)), (predicted & foreground).sum((1, 2))
         pixels = counted.sum((1, 2)).clamp(min=1)
         self.iou += torch.where(union > 0, overlap / union.clamp(min=1), 1.0).sum().item()
         self.foreground += (predicted.sum((1, 2)) / pixels).sum().item()
-        self.true += (true.sum((1, 2)) / pixels).sum().item()
-        self.maps += len(logits)
+        self.target_foreground += (foreground.sum((1, 2)) / pixels).sum().item()
+        self.mask_count += len(logits)
 
-    def means(self, processes: Processes) -> Means:
-        # Doubles: the sums must not depend on how they were split among the processes.
+    def mean(self, processes: Processes) -> EpochMetrics:
+        """Means over the masks of all processes, which must all call this."""
+        # Doubles: the means must not depend on how the sums were split among the processes.
         total = torch.tensor(
-            [self.loss, self.losses, self.iou, self.foreground, self.true, self.maps], dtype=torch.float64
+            [self.loss, self.loss_count, self.iou, self.foreground, self.target_foreground, self.mask_count],
+            dtype=torch.float64,
         ).to(processes.device)
         processes.sum([total])
-        loss, losses, *shares, maps = total.tolist()
-        return Means(loss / losses if losses else None, *(share / maps if maps else None for share in shares))
+        loss, loss_count, *sums, mask_count = total.tolist()
+        return EpochMetrics(
+            loss / loss_count if loss_count else None, *(value / mask_count if mask_count else None for value in sums)
+        )
+
+    def describe(self) -> dict[str, str]:
+        """Loss and IoU so far, for a progress bar."""
+        return {
+            "loss": f"{self.loss / max(self.loss_count, 1):.3f}",
+            "iou": f"{self.iou / max(self.mask_count, 1):.3f}",
+        }

@@ -1,19 +1,24 @@
-"""The learning rate by step: a linear warm-up, then constant or half a cosine wave down to 0."""
+"""Learning rate by step: a linear warmup, then constant or half a cosine wave down to 0."""
 
 import math
 
-from promptseg.core import params
+from promptseg.core.train_config import Train
 
 
-def rate(settings: params.Train, step: int, total: int) -> float:
-    """The learning rate of step 0 .. total - 1.
+def lr_at(config: Train, step: int, total: int) -> float:
+    """Compute the learning rate of a step.
 
-    The warm-up's first step has 1 / n of the full rate and its n-th all of it; the wave is that of Loshchilov &
-    Hutter 2017 without restarts, as in torch's CosineAnnealingLR.
+    The first step of the warmup has 1 / n of the full rate and its n-th step all of it. The cosine is that of
+    Loshchilov & Hutter 2017 without restarts, as in torch's CosineAnnealingLR.
+
+    Args:
+        config: lr, schedule, and warmup as a share of all steps.
+        step: 0 .. total - 1.
+        total: number of steps.
     """
-    warmup = round(settings.warmup * total)
+    warmup = round(config.warmup * total)
     if step < warmup:
-        return settings.lr * (step + 1) / warmup
-    if settings.schedule == "constant":
-        return settings.lr
-    return settings.lr * (1 + math.cos(math.pi * (step - warmup) / (total - warmup))) / 2
+        return config.lr * (step + 1) / warmup
+    if config.schedule == "constant":
+        return config.lr
+    return config.lr * (1 + math.cos(math.pi * (step - warmup) / (total - warmup))) / 2

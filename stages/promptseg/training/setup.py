@@ -1,28 +1,53 @@
-"""A run made ready to be trained: the model, what of it learns and when, and the pictures."""
+"""Load a fine-tuned run: model, trainable parameters, phases and splits."""
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 from promptseg import models
-from promptseg.core import params
 from promptseg.core.devices import Processes
 from promptseg.core.errors import UserError
+from promptseg.core.runs import FineTune
+from promptseg.core.train_config import Train
 from promptseg.data import records
 from promptseg.nn import lora, precision, weights
 from promptseg.nn.segmenter import Segmenter
-from promptseg.training import epochs, pretext
-from promptseg.training.epochs import Phase
-from promptseg.training.training_split import Split
+from promptseg.training import epochs, train_settings
+from promptseg.training.training_run import PRETEXT, TRAIN, Phase, TrainingRun
+from promptseg.training.training_split import RecordSplit
 
-PRETRAIN, TRAIN = "pretrain", "train"
+
+@dataclass(frozen=True)
+class Job:
+    """What params.yaml says of a run.
+
+    Attributes:
+        run: the run.
+        max_epochs: upper limit for the epochs of each phase; None: as the run says.
+        seed: of the study.
+    """
+
+    run: FineTune
+    max_epochs: int | None
+    seed: int
+
+    def with_train(self, train: Train) -> "Job":
+        """The same job with other settings."""
+        return replace(self, run=self.run.model_copy(update={"train": train}))
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """train, val: containers; checkpoint: folder of released weights; cache: folder of the embedding caches."""
+    """Paths that a run reads.
+
+    Attributes:
+        train: Parquet shards of the training split.
+        val: Parquet shards of the validation split.
+        checkpoint: folder of released weights.
+        cache: folder of the embedding caches.
+    """
 
     train: Path
     val: Path
@@ -32,53 +57,91 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Setup:
-    """A model, what of it learns, and the splits to learn from and to measure on.
+    """A run that is loaded and adapted; nothing is encoded yet.
 
-    settings: the run's, with a batch in numbers; learned: parameters that any phase teaches; digest: of the released
-    weights.
+    Attributes:
+        job: its settings are completed with the model's defaults.
+        config: of the job, with a number as batch_size.
+        training: what the loop needs.
+        train_split: of `training`, with what caching needs.
+        val_split: likewise.
+        checkpoint: digest of the released weights.
     """
 
-    settings: params.Train
-    segmenter: Segmenter
-    phases: list[Phase]
-    splits: tuple[Split, Split]
-    learned: list[str]
-    digest: str
+    job: Job
+    config: Train
+    training: TrainingRun
+    checkpoint: str
+
+    @property
+    def train_split(self) -> RecordSplit:
+        return self.training.train_split
+
+    @property
+    def val_split(self) -> RecordSplit:
+        return self.training.val_split
+
+    @property
+    def auto_batch_size(self) -> bool:
+        """Whether the largest batch that fits into memory is to be chosen."""
+        return self.job.run.train.batch_size == "auto"
+
+    def with_batches(self, batch_size: int, grad_accumulation_steps: int) -> "Setup":
+        """The same setup with other batches."""
+        update = {"batch_size": batch_size, "grad_accumulation_steps": grad_accumulation_steps}
+        phases = [replace(phase, config=phase.config.model_copy(update=update)) for phase in self.training.phases]
+        return replace(
+            self, config=self.config.model_copy(update=update), training=replace(self.training, phases=phases)
+        )
 
 
-def set_up(run: params.FineTune, max_epochs: int | None, seed: int, inputs: Inputs, processes: Processes) -> Setup:
-    """Load, freeze and adapt; nothing is encoded yet. Raises UserError for a prompt or a part that the model does not
-    have, and where there are no pictures to learn from."""
-    settings = run.train.model_copy(update={"batch": run.train.pictures})
-    about = records.pairs(inputs.train).about
-    segmenter = models.load(run.model).load(inputs.checkpoint, len(about["classes"])).to(processes.device)
-    segmenter.check_modality(about.get("kind", "picture"), run.dataset)
-    segmenter.check_training(settings)
+def set_up(job: Job, inputs: Inputs, processes: Processes) -> Setup:
+    """Load the model, freeze and adapt it, and open the splits.
+
+    Args:
+        job: the run.
+        inputs: what is read.
+        processes: they share the work; the model goes to their device.
+
+    Raises:
+        UserError: the model does not take the modality, the prompts or the trainable parts, a setting is missing or
+            unknown, the training split is empty, or an input is missing or damaged.
+    """
+    run = job.run
+    metadata = records.open_split(inputs.train).metadata
+    segmenter = models.load(run.model).load(inputs.checkpoint, len(metadata["classes"])).to(processes.device)
+    job = job.with_train(run.train.completed(segmenter.TRAIN_DEFAULTS))
+    segmenter.check_modality(metadata.get("modality", "image"), run.dataset)
+    segmenter.check_training(job.run.train)
     segmenter.check_prompt(run.prompt)
-    segmenter.trained()
-    torch.manual_seed(seed)  # adapters begin at random
-    phases = _phases(segmenter, settings, max_epochs)
-    learned = sorted({name for phase in phases for name in phase.learned})
+    train_settings.check(job.run.train)
+    config = job.run.train.model_copy(update={"batch_size": job.run.train.images_per_batch})
+    segmenter.prepare_finetuned()
+    torch.manual_seed(job.seed)  # for the initial weights of adapters
+    phases = _phases(segmenter, config, job.max_epochs)
     train, val = (
-        Split(path, segmenter, settings.prompt, augment, seed, processes)
-        for path, augment in ((inputs.train, settings.augment), (inputs.val, None))
+        RecordSplit(path, segmenter, config.prompt, augment, job.seed)
+        for path, augment in ((inputs.train, config.augment), (inputs.val, None))
     )
     if len(train) == 0:
-        raise UserError(f"{inputs.train}: no pictures to train on; lower datasets.{run.dataset}.min_foreground")
-    return Setup(settings, segmenter, phases, (train, val), learned, weights.digest(inputs.checkpoint))
+        raise UserError(f"{inputs.train}: no images to train on; lower datasets.{run.dataset}.min_foreground")
+    training = TrainingRun(segmenter, train, val, phases, processes, job.seed)
+    return Setup(job, config, training, weights.digest(inputs.checkpoint))
 
 
-def _phases(segmenter: Segmenter, settings: params.Train, max_epochs: int | None) -> list[Phase]:
-    """The pretext where there is one, then the masks; the model is left as the last of them needs it."""
-    before, count = (min(count, max_epochs or count) for count in (settings.pretrain, settings.epochs))
+def _phases(segmenter: Segmenter, config: Train, max_epochs: int | None) -> list[Phase]:
+    """The pretext task where there is one, then the masks; the model is left as the last phase needs it."""
+    pretext_epochs, train_epochs = (min(count, max_epochs or count) for count in (config.pretext_epochs, config.epochs))
     phases = []
-    if before:
-        plain = settings.model_copy(update={"ema": None})  # its last epoch is the one to go on from
-        pretext = functools.partial(pretext.losses, segmenter)
-        phases.append(Phase(PRETRAIN, before, plain, segmenter.learn(segmenter.PRETRAIN), pretext, (1,)))
-    if "lora" in settings.parts:
-        lora.attach(segmenter, segmenter.LORA_TARGETS, settings.lora)
-    learned = segmenter.set_trainable(settings.parts)
+    if pretext_epochs:
+        without_ema = config.model_copy(update={"ema_decay": None})  # the next phase continues from the last weights
+        trainable = segmenter.set_trainable_prefixes(segmenter.PRETEXT)
+        losses = functools.partial(epochs.pretext_losses, segmenter)
+        phases.append(Phase(PRETEXT, pretext_epochs, without_ema, trainable, losses, order_key=(1,)))
+    if "lora" in config.trainable:
+        lora.attach(segmenter, segmenter.LORA_TARGETS, config.lora)
+    trainable = segmenter.set_trainable(config.trainable)
     if segmenter.encoder_trainable:
-        precision.apply(segmenter, "fp32")  # a copy of the weights in bf16 would not learn with them
-    return [*phases, Phase(TRAIN, count, settings, learned, functools.partial(epochs.answers, segmenter, settings))]
+        precision.apply(segmenter, "fp32")  # a copy of the weights in bf16 would not be trained with them
+    losses = functools.partial(epochs.mask_losses, segmenter, config)
+    return [*phases, Phase(TRAIN, train_epochs, config, trainable, losses)]

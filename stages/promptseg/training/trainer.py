@@ -1,7 +1,7 @@
-"""Fine-tune any model: one loop, on one process or many.
+"""Fine-tune a model: one loop, on one process or many.
 
-A step's gradient is the mean over its maps, summed over the processes that share the batch, so the curve does not
-depend on how many there are (up to the order of floating-point sums). Where it stands is kept after each epoch.
+The gradient of a step is the mean over its masks, summed over the processes that share the batch, so the curve does not
+depend on their number, up to the order of floating-point sums. A checkpoint is written after each epoch.
 """
 
 import contextlib
@@ -9,118 +9,167 @@ import functools
 import math
 import shutil
 import sys
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from promptseg.core import files, params, progress
+import torch
+
+from promptseg.core import devices, files, progress
 from promptseg.core.devices import Processes
 from promptseg.core.errors import UserError
 from promptseg.nn import finetuned_weights, weights
-from promptseg.nn.segmenter import Segmenter
-from promptseg.training import curve as curves
-from promptseg.training import early_stopping, epochs, fit_check
-from promptseg.training.checkpoint_manager import CheckpointManager
-from promptseg.training.epochs import Phase
-from promptseg.training.optimizer_steps import NonFiniteLossError, Steps
-from promptseg.training.setup import TRAIN, Inputs, Setup
-from promptseg.training.training_split import Split
+from promptseg.training import curve, early_stopping, epochs, fit_check
+from promptseg.training.checkpoint_manager import Checkpoint, CheckpointManager
+from promptseg.training.optimizer_steps import NonFiniteLossError, OptimizerSteps
+from promptseg.training.setup import Inputs, Job, Setup
+from promptseg.training.training_run import TRAIN, Phase, TrainingRun
 
 
-def finetune(
-    run: params.FineTune, max_epochs: int | None, seed: int, inputs: Inputs, resume: Path, out: Path, curve: Path
-) -> None:
-    """Train a run; write what it learned, from the epoch with the best IoU on the validation split, and its curve (CSV).
+@dataclass(frozen=True)
+class Outputs:
+    """Paths that a run writes.
 
-    resume: folder for where this run's training stands, removed at its end. Raises UserError for a prompt or a part that
-    the model does not have, an empty training split, a run that does not fit into memory or on the disk, or a loss that
-    is not finite.
+    Attributes:
+        resume: folder of checkpoints while it trains, removed at the end.
+        weights: folder of the trained weights.
+        curve: CSV file of the training curve.
+    """
+
+    resume: Path
+    weights: Path
+    curve: Path
+
+
+def finetune(job: Job, inputs: Inputs, outputs: Outputs) -> None:
+    """Fine-tune a run, and save the weights of the epoch with the best IoU on the validation split.
+
+    Args:
+        job: the run.
+        inputs: what is read.
+        outputs: what is written.
+
+    Raises:
+        UserError: as `setup.set_up`; or the run does not fit into memory or on the disk, or a loss is not finite.
     """
     processes = Processes()
-    given = {"model": run.model, "train": files.sha256(inputs.train), "val": files.sha256(inputs.val), "seed": seed}
+    devices.configure_torch(processes)
+    digests = {name: files.sha256(getattr(inputs, name)) for name in ("train", "val")}
 
-    def state(ready: Setup) -> CheckpointManager:
-        about = {"classes": list(ready.splits[0].classes), "train": ready.settings.model_dump(exclude_defaults=True)}
-        if "lora" in ready.settings.parts:
-            about["lora"] = ready.settings.lora.model_dump()
-        keep = functools.partial(finetuned_weights.write, name=ready.segmenter.NAME, checkpoint=ready.digest, about=about)
-        chosen = {
-            "settings": ready.settings.model_dump(mode="json"),
-            "epochs": [phase.epochs for phase in ready.phases],
-        }
-        return CheckpointManager(resume, {**given, "checkpoint": ready.digest, **chosen}, keep, processes)
+    def checkpoints(setup: Setup) -> CheckpointManager:
+        return _checkpoint_manager(setup, digests, outputs.resume)
 
-    def begun(ready: Setup) -> bool:
-        return state(ready).begun()
-
-    ready = fit_check.fitted(run, max_epochs, seed, inputs, processes, begun)
-    for split in ready.splits:
-        split.keep(ready.digest, inputs.cache, processes)
-    learn(ready.segmenter, ready.splits, ready.phases, ready.learned, state(ready), processes, seed, out, curve)
+    setup = fit_check.fit_or_raise(job, inputs, processes, lambda setup: checkpoints(setup).exists())
+    for split in (setup.train_split, setup.val_split):
+        split.cache_features(setup.checkpoint, inputs.cache, processes)
+    train(setup.training, checkpoints(setup), outputs)
 
 
-def learn(
-    segmenter: Segmenter, splits: Sequence[Split], phases: list[Phase], learned: list[str], state: CheckpointManager,
-    processes: Processes, seed: int, out: Path, curve: Path,
-) -> None:  # fmt: skip
-    """Go through the phases from where the state stands; write the best epoch and the curve, and remove the state.
+def _checkpoint_manager(setup: Setup, digests: dict[str, str], resume: Path) -> CheckpointManager:
+    """Checkpoints of a fine-tuned run. digests: of its splits."""
+    config, job = setup.config, setup.job
+    metadata = {"classes": list(setup.train_split.classes), "train": config.model_dump(exclude_defaults=True)}
+    if "lora" in config.trainable:
+        metadata["lora"] = config.lora.model_dump()
+    name = setup.training.segmenter.NAME
+    write_weights = functools.partial(
+        finetuned_weights.write, name=name, checkpoint=setup.checkpoint, metadata=metadata
+    )
+    decisive = {
+        **digests,
+        "model": job.run.model,
+        "seed": job.seed,
+        "checkpoint": setup.checkpoint,
+        "settings": config.model_dump(mode="json"),
+        "epochs": [phase.epochs for phase in setup.training.phases],
+    }
+    return CheckpointManager(resume, decisive, write_weights, setup.training.processes)
 
-    splits: to learn from, and to measure on; learned: names of what any phase teaches. Raises UserError for a loss that
-    is not finite.
+
+def train(run: TrainingRun, checkpoints: CheckpointManager, outputs: Outputs) -> None:
+    """Train through all phases, from the latest checkpoint on; write the best weights and the curve.
+
+    Args:
+        run: what is trained.
+        checkpoints: removed at the end.
+        outputs: weights and curve are written.
+
+    Raises:
+        UserError: a loss is not finite.
     """
-    rows = _rows(segmenter, splits, phases, learned, state, processes, seed)
-    if processes.main:
-        best = state.best()
+    rows = _Loop(run, checkpoints).run_phases()
+    if run.processes.main:
+        best = checkpoints.best_folder()
         weights.check(best)
-        with files.replacing(out) as aside:
+        with files.replacing(outputs.weights) as aside:
             shutil.copytree(best, aside)
-        files.write_text(curve, curves.text(rows))
-        state.remove()
-    processes.wait()
-    processes.close()
+        files.write_text(outputs.curve, curve.to_csv(rows))
+        checkpoints.remove()
+    run.processes.wait()
+    run.processes.close()
 
 
-def _rows(
-    segmenter: Segmenter, splits: Sequence[Split], phases: list[Phase], learned: list[str], state: CheckpointManager,
-    processes: Processes, seed: int,
-) -> list[dict]:  # fmt: skip
-    """The curve's rows, of the epochs that were and of those to come. The state has the best one's weights."""
-    parameters = dict(segmenter.named_parameters())
-    train, val = splits
-    rows, values, moments = state.read()
-    segmenter.load_state_dict(values, strict=False)
-    if rows and processes.main:
-        print(f"training goes on after epoch {rows[-1]['epoch']}", file=sys.stderr)
-    bar = progress.bar(
-        main=processes.main, desc="train", unit=" pictures", initial=len(rows) * len(train),
-        total=sum(phase.epochs for phase in phases) * len(train),
-    )  # fmt: skip
-    for phase in phases:
-        for name, parameter in parameters.items():
-            parameter.requires_grad_(name in phase.learned)
-        each = math.ceil(math.ceil(len(train) / phase.settings.batch) / phase.settings.accumulate)
-        learning = {name: parameters[name] for name in phase.learned}
-        steps = Steps(learning, phase.settings, processes, each * phase.epochs)
-        own = [row for row in rows if row["phase"] == phase.name]
-        if own and own[-1] is rows[-1]:
-            steps.resume(moments, each * len(own))
-        while len(own) < phase.epochs and not early_stopping.stalled(own, phase.settings.patience):
-            try:
-                seen = epochs.learn(segmenter, train, phase, steps, processes, seed, len(own) + 1, bar)
-                with steps.average.in_place() if steps.average else contextlib.nullcontext():
-                    checked = epochs.measure(segmenter, val, phase, processes)
-                    row = curves.row(len(rows) + 1, phase.name, seen, checked, steps.lr)
-                    rows.append(row)
-                    own.append(row)
-                    if phase.name == TRAIN and early_stopping.best(own) is row:
-                        state.hold(row["epoch"], {name: parameters[name] for name in learned})
-            except NonFiniteLossError as failure:
-                line = f"epoch {len(rows) + 1}: the loss is no longer finite, at pictures {', '.join(failure.ids)}"
-                if best := state.best():
-                    line += f"; the best so far stays in {best} until it is trained anew"
-                raise UserError(f"{line}; lower train.lr or set train.clip") from None
-            if processes.main:
-                state.write(rows, {name: parameters[name] for name in learned}, steps.state())
-                if warning := early_stopping.warning(own):
-                    bar.write(warning, sys.stderr)
-    bar.close()
-    return rows
+class _Loop:
+    """The epochs of a run that are left."""
+
+    def __init__(self, run: TrainingRun, checkpoints: CheckpointManager):
+        self._run, self._checkpoints = run, checkpoints
+        self._parameters = dict(run.segmenter.named_parameters())
+        checkpoint = checkpoints.load()
+        run.segmenter.load_state_dict(checkpoint.parameters, strict=False)
+        self._rows, self._optimizer_state = checkpoint.rows, checkpoint.optimizer
+        if self._rows and run.processes.main:
+            print(f"resuming after epoch {self._rows[-1]['epoch']}", file=sys.stderr)
+        images = len(run.train_split)
+        self._bar = progress.bar(
+            main=run.processes.main, desc="train", unit=" images", initial=len(self._rows) * images,
+            total=sum(phase.epochs for phase in run.phases) * images,
+        )  # fmt: skip
+
+    def run_phases(self) -> list[dict]:
+        """Train, and return the rows of the curve; the checkpoint manager has the best weights."""
+        for phase in self._run.phases:
+            self._run_phase(phase)
+        self._bar.close()
+        return self._rows
+
+    def _run_phase(self, phase: Phase) -> None:
+        for name, parameter in self._parameters.items():
+            parameter.requires_grad_(name in phase.trainable)
+        batches = math.ceil(len(self._run.train_split) / phase.config.batch_size)
+        steps_per_epoch = math.ceil(batches / phase.config.grad_accumulation_steps)
+        trainable = {name: self._parameters[name] for name in phase.trainable}
+        steps = OptimizerSteps(trainable, phase.config, self._run.processes, steps_per_epoch * phase.epochs)
+        rows = [row for row in self._rows if row["phase"] == phase.name]
+        if rows and rows[-1] is self._rows[-1]:  # the checkpoint is of this phase
+            steps.load_state_dict(self._optimizer_state, steps_per_epoch * len(rows))
+        while len(rows) < phase.epochs and not early_stopping.should_stop(rows, phase.config.patience):
+            self._run_epoch(phase, steps, rows)
+
+    def _run_epoch(self, phase: Phase, steps: OptimizerSteps, rows: list[dict]) -> None:
+        """Train and validate once, and write a checkpoint. rows: of the phase, to which one is added."""
+        try:
+            metrics = epochs.train_epoch(self._run, phase, steps, len(rows) + 1, self._bar)
+            with steps.ema.applied() if steps.ema else contextlib.nullcontext():
+                val_metrics = epochs.validate(self._run, phase)
+                row = curve.make_row(len(self._rows) + 1, phase.name, metrics, val_metrics, steps.lr)
+                self._rows.append(row)
+                rows.append(row)
+                if phase.name == TRAIN and early_stopping.best_row(rows) is row:
+                    self._checkpoints.keep_best(row["epoch"], self._trained())
+        except NonFiniteLossError as failure:
+            raise UserError(self._non_finite_message(failure.ids)) from None
+        if self._run.processes.main:
+            self._checkpoints.save(Checkpoint(self._rows, self._trained(), steps.state_dict()))
+            if warning := early_stopping.warning(rows):
+                self._bar.write(warning, sys.stderr)
+
+    def _trained(self) -> dict[str, torch.Tensor]:
+        return {name: self._parameters[name] for name in self._run.trained_parameters}
+
+    def _non_finite_message(self, ids: list[str]) -> str:
+        best = self._checkpoints.best_folder()
+        kept = f"; the best weights so far stay in {best} until the run is trained again" if best else ""
+        return (
+            f"epoch {len(self._rows) + 1}: the loss is not finite at images {', '.join(ids)}{kept}; lower train.lr or "
+            "set train.max_grad_norm"
+        )

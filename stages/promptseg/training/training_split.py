@@ -1,7 +1,8 @@
-"""One split of a dataset as the training loop takes it: features, prompts and targets by index and epoch."""
+"""Splits as the training loop takes them: features, prompts and targets by index and epoch."""
 
 import functools
 import hashlib
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,137 +10,196 @@ import numpy as np
 import torch
 
 from promptseg import prompts
-from promptseg.core import params
 from promptseg.core.devices import Processes
+from promptseg.core.train_config import Augment
 from promptseg.data import records
+from promptseg.data.masks import Region
 from promptseg.data.records import RecordReader
 from promptseg.inference import embedding_cache
 from promptseg.nn.image_transform import ImageTransform
 from promptseg.nn.segmenter import Features, Segmenter
-from promptseg.prompts import Prompt
+from promptseg.prompts import Prompt, PromptConfig, PromptSource
 from promptseg.training import augmentation
 
-PICTURES = ("image", "support_image", "support_mask")  # columns that are large
-MASKS = 1 << 28  # bytes of decoded masks that are kept
+IMAGE_COLUMNS = ("image", "support_image", "support_mask")
+MASK_CACHE_BYTES = 1 << 28  # of decoded masks
+MIN_COVERAGE = 0.5  # share of a target pixel's area that must not be ignored
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
-    """A picture as it is asked in one epoch, with all that needs no network.
+class TrainingItem:
+    """An image with its prompts in one epoch; all that needs no network.
 
-    prompts: in the frame's pixels; answers: the map that would answer each, (h, w) bool; counted: (h, w) bool, the
-    pixels that count; image: (h, w, 3) uint8, where it is still to be encoded; seed: for what a model draws at random
-    about it, whichever process has it.
+    Attributes:
+        index: in its split.
+        seed: for what a model samples at random for this image, the same in whichever process.
+        transform: of the model.
+        prompts: in pixels of the model's input.
+        regions: the ground truth of each prompt.
+        counted: (h, w) bool, pixels that are not ignored.
+        image: (h, w, 3) uint8; None where features are cached.
     """
 
     index: int
     seed: int
-    frame: ImageTransform
+    transform: ImageTransform
     prompts: list[Prompt]
-    answers: list[np.ndarray]
+    regions: list[Region]
     counted: np.ndarray
     image: np.ndarray | None
     _targets: dict[int, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
 
     def targets(self, side: int) -> tuple[np.ndarray, np.ndarray]:
-        """(p, side, side) targets in [0, 1] and as many weights over the frame, float32; made once."""
+        """Targets in [0, 1] and weights, 0 for ignored pixels and else 1: (p, side, side) float32 over the input."""
         if side not in self._targets:
-            target = np.stack([self.frame.from_picture(answer, side) for answer in self.answers])
+            # One region at a time: full-size masks of many instances would not fit into memory.
+            target = np.stack([self.transform.from_image(region.full(), side) for region in self.regions])
             if self.counted.all():
-                shares = _all_of_it(self.frame, self.counted.shape, side)
+                coverage = _content(self.transform, self.counted.shape, side)
             else:
-                shares = self.frame.from_picture(self.counted, side)
-            self._targets[side] = target, np.broadcast_to(shares >= 0.5, target.shape).astype(np.float32)
+                coverage = self.transform.from_image(self.counted, side)
+            weight = np.broadcast_to(coverage >= MIN_COVERAGE, target.shape).astype(np.float32)
+            self._targets[side] = target, weight
         return self._targets[side]
 
 
-class Split:
-    """Pictures and masks, asked and augmented anew in each epoch 1, 2, ...; epoch 0 is always the same, to measure on.
+class TrainingSplit(ABC):
+    """Images by index 0, 1, ... and epoch 1, 2, ...; epoch 0 is validation and the same each time.
 
-    Pictures are encoded as they are asked for, until `keep` takes their features from the embedding cache.
+    Args:
+        segmenter: the model.
+        seed: of the study.
+    """
+
+    def __init__(self, segmenter: Segmenter, seed: int):
+        self.segmenter, self.seed = segmenter, seed
+        self._side: int | None = None  # of the model's logits, once it is known
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Number of images."""
+
+    @abstractmethod
+    def id(self, index: int) -> str:
+        """Id of an image, for messages."""
+
+    @abstractmethod
+    def take(self, index: int, epoch: int) -> TrainingItem:
+        """Prepare an image for an epoch; called by several threads at a time."""
+
+    def features(self, items: list[TrainingItem]) -> Features:
+        """Features of these items, tensors (len(items), ...) by name."""
+        return self.segmenter.encode([item.image for item in items])
+
+    def targets(self, items: list[TrainingItem], side: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Targets and weights of all prompts of these items, (m, side, side) each, on the model's device."""
+        self._side = side
+        values = zip(*(item.targets(side) for item in items), strict=True)
+        target, weight = (torch.from_numpy(np.concatenate(part)).to(self.segmenter.device) for part in values)
+        return target, weight
+
+    def make_item(
+        self, index: int, epoch: int, prompts: list[Prompt], regions: list[Region], counted: np.ndarray,
+        image: np.ndarray | None,
+    ) -> TrainingItem:  # fmt: skip
+        """Make an item of prompts in pixels of the image; its targets are made as well, once their size is known."""
+        digest = hashlib.sha256(f"{self.seed}/draw/{self.id(index)}/epoch{epoch}".encode()).digest()
+        item_seed = int.from_bytes(digest[:8], "big") >> 1
+        transform = self.segmenter.transform
+        inputs = [prompt.to_model(transform, *counted.shape) for prompt in prompts]
+        item = TrainingItem(index, item_seed, transform, inputs, regions, counted, image)
+        if self._side and regions:
+            item.targets(self._side)
+        return item
+
+
+class RecordSplit(TrainingSplit):
+    """Records of a split, prompted and augmented anew in each epoch but not in epoch 0.
+
+    Images are encoded when they are used, until `cache_features`.
+
+    Args:
+        path: Parquet shards of the split.
+        segmenter: the model.
+        prompt: settings of the prompts.
+        augment: settings of the augmentation, or None.
+        seed: of the study.
     """
 
     def __init__(
-        self, path: Path, segmenter: Segmenter, asked: params.Prompt, augment: params.Augment | None, seed: int,
-        processes: Processes,
+        self, path: Path, segmenter: Segmenter, prompt: PromptConfig, augment: Augment | None, seed: int
     ):  # fmt: skip
-        self._path, self._segmenter, self.device = path, segmenter, processes.device
-        self._asked, self._augment, self._seed = asked, augment, seed
-        self.pairs: RecordReader = records.pairs(path)
-        self.classes = self.pairs.about["classes"]
-        self._kept = None
-        self._side: int | None = None  # of the maps that the model gives, once that is known
-        room = MASKS // (self.pairs[0].height * self.pairs[0].width) if len(self.pairs) else 0
-        self._mask = functools.lru_cache(max(room, 1))(lambda index: records.mask(self.pairs[index]))
+        super().__init__(segmenter, seed)
+        self._path, self._prompt, self._augment = path, prompt, augment
+        self._records: RecordReader = records.open_split(path)
+        self.classes = self._records.metadata["classes"]
+        self._stored_features = None  # indexes -> features, where they are cached or pinned
+        first = self._records[0] if len(self._records) else None
+        size = MASK_CACHE_BYTES // (first.height * first.width) if first else 0
+        self._mask = functools.lru_cache(max(size, 1))(lambda index: records.mask(self._records[index]))
 
     def __len__(self) -> int:
-        return len(self.pairs)
+        return len(self._records)
+
+    def id(self, index: int) -> str:
+        return self._records[index].id
 
     @property
-    def frozen(self) -> bool:
-        """Whether a picture's features are the same in each epoch, and worth keeping."""
-        return self._augment is None and self._segmenter.CACHED and not self._segmenter.encoder_trainable
+    def cacheable(self) -> bool:
+        """Whether features are the same in each epoch, so that they can be cached."""
+        return self._augment is None and self.segmenter.CACHED and not self.segmenter.encoder_trainable
 
-    def missing(self, checkpoint: str, cache: Path) -> int:
-        """How many pictures `keep` would encode."""
-        return embedding_cache.missing(self._segmenter, checkpoint, self._path, self.pairs, cache) if self.frozen else 0
+    def count_missing(self, checkpoint: str, cache: Path) -> int:
+        """Number of images that `cache_features` would encode."""
+        return embedding_cache.count_missing(self.segmenter, self._source(checkpoint, cache)) if self.cacheable else 0
 
-    def keep(self, checkpoint: str, cache: Path, processes: Processes) -> None:
-        """Encode all pictures now, if they are frozen, and not again. checkpoint: digest of the weights that encode."""
-        if self.frozen and len(self.pairs):
-            self._kept = embedding_cache.features(self._segmenter, checkpoint, self._path, self.pairs, cache, processes)
-            self.pairs = records.pairs(self._path, PICTURES[:1] if self._asked.support else PICTURES)
+    def cache_features(self, checkpoint: str, cache: Path, processes: Processes) -> None:
+        """Encode all images now, if their features are cacheable, and read these from now on.
 
-    def hold(self, asked: list[Asked] | None) -> None:
-        """Encode these pictures alone, one by one, and have their features at hand; None: forget them again."""
-        self._kept = None
-        if asked is not None:
-            made = {one.index: self.features([one]) for one in asked}
-            self._kept = lambda numbers: {
-                name: torch.cat([made[i][name] for i in numbers]) for name in made[numbers[0]]
-            }
+        Args:
+            checkpoint: digest of the weights that encode.
+            cache: folder of the embedding caches.
+            processes: all of them must call this.
+        """
+        if self.cacheable and len(self):
+            source = self._source(checkpoint, cache)
+            self._stored_features = embedding_cache.features(self.segmenter, source, processes)
+            self._records = records.open_split(self._path, IMAGE_COLUMNS[:1] if self._prompt.support else IMAGE_COLUMNS)
 
-    def features(self, asked: list[Asked]) -> Features:
-        """Features of these pictures, each (len(asked), ...)."""
-        if self._kept is not None:
-            return self._kept([one.index for one in asked])
-        return self._segmenter.encode([one.image for one in asked])
+    def pin_features(self, items: list[TrainingItem]) -> None:
+        """Encode these items one by one and hold their features in memory, as stand-ins for cached ones."""
+        self.unpin_features()
+        pinned = {item.index: self.features([item]) for item in items}
+        self._stored_features = lambda indexes: {
+            name: torch.cat([pinned[i][name] for i in indexes]) for name in pinned[indexes[0]]
+        }
 
-    def take(self, index: int, epoch: int) -> Asked:
-        """A picture as it is asked in this epoch. Several threads may do so at a time."""
-        pair, image = self.pairs[index], None
-        named = f"{pair.id}/epoch{epoch}"
-        if self._kept is None:
-            image = records.image(pair)
+    def unpin_features(self) -> None:
+        """Encode images when they are used again."""
+        self._stored_features = None
+
+    def features(self, items: list[TrainingItem]) -> Features:
+        if self._stored_features is not None:
+            return self._stored_features([item.index for item in items])
+        return super().features(items)
+
+    def take(self, index: int, epoch: int) -> TrainingItem:
+        record = self._records[index]
+        id = f"{record.id}/epoch{epoch}"
+        image = records.image(record) if self._stored_features is None else None
         mask = self._mask(index)
         if self._augment and epoch:
-            image, mask = augmentation.augment(image, mask, self._augment, self._seed, named)
-        support = records.support(pair) if self._asked.support else None
-        asked, answers = prompts.ask(self._asked, mask, self.classes, self._seed, named, pair.text, support)
-        return self._made(index, epoch, asked, answers, mask != augmentation.IGNORED, image)
+            image, mask = augmentation.augment(image, mask, self._augment, self.seed, id)
+        support = records.support(record) if self._prompt.support else None
+        source = PromptSource(id, mask, self.classes, self.seed, record.text, support)
+        image_prompts, regions = prompts.build_prompts(self._prompt, source)
+        return self.make_item(index, epoch, image_prompts, regions, mask != augmentation.IGNORED, image)
 
-    def truth(self, asked: list[Asked], side: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """(m, side, side) targets in [0, 1] and as many weights, of all that these pictures are asked."""
-        self._side = side
-        made = [one.targets(side) for one in asked]
-        target, weight = (torch.from_numpy(np.concatenate(values)).to(self.device) for values in zip(*made))
-        return target, weight
-
-    def _made(
-        self, index: int, epoch: int, asked: list[Prompt], answers: list[np.ndarray], counted: np.ndarray,
-        image: np.ndarray | None,
-    ) -> Asked:  # fmt: skip
-        frame, id = self._segmenter.frame, self.pairs[index].id
-        digest = hashlib.sha256(f"{self._seed}/draw/{id}/epoch{epoch}".encode()).digest()
-        seed = int.from_bytes(digest[:8], "big") >> 1
-        framed = [frame.prompt(prompt, *counted.shape) for prompt in asked]
-        made = Asked(index, seed, frame, framed, answers, counted, image)
-        if self._side and answers:
-            made.targets(self._side)
-        return made
+    def _source(self, checkpoint: str, cache: Path) -> embedding_cache.Source:
+        return embedding_cache.Source(self._path, self._records, checkpoint, cache)
 
 
 @functools.lru_cache(maxsize=64)
-def _all_of_it(frame: ImageTransform, shape: tuple[int, int], side: int) -> np.ndarray:
-    """Where a picture of this shape lies in the frame; most pictures share theirs and have nothing to ignore."""
-    return frame.from_picture(np.ones(shape, bool), side)
+def _content(transform: ImageTransform, shape: tuple[int, int], side: int) -> np.ndarray:
+    """Coverage of the input by an image of this shape without ignored pixels; most images share it."""
+    return transform.from_image(np.ones(shape, bool), side)

@@ -1,4 +1,4 @@
-"""What the label ids of Cityscapes mean: those below VOID are no class, then come the classes."""
+"""Label ids of Cityscapes: ids below VOID are no class; id VOID + i is CLASSES[i]."""
 
 VOID = 7
 CLASSES = (

@@ -1,7 +1,7 @@
-"""The two rows of houses along a street, seen down its length.
+"""The two rows of houses along a street, in a view along it.
 
-A wall along the street is met by every column of the picture at one distance, so walls are worked out a column at a
-time, and only heights a pixel at a time.
+Each column of the image meets a wall along the street at one distance, so walls are computed per column, and only
+heights per pixel.
 """
 
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class Houses:
 
 
 def build(rng: np.random.Generator, style, gaps: list[tuple[float, float]], far: float) -> Houses:
-    """A row of houses up to `far` metres, without the gaps (start, end) of side streets."""
+    """Sample a row of houses up to `far` metres, without the gaps (start, end) of side streets."""
     spans, at = [], -rng.uniform(0, 12)
     while at < far:
         width = rng.uniform(*style.widths)
@@ -76,7 +76,7 @@ def build(rng: np.random.Generator, style, gaps: list[tuple[float, float]], far:
 
 
 def draw(rng: np.random.Generator, view: View, sides: dict[int, tuple[float, Houses]], far: float, tops: np.ndarray):
-    """Colors (n, 3) float32 of the n pixels of walls, (h, w) where these are, and (w,) metres to what closes a column.
+    """Render the walls: colors (n, 3) float32 of their n pixels, (h, w) bool mask of these, (w,) metres to the wall.
 
     sides: {-1 left, 1 right: (metres from the camera's line to the walls, houses)}; tops (w,): metres up to which walls
     lie in the shade of the other side.
@@ -96,13 +96,13 @@ def draw(rng: np.random.Generator, view: View, sides: dict[int, tuple[float, Hou
         front = houses.start[behind]
         reach = away * front / FOCAL - line  # how far behind the street line the ray meets the next house's end wall
         gable = open_ & (behind > index) & (reach < DEPTH)
-        seen = (~open_ | gable) & (np.where(gable, front, z) < far)
-        wall[columns] = np.where(seen, np.where(gable, front, z), far * 3)
+        visible = (~open_ | gable) & (np.where(gable, front, z) < far)
+        wall[columns] = np.where(visible, np.where(gable, front, z), far * 3)
         along[columns] = np.where(gable, reach + 100, z - houses.start[index])
         scale[columns] = np.where(gable, FOCAL / front, away / z)
         lit = 0.78 + 0.5 * view.sunlight if side != view.side else 0.8 - 0.2 * view.sunlight
         facing[columns] = np.where(gable, 0.85, lit)
-        there[columns] = seen
+        there[columns] = visible
         of[columns] = np.where(gable, behind, index) + (len(sides[-1][1].start) if side == 1 else 0)
 
     values = {

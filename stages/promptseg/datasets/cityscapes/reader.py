@@ -1,15 +1,18 @@
-"""Cityscapes, fine annotations: street scenes of 27 cities (train and val), seen from a driving car.
+"""Cityscapes, fine annotations: street scenes of 27 cities (train and val), photographed from a moving car.
 
-Layout, as the two official archives give it; each part may also lie one folder deeper, where they were unpacked apart:
+Layout of the two official archives; if they were unpacked apart, each part may lie one folder deeper:
     leftImg8bit/{train,val}/<city>/<city>_<sequence>_<frame>_leftImg8bit.png       photo, RGB 2048x1024
-    gtFine/{train,val}/<city>/<city>_<sequence>_<frame>_gtFine_labelIds.png        8-bit gray, ids 0 to 33
-`gtFine` also holds instanceIds (16 bits), color and polygons, which are not read. A picture and its mask share what
-stands before `_leftImg8bit` and `_gtFine`.
+    gtFine/{train,val}/<city>/<city>_<sequence>_<frame>_gtFine_labelIds.png        8-bit gray, label ids 0 to 33
+`gtFine` also holds instanceIds (16 bits), color and polygons, which are not read. An image and its mask share the name
+before `_leftImg8bit` and `_gtFine`.
 
-Ids 0 to 6 are void (the car itself, borders, what no class fits) and ignored; class = id - 6 for the others, all of
-them, also the 8 that the official evaluation leaves out. `test` has no public labels (its masks are void), so it is
-skipped, and the official `val` is our test split, as in the literature. A city is a group: frames of one drive resemble
-each other, and the official splits do not share cities, so what becomes our validation split must be whole cities too.
+Traps:
+- Label ids 0 to 6 are void (the ego vehicle, borders, what fits no class) and ignored. The class of any other id is
+  id - 6, also for the 8 ids that the official evaluation ignores.
+- `test` has no public labels (its masks are void) and is skipped. The official `val` is the test split here, as in
+  most of the literature.
+- Frames of one drive are alike, so a city is a group: the official splits share no city, and the validation split that
+  is taken from train must consist of whole cities too.
 """
 
 import contextlib
@@ -17,19 +20,18 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
-import numpy as np
 import requests
 
 from promptseg.core.errors import UserError
 from promptseg.data import image_io
 from promptseg.datasets import Sample
 from promptseg.datasets.cityscapes.classes import CLASSES, VOID
-from promptseg.datasets.cityscapes.scene import STYLES, png, street_scene
 from promptseg.download import archives
 from promptseg.download.partial import cache
 
@@ -47,36 +49,41 @@ REGISTER = "register at cityscapes-dataset.com"
 STORE = "run `csDownload -l` and let it store your login"
 BY_HAND = (
     f"{REGISTER}, download gtFine_trainvaltest.zip (0.24 GB) and leftImg8bit_trainvaltest.zip "
-    "(11 GB), put both into one folder, and set datasets.cityscapes.source in params.yaml to that folder; nothing else "
+    "(11 GB), put both into one folder, and set download.cityscapes.source in params.yaml to that folder; nothing else "
     "is needed"
 )
-SPLITS = {"train": "train", "val": "test"}  # theirs: ours
+SPLITS = {"train": "train", "val": "test"}  # official split: split here
 IMAGES, MASKS = ("leftImg8bit", "_leftImg8bit.png"), ("gtFine", "_gtFine_labelIds.png")
-SAMPLE = {
-    "train": {"altenau": "old town", "blumfeld": "blocks", "cronbach": "suburb", "dornsee": "new"},
-    "val": {"eichwalde": "brick", "fernheim": "blocks"},
-}  # cities of our own, and the style that each is drawn in
-SAMPLE_PICTURES = {"train": 7, "val": 8}  # of each city
 _LABELS = {i: 255 if i < VOID else i - VOID + 1 for i in range(VOID + len(CLASSES))}
 
 
 def missing_login() -> str:
-    """What to do before download gets in: register, get the tool, and let it store the login where it looks for it."""
+    """Return what the user must do before `download` can log in, or an empty string.
+
+    The steps are to register, to install cityscapesscripts and to let it store the login. Whether the login is valid is
+    not checked.
+    """
     try:
         from cityscapesscripts.download import downloader  # noqa: F401
     except ImportError:
         return f"{REGISTER}, `pip install cityscapesscripts`, then {STORE}"
-    import appdirs  # a part of the tool's own needs
+    import appdirs  # a dependency of cityscapesscripts
 
     stored = Path(appdirs.user_data_dir("cityscapesscripts", "cityscapes")) / "credentials.json"
     return "" if stored.is_file() else f"{REGISTER}, then {STORE}"
 
 
 def download(folder: Path) -> None:
-    """Fetch both archives through cityscapesscripts, which knows the login, checks their MD5 and resumes.
+    """Download both archives with cityscapesscripts, which logs in, resumes and checks their MD5, and unpack them.
 
-    What has come of an archive when the connection breaks is kept in our download cache for the next try. Raises
-    UserError with what to do by hand, if cityscapesscripts is not installed, has no login, or does not get the files.
+    When the connection breaks, the received part of an archive stays in the download cache for the next attempt.
+
+    Args:
+        folder: folder to unpack into.
+
+    Raises:
+        UserError: with the steps by hand, if cityscapesscripts is not installed, has no login or fails, or if the
+            archives do not hold the official number of images.
     """
     try:
         from cityscapesscripts.download import downloader
@@ -84,37 +91,52 @@ def download(folder: Path) -> None:
         raise UserError(
             f"cityscapes: `pip install cityscapesscripts` and run `csDownload -l` to store a login, or {BY_HAND}"
         ) from None
-    place = cache() / "cityscapes"
-    place.mkdir(parents=True, exist_ok=True)
-    with open(os.devnull, "w") as nowhere:  # it prints a line for each kilobyte
-        with contextlib.nullcontext() if sys.stdout.isatty() else contextlib.redirect_stdout(nowhere):
-            session = _tried(lambda: _login(downloader))
+    cache_folder = cache() / "cityscapes"
+    cache_folder.mkdir(parents=True, exist_ok=True)
+    with open(os.devnull, "w") as devnull:  # the tool prints a line per kilobyte
+        with contextlib.nullcontext() if sys.stdout.isatty() else contextlib.redirect_stdout(devnull):
+            session = _with_user_errors(_login, downloader)
             for name in PACKAGES:
-                _tried(lambda: _get(downloader, session, name, place))
-                # Each has a README and a licence, so each goes into a folder of its own.
-                archives.unpack(place / name, folder / Path(name).stem)
-                (place / name).unlink()
-    counts = Counter(SPLITS[split] for split, *_ in _pairs(folder))
+                _with_user_errors(_download_package, downloader, session, name, cache_folder)
+                # Both archives have a README and a licence, so each is unpacked into a folder of its own.
+                archives.unpack(cache_folder / name, folder / Path(name).stem)
+                (cache_folder / name).unlink()
+    counts = dict(Counter(SPLITS[split] for split, *_ in _list_pairs(folder)))
     if counts != SPLIT_SIZES:
-        raise UserError(f"{folder}: {dict(counts)} pairs came, {SPLIT_SIZES} are official; download it again, or {BY_HAND}")
+        raise UserError(
+            f"{folder}: {counts} images instead of the official {SPLIT_SIZES}; download it again, or {BY_HAND}"
+        )
 
 
 def verify(folder: Path) -> None:
-    """Raise UserError with the first thing that is wrong: a part missing, a photo or a mask alone, a city in two splits.
+    """Check that images and masks pair by name, that no city is in two splits, and that train and val have images.
 
-    Some cities, or some pictures of them, are enough, from train and from val; pixels are checked when they are read.
+    Some of the cities, or some of their images, are enough. No pixels are decoded.
+
+    Args:
+        folder: folder with `leftImg8bit` and `gtFine`, each directly in it or one folder deeper.
+
+    Raises:
+        UserError: naming the first missing part, file without its partner, or city in two splits.
     """
-    found = {split for split, *_ in _pairs(folder)}
+    splits = {split for split, *_ in _list_pairs(folder)}
     for split in SPLITS:
-        if split not in found:
-            raise UserError(f"{folder}: no pictures in {IMAGES[0]}/{split}; copy this part of the official data as well")
+        if split not in splits:
+            raise UserError(f"{folder}: no images in {IMAGES[0]}/{split}; copy this part of the official data as well")
 
 
 def read(folder: Path) -> Iterator[Sample]:
-    """Pictures by split (train, then val as test), city, sequence and frame; a city is a group.
+    """Read the images by split (train, then val as test), city, sequence and frame.
 
-    image() is (h, w, 3) uint8, mask() (h, w) uint8 with i for CLASSES[i - 1] and 255 where void. Raises UserError at once
-    where names do not pair.
+    Args:
+        folder: folder with `leftImg8bit` and `gtFine`, each directly in it or one folder deeper.
+
+    Yields:
+        A sample per image: id `train/aachen/aachen_000000_000019`, group the city, image (h, w, 3) uint8, mask (h, w)
+        uint8 with i for CLASSES[i - 1] and 255 for void.
+
+    Raises:
+        UserError: at the call, if images and masks do not pair by name.
     """
     return (
         Sample(
@@ -125,26 +147,12 @@ def read(folder: Path) -> Iterator[Sample]:
             mask=partial(image_io.read_mask, mask, _LABELS),
             file=image,
         )
-        for split, city, stem, image, mask in _pairs(folder)
+        for split, city, stem, image, mask in _list_pairs(folder)
     )
 
 
-def sample(folder: Path, seed: int) -> None:
-    """Draw 44 streets of six invented cities, 512x256; the same seed gives the same bytes."""
-    rng = np.random.default_rng(seed)
-    for split, cities in SAMPLE.items():
-        for city, style in cities.items():
-            homes = [Path(folder) / part / split / city for part, _ in (IMAGES, MASKS)]
-            for home in homes:
-                home.mkdir(parents=True)
-            for number in range(SAMPLE_PICTURES[split]):
-                stem = f"{city}_{number:06d}_000019"
-                for home, (_, end), array in zip(homes, (IMAGES, MASKS), street_scene(rng, STYLES[style])):
-                    (home / f"{stem}{end}").write_bytes(png(array))
-
-
-def _login(downloader: ModuleType):
-    """The tool's session. It asks for a login that it has not stored; away from a terminal it is not left waiting."""
+def _login(downloader: ModuleType) -> object:
+    """Open a session; away from a terminal, let the tool's prompt for a missing login fail instead of wait."""
     if sys.stdin is not None and sys.stdin.isatty():
         return downloader.login()
     before = sys.stdin
@@ -155,64 +163,70 @@ def _login(downloader: ModuleType):
             sys.stdin = before
 
 
-def _get(downloader: ModuleType, session, name: str, place: Path) -> None:
+def _download_package(downloader: ModuleType, session: object, name: str, folder: Path) -> None:
+    """Download an archive, and delete what was received unless the connection broke."""
     try:
-        downloader.download_packages(session=session, package_names=[name], destination_path=str(place), resume=True)
+        downloader.download_packages(session=session, package_names=[name], destination_path=str(folder), resume=True)
     except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError):
-        raise  # what has come is good
+        raise  # what was received is valid
     except Exception:
-        (place / name).unlink(missing_ok=True)  # such as a wrong checksum, on which it would build again
+        (folder / name).unlink(missing_ok=True)  # a wrong checksum, for example: resuming would not repair the file
         raise
 
 
-def _tried(call):
+def _with_user_errors(call: Callable[..., Any], *args: Any) -> Any:
+    """Return the result of a call to the tool, and turn its errors into UserError."""
     try:
-        return call()
+        return call(*args)
     except EOFError:
         reason = f"no login is stored; {STORE}"
-    except Exception as error:  # most of its own errors are of this very class
+    except Exception as error:  # the tool raises plain Exception
         reason = " ".join(str(error).split())[:160] or type(error).__name__
     raise UserError(f"cityscapes: csDownload: {reason}; or {BY_HAND}")
 
 
-def _pairs(folder: Path) -> list[tuple[str, str, str, Path, Path]]:
-    """(split, city, stem, photo, mask) of every pair, in order. Raises UserError at the first thing that is wrong."""
-    images, masks = (_found(Path(folder), *part) for part in (IMAGES, MASKS))
+def _list_pairs(folder: Path) -> list[tuple[str, str, str, Path, Path]]:
+    """List (split, city, stem, image, mask) in order. Raise UserError if a file has no partner or a city two splits."""
+    images, masks = (_index_files(Path(folder), *part) for part in (IMAGES, MASKS))
     for key in sorted(images.keys() ^ masks.keys())[:1]:
-        have, (part, end) = (images[key], MASKS) if key in images else (masks[key], IMAGES)
+        file, (part, suffix) = (images[key], MASKS) if key in images else (masks[key], IMAGES)
         split, city, *_, stem = key
-        raise UserError(f"{have}: {part}/{split}/{city}/{stem}{end} is missing; unpack it again, or delete this one")
+        missing = f"{part}/{split}/{city}/{stem}{suffix}"
+        raise UserError(f"{file}: {missing} is missing; unpack it again, or delete this file")
     if not images:
-        raise UserError(f"{folder}: no pictures in {IMAGES[0]}/{{train,val}}/<city>; unpack both archives again")
+        raise UserError(f"{folder}: no images in {IMAGES[0]}/{{train,val}}/<city>; unpack both archives again")
     splits: dict[str, str] = {}
     for split, city, *_ in images:
         if splits.setdefault(city, split) != split:
-            raise UserError(f"{folder}: {city} is in train and in val, which would leak; take it out of one of them")
+            raise UserError(f"{folder}: {city} is in train and in val, which would leak; remove it from one of them")
     return [(key[0], key[1], key[-1], images[key], masks[key]) for key in sorted(images)]
 
 
-def _found(folder: Path, part: str, end: str) -> dict[tuple, Path]:
-    """Files below `part` by (split, city, sequence, frame, stem). Raises UserError where a name says another city."""
-    name = re.compile(r"(.+)_([0-9]+)_([0-9]+)" + re.escape(end))
-    found = {}
-    for city in sorted(city for split in SPLITS for city in _part(folder, part).glob(f"{split}/*") if city.is_dir()):
-        for path in sorted(city.glob(f"*{end}")):
-            match = name.fullmatch(path.name)
+def _index_files(folder: Path, part: str, suffix: str) -> dict[tuple[str, str, int, int, str], Path]:
+    """Map (split, city, sequence, frame, stem) to the files of a part. Raise UserError if a name has another city."""
+    pattern = re.compile(r"(.+)_([0-9]+)_([0-9]+)" + re.escape(suffix))
+    root = _find_part(folder, part)
+    files = {}
+    for city in sorted(city for split in SPLITS for city in root.glob(f"{split}/*") if city.is_dir()):
+        for path in sorted(city.glob(f"*{suffix}")):
+            match = pattern.fullmatch(path.name)
             if path.name.startswith("."):
-                continue  # what systems and unpackers leave behind
+                continue  # left behind by operating systems and unpackers
             if not match or match[1] != city.name:
-                raise UserError(f"{path}: name it {city.name}_<sequence>_<frame>{end}, or move it to its city's folder")
-            stem = path.name.removesuffix(end)
-            found[city.parent.name, city.name, int(match[2]), int(match[3]), stem] = path
-    return found
+                raise UserError(
+                    f"{path}: rename it to {city.name}_<sequence>_<frame>{suffix}, or move it to its city's folder"
+                )
+            stem = path.name.removesuffix(suffix)
+            files[city.parent.name, city.name, int(match[2]), int(match[3]), stem] = path
+    return files
 
 
-def _part(folder: Path, part: str) -> Path:
-    """The folder of that name: in `folder`, or in one folder below. Raises UserError if there is none, or two."""
+def _find_part(folder: Path, part: str) -> Path:
+    """Return the folder named `part`, in `folder` or one level below. Raise UserError if there is none, or two."""
     below = sorted(path for path in folder.glob("[!.]*") if path.is_dir())
-    homes = [home / part for home in (folder, *below) if any((home / part / split).is_dir() for split in SPLITS)]
-    if len(homes) == 1:
-        return homes[0]
-    if homes:
-        raise UserError(f"{folder}: both {homes[0]} and {homes[1]}; keep one of them")
+    roots = [home / part for home in (folder, *below) if any((home / part / split).is_dir() for split in SPLITS)]
+    if len(roots) == 1:
+        return roots[0]
+    if roots:
+        raise UserError(f"{folder}: both {roots[0]} and {roots[1]}; keep only one of them")
     raise UserError(f"{folder}: no `{part}` with train and val; unpack {PACKAGES[part == IMAGES[0]]} there")

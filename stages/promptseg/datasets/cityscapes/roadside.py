@@ -1,4 +1,4 @@
-"""What stands along a street: trees, lamp posts, traffic signs and lights, bins, people and riders."""
+"""Objects along a street: trees, lamp posts, traffic signs and lights, bins, people and riders."""
 
 import numpy as np
 
@@ -49,7 +49,7 @@ def tree(rng: np.random.Generator, view: View, x: float, z: float, light: float)
     shade = 0.85 + 0.25 * up + 0.2 * across * view.side * view.sunlight + 0.17 * clumps + 0.2 * leaves
     color = GREENS[rng.integers(len(GREENS))] * rng.uniform(0.8, 1.15) * (0.75 + 0.25 * light)
     part = np.s_[top:bottom, left:right]
-    view.picture[part][crown] = np.clip(view.haze(color * np.clip(shade, 0.25, 1.7)[..., None], z), 0, 255)[crown]
+    view.image[part][crown] = np.clip(view.haze(color * np.clip(shade, 0.25, 1.7)[..., None], z), 0, 255)[crown]
     view.labels[part][crown] = VEGETATION
 
 
@@ -102,7 +102,7 @@ def traffic_light(rng: np.random.Generator, view: View, x: float, z: float, ligh
 
 
 def cabinet(rng: np.random.Generator, view: View, x: float, z: float, light: float) -> None:
-    """A bin, a box of a power company: static things without a class of their own."""
+    """A bin or a power box: static objects without a class of their own."""
     tall, wide = rng.uniform(0.9, 1.4), rng.uniform(0.25, 0.5)
     color = rng.choice((rng.uniform(60, 130, 3), np.array((72, 92, 62)), np.array((40, 42, 44)))) * light
     view.upright(x, z, _square(0, tall / 2, wide, tall / 2), color, STATIC)
@@ -110,7 +110,7 @@ def cabinet(rng: np.random.Generator, view: View, x: float, z: float, light: flo
 
 
 def person(rng: np.random.Generator, view: View, x: float, z: float, light: float, riding: bool = False) -> None:
-    """Somebody who walks or stands; riding: on a bicycle that comes or goes, so a rider."""
+    """A pedestrian; riding: a rider, on a bicycle seen from the front or from behind."""
     label, tall = (RIDER if riding else PERSON), rng.uniform(1.55, 1.9) * (0.7 if rng.random() < 0.08 else 1)
     coat, trousers = (_cloth(rng) * light for _ in range(2))
     skin, hair = SKINS[rng.integers(4)] * light, rng.choice(((34, 28, 24), (92, 70, 46), (150, 140, 130))) * light

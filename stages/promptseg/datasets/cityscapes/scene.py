@@ -1,16 +1,13 @@
-"""One drawn street scene: the street, what stands and moves on it, and the camera."""
-
-import io
+"""Generated street scenes: the street, the objects on it, and the camera."""
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from promptseg.datasets.cityscapes import roadside, vehicles
 from promptseg.datasets.cityscapes.street import Street, Style
 from promptseg.datasets.cityscapes.view import BORDER, BUS, EGO, HEIGHT, TRUCK, WIDTH, View, noise
 
-STEP = 5  # between the values of a channel: unseen among texture and grain, and half the bytes of a PNG
+STEP = 5  # between the values of a channel: invisible among texture and grain, and halves the size of the PNG
 STYLES = {
     "old town": Style(
         paints=((196, 180, 146), (176, 150, 120), (190, 186, 178), (164, 128, 104), (208, 198, 172)),
@@ -42,7 +39,15 @@ STYLES = {
 
 
 def street_scene(rng: np.random.Generator, style: Style) -> tuple[np.ndarray, np.ndarray]:
-    """(photo (256, 512, 3) uint8 RGB, official label ids (256, 512) uint8) of one street."""
+    """Generate a street scene.
+
+    Args:
+        rng: random generator.
+        style: style of the city, a value of STYLES.
+
+    Returns:
+        Photo (256, 512, 3) uint8 RGB and official label ids (256, 512) uint8.
+    """
     sunlight = float(rng.choice((0.0, 0.3, 1.0)))
     view = View(
         center=WIDTH * rng.uniform(0.36, 0.64),
@@ -54,20 +59,13 @@ def street_scene(rng: np.random.Generator, style: Style) -> tuple[np.ndarray, np
     )
     street = Street(rng, view, style)
     street.draw()
-    for x, z, draw in sorted(_things(rng, view, street), key=lambda thing: -thing[1]):
+    for x, z, draw in sorted(_objects(rng, view, street), key=lambda item: -item[1]):
         draw(rng, view, x, z, light=street.shaded(x, z) * (0.84 + 0.22 * sunlight))
     return _camera(rng, view, style), view.labels
 
 
-def png(array: np.ndarray) -> bytes:
-    """PNG bytes, packed tighter and more slowly than `pixels.png` does: the sample lies in the user's project."""
-    data = io.BytesIO()
-    Image.fromarray(array).save(data, "PNG", compress_level=5)
-    return data.getvalue()
-
-
-def _things(rng: np.random.Generator, view: View, street: Street) -> list[tuple]:
-    """(x, z, how to draw it) of everything that stands or moves, in no order."""
+def _objects(rng: np.random.Generator, view: View, street: Street) -> list[tuple]:
+    """Sample the objects of a scene as (x, z, function that draws it), in no order."""
     things, crossing = [], street.crossing or -99
     busy = rng.uniform(0.3, 1)
 
@@ -131,22 +129,22 @@ def _rider(rng, view, x, z, light) -> None:
 
 
 def _camera(rng: np.random.Generator, view: View, style: Style) -> np.ndarray:
-    """(h, w, 3) uint8: the car's own bonnet, the unlabelled border, and what lens and sensor do."""
+    """Render (h, w, 3) uint8: ego vehicle and image border, then effects of lens and sensor."""
     across = (np.arange(WIDTH, dtype=np.float32) + 0.5) / WIDTH * 2 - 1
     bonnet = HEIGHT * (0.985 - 0.085 * np.sqrt(np.clip(1 - (across * 1.02) ** 2, 0, 1)))
     rows = np.arange(HEIGHT, dtype=np.float32)[:, None]
     ego = rows > bonnet
     metal = 52 + 60 * np.exp(-np.abs(rows - bonnet) / 2.5) + 25 * np.abs(across)
-    view.picture[ego] = np.clip(metal, 0, 255)[ego][:, None]
+    view.image[ego] = np.clip(metal, 0, 255)[ego][:, None]
     view.labels[ego] = EGO
     view.labels[:, :2] = view.labels[:, -2:] = view.labels[:2] = BORDER
-    small = cv2.GaussianBlur(cv2.resize(view.picture, (64, 32), interpolation=cv2.INTER_AREA), (0, 0), 3)
-    sharp, glare = cv2.GaussianBlur(view.picture, (0, 0), 0.55), cv2.resize(small, (WIDTH, HEIGHT))
-    seen = cv2.addWeighted(sharp, 0.93, glare, 0.07, 0)
+    small = cv2.GaussianBlur(cv2.resize(view.image, (64, 32), interpolation=cv2.INTER_AREA), (0, 0), 3)
+    sharp, glare = cv2.GaussianBlur(view.image, (0, 0), 0.55), cv2.resize(small, (WIDTH, HEIGHT))
+    image = cv2.addWeighted(sharp, 0.93, glare, 0.07, 0)
     far = across[None] ** 2 + (rows / HEIGHT * 2 - 1) ** 2
     grain = rng.uniform(0.3, 1.0) * noise(rng, HEIGHT, WIDTH, 2, 1)
-    seen = np.clip(seen * (1.03 - 0.07 * far)[..., None] + grain[..., None], 0, 255).astype(np.uint8)
+    image = np.clip(image * (1.03 - 0.07 * far)[..., None] + grain[..., None], 0, 255).astype(np.uint8)
     gain, gamma = rng.uniform(0.95, 1.25) * np.array(style.cast), rng.uniform(0.85, 1.15)
     tone = 255 * np.clip(np.arange(256)[:, None] / 255 * gain, 0, 1) ** gamma
     levels = np.round(tone / STEP) * STEP
-    return cv2.LUT(seen, np.clip(levels, 0, 255).astype(np.uint8)[None])
+    return cv2.LUT(image, np.clip(levels, 0, 255).astype(np.uint8)[None])

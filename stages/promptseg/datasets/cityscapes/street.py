@@ -1,4 +1,4 @@
-"""A street without what moves on it: sky, houses, carriageway with markings, pavements, hedges, fences and walls."""
+"""A street without vehicles and people: sky, houses, carriageway with markings, pavements, hedges, fences and walls."""
 
 from dataclasses import dataclass
 
@@ -31,7 +31,7 @@ GRASS, LEAVES = np.array((86, 96, 58), np.float32), np.array((58, 72, 44), np.fl
 
 @dataclass(frozen=True)
 class Style:
-    """What the streets of a city have in common: colors RGB, lengths in metres, shares in [0, 1]."""
+    """Properties that the streets of a city share: colors RGB, lengths in metres, fractions in [0, 1]."""
 
     paints: tuple
     roofs: tuple
@@ -53,7 +53,7 @@ class Style:
 
 
 class Street:
-    """Kerbs, wall lines (metres from the camera's line, by side -1 and 1) and side streets of one picture."""
+    """Kerbs, wall lines (metres from the camera's line, by side -1 and 1) and side streets of one image."""
 
     def __init__(self, rng: np.random.Generator, view: View, style: Style):
         self.rng, self.view, self.style = rng, view, style
@@ -77,9 +77,9 @@ class Street:
         self._up = np.arange(HEIGHT, dtype=np.float32)[:, None] + 0.5 - view.horizon
 
     def draw(self) -> None:
-        """Fill the view's picture and labels."""
+        """Render the street into the image and the labels of the view."""
         view, rng = self.view, self.rng
-        picture = self._sky()
+        image = self._sky()
         labels = np.full((HEIGHT, WIDTH), SKY, np.uint8)
         sun = view.side
         width = self.line[-1] + self.line[1]
@@ -89,20 +89,20 @@ class Street:
         tops[opposite] = (self._height(sun, z + self.slope * width) - width / self.length)[opposite]
         sides = {side: (self.line[side], self.houses[side]) for side in (-1, 1)}
         walls, built, closed = facades.draw(rng, view, sides, FAR, tops)
-        self._backdrop(picture, labels)
-        picture[built], labels[built] = walls, BUILDING
+        self._backdrop(image, labels)
+        image[built], labels[built] = walls, BUILDING
         top = int(view.horizon + 1)
         ground = EYE - self._up[top:] * closed / FOCAL < 0
         floor, kinds = self._ground(self._up[top:])
-        picture[top:][ground], labels[top:][ground] = floor[ground], kinds[ground]
+        image[top:][ground], labels[top:][ground] = floor[ground], kinds[ground]
         for side in (-1, 1):
             if self.green[side]:
-                self._border(picture, labels, side)
-        view.picture[:] = np.clip(picture, 0, 255)
+                self._border(image, labels, side)
+        view.image[:] = np.clip(image, 0, 255)
         view.labels[:] = labels
 
     def shaded(self, x: float, z: float) -> float:
-        """The share of light at a place on the ground, for what stands there."""
+        """Return the fraction of light that an object at (x, z) on the ground receives."""
         away = self.line[self.view.side] - x * self.view.side
         tall = self._height(self.view.side, np.array([z + self.slope * away], np.float32))[0]
         return 1 - 0.42 * self.view.sunlight * bool(tall * self.length > away)
@@ -121,8 +121,8 @@ class Street:
         clouds = np.clip(0.5 + 0.6 * cv2.resize(noise(rng, 48, 48, 16, 4), (WIDTH, HEIGHT)), 0, 1)[..., None]
         return (sky + (np.float32(250) - sky) * clouds * rng.uniform(0.1, 0.8)).astype(np.float32)
 
-    def _backdrop(self, picture: np.ndarray, labels: np.ndarray) -> None:
-        """What closes the street far away and shows through its gaps: trees or blocks in haze."""
+    def _backdrop(self, image: np.ndarray, labels: np.ndarray) -> None:
+        """Render the background at the end of the street and in its gaps: trees or blocks in haze."""
         rng, view = self.rng, self.view
         if rng.random() < 0.65:
             ragged = noise(rng, 3, WIDTH, 40, 4)[1]
@@ -132,7 +132,7 @@ class Street:
             tops, label, color = blocks, BUILDING, np.array(self.style.paints[0], np.float32) * 0.9
         where = (self._up <= 1) & (EYE - self._up * (FAR + 40) / FOCAL < tops)
         rough = 1 + 0.1 * rng.standard_normal((np.count_nonzero(where), 1), np.float32)
-        picture[where], labels[where] = view.haze(color * rough, FAR + 20), label
+        image[where], labels[where] = view.haze(color * rough, FAR + 20), label
 
     def _ground(self, down: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Colors (n, w, 3) and labels (n, w) of the ground in rows that lie `down` (n, 1) pixels below the horizon."""
@@ -145,7 +145,7 @@ class Street:
         kinds = np.array([TERRAIN, TERRAIN, SIDEWALK, ROAD, SIDEWALK, TERRAIN, TERRAIN], np.uint8)[zone]
         slabs, road = (np.array(c, np.float32) * rng.uniform(0.85, 1.12) for c in (style.slabs, style.asphalt))
         color = np.stack([GRASS, GRASS, slabs, road, slabs, GRASS, GRASS])[zone]
-        fine = np.clip(18 / z, 0, 1)  # how much of the small detail is seen at this distance
+        fine = np.clip(18 / z, 0, 1)  # how visible small details are at this distance
         joints = ((x % 0.6 < 0.05) | (z % 0.6 < 0.06)) & (kinds == SIDEWALK)
         color *= (1 - 0.16 * joints * fine)[..., None]
         edge = (np.abs(x + self.kerb[-1]) < 0.14) | (np.abs(x - self.kerb[1]) < 0.14)
@@ -168,7 +168,7 @@ class Street:
         wear = 1 + 0.05 * noise(rng, *x.shape, 60, 2) + 0.015 * noise(rng, *x.shape, 2, 1)
         tyres = 1 - 0.06 * on * (np.abs(np.abs(x + 0.05) - 0.75) < 0.25)
         patch = rng.uniform((-4, 6), (2, 30), (3, 2))
-        for px, pz in patch:  # mended asphalt
+        for px, pz in patch:  # repaired asphalt
             tyres = tyres * (1 - 0.1 * (on & (np.abs(x - px) < 0.9) & (np.abs(z - pz) < 2)))
         paint = self._markings(x, z) & on
         color = np.where(paint[..., None], np.float32(196), color)
@@ -197,7 +197,7 @@ class Street:
         away = self.line[self.view.side] - x * self.view.side
         return self._height(self.view.side, z + self.slope * away) * self.length > away
 
-    def _border(self, picture: np.ndarray, labels: np.ndarray, side: int) -> None:
+    def _border(self, image: np.ndarray, labels: np.ndarray, side: int) -> None:
         """A hedge, a fence or a wall between pavement and front gardens."""
         rng, view = self.rng, self.view
         z = FOCAL * self.path[side] / np.maximum(np.abs(self._across), 0.5)
@@ -212,8 +212,8 @@ class Street:
             bricks = 1 - 0.14 * ((height % 0.25 < 0.04) | (height > tall - 0.1)) + 0.04 * rough
             color = np.array(self.style.slabs, np.float32) * bricks[..., None]
         else:
-            color = picture * 0.45 + np.float32(rng.uniform(25, 75))
+            color = image * 0.45 + np.float32(rng.uniform(25, 75))
             bars = (z % 0.3 < 0.12) | (np.abs(height - tall + 0.1) < 0.05)
             color = np.where(bars[..., None], np.float32(rng.uniform(40, 150)), color)
-        picture[where] = view.haze(color, z)[where]
+        image[where] = view.haze(color, z)[where]
         labels[where] = kind

@@ -1,4 +1,4 @@
-"""Cars, vans, trucks, buses and bicycles, as boxes with a cabin; one end and at most one side of each is seen."""
+"""Cars, vans, trucks, buses and bicycles, as boxes with a cabin; one end and at most one side of each is visible."""
 
 import numpy as np
 
@@ -117,11 +117,11 @@ def box(rng: np.random.Generator, view: View, x: float, z: float, label: int, li
 
 
 def bicycle(rng: np.random.Generator, view: View, x: float, z: float, light: float) -> None:
-    """A bicycle that leans at a wall or stands across; labelled whole, as the annotators do."""
+    """A parked bicycle; labelled without holes, as the annotators do."""
     color = rng.uniform(20, 190, 3) * light
     hub = np.array([(-0.52, 0.34), (0.52, 0.34)])
     for place in hub:
-        view.disc(x, z, place, 0.34, None, BICYCLE)  # one looks through the spokes
+        view.disc(x, z, place, 0.34, None, BICYCLE)  # the background stays visible between the spokes
         ring = 0.33 * circle(12) + place
         for first, last in zip(ring, np.roll(ring, -1, axis=0)):
             view.limb(x, z, first, last, (0.05, 0.05), TYRE, BICYCLE)

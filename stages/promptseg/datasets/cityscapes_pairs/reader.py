@@ -1,16 +1,19 @@
-"""Cityscapes as image pairs (Kaggle): small JPEGs, the photo on the left and its colored annotation on the right.
+"""Cityscapes as image pairs (Kaggle): small JPEG files, the photo on the left, its color-coded annotation on the right.
 
-Layout: `{train,val}/<number>.jpg`, 512x256 each, under `cityscapes_data/` once or twice, or directly. Kaggle's archive
-holds the same files at both depths; the upper ones are read.
+Layout: `{train,val}/<number>.jpg`, 512x256 each, directly in the given folder, or below `cityscapes_data/` once or
+twice. The Kaggle archive holds the same files at both depths; the upper ones are read.
 
-The right half was a color mask before it became a JPEG, so its labels are lossy: where two colors meet they run into
-each other. Each pixel takes the nearest official color; what is farther than BOUND from all of them, which is mostly
-such a seam, is ignored (255), as is void. What passes all the same: seams whose mixture is itself a color (between
-car and void lies truck), and the dark blues of truck, caravan, trailer, car, and of bus and train, which are near one
-another. Poles and pole groups have one color and are all poles. For figures to publish take `cityscapes`.
-
-The photos are the official train and val pictures, squeezed to 256x256; as there, val is our test split. The files do
-not say the city, so each is a group of its own, and a validation split drawn from train shares cities with it.
+Traps:
+- The right half was a color mask before it became a JPEG, so the labels are lossy: two colors blend where they meet.
+  Each pixel gets the class of the nearest official color. A pixel that is farther than BOUND from all colors, mostly at
+  such an edge, is ignored (255), as is void.
+- Some wrong labels remain: a blend of two colors may itself be a color (truck lies between car and void), and the dark
+  blues of truck, caravan, trailer and car, and those of bus and train, are close to each other. Poles and pole groups
+  have the same color, and all become poles. For scores to publish use `cityscapes`.
+- The photos are the official train and val images, squeezed to 256x256; `val` is the test split here, as in
+  `cityscapes`.
+- The files do not name the city, so each is a group of its own, and a validation split taken from train shares cities
+  with it.
 """
 
 import re
@@ -19,7 +22,6 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from promptseg.core.errors import UserError
@@ -27,7 +29,6 @@ from promptseg.data import image_io
 from promptseg.datasets import Sample
 from promptseg.datasets.cityscapes.classes import CLASSES as CLASSES
 from promptseg.datasets.cityscapes.classes import VOID
-from promptseg.datasets.cityscapes.scene import STYLES, street_scene
 from promptseg.download import kaggle
 
 TITLE = "Cityscapes image pairs (lossy masks)"
@@ -42,115 +43,123 @@ SPLIT_SIZES = {"train": 2975, "test": 500}
 
 SLUG = "dansbecker/cityscapes-image-pairs"
 HOME = "cityscapes_data"
-SPLITS = {"train": "train", "val": "test"}  # theirs: ours
-SIDE = 256  # of a half
-COLORS = {  # official id: color; 18 (polegroup) looks like 17
+SPLITS = {"train": "train", "val": "test"}  # official split: split here
+SIDE = 256  # pixels, of each half
+COLORS = {  # official id: color; 18 (polegroup) has the color of 17
     7: (128, 64, 128), 8: (244, 35, 232), 9: (250, 170, 160), 10: (230, 150, 140), 11: (70, 70, 70),
     12: (102, 102, 156), 13: (190, 153, 153), 14: (180, 165, 180), 15: (150, 100, 100), 16: (150, 120, 90),
     17: (153, 153, 153), 19: (250, 170, 30), 20: (220, 220, 0), 21: (107, 142, 35), 22: (152, 251, 152),
     23: (70, 130, 180), 24: (220, 20, 60), 25: (255, 0, 0), 26: (0, 0, 142), 27: (0, 0, 70), 28: (0, 60, 100),
     29: (0, 0, 90), 30: (0, 0, 110), 31: (0, 80, 100), 32: (0, 0, 230), 33: (119, 11, 32),
 }  # fmt: skip
-VOIDS = ((0, 0, 0), (111, 74, 0), (81, 0, 81))
-BOUND = 36  # RGB distance; JPEG moves flat color by less than 10, the middle of a seam lies farther from both
-FLAT, LEAST = 12, 0.4  # share of a mask that is nearer than FLAT to a color: 0.8 in a drawn one, up to 0.33 in a photo
-SAMPLE = {"train": 32, "val": 20}
-_PALETTE = np.array([*COLORS.values(), *VOIDS], np.float32)
-_CLASS = np.array([id - VOID + 1 for id in COLORS] + [255] * len(VOIDS), np.uint8)
+VOID_COLORS = ((0, 0, 0), (111, 74, 0), (81, 0, 81))
+# RGB distance to the nearest color; JPEG shifts flat color by less than 10, and the middle of an edge is farther away.
+BOUND = 36
+FLAT = 12  # RGB distance within which a pixel counts as one of the colors
+MIN_FLAT = 0.4  # least share of such pixels in a color mask; a generated mask has 0.8, a photo at most 0.33
+_PALETTE = np.array([*COLORS.values(), *VOID_COLORS], np.float32)
+_CLASS = np.array([id - VOID + 1 for id in COLORS] + [255] * len(VOID_COLORS), np.uint8)
 
 
 def missing_login() -> str:
-    """What to do before download gets in."""
+    """Return what the user must do before `download` can log in to Kaggle, or an empty string."""
     return kaggle.missing_login()
 
 
 def download(folder: Path) -> None:
-    """Copy the pairs out of Kaggle's archive. Raises UserError if it cannot be had, or has not the official numbers."""
+    """Download the archive with kagglehub, which resumes and checks it, and copy the pairs.
+
+    Args:
+        folder: folder to copy into.
+
+    Raises:
+        UserError: if Kaggle does not give out the archive, or the archive does not hold the official number of files.
+    """
     source = kaggle.files(SLUG, "cityscapes_pairs")
-    found = _files(source)
-    for split, ours in SPLITS.items():
-        if len(found[split]) != SPLIT_SIZES[ours]:
-            numbers = f"{len(found[split])} pictures in {split}, where {SPLIT_SIZES[ours]} are official"
-            raise UserError(f"{source}: {numbers}; delete this folder and download again")
-        (folder / HOME / split).mkdir(parents=True)
-        for path in found[split]:
-            shutil.copyfile(path, folder / HOME / split / path.name)
+    files = _list_files(source)
+    for official_split, split in SPLITS.items():
+        count = len(files[official_split])
+        if count != SPLIT_SIZES[split]:
+            reason = f"{count} images in {official_split} instead of the official {SPLIT_SIZES[split]}"
+            raise UserError(f"{source}: {reason}; delete this folder and download again")
+        (folder / HOME / official_split).mkdir(parents=True)
+        for path in files[official_split]:
+            shutil.copyfile(path, folder / HOME / official_split / path.name)
 
 
 def verify(folder: Path) -> None:
-    """Raise UserError unless there are pictures in train and in val; pixels are checked when they are read."""
-    for split, files in _files(folder).items():
+    """Check that train and val have images; no pixels are decoded.
+
+    Args:
+        folder: folder with train and val, or one of the two levels above it.
+
+    Raises:
+        UserError: if train or val is missing or empty.
+    """
+    for split, files in _list_files(folder).items():
         if not files:
             raise UserError(f"{folder}: no .jpg in `{split}`; copy this part of the archive as well")
 
 
 def read(folder: Path) -> Iterator[Sample]:
-    """Pictures of train, then of val (as test), by number; each is a group of its own.
+    """Read the images of train, then of val (as test), by number.
 
-    image() is (256, 256, 3) uint8, mask() (256, 256) uint8: i for CLASSES[i - 1], 255 ignored. One file holds both, so
-    each of them decodes it.
+    Args:
+        folder: folder with train and val, or one of the two levels above it.
+
+    Yields:
+        A sample per file: id and group `train/1`, image (256, 256, 3) uint8, mask (256, 256) uint8 with i for
+        CLASSES[i - 1] and 255 ignored. One file holds both, so image() and mask() each decode it.
+
+    Raises:
+        UserError: at the call, if neither train nor val exists.
     """
     return (
-        Sample(id, SPLITS[split], id, partial(_photo, path), partial(_mask, path))
-        for split, files in _files(folder).items()
+        Sample(id=id, split=SPLITS[split], group=id, image=partial(_read_photo, path), mask=partial(_read_mask, path))
+        for split, files in _list_files(folder).items()
         for path in files
         for id in (f"{split}/{path.stem}",)
     )
 
 
-def sample(folder: Path, seed: int) -> None:
-    """Draw 52 streets in the official layout; the same seed gives the same bytes."""
-    rng = np.random.default_rng(seed)
-    paint = np.zeros((256, 3), np.uint8)
-    paint[list(COLORS)] = list(COLORS.values())
-    styles = list(STYLES.values())
-    for split, number in SAMPLE.items():
-        home = Path(folder) / HOME / split
-        home.mkdir(parents=True)
-        for n in range(number):
-            photo, ids = street_scene(rng, styles[n % len(styles)])
-            photo = cv2.resize(photo, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-            colors = paint[cv2.resize(ids, (SIDE, SIDE), interpolation=cv2.INTER_NEAREST)]
-            pair = np.hstack([photo, colors])[..., ::-1]
-            _, data = cv2.imencode(".jpg", pair, [cv2.IMWRITE_JPEG_QUALITY, 85])
-            (home / f"{n + 1}.jpg").write_bytes(data.tobytes())
+def _read_photo(path: Path) -> np.ndarray:
+    """Read the left half as (256, 256, 3) uint8."""
+    return np.ascontiguousarray(_read_halves(path)[0])
 
 
-def _photo(path: Path) -> np.ndarray:
-    return np.ascontiguousarray(_halves(path)[0])
-
-
-def _mask(path: Path) -> np.ndarray:
-    """(256, 256) uint8. Raises UserError where the right half is no annotation in these colors."""
-    points = _halves(path)[1].reshape(-1, 3).astype(np.float32)
-    # |p - c|^2 without the term that all colors share, which `nearest` does not need.
-    apart = (_PALETTE**2).sum(1) - 2 * points @ _PALETTE.T
-    nearest = apart.argmin(1)
-    distance = (points**2).sum(1) + apart[np.arange(len(points)), nearest]
-    flat = float(np.mean(distance < FLAT**2))
-    if flat < LEAST:
+def _read_mask(path: Path) -> np.ndarray:
+    """Read the right half as (256, 256) uint8 classes. Raise UserError if it is no mask in the official colors."""
+    pixels = _read_halves(path)[1].reshape(-1, 3).astype(np.float32)
+    # |p - c|^2 without |p|^2, which does not change which color is nearest.
+    partial_distance = (_PALETTE**2).sum(1) - 2 * pixels @ _PALETTE.T
+    nearest = partial_distance.argmin(1)
+    squared_distance = (pixels**2).sum(1) + partial_distance[np.arange(len(pixels)), nearest]
+    flat = float(np.mean(squared_distance < FLAT**2))
+    if flat < MIN_FLAT:
         share = f"only {100 * flat:.0f} % of its right half has a Cityscapes color"
-        raise UserError(f"{path}: {share}; photo left and color mask right are expected: fetch it again")
-    return np.where(distance < BOUND**2, _CLASS[nearest], 255).astype(np.uint8).reshape(SIDE, SIDE)
+        raise UserError(f"{path}: {share}; expected a photo left and a color mask right: download it again")
+    return np.where(squared_distance < BOUND**2, _CLASS[nearest], 255).astype(np.uint8).reshape(SIDE, SIDE)
 
 
-def _halves(path: Path) -> tuple[np.ndarray, np.ndarray]:
+def _read_halves(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Read the photo and the color mask, each (256, 256, 3) uint8. Raise UserError if the file has another shape."""
     both = image_io.read_image(path)
     if both.shape != (SIDE, 2 * SIDE, 3):
         size = f"{both.shape[1]}x{both.shape[0]}" + (" in gray" if both.ndim == 2 else "")
-        raise UserError(f"{path}: a pair is {2 * SIDE}x{SIDE} in color, photo left and mask right; this one is {size}")
+        raise UserError(f"{path}: it is {size}; expected {2 * SIDE}x{SIDE} in color, photo left and mask right")
     return both[:, :SIDE], both[:, SIDE:]
 
 
-def _files(folder: Path) -> dict[str, list[Path]]:
-    """The files of each split by number. Raises UserError where there is neither."""
+def _list_files(folder: Path) -> dict[str, list[Path]]:
+    """List the files of each official split by number. Raise UserError if neither split exists."""
     folder = Path(folder)
     for root in (folder, folder / HOME, folder / HOME / HOME):
         if any((root / split).is_dir() for split in SPLITS):
-            return {split: _jpegs(root / split) for split in SPLITS}
-    raise UserError(f"{folder}: it holds neither `{HOME}` nor train and val; give the folder of Kaggle's archive")
+            return {split: _list_jpegs(root / split) for split in SPLITS}
+    raise UserError(f"{folder}: neither `{HOME}` nor train and val in it; give the folder of the Kaggle archive")
 
 
-def _jpegs(folder: Path) -> list[Path]:
+def _list_jpegs(folder: Path) -> list[Path]:
+    """List the JPEG files of a folder by number."""
     files = [path for path in folder.glob("[!.]*") if path.suffix.lower() in (".jpg", ".jpeg")]
     return sorted(files, key=lambda path: ([int(part) for part in re.findall(r"[0-9]+", path.stem)], path.name))

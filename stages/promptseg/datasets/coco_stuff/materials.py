@@ -1,4 +1,4 @@
-"""What stuff looks like: textures of a whole picture (h, w, 3), float32 RGB, 1 is white, to be cut out by outlines."""
+"""Textures of stuff, as large as the image: (h, w, 3) float32 RGB, 1 is white; outlines select the visible region."""
 
 import cv2
 import numpy as np
@@ -99,7 +99,7 @@ def facade(rng: np.random.Generator, h: int, w: int) -> np.ndarray:
 
 
 def soften(cover: np.ndarray, rng: np.random.Generator, width: float) -> np.ndarray:
-    """An outline (h, w) of 0 and 1 whose edge dissolves over `width` pixels, unevenly, around the same half."""
+    """Soften the edge of an outline (h, w) of 0 and 1 irregularly over `width` pixels."""
     if width < 0.5:
         return cv2.GaussianBlur(cover, (0, 0), 0.5)
     ragged = cv2.GaussianBlur(cover, (0, 0), width) + 0.35 * (noise(rng, *cover.shape, 4, 2) - 0.5)

@@ -1,4 +1,4 @@
-"""The kinds of scenes of the sample: beach, meadow, street, room, lake and snow, each drawn anew by the same recipe."""
+"""The six kinds of scenes of the stand-in: beach, meadow, street, room, lake and snow."""
 
 import cv2
 import numpy as np
@@ -10,7 +10,7 @@ from promptseg.synthetic.texture import noise, ridge, smoothstep
 
 
 def draw(rng: np.random.Generator, place: int, values: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
-    """(photo (192, 256, 3), map (192, 256)), uint8. place: which of the six kinds, by turns; values: class to value."""
+    """Render an image (192, 256, 3) and its label map, uint8. place: selects the kind; values: class to label."""
     scene = Scene(rng, values)
     (beach, meadow, street, room, lake, winter)[place % 6](scene)
     return scene.finish()

@@ -1,18 +1,18 @@
-"""COCO-Stuff 164k: photos of COCO 2017 in which every pixel has one of 182 classes, things (80) and stuff (91).
+"""COCO-Stuff 164k: images of COCO 2017 in which every pixel has one of 182 classes, things (91) and stuff (91).
 
 Layout:
     {train2017,val2017}/<12 digits>.jpg                                      also below images/
     stuffthingmaps_trainval2017/{train2017,val2017}/<12 digits>.png          also stuffthingmaps/ or annotations/,
-                                                                             or beside the photos
-and, as image synthesis work has it, {train,val}_img/ with {train,val}_label/ (*_inst/ is never read).
-A map holds category id - 1 (0..181), 255 where nothing was labelled, in 8-bit gray. Our class is the category id, so
-that 0, background, never occurs. Eleven things (hat, mirror, ...) are in the list of names and in no map.
+                                                                             or beside the images
+and, as in image synthesis papers, {train,val}_img/ with {train,val}_label/ (*_inst/ is not read).
+A label map is 8-bit gray and holds category id - 1 (0..181), or 255 where nothing was labeled. The class here is the
+category id, so 0, background, never occurs. Eleven things (hat, mirror, ...) are in the list of names but in no map.
 
-Traps: a few photos are gray. `<id>_labelTrainIds.png`, which a toolbox writes beside the maps, is another numbering and
-never read. The maps' archive holds train2017 and val2017 without a folder round them.
+Traps: a few images are gray. `<id>_labelTrainIds.png`, which a toolbox writes beside the maps, uses other numbers and
+is not read. The archive of the maps holds train2017 and val2017 without a common folder.
 
-Split: train2017 trains, val2017, whose photos are none of train2017's, tests; preprocess takes validation out of
-train2017. Nothing is published on photos of one scene, so each is a group of its own.
+Split: train2017 is the training split, val2017 the test split; they share no images. Preprocessing takes a validation
+split from train2017. Which images show the same scene is not published, so each is a group of its own.
 """
 
 import re
@@ -20,13 +20,11 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from promptseg.core.errors import UserError
 from promptseg.data import image_io
 from promptseg.datasets import Sample
-from promptseg.datasets.coco_stuff.places import draw
 from promptseg.download import archives, http
 
 TITLE = "COCO-Stuff 164k"
@@ -63,23 +61,25 @@ STUFF = (
 CLASSES = THINGS + STUFF
 SPLIT_SIZES = {"train": 118287, "test": 5000}
 
-PHOTOS = "http://images.cocodataset.org/zips/{}.zip"  # 18 GB and 1 GB; the server has no certificate of this name
+IMAGES_URL = "http://images.cocodataset.org/zips/{}.zip"  # 18 GB and 1 GB; the server has no certificate for this name
 MAPS_URL = "http://calvin.inf.ed.ac.uk/wp-content/uploads/data/cocostuffdataset/stuffthingmaps_trainval2017.zip"
 MAPS = "stuffthingmaps_trainval2017"  # 659 MB
 SPLITS = {"train2017": "train", "val2017": "test"}
-SAMPLE = {"train2017": 44, "val2017": 22}  # photos
 _LABELS = {value: value + 1 for value in range(len(CLASSES))} | {255: 255}
-_PHOTO, _MAP = (re.compile(rf"([0-9]{{1,12}})\.{ending}") for ending in ("jpg", "png"))
+_IMAGE, _MAP = (re.compile(rf"([0-9]{{1,12}})\.{ending}") for ending in ("jpg", "png"))
 
 
 def download(folder: Path) -> None:
-    """Fetch and unpack the maps, then the photos, 20 GB in all. No checksums are published; the zips carry their own.
+    """Download and unpack the label maps, then the images, 20 GB in total.
 
-    Raises UserError if one cannot be had.
+    No checksums are published, but zip archives contain their own.
+
+    Raises:
+        UserError: one of them cannot be downloaded; the message says how to get it by hand.
     """
     for name, url, home in (
         (MAPS, MAPS_URL, folder / MAPS),
-        *((split, PHOTOS.format(split), folder) for split in reversed(SPLITS)),  # the small one first
+        *((split, IMAGES_URL.format(split), folder) for split in reversed(SPLITS)),  # the small one first
     ):
         archive = folder / f"{name}.zip"
         http.fetch(url, archive)
@@ -88,78 +88,80 @@ def download(folder: Path) -> None:
 
 
 def verify(folder: Path) -> None:
-    """Raise UserError if a photo or a map is alone, or there is nothing to train on; a part of the data will do."""
-    if "train2017" not in {split for split, *_ in _pairs(Path(folder))}:
-        raise UserError(f"{folder}: no photos in train2017; copy some of it, with their maps, as well")
+    """Check that images and label maps pair and that there are training images; nothing is decoded.
+
+    A subset of the official data is accepted.
+
+    Raises:
+        UserError: an image or a map lacks its counterpart, or there are no training images.
+    """
+    if "train2017" not in {split for split, *_ in _find_pairs(Path(folder))}:
+        raise UserError(f"{folder}: no images in train2017; copy some of them with their label maps as well")
 
 
 def read(folder: Path) -> Iterator[Sample]:
-    """Pictures of train2017, then of val2017, by number. Raises UserError at once where names do not pair.
+    """Read the images of train2017, then of val2017, by number.
 
-    image() is (h, w, 3) uint8 or, for a few, (h, w); mask() is (h, w) of 1..182 and 255.
+    Args:
+        folder: holds one of the layouts.
+
+    Returns:
+        Samples whose image is (h, w, 3) uint8, or (h, w) for a few, and whose mask is (h, w) uint8 of 1..182 and 255.
+
+    Raises:
+        UserError: at once, if images and label maps do not pair.
     """
-    return map(_picture, _pairs(Path(folder)))
+    return map(_sample, _find_pairs(Path(folder)))
 
 
-def sample(folder: Path, seed: int) -> None:
-    """Draw beaches, meadows, streets, lakes, snow and rooms, 256x192, with maps of every pixel."""
-    rng = np.random.default_rng(seed)
-    for split, count in SAMPLE.items():
-        home, maps = folder / split, folder / MAPS / split
-        home.mkdir(parents=True, exist_ok=True)
-        maps.mkdir(parents=True, exist_ok=True)
-        for place, number in enumerate(sorted(rng.choice(np.arange(1, 582000), count, replace=False))):
-            photo, labels = draw(rng, place, {name: value for value, name in enumerate(CLASSES)})
-            if place == 5:  # as a few of the real ones, saved in gray
-                photo = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)
-            ordered = photo[..., ::-1] if photo.ndim == 3 else photo
-            jpeg = cv2.imencode(".jpg", ordered, [cv2.IMWRITE_JPEG_QUALITY, 90])[1]
-            (home / f"{number:012d}.jpg").write_bytes(jpeg.tobytes())
-            (maps / f"{number:012d}.png").write_bytes(image_io.png(labels))
-
-
-def _picture(pair: tuple[str, Path, Path, str]) -> Sample:
-    split, photos, maps, name = pair
-    photo = photos / f"{name}.jpg"
+def _sample(pair: tuple[str, Path, Path, str]) -> Sample:
+    """Make the sample of a pair."""
+    split, images, maps, name = pair
+    path = images / f"{name}.jpg"
     return Sample(
         id=f"{split}/{name}",
         split=SPLITS[split],
         group=f"{split}/{name}",
-        image=partial(image_io.read_image, photo),
-        mask=partial(_mask, maps, name),
-        file=photo,
+        image=partial(image_io.read_image, path),
+        mask=partial(_read_mask, maps, name),
+        file=path,
     )
 
 
-def _mask(maps: Path, name: str) -> np.ndarray:
+def _read_mask(maps: Path, name: str) -> np.ndarray:
+    """Read a label map, (h, w) uint8 of 1..182 and 255."""
     return image_io.read_mask(maps / f"{name}.png", _LABELS)
 
 
-def _pairs(folder: Path) -> list[tuple[str, Path, Path, str]]:
-    """(split, folder of its photos, folder of its maps, name) of each pair. Raises UserError where one is alone.
+def _find_pairs(folder: Path) -> list[tuple[str, Path, Path, str]]:
+    """Return (split, folder of the image, folder of the map, name) of each pair.
 
-    Of 123,287 pairs the names alone are held; the folders are the same few objects.
+    The folders are shared objects, so that 123,287 pairs cost little more than their names. Raises UserError where one
+    file lacks its counterpart.
     """
     pairs = []
     for split in SPLITS:
         short = split.removesuffix("2017")
         homes = (MAPS, f"{MAPS}/{MAPS}", "stuffthingmaps", "annotations", ".")
-        photos, named = _found(folder, _PHOTO, split, f"images/{split}", f"{split}/{split}", f"{short}_img")
-        maps, mapped = _found(folder, _MAP, *(f"{home}/{split}" for home in homes), f"{short}_label")
-        for name in sorted(named ^ mapped)[:1]:
-            if name in named:
-                raise UserError(f"{photos / name}.jpg: no {name}.png in {maps or folder / MAPS / split}; unpack it again")
-            raise UserError(f"{maps / name}.png: no {name}.jpg in {photos or folder / split}; unpack it, or delete this")
-        pairs += [(split, photos, maps, name) for name in sorted(named, key=lambda name: (int(name), name))]
+        images, image_names = _find_files(folder, _IMAGE, split, f"images/{split}", f"{split}/{split}", f"{short}_img")
+        maps, map_names = _find_files(folder, _MAP, *(f"{home}/{split}" for home in homes), f"{short}_label")
+        for name in sorted(image_names ^ map_names)[:1]:
+            if name in image_names:
+                home = maps or folder / MAPS / split
+                raise UserError(f"{images / name}.jpg: no label map {name}.png in {home}; unpack it again")
+            home = images or folder / split
+            raise UserError(f"{maps / name}.png: no image {name}.jpg in {home}; unpack it again, or delete this map")
+        pairs += [(split, images, maps, name) for name in sorted(image_names, key=lambda name: (int(name), name))]
     if not pairs:
-        raise UserError(f"{folder}: no photos in train2017 or val2017; unpack train2017.zip, val2017.zip and {MAPS}.zip")
+        archives_needed = f"train2017.zip, val2017.zip and {MAPS}.zip"
+        raise UserError(f"{folder}: no images in train2017 or val2017; unpack {archives_needed}")
     return pairs
 
 
-def _found(folder: Path, pattern: re.Pattern, *places: str) -> tuple[Path | None, set[str]]:
-    """The first of the places that holds files of that pattern, and their names without ending."""
-    for place in places:
-        home = folder / place
+def _find_files(folder: Path, pattern: re.Pattern, *candidates: str) -> tuple[Path | None, set[str]]:
+    """Return the first candidate folder with matching files, and their names without suffix."""
+    for candidate in candidates:
+        home = folder / candidate
         if home.is_dir():
             names = {match[1] for path in home.iterdir() if (match := pattern.fullmatch(path.name))}
             if names:

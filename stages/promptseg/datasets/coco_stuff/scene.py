@@ -1,7 +1,8 @@
-"""A scene made mostly of stuff, 256x192, in which every pixel has a class or is left unlabelled.
+"""Scenes made mostly of stuff, 256x192, in which every pixel has a class or is unlabeled.
 
-A Scene is laid from back to front; each layer covers what lies behind it, in the picture and in the labels. Neighbours
-are alike where real ones are: sea takes the sky's color, far mountains fade into the air, bushes stand before trees.
+A Scene is painted from back to front; each layer covers those behind it, in the image and in the labels. Neighbors
+look alike where they do in real images: the sea takes the color of the sky, far mountains
+fade into the air, bushes stand in front of trees.
 """
 
 import cv2
@@ -19,7 +20,7 @@ UNLABELLED = 255
 class Scene:
     """picture: (192, 256, 3) float32 RGB, 1 is white; labels: (192, 256) uint8; air: the sky's color at the horizon.
 
-    values: from the name of a class to what stands for it in the labels.
+    values: class name to label.
     """
 
     def __init__(self, rng: np.random.Generator, values: dict[str, int]):
@@ -31,7 +32,7 @@ class Scene:
         self.towards = (rng.normal(0, 0.7), -0.8)  # the light, x and y
 
     def lay(self, name: str, texture: np.ndarray, cover: np.ndarray, soft: float = 0.0) -> None:
-        """Cover what lies behind with stuff inside an outline (h, w); soft: pixels over which its edge dissolves."""
+        """Paint stuff inside an outline (h, w); soft: pixels over which its edge dissolves."""
         cover = materials.soften(cover.astype(np.float32), self.rng, soft)
         self.picture += (texture - self.picture) * cover[..., None]
         self.labels[cover > 0.5] = self.values[name]
@@ -55,14 +56,14 @@ class Scene:
         self.lay(name, materials.ground(self.rng, name, HEIGHT, WIDTH, horizon), self.y > edge, soft)
 
     def stand(self, name: str, foot: tuple[float, float], tall: float) -> None:
-        """A thing whose foot is at (x, y), `tall` pixels high."""
+        """Paint an object whose foot is at (x, y), `tall` pixels high."""
         half, rng = tall / 2, self.rng
         flip = rng.choice((-1, 1)) * rng.uniform(0.85, 1.1)
         matrix = transform(half, rng.normal(0, 0.04), (foot[0], foot[1] - half), flip)
         self.figure(THINGS[name](rng), matrix, self.values[name], 0.08 * half)
 
     def stray(self, count: int) -> None:
-        """Small things that nobody labelled."""
+        """Small objects without labels."""
         for _ in range(count):
             at, r = self.rng.uniform((0, 0.4 * HEIGHT), (WIDTH, HEIGHT)), self.rng.uniform(3, 11)
             outline = smooth(at + oval(0, 0, r, r * 0.8, n=8)[:-1] + self.rng.normal(0, 0.2 * r, (7, 2)))
@@ -80,7 +81,7 @@ class Scene:
         self.labels[cover > 0.5] = value
 
     def finish(self) -> tuple[np.ndarray, np.ndarray]:
-        """Light, blur and grain; a gap of unlabelled pixels at some of the borders, as between real superpixels."""
+        """Light, blur and grain; a gap of unlabeled pixels at some borders, as between real superpixels."""
         rng = self.rng
         lamp = (0.85 + 0.3 * noise(rng, HEIGHT, WIDTH, 220, 1))[..., None] * (1 + rng.normal(0, 0.04, 3))
         seen = cv2.GaussianBlur(self.picture, (0, 0), rng.uniform(0.4, 0.8)) * lamp * rng.uniform(0.7, 1.15)

@@ -1,6 +1,6 @@
-"""Countable things that stand in the scenes: people, beasts, vehicles, furniture; each a list of Parts.
+"""Things in the scenes: people, animals, vehicles, furniture; each a list of Parts.
 
-Figures stand on y = 1 with their top near -1, x to the right, unless they fly. `THINGS[name](rng)` draws one anew.
+Figures stand on y = 1 with their top near -1, x to the right, unless they fly. `THINGS[name](rng)` samples one.
 """
 
 import numpy as np

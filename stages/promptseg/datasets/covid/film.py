@@ -1,4 +1,4 @@
-"""Chest X-rays as QaTa-COV19 has them: 224x224, each with an infection; and names as its files have them."""
+"""Generated chest X-rays and file names in the style of QaTa-COV19: 224x224, each with an infection."""
 
 import cv2
 import numpy as np
@@ -8,8 +8,8 @@ from promptseg.datasets.covid.xray import chest_xray
 SIDE = 224  # pixels
 
 
-def infected(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Draw picture and infection mask, each (SIDE, SIDE) uint8, the mask 0 / 255 and never empty."""
+def infected_xray(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Generate an image and its infection mask, each (SIDE, SIDE) uint8, the mask 0 and 255 and never empty."""
     while True:
         image, mask, _ = chest_xray(rng, "COVID-19")
         mask = cv2.resize(mask, (SIDE, SIDE), interpolation=cv2.INTER_NEAREST)
@@ -17,11 +17,16 @@ def infected(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
             return cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA), mask
 
 
-def names(rng: np.random.Generator, count: int, first: int) -> list[str]:
-    """File names of `count` pictures without their endings: half of them numbered, half with a subject.
+def file_stems(rng: np.random.Generator, count: int, first: int) -> list[str]:
+    """Generate the file names of `count` images without suffix, half of them numbered, half with a subject.
 
-    The source collections number their pictures, or name subject, session and projection; every third of the subjects
-    was taken twice. first: numbers begin there and end 3000 later, so that two calls need not share a subject.
+    The source collections number their images, or name subject, session and projection; every third subject has two
+    images.
+
+    Args:
+        rng: random generator.
+        count: number of names.
+        first: numbers and subjects are in [first, first + 3000), so that two calls can have distinct subjects.
     """
     numbered = [f"covid_{n}" for n in rng.choice(np.arange(first, first + 3000), count - count // 2, replace=False)]
     named = []

@@ -1,16 +1,19 @@
-"""COVID-QU-Ex, its infection segmentation part: chest X-rays with the lungs and their infected area.
+"""COVID-QU-Ex, infection segmentation part: chest X-rays with masks of the lungs and of their infected area.
 
-Layout (the folder's name stands twice in the official archive, once after some unpackings):
+Layout (the folder name is doubled in the official archive, single after some unpackers):
     Infection Segmentation Data/Infection Segmentation Data/
         {Train,Val,Test}/{COVID-19,Non-COVID,Normal}/{images,infection masks,lung masks}/<name>.png
 with names `covid_N`, `non_COVID (N)` (41 of them `Non_COVID (N)`) and `Normal (N)`; all files 256x256, 8-bit gray,
-masks 0 / 255. A picture and its masks share the name. The infection masks of Non-COVID and Normal pictures exist
-and are all zero. The two masks become one: infection goes before lung, and stays infection outside the lung too
-(which the official masks never are). A copy without any `lung masks` folder is taken: then nothing is lung; one that
-has some of them is not, since background would mean two things.
+masks 0 and 255. An image and its masks have the same name.
 
-Which pictures are of one patient is not published, so each picture is a group of its own: the official split is
-used as it is, and whether patients cross it cannot be checked.
+Traps:
+- The infection masks of Non-COVID and Normal images exist and are all zero.
+- The two masks become one: class 1 is infection, class 2 the rest of the lungs. Infection takes precedence over lung,
+  and outside the lung masks it stays infection (the official masks have no such pixels).
+- A copy without any `lung masks` folder is accepted, then nothing is lung. A copy with only some of them is refused,
+  since background would mean two different things.
+- It is not published which images are of one patient, so each image is a group of its own. The official split is used
+  as it is, and it cannot be checked whether patients occur in two splits.
 """
 
 import shutil
@@ -25,13 +28,12 @@ from promptseg.core.errors import UserError
 from promptseg.data import image_io
 from promptseg.data.file_names import listed, natural
 from promptseg.datasets import Sample
-from promptseg.datasets.covid.xray import chest_xray
 from promptseg.download import kaggle
 
 TITLE = "COVID-QU-Ex, infection segmentation"
 LICENCE = (
     "as stated at kaggle.com/datasets/anasmohammedtahir/covidqu; "
-    "the pictures come from public collections with terms of their own"
+    "the images come from public collections with terms of their own"
 )
 CITATION = (
     "A. M. Tahir et al., COVID-19 infection localization and severity grading from chest X-ray images, "
@@ -40,82 +42,83 @@ CITATION = (
     "Health Information Science and Systems 9 (2021) 15, doi:10.1007/s13755-021-00146-8"
 )
 ACCESS = "login"
-CLASSES = ("infection", "lung")  # lung: without infection; the whole lung is both
+CLASSES = ("infection", "lung")  # lung: without infection; the whole lung is the union of both
 SPLIT_SIZES = {"train": 3728, "val": 932, "test": 1166}
 
 SLUG = "anasmohammedtahir/covidqu"
-PART = "Infection Segmentation Data"
+SUBSET = "Infection Segmentation Data"
 SPLITS = {"Train": "train", "Val": "val", "Test": "test"}
 KINDS = ("COVID-19", "Non-COVID", "Normal")
 IMAGES, MASKS, LUNGS = "images", "infection masks", "lung masks"
-_MEND = f"it belongs to the `{PART}` of the archive: copy it as well"
-OFFICIAL = {"Train": (1864, 932, 932), "Val": (466, 233, 233), "Test": (583, 292, 291)}  # pictures of each kind
-SAMPLE = {"Train": (24, 4, 4), "Val": (8, 1, 1), "Test": (20, 2, 2)}
-_INFECTION, _LUNG = {0: 0, 255: 1}, {0: 0, 255: 2}
+OFFICIAL_COUNTS = {"Train": (1864, 932, 932), "Val": (466, 233, 233), "Test": (583, 292, 291)}  # images of each kind
+_REMEDY = f"it belongs to the `{SUBSET}` of the archive: copy it as well"
+_INFECTION_LABELS, _LUNG_LABELS = {0: 0, 255: 1}, {0: 0, 255: 2}
 
 
 def missing_login() -> str:
-    """What to do before download gets in."""
+    """Return what the user must do before `download` can log in to Kaggle, or an empty string."""
     return kaggle.missing_login()
 
 
 def download(folder: Path) -> None:
-    """Fetch the archive through kagglehub, which checks it and resumes, and copy the infection part.
+    """Download the archive with kagglehub, which resumes and checks it, and copy the infection segmentation part.
 
-    Raises UserError if it cannot be had that way, or holds other numbers than the official ones.
+    Args:
+        folder: folder to copy into.
+
+    Raises:
+        UserError: if Kaggle does not give out the archive, or the archive does not hold the official number of images.
     """
     source = kaggle.files(SLUG, "covid")
-    images = [image for image, _, _ in _pairs(source)]
+    images = [image for image, _, _ in _list_files(source)]
     counts = Counter(image.parts[-4:-2] for image in images)
-    for split, numbers in OFFICIAL.items():
-        for kind, number in zip(KINDS, numbers):
+    for split, numbers in OFFICIAL_COUNTS.items():
+        for kind, number in zip(KINDS, numbers, strict=True):
             if counts[split, kind] != number:
-                found = f"{counts[split, kind]} pictures in {split}/{kind}, where {number} are official"
-                raise UserError(f"{source}: {found}; delete this folder and download again")
+                reason = f"{counts[split, kind]} images in {split}/{kind} instead of the official {number}"
+                raise UserError(f"{source}: {reason}; delete this folder and download again")
     for image in images:
         for part in (IMAGES, MASKS, LUNGS):
-            target = folder / PART / PART / Path(*image.parts[-4:-2], part, image.name)
+            target = folder / SUBSET / SUBSET / Path(*image.parts[-4:-2], part, image.name)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(image.parents[1] / part / image.name, target)
 
 
 def verify(folder: Path) -> None:
-    """Raise UserError with the first thing that is missing: a folder, a picture, a mask, a split to train or test on.
+    """Check that images and masks pair by name and that there are images to train and to test on.
 
-    A part of the official files is accepted, without Val too; pixels are checked when they are read.
+    A subset of the official files is accepted, without Val too. No pixels are decoded.
+
+    Args:
+        folder: folder of the archive, or one of its two nested folders.
+
+    Raises:
+        UserError: naming the first missing folder, image, mask or split.
     """
-    found = {image.parts[-4] for image, _, _ in _pairs(folder)}
+    splits = {image.parts[-4] for image, _, _ in _list_files(folder)}
     for split in ("Train", "Test"):
-        if split not in found:
-            raise UserError(f"{_root(folder) / split}: no pictures; copy this part of the official data as well")
+        if split not in splits:
+            raise UserError(f"{_find_root(folder) / split}: no images; copy this part of the official data as well")
 
 
 def read(folder: Path) -> Iterator[Sample]:
-    """Pictures in the order Train, Val, Test; COVID-19, Non-COVID, Normal; then by number.
+    """Read the images in the order Train, Val, Test; COVID-19, Non-COVID, Normal; then by number.
 
-    image() is (256, 256) uint8, mask() the same with 1 where infected, 2 in the rest of the lungs, 0 elsewhere. Raises
-    UserError at once where names do not pair.
+    Args:
+        folder: folder of the archive, or one of its two nested folders.
+
+    Yields:
+        A sample per image: id and group `Train/COVID-19/covid_1`, image (256, 256) uint8, mask (256, 256) uint8 with 1
+        infection, 2 the rest of the lungs, 0 background.
+
+    Raises:
+        UserError: at the call, if an image and its masks do not pair by name.
     """
-    return map(_picture, _pairs(folder))
+    return map(_sample, _list_files(folder))
 
 
-def sample(folder: Path, seed: int) -> None:
-    """Draw 66 pictures in the official layout, numbered at random within it; the same seed gives the same bytes."""
-    rng = np.random.default_rng(seed)
-    for split, numbers in SAMPLE.items():
-        for kind, pattern, number in zip(KINDS, ("covid_{}", "non_COVID ({})", "Normal ({})"), numbers):
-            home = folder / PART / PART / split / kind
-            for part in (IMAGES, MASKS, LUNGS):
-                (home / part).mkdir(parents=True, exist_ok=True)
-            for index, n in enumerate(sorted(rng.choice(np.arange(1, 3000), number, replace=False))):
-                name = pattern.format(n) + ".png"
-                if (split, kind, index) == ("Train", "Non-COVID", 0):
-                    name = name.replace("non_", "Non_")  # the official data's third spelling
-                for part, array in zip((IMAGES, MASKS, LUNGS), chest_xray(rng, kind)):
-                    (home / part / name).write_bytes(image_io.png(array))
-
-
-def _picture(files: tuple[Path, Path, Path | None]) -> Sample:
+def _sample(files: tuple[Path, Path, Path | None]) -> Sample:
+    """Build the sample of an image, its infection mask and its lung mask."""
     image, infection, lungs = files
     id = "/".join((*image.parts[-4:-2], image.stem))
     return Sample(
@@ -123,48 +126,49 @@ def _picture(files: tuple[Path, Path, Path | None]) -> Sample:
         split=SPLITS[image.parts[-4]],
         group=id,
         image=partial(image_io.read_image, image),
-        mask=partial(_mask, infection, lungs),
+        mask=partial(_read_mask, infection, lungs),
         file=image,
     )
 
 
-def _mask(infection: Path, lungs: Path | None) -> np.ndarray:
-    """(h, w) uint8: 1 where infected, 2 where lung without infection, 0 elsewhere."""
-    mask = image_io.read_mask(infection, _INFECTION)
+def _read_mask(infection: Path, lungs: Path | None) -> np.ndarray:
+    """Merge two masks into (h, w) uint8: 1 infection, 2 lung without infection, 0 background."""
+    mask = image_io.read_mask(infection, _INFECTION_LABELS)
     if lungs is None:
         return mask
-    whole = image_io.read_mask(lungs, _LUNG)
-    image_io.check_pair(mask, whole, lungs)
-    return np.where(mask > 0, mask, whole)
+    lung_mask = image_io.read_mask(lungs, _LUNG_LABELS)
+    image_io.check_same_size(mask, lung_mask, lungs)
+    return np.where(mask > 0, mask, lung_mask)
 
 
-def _root(folder: Path) -> Path:
-    """The folder that holds Train, Val and Test: the given one, or below one or two of the archive's own name."""
+def _find_root(folder: Path) -> Path:
+    """Return the folder that holds Train, Val and Test: the given one, or one or two levels below it."""
     folder = Path(folder)
-    for root in (folder, folder / PART, folder / PART / PART):
+    for root in (folder, folder / SUBSET, folder / SUBSET / SUBSET):
         if any((root / split).is_dir() for split in SPLITS):
             return root
-    raise UserError(f"{folder}: it holds neither `{PART}` nor Train, Val and Test; give the archive's folder")
+    raise UserError(f"{folder}: neither `{SUBSET}` nor Train, Val and Test in it; give the folder of the archive")
 
 
-def _pairs(folder: Path) -> list[tuple[Path, Path, Path | None]]:
-    """(picture, infection mask, lung mask) of every name, in order; no lung mask where there are none at all.
+def _list_files(folder: Path) -> list[tuple[Path, Path, Path | None]]:
+    """List (image, infection mask, lung mask) in order, without lung masks if there are none at all.
 
-    Raises UserError where one of them lacks another, or at none.
+    Raises UserError if one of the three has no partner, or if there are no images.
     """
-    root, pairs = _root(folder), []
+    root, files = _find_root(folder), []
     homes = [root / split / kind for split in SPLITS for kind in KINDS if (root / split / kind).is_dir()]
-    lungs = any((home / LUNGS).is_dir() for home in homes)
+    has_lungs = any((home / LUNGS).is_dir() for home in homes)
     for home in homes:
-        images = listed(home / IMAGES, ".png", _MEND)
-        for part in (MASKS, LUNGS) if lungs else (MASKS,):
-            masks = listed(home / part, ".png", _MEND)
+        images = listed(home / IMAGES, ".png", _REMEDY)
+        for part in (MASKS, LUNGS) if has_lungs else (MASKS,):
+            masks = listed(home / part, ".png", _REMEDY)
             for name in sorted(images ^ masks, key=natural)[:1]:
                 here, there = (IMAGES, part) if name in images else (part, IMAGES)
-                raise UserError(f"{home / here / name}: no file of this name in `{there}`; restore it or delete this one")
+                file = home / here / name
+                raise UserError(f"{file}: no file of this name in `{there}`; restore it or delete this one")
         for name in sorted(images, key=natural):
-            pairs.append((home / IMAGES / name, home / MASKS / name, home / LUNGS / name if lungs else None))
-    if not pairs:
+            files.append((home / IMAGES / name, home / MASKS / name, home / LUNGS / name if has_lungs else None))
+    if not files:
         kinds = ",".join(KINDS)
-        raise UserError(f"{root}: no pictures in {{Train,Val,Test}}/{{{kinds}}}/{IMAGES}; unpack the archive again")
-    return pairs
+        raise UserError(f"{root}: no images in {{Train,Val,Test}}/{{{kinds}}}/{IMAGES}; unpack the archive again")
+    return files

@@ -1,9 +1,9 @@
-"""Chest X-rays with hazy infections, drawn: what the sample of the dataset `covid` is made of.
+"""Generated chest X-rays with hazy infections.
 
-A picture is a sum of layers of attenuation (soft tissue, lungs, heart, spine, ribs, vessels, haze), set out in
-thorax units: x in [-1, 1] from the patient's right flank to the left one, y from 0 at the lungs' tips to 1 at their
-lower corners; then exposed, made noisy and labelled as films are. Sizes, tones and infected shares follow the
-quantiles of real pictures, and so does the difficulty: haze is told from heart, ribs and exposure by place and
+An image is a sum of layers of attenuation (soft tissue, lungs, heart, spine, ribs, vessels, haze) in thorax units: x in
+[-1, 1] from the right flank of the patient to the left flank, y from 0 at the tips of the lungs to 1 at their lower
+corners. It is then exposed, and gets noise and text marks. Sizes, gray values and infected fractions follow the
+quantiles of real images, and so does the difficulty: haze differs from heart, ribs and exposure by position and
 texture, never by brightness alone.
 """
 
@@ -32,10 +32,15 @@ _UPPER_ARM = ((1.24, -0.02), (1.34, 0.06), (1.5, 0.4), (1.66, 0.9))
 
 
 def chest_xray(rng: np.random.Generator, kind: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Draw picture, infection mask and lung mask, each (SIDE, SIDE) uint8, masks 0 / 255.
+    """Generate a chest X-ray with its masks.
 
-    kind: `COVID-19` (haze in one lung or both, marked), `Non-COVID` (one lobe opaque, unmarked as in the official
-    data) or `Normal`.
+    Args:
+        rng: random generator.
+        kind: `COVID-19` (haze in one lung or both, in the mask), `Non-COVID` (one opaque lobe, not in the mask, as in
+            the official data) or `Normal`.
+
+    Returns:
+        Image, infection mask and lung mask, each (SIDE, SIDE) uint8, masks 0 and 255.
     """
     frame = _frame(rng)
     sides = [fill(frame, _lung(rng, outline)) for outline in (_RIGHT_LUNG, _LEFT_LUNG)]
@@ -91,7 +96,7 @@ def _body(rng, frame, lungs) -> np.ndarray:
         for sign in (-1, 1):
             breast = ((np.abs(x - sign * 0.62) / 0.5) ** 2 + ((y - 0.85) / 0.28) ** 2) ** 4
             film += rng.uniform(0.04, 0.1) * cv2.GaussianBlur(np.exp(-np.minimum(breast, 50)), (0, 0), 3) * (torso > 0)
-    film += rng.uniform(0.02, 0.06) * noise(rng, 28) * air  # unlike ventilation, and what lies before and behind
+    film += rng.uniform(0.02, 0.06) * noise(rng, 28) * air  # uneven ventilation, and tissue in front and behind
     return film + 0.02 * noise(rng, 20) * (torso > 0)
 
 
@@ -160,8 +165,8 @@ def _infection(rng, frame, sides, lungs) -> tuple[np.ndarray, np.ndarray]:
         density = step((place - edge) / 0.16)
         haze += strength * rng.uniform(0.8, 1.2) * soft(lung, 1.2) * density * np.clip(streaks, 0.3, 2)
         # The annotator follows the visible edge (half density) by hand: a little ragged, no specks, no holes.
-        drawn = ((density + 0.06 * noise(rng, 3) > 0.5) & inside).astype(np.uint8) * 255
-        shapes, _ = cv2.findContours(cv2.medianBlur(drawn, 5) & lung, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        region = ((density + 0.06 * noise(rng, 3) > 0.5) & inside).astype(np.uint8) * 255
+        shapes, _ = cv2.findContours(cv2.medianBlur(region, 5) & lung, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         cv2.drawContours(mask, [shape for shape in shapes if cv2.contourArea(shape) > 80], -1, 255, -1)
         mask &= lungs
     return haze, mask
@@ -177,13 +182,13 @@ def _lobe(rng, frame, lung) -> np.ndarray:
 
 
 def _expose(rng, frame, film) -> np.ndarray:
-    """Film to gray values: exposure, contrast, blur and grain, then what is laid on top of it."""
+    """Convert attenuation to gray values: exposure, contrast, blur and grain, then collimator and text marks."""
     x, y = frame.units()
     film = film + rng.normal(0, 0.04) * x + rng.normal(0, 0.05) * (y - 0.5)
     film += _leads(rng, frame) if rng.random() < 0.25 else 0
     low, high = rng.uniform(-0.05, 0.1), rng.uniform(0.85, 1.25)
     gray = (np.tanh(np.maximum(film - low, 0) / (high - low)) / np.tanh(1)) ** rng.uniform(0.8, 1.6)
-    full = rng.random() < 0.65  # the range of gray is used, or the picture is flat
+    full = rng.random() < 0.65  # the image has full or low contrast
     black, white = rng.uniform((0, 205), (25, 258)) if full else rng.uniform((30, 165), (95, 225))
     gray = cv2.GaussianBlur(black + (white - black) * gray, (0, 0), rng.uniform(0.3, 0.6))
     gray += rng.uniform(0.8, 3.0) * rng.standard_normal((SIDE, SIDE), np.float32)

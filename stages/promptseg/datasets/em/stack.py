@@ -1,7 +1,7 @@
-"""Draw a stack of electron micrographs of neural tissue: membranes, vesicles, synapses, myelin and mitochondria.
+"""Generated stacks of electron micrographs of neural tissue: membranes, vesicles, synapses, myelin and mitochondria.
 
 Scale, gray values and density follow the CA1 hippocampus stacks: 5 nm a pixel and a slice, about 6 % of the pixels in
-mitochondria, which are dark but share their gray with membranes, vesicles, dense bodies and synapses.
+mitochondria, which are dark but have the same gray as membranes, vesicles, dense bodies and synapses.
 """
 
 from collections.abc import Iterator
@@ -13,9 +13,9 @@ import numpy as np
 from promptseg.datasets.em import tissue
 from promptseg.datasets.em.tissue import BOUTON, CLEAR, DENDRITE, HOST, MYELIN, POINTS, PROCESS, Cells, Plane
 
-DARK = 84.0  # gray of membranes and whatever is stained as much
-BEND = 8.0  # pixels by which the plane is bent
-# smooth noises: pixels and slices across a grain
+DARK = 84.0  # gray of membranes and other heavily stained structures
+BEND = 8.0  # pixels by which the plane is distorted
+# Smooth noise fields: grain size in pixels and in slices.
 GRAINS = {
     "x": (70, 40),
     "y": (70, 40),
@@ -68,7 +68,16 @@ class _Mitochondrion:
 
 
 def stack(rng: np.random.Generator, slices: int, side: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield image and mask of each slice: (side, side) uint8, and (side, side) bool, true in mitochondria."""
+    """Generate a stack of slices with masks of the mitochondria.
+
+    Args:
+        rng: random generator.
+        slices: number of slices.
+        side: width and height in pixels.
+
+    Yields:
+        Image (side, side) uint8 and mask (side, side) bool of each slice.
+    """
     cells = tissue.populate(rng, side)
     mitochondria = _mitochondria(rng, cells, slices, side)
     spots = _spots(rng, cells, slices)
@@ -84,8 +93,8 @@ def stack(rng: np.random.Generator, slices: int, side: int) -> Iterator[tuple[np
         ink = np.maximum(_spot_ink(spots, cells, plane), _synapse_ink(synapses, cells, plane))
         gray += (DARK - gray) * ink
         mask = np.zeros((side, side), bool)
-        for one in mitochondria:
-            _paint(one, cells, plane, noise["cristae"], gray, mask)
+        for mitochondrion in mitochondria:
+            _paint(mitochondrion, cells, plane, noise["cristae"], gray, mask)
         myelin = cells.kind[plane.first] == MYELIN
         gray += (DARK - gray) * _membrane_ink(myelin, plane.distance, noise["slant"])
         gray -= 30 * myelin * np.exp(-(((plane.distance - 7) / 6) ** 2))
@@ -96,7 +105,7 @@ def stack(rng: np.random.Generator, slices: int, side: int) -> Iterator[tuple[np
 
 
 def _mitochondria(rng: np.random.Generator, cells: Cells, slices: int, side: int) -> list[_Mitochondrion]:
-    """One in each host and dendrite. A quarter of the picture has none in the first half, for tiles without any."""
+    """Place one in each host and dendrite; one quarter of the image stays empty in the first half of the slices."""
     late = rng.integers(0, 2, 2) * side / 2  # left, top of that quarter
     made = []
     for cell in np.flatnonzero((cells.kind == HOST) | (cells.kind == DENDRITE)):
@@ -120,15 +129,15 @@ def _mitochondria(rng: np.random.Generator, cells: Cells, slices: int, side: int
 
 
 def _paint(
-    one: _Mitochondrion, cells: Cells, plane: Plane, noise: np.ndarray, gray: np.ndarray, mask: np.ndarray
+    mitochondrion: _Mitochondrion, cells: Cells, plane: Plane, noise: np.ndarray, gray: np.ndarray, mask: np.ndarray
 ) -> None:
     """Draw one mitochondrion into gray and mask: a dark rim, a dark matrix, stripes (cristae)."""
-    height = 1 - ((plane.z - one.middle) / one.half) ** 2
+    height = 1 - ((plane.z - mitochondrion.middle) / mitochondrion.half) ** 2
     if height <= 0:
         return
     size = np.sqrt(height)
-    curve = one.curve + plane.z * cells.drift[one.cell]
-    reach = one.radius + 3 * BEND
+    curve = mitochondrion.curve + plane.z * cells.drift[mitochondrion.cell]
+    reach = mitochondrion.radius + 3 * BEND
     left, top = np.clip(np.floor(curve.min(0) - reach), 0, len(gray)).astype(int)
     right, bottom = np.clip(np.ceil(curve.max(0) + reach), 0, len(gray)).astype(int)
     if left == right or top == bottom:
@@ -136,14 +145,14 @@ def _paint(
     window = np.s_[top:bottom, left:right]
     x, y, wave, distance = plane.x[window], plane.y[window], noise[window], plane.distance[window]
     away = np.sqrt(np.min([(x - cx) ** 2 + (y - cy) ** 2 for cx, cy in curve], axis=0))
-    inside = np.where(plane.first[window] == one.cell, distance, -distance) - 4  # it stays within its cell
-    depth = np.minimum(one.radius * size * (1 + 0.06 * wave) - away, inside)
-    phase = (x * np.cos(one.angle) + y * np.sin(one.angle)) / 9.5 + 0.5 * wave
-    matrix = one.gray + 9 * np.cos(2 * np.pi * phase) + 3 * wave + 14 * np.exp(-(((depth - 5) / 1.5) ** 2))
+    inside = np.where(plane.first[window] == mitochondrion.cell, distance, -distance) - 4  # it stays within its cell
+    depth = np.minimum(mitochondrion.radius * size * (1 + 0.06 * wave) - away, inside)
+    phase = (x * np.cos(mitochondrion.angle) + y * np.sin(mitochondrion.angle)) / 9.5 + 0.5 * wave
+    matrix = mitochondrion.gray + 9 * np.cos(2 * np.pi * phase) + 3 * wave + 14 * np.exp(-(((depth - 5) / 1.5) ** 2))
     matrix += (DARK - matrix) * np.exp(-(((depth - 1.5) / 1.8) ** 2))
     cover = np.clip((depth + 0.5) / 1.5, 0, 1) * np.clip(2 * size - 0.2, 0, 1)
     gray[window] += cover * (matrix - gray[window])
-    if size > 0.35:  # a grazed cap is a gray smudge that annotators leave out
+    if size > 0.35:  # annotators do not mark the gray smudge of a grazed cap
         mask[window] |= depth > 0
 
 
@@ -161,8 +170,8 @@ def _spots(rng: np.random.Generator, cells: Cells, slices: int) -> list[_Spot]:
             middle = rng.uniform(-high, slices + high)
             if np.hypot(*(centers - center).T).min() >= gap:
                 centers = np.append(centers, center[None], axis=0)
-                look = rng.uniform(*radius), middle, high, rng.uniform(*wall), rng.uniform(*core)
-                spots.append(_Spot(cell, points, *look))
+                appearance = rng.uniform(*radius), middle, high, rng.uniform(*wall), rng.uniform(*core)
+                spots.append(_Spot(cell, points, *appearance))
 
     for cell, kind in enumerate(cells.kind):
         size = (cells.radius[cell] / 30) ** 2
@@ -212,7 +221,7 @@ def _pixels(at: np.ndarray, side: int) -> np.ndarray:
 
 
 def _synapses(rng: np.random.Generator, cells: Cells) -> list[_Synapse]:
-    """One at each bouton and clear cell, where it comes nearest to one of its three neighbours."""
+    """Place one at each bouton and clear cell, where it is closest to one of its three nearest neighbors."""
     found = []
     for bouton in np.flatnonzero((cells.kind == BOUTON) | (cells.kind == CLEAR)):
         apart = np.hypot(*(cells.points[:, None] - cells.points[None, :, [bouton]]).transpose(3, 0, 1, 2))

@@ -1,15 +1,15 @@
-"""Cells that fill a plane and drift from slice to slice: the ground that an electron micrograph is drawn on."""
+"""Geometry of the generated tissue: cells that fill a plane and drift from slice to slice."""
 
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-MARGIN = 60  # pixels round the picture that are populated too, so that its rim looks like its middle
+MARGIN = 60  # pixels around the image that have cells too, so that its border is like its middle
 POINTS = 5  # of a cell's curve
-TRIES = 25  # to find room for one cell
+TRIES = 25  # attempts to place a cell
 MYELIN, DENDRITE, HOST, BOUTON, CLEAR, PROCESS = range(6)
-# kind, how many to try in 632x632 pixels, radius, length, gray; the big ones first, small ones where there is room
+# Kind, number of attempts per 632x632 pixels, radius, length, gray; large cells first, small cells in the gaps.
 RECIPE = (
     (MYELIN, 3, (16, 26), (5, 40), (150, 165)),
     (DENDRITE, 3, (60, 85), (20, 120), (155, 172)),
@@ -22,7 +22,13 @@ RECIPE = (
 
 @dataclass(frozen=True)
 class Cells:
-    """points: (POINTS, n, 2) x, y at slice 0; drift: (n, 2) pixels a slice; radius, kind, gray: (n,)."""
+    """All cells of a stack.
+
+    Attributes:
+        points: (POINTS, n, 2), x and y of the curve of each cell at slice 0.
+        drift: (n, 2), pixels per slice.
+        radius, kind, gray: (n,).
+    """
 
     points: np.ndarray
     drift: np.ndarray
@@ -33,8 +39,14 @@ class Cells:
 
 @dataclass(frozen=True)
 class Plane:
-    """One slice. x, y: (side, side), where each pixel lies in the unbent plane; first, second: the cell that it is in
-    and the one next to it; distance: pixels to their border."""
+    """One slice through the cells.
+
+    Attributes:
+        z: number of the slice.
+        x, y: (side, side), position of each pixel before the distortion.
+        first, second: (side, side), index of the cell that a pixel lies in, and of the cell next to it.
+        distance: (side, side), pixels to the border between the two.
+    """
 
     z: int
     x: np.ndarray
@@ -45,7 +57,15 @@ class Plane:
 
 
 class Smooth:
-    """Smooth noise of about unit variance: noise(z) is (side, side) float32; grain: in pixels, depth: in slices."""
+    """Smooth noise of about unit variance; calling it with z gives (side, side) float32.
+
+    Args:
+        rng: random generator.
+        side: width and height in pixels.
+        slices: number of slices.
+        grain: size of a grain in pixels.
+        depth: size of a grain in slices.
+    """
 
     def __init__(self, rng: np.random.Generator, side: int, slices: int, grain: float, depth: float):
         self._side, self._depth = side, depth
@@ -60,7 +80,7 @@ class Smooth:
 
 
 def curve(rng: np.random.Generator, center: np.ndarray, length: float, points: int = POINTS) -> np.ndarray:
-    """(points, 2) x, y on an arc of that length round `center`, in any direction, bent a little."""
+    """Sample (points, 2) x, y on a slightly curved arc of this length around `center`, in a random direction."""
     along = np.linspace(-0.5, 0.5, points)
     across = rng.uniform(-0.5, 0.5) * (along**2 - 0.08)
     turn = rng.uniform(0, 2 * np.pi)
@@ -69,9 +89,9 @@ def curve(rng: np.random.Generator, center: np.ndarray, length: float, points: i
 
 
 def populate(rng: np.random.Generator, side: int) -> Cells:
-    """Place cells as RECIPE says, none closer to another than nine tenths of their radii.
+    """Place cells according to RECIPE, none closer to another than nine tenths of their radii.
 
-    Each kind takes turns in the four quarters, so that no draw leaves half of the picture without one.
+    The four quarters take turns for each kind, so that no seed leaves half of the image without a kind.
     """
     quarter = side / 2 + MARGIN
     area = (quarter / 316) ** 2
@@ -92,7 +112,7 @@ def populate(rng: np.random.Generator, side: int) -> Cells:
 
 
 def cut(cells: Cells, x: np.ndarray, y: np.ndarray, z: int) -> Plane:
-    """The slice at z: a power diagram of the cells' curves, computed at half the resolution (the side is even).
+    """Compute the slice at z: a power diagram of the cells' curves, at half the resolution (the side is even).
 
     A cell's power at a pixel is the squared distance to the nearest point of its curve less its radius squared; the
     lowest wins. Between two points p, q the difference of powers is 2 |p - q| times the distance to the border.
@@ -124,6 +144,6 @@ def cut(cells: Cells, x: np.ndarray, y: np.ndarray, z: int) -> Plane:
 
 
 def _nearest(points: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Of (POINTS, n, 2) points the one nearest to each of (n, 2) places: (n, 2)."""
+    """Select of (POINTS, n, 2) points the nearest to each of (n, 2) positions: (n, 2)."""
     which = ((points - at) ** 2).sum(2).argmin(0)
     return points[which, np.arange(len(at))]

@@ -1,4 +1,4 @@
-"""What the drawn photos of wildfires show: skies, lands, things that look like fire, and one recipe a photo."""
+"""Contents of the generated wildfire photos: skies, lands, fire-colored objects, and a recipe for each photo."""
 
 from dataclasses import dataclass
 
@@ -36,7 +36,7 @@ def _disc(x: float, y: float, radius: float) -> list[tuple[float, float]]:
     return [(x + radius * np.cos(a), y + radius * np.sin(a)) for a in np.linspace(0, 2 * np.pi, 17)[:-1]]
 
 
-PROPS = {  # polygons (share of the picture's height, y upward from the foot), color, whether it shines by itself
+PROPS = {  # polygons (share of the image's height, y upward from the foot), color, whether it emits light
     "fireman": [
         (_box(-0.022, 0.0, -0.003, 0.08), (0.14, 0.13, 0.16), False),
         (_box(0.003, 0.0, 0.022, 0.08), (0.14, 0.13, 0.16), False),
@@ -73,7 +73,7 @@ PROPS = {  # polygons (share of the picture's height, y upward from the foot), c
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a photo shows. Lengths are shares of its height; `fires`: (number, height, width) of the fronts."""
+    """Content of a photo. Lengths are fractions of its height; `fires`: (number, height, width) of the fronts."""
 
     size: tuple[int, int] = (512, 384)  # width, height
     light: str = "day"

@@ -1,6 +1,6 @@
-"""Stand-ins for photos of wildfires: land, sky, smoke, flames, and orange things that are not fire.
+"""Generated photos of wildfires: land, sky, smoke, flames, and orange objects that are not fire.
 
-A Scene is drawn once on a canvas larger than its frames; each frame moves the flames and lets the camera drift.
+A Scene is rendered once on a canvas larger than its frames; each frame moves the flames and lets the camera drift.
 Colors are RGB, float32, 1 is white (light may exceed it), until the camera turns them into uint8.
 """
 
@@ -10,7 +10,7 @@ import numpy as np
 from promptseg.datasets.fires.recipes import LANDS, LIGHTS, PROPS, SKIES, Recipe
 from promptseg.synthetic.texture import blur, noise, polygon, ridge, smoothstep
 
-MARGIN = 16  # pixels of canvas round a frame, for the drift of the camera
+MARGIN = 16  # pixels of canvas around a frame, for the drift of the camera
 FLAME = 0.22  # heat above which a pixel is flame
 _HEAT = (0.0, 0.22, 0.4, 0.6, 0.85, 1.15, 1.5)
 _FLAME_RGB = (  # color at each of these: from the dark red rim to the overexposed core
@@ -20,7 +20,7 @@ _FLAME_RGB = (  # color at each of these: from the dark red rim to the overexpos
 
 
 class Scene:
-    """`frame(t)` -> (picture (h, w, 3), near infrared (h, w), mask (h, w) of 0 and 255), all uint8."""
+    """A scene with fires; `frame` renders it at a time."""
 
     def __init__(self, rng: np.random.Generator, recipe: Recipe):
         self.rng, self.recipe = rng, recipe
@@ -40,23 +40,24 @@ class Scene:
         self.seed = int(rng.integers(2**32))
 
     def frame(self, t: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Render image (h, w, 3), near infrared (h, w) and mask (h, w) of 0 and 255, all uint8, at frame `t`."""
         heat = self._heat(t)
         flame = smoothstep(heat, FLAME - 0.09, FLAME + 0.09)
         glow = blur(flame, 0.05 * self.h) * 0.8 + blur(flame, 0.22 * self.h) * 1.6
         warm = glow[..., None] * np.array((1.0, 0.46, 0.15), np.float32)
-        picture = np.where(self.sky[..., None], self.albedo, self.albedo * (self.ambient + warm))
+        image = np.where(self.sky[..., None], self.albedo, self.albedo * (self.ambient + warm))
         colors = np.stack([np.interp(heat * self.recipe.heat, _HEAT, channel) for channel in zip(*_FLAME_RGB)], -1)
-        picture += (colors.astype(np.float32) - picture) * flame[..., None]
-        picture += blur(flame, 0.02 * self.h)[..., None] * np.array((0.16, 0.07, 0.01), np.float32)  # in the lens
+        image += (colors.astype(np.float32) - image) * flame[..., None]
+        image += blur(flame, 0.02 * self.h)[..., None] * np.array((0.16, 0.07, 0.01), np.float32)  # in the lens
         veil, billow = self._smoke(t, flame)
         gray = np.array((1.0, 0.97, 0.93), np.float32) * (self.recipe.soot * (0.6 + 0.4 * billow))[..., None]
-        picture += (gray * (self.ambient * 1.05 + 0.9 * warm) - picture) * veil[..., None]
+        image += (gray * (self.ambient * 1.05 + 0.9 * warm) - image) * veil[..., None]
         cover = self.cover[..., None]
-        picture += (self.front * (self.ambient + 0.35 * warm) + self.lamps - picture) * cover
-        self._sparks(picture, t)
+        image += (self.front * (self.ambient + 0.35 * warm) + self.lamps - image) * cover
+        self._sparks(image, t)
         mask = (flame > 0.5) & (veil < 0.8) & (self.cover < 0.5)
-        near = 0.55 * picture[..., 1] + 0.25 * picture[..., 0] + 0.6 * flame
-        return self._camera(t, picture, near, mask)
+        near = 0.55 * image[..., 1] + 0.25 * image[..., 0] + 0.6 * flame
+        return self._camera(t, image, near, mask)
 
     def _draw_land(self) -> None:
         rng, r = self.rng, self.recipe
@@ -143,7 +144,7 @@ class Scene:
         return veil * (1 - 0.5 * flame), np.clip(0.35 + 1.8 * relief + 0.3 * billow, 0, 1)
 
     def _draw_foreground(self) -> None:
-        """front: colors, cover: opacity, lamps: light of its own; what stands before the flames."""
+        """front: colors, cover: opacity, lamps: light of its own; objects in front of the flames."""
         rng, r = self.rng, self.recipe
         front, cover, lamps = (np.zeros((self.h, self.w, 3), np.uint8) for _ in range(3))
         ground = float(self.edge.mean())
@@ -174,8 +175,8 @@ class Scene:
         self.lamps = lamps.astype(np.float32) / 255
         self.lamps += np.stack([blur(self.lamps[..., c], 4.0) for c in range(3)], -1)
 
-    def _sparks(self, picture: np.ndarray, t: int) -> None:
-        """Embers over the flames: a few bright pixels, other ones in each frame, no part of the mask."""
+    def _sparks(self, image: np.ndarray, t: int) -> None:
+        """Embers over the flames: a few bright pixels, different in each frame, not in the mask."""
         rng = np.random.default_rng((self.seed, t))
         for foot, size, lean, _ in self.fronts:
             columns = np.flatnonzero(size > 3)
@@ -183,18 +184,18 @@ class Scene:
                 rise = size[x] * rng.uniform(0.9, 2.2)
                 row, column = int(foot[x] - rise), int(x + lean * rise)
                 if 1 <= row < self.h - 1 and 1 <= column < self.w - 1:
-                    picture[row, column] = (1.0, 0.6, 0.2)
+                    image[row, column] = (1.0, 0.6, 0.2)
 
-    def _camera(self, t: int, picture: np.ndarray, near: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Drift, vignette, tint, grain, and the marks of a JPEG; mask 0 and 255."""
+    def _camera(self, t: int, image: np.ndarray, near: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Drift, vignette, tint, grain, and JPEG artifacts; mask 0 and 255."""
         rng = np.random.default_rng((self.seed, t, 1))
         top, left = (MARGIN + int(round(s * t)) for s in self.drift)
         frame = np.s_[top : top + self.height, left : left + self.width]
         far = np.hypot(*(np.mgrid[-1 : 1 : self.height * 1j, -1 : 1 : self.width * 1j])).astype(np.float32)
-        seen = cv2.GaussianBlur(picture[frame], (0, 0), 0.6) * (1.04 - 0.12 * far**2)[..., None] * self.tint
-        seen = np.sqrt(np.clip(seen, 0, 1)) if self.recipe.light == "night" else np.clip(seen, 0, 1)
-        seen = seen + rng.normal(0, self.grain, seen.shape[:2] + (1,)).astype(np.float32)
-        pressed = cv2.imencode(".jpg", _bytes(seen)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])[1]
+        exposed = cv2.GaussianBlur(image[frame], (0, 0), 0.6) * (1.04 - 0.12 * far**2)[..., None] * self.tint
+        exposed = np.sqrt(np.clip(exposed, 0, 1)) if self.recipe.light == "night" else np.clip(exposed, 0, 1)
+        exposed = exposed + rng.normal(0, self.grain, exposed.shape[:2] + (1,)).astype(np.float32)
+        pressed = cv2.imencode(".jpg", _bytes(exposed)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])[1]
         visible = np.ascontiguousarray(cv2.imdecode(pressed, cv2.IMREAD_COLOR)[..., ::-1])
         return visible, _bytes(cv2.GaussianBlur(near[frame], (0, 0), 0.8)), mask[frame].astype(np.uint8) * 255
 

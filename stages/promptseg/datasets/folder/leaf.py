@@ -1,6 +1,6 @@
-"""A leaf with its veins, its light and its disease: where it lies, what it looks like, where the spots are.
+"""Rendering of one leaf with veins, light and diseased spots.
 
-Colors are RGB, float32, 1 is white. All arrays are as large as the photo; x and y are its pixel coordinates.
+Colors are RGB, float32, 1 is white. All arrays are as large as the image; x and y are its pixel coordinates.
 """
 
 import math
@@ -13,7 +13,7 @@ from promptseg.synthetic.texture import blur, noise, smoothstep
 
 @dataclass(frozen=True)
 class Plant:
-    """What the leaves of one plant have in common.
+    """Properties that the leaves of one plant share.
 
     green: their color; wide: breadth as a share of the length; teeth, lobes: depth and number along the margin;
     disease: a key of DISEASES; spots: how many a leaf has, about; old: how far it has yellowed, 0 to 1.
@@ -30,7 +30,7 @@ class Plant:
 
 @dataclass(frozen=True)
 class Disease:
-    """size: radius of a spot as a share of the photo's height; core, rim: colors; halo: strength of the yellow round
+    """size: radius of a spot as a share of the image height; core, rim: colors; halo: strength of the yellow round
     it, which is no part of the spot; rough: how irregular it is."""
 
     size: tuple[float, float]

@@ -1,15 +1,15 @@
-"""Patterns for the paths of a user's files: `images/{name}.jpg`, `{split}/images/{name}.*`, `**/photos/*.png`.
+"""Path patterns for a user's files: `images/{name}.jpg`, `{split}/images/{name}.*`, `**/photos/*.png`.
 
-    {name}      what a picture and its mask have in common; it holds no slash
-    {name:**}   the same, across folders: `images/{name:**}.png` gives images/a/b.png the name a/b
-    {split}     train, val, test, or another word for one of them (`split_of`)
-    {word}      any other word that both patterns may hold, such as {patient}; a second {word} repeats the first
-    *  ?        anything within a name; one character      **/  any folders, or none
-    .*          at the end: any kind of picture, as where a pattern ends without an extension
+    {name}      what an image and its mask have in common, without a slash
+    {name:**}   the same, across folders: for images/a/b.png, `images/{name:**}.png` gives the name a/b
+    {split}     train, val, test, or another word for one of them (see `split_of`)
+    {word}      any other placeholder that both patterns may use, such as {patient}; a second {word} repeats the first
+    *  ?        any text within a name; one character      **/  any number of folders, or none
+    .*          at the end: any image format; added to patterns that end without an extension
 
-A pattern without {name} takes its stars as names: the first in the file's own name as {name}, the others in order, so
-that `*/images/*.jpg` and `*/masks/*.png` pair as they look. Each part takes as much as it can. Extensions match in
-either case, and letters with accents in whichever of their two Unicode spellings.
+In a pattern without {name} the stars are placeholders: the first star in the file name is {name}, the others are
+matched in order, so that `*/images/*.jpg` and `*/masks/*.png` pair as expected. Matching is greedy. It ignores the case
+of extensions and treats both Unicode forms of accented letters as equal.
 """
 
 import re
@@ -26,10 +26,18 @@ _SPLITS = {word: split for split, words in _WORDS.items() for word in words}
 
 
 class Pattern:
-    """A pattern, checked. Raises ValueError, which says what is wrong in it.
+    """A compiled path pattern.
 
-    fields: the words that it gives values to, in the order in which they stand in it; any_kind: it leaves the kind of
-    file open; literal: how many characters it states, which tells the more specific one of two patterns.
+    Args:
+        text: the pattern, as in the module docstring.
+
+    Attributes:
+        text: the pattern, normalized.
+        any_format: whether the pattern leaves the file format open.
+        literal: number of literal characters; of two patterns, the one with more is more specific.
+
+    Raises:
+        ValueError: the pattern is invalid; the message says why.
     """
 
     def __init__(self, text: str):
@@ -38,88 +46,115 @@ class Pattern:
             raise ValueError(f"{text!r}: give a path within the folder, such as images/{{name}}.png, with / in it")
         if "." not in self.text.rsplit("/", 1)[-1].replace("{name:**}", ""):
             self.text += ".*"
-        self.any_kind = self.text.endswith(".*")
-        self._parts: list[tuple[str, str | None]] = []  # (text, field): stated, or the value of a field, or a wildcard
+        self.any_format = self.text.endswith(".*")
+        self._elements: list[tuple[str, str | None]] = []  # (text, field); field None: literal text or a wildcard
         self._regex = re.compile(self._compile(), re.DOTALL)
-        self.literal = sum(len(part) for part, field in self._parts if field is None and part not in ("*", "**/", "?"))
+        wildcards = ("*", "**/", "?")
+        self.literal = sum(len(text) for text, field in self._elements if field is None and text not in wildcards)
 
     def match(self, path: str) -> dict[str, str] | None:
-        """The value of each field in a path relative to the folder, or None where the pattern does not match."""
-        found = self._regex.fullmatch(unicodedata.normalize("NFC", path))
-        return found and {field: found[group].rstrip("/") for field, group in self._groups.items()}
+        """Match a path.
+
+        Args:
+            path: relative to the folder, with `/`.
+
+        Returns:
+            The value of each placeholder, or None if the path does not match.
+        """
+        match = self._regex.fullmatch(unicodedata.normalize("NFC", path))
+        return match and {field: match[group].rstrip("/") for field, group in self._groups.items()}
 
     def fill(self, values: dict[str, str]) -> str:
-        """The path that it asks for, with `*` where it leaves something open: `masks/plant03_2.*`."""
+        """Insert values into the placeholders.
+
+        Args:
+            values: by placeholder; unknown ones are left as they are.
+
+        Returns:
+            The path, with `*` where the pattern leaves something open: `masks/plant03_2.*`.
+        """
         path = ""
-        for part, field in self._parts:
-            value = values.get(field, part)
-            path += value + "/" if part == "**/" and value not in ("", part) else value
+        for text, field in self._elements:
+            value = values.get(field, text)
+            path += value + "/" if text == "**/" and value not in ("", text) else value
         return path
 
     @property
     def fields(self) -> tuple[str, ...]:
+        """The placeholders, in order."""
         return tuple(self._groups)
 
     def _compile(self) -> str:
+        """Translate the pattern into a regular expression."""
         self._groups: dict[str, str] = {}
-        regex, at, names = "", 0, self._stars()
+        regex, at, names = "", 0, self._star_fields()
         for token in _TOKEN.finditer(self.text):
-            regex += self._state(self.text[at : token.start()])
+            regex += self._literal(self.text[at : token.start()])
             at = token.end()
             if token["field"] is not None:
                 regex += self._field(token["field"], token[0])
             elif token["brace"]:
-                raise ValueError(f"{self.text!r}: a brace is left alone; a placeholder is written {{name}}")
+                raise ValueError(f"{self.text!r}: unbalanced brace; a placeholder is written {{name}}")
             elif token["one"]:
                 regex += "[^/]"
-                self._parts.append(("?", None))
+                self._elements.append(("?", None))
             else:
                 regex += self._star(token, names.get(token.start()))
         if "name" not in self._groups:
-            raise ValueError(f"{self.text!r}: it needs {{name}} or *, which tells the files apart")
-        end = self._state(self.text[at:])
+            raise ValueError(f"{self.text!r}: it needs {{name}} or *, to tell the files apart")
+        end = self._literal(self.text[at:])
         return regex + re.sub(r"(\\\.[A-Za-z0-9]+)$", r"(?i:\1)", end)
 
-    def _stars(self) -> dict[int, str]:
-        """Which field the star at a position of the text gives, in a pattern that has no {name}."""
+    def _star_fields(self) -> dict[int, str]:
+        """Return the placeholder for the star at each position, for a pattern without {name}."""
         if any(token["field"] in ("name", "name:**") for token in _TOKEN.finditer(self.text)):
             return {}
-        end = len(self.text) - 1 if self.any_kind else len(self.text)
+        end = len(self.text) - 1 if self.any_format else len(self.text)
         stars = [token for token in _TOKEN.finditer(self.text, 0, end) if token["star"] or token["folders"]]
-        own = self.text.rfind("/") + 1
-        name = next((token for token in stars if token.start() >= own), stars[-1] if stars else None)
-        others = [token for token in stars if token is not name]
-        return {token.start(): f"*{i}" for i, token in enumerate(others, 1)} | ({name.start(): "name"} if name else {})
+        file_name = self.text.rfind("/") + 1
+        name = next((token for token in stars if token.start() >= file_name), stars[-1] if stars else None)
+        rest = [token for token in stars if token is not name]
+        return {token.start(): f"*{i}" for i, token in enumerate(rest, 1)} | ({name.start(): "name"} if name else {})
 
     def _field(self, word: str, written: str) -> str:
-        found = _FIELD.fullmatch(word)
-        if not found:
-            hint = "for several kinds of file write .*" if "," in word else "a placeholder is one word, such as {name}"
-            raise ValueError(f"{self.text!r}: {written} is not understood; {hint}")
-        field, deep = found.groups()
-        self._parts.append((written, field))
+        """Translate a placeholder."""
+        match = _FIELD.fullmatch(word)
+        if not match:
+            hint = "for several formats write .*" if "," in word else "a placeholder is one word, such as {name}"
+            raise ValueError(f"{self.text!r}: {written} is invalid; {hint}")
+        field, deep = match.groups()
+        self._elements.append((written, field))
         if field in self._groups:
             return f"(?P={self._groups[field]})"
         self._groups[field] = f"g{len(self._groups)}"
         return f"(?P<{self._groups[field]}>{'.+' if deep else '[^/]+'})"
 
     def _star(self, token: re.Match, field: str | None) -> str:
-        folders, own = token["folders"], token.start() == 0 or self.text[token.start() - 1] == "/"
-        if len(token["star"] or "") > 1 or (folders and not own):
-            raise ValueError(f"{self.text!r}: ** stands for whole folders: **/ at the start or after a /")
-        self._parts.append((token[0], field))
+        """Translate * or **/."""
+        folders, at_start = token["folders"], token.start() == 0 or self.text[token.start() - 1] == "/"
+        if len(token["star"] or "") > 1 or (folders and not at_start):
+            raise ValueError(f"{self.text!r}: ** matches whole folders only: write **/ at the start or after a /")
+        self._elements.append((token[0], field))
         if field is None:
             return "(?:.+/)?" if folders else "[^/]*"
         self._groups[field] = f"g{len(self._groups)}"
-        some = "[^/]+" if not folders else ".+/" if field == "name" else "(?:.+/)?"
-        return f"(?P<{self._groups[field]}>{some})"
+        regex = "[^/]+" if not folders else ".+/" if field == "name" else "(?:.+/)?"
+        return f"(?P<{self._groups[field]}>{regex})"
 
-    def _state(self, text: str) -> str:
+    def _literal(self, text: str) -> str:
+        """Translate literal text."""
         if text:
-            self._parts.append((text, None))
+            self._elements.append((text, None))
         return re.escape(text)
 
 
 def split_of(word: str) -> str | None:
-    """train, val or test for a word that means it, or None: Train, training, valid, Validation, dev, `Test Set`, ..."""
+    """Map a word for a split to its name.
+
+    Args:
+        word: in any case, such as Train, training, valid, Validation, dev or `Test Set`.
+
+    Returns:
+        "train", "val" or "test", or None for any other word.
+    """
     return _SPLITS.get(re.sub(r"[ _-]?set$", "", word.lower()))

@@ -1,7 +1,7 @@
-"""Stand-in for a user's own photos: leaves on the ground, with spots of four diseases, three photos of each plant.
+"""Rendered images of leaves on the ground, with spots of four diseases, three images of each plant.
 
-Round the leaves lies what is of like color and is none: dry litter as brown as blight, pebbles as pale as mildew,
-grass as green as the leaves, holes that show the ground, soil that sticks to them.
+The clutter has the colors of leaves and spots: dry litter as brown as blight, pebbles as pale as mildew, grass as green
+as the leaves, holes that show the ground, soil on the leaves.
 """
 
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ _SPOTS = {"blight": 3.5, "leaf spot": 8, "rust": 22, "mildew": 5}
 
 
 def photos(rng: np.random.Generator) -> Iterator[tuple[str, bytes]]:
-    """(path, bytes) of every file: images/plant03_2.jpg (some .png), and its masks/ and labels/plant03_2.png."""
+    """Yield (path, bytes) of every file: images/plant03_2.jpg (some .png), and its masks/ and labels/plant03_2.png."""
     for number in range(1, PLANTS + 1):
         disease = list(DISEASES)[number % len(DISEASES)]
         green = np.array((rng.uniform(0.16, 0.34), rng.uniform(0.4, 0.56), rng.uniform(0.1, 0.2)), np.float32)
@@ -37,22 +37,22 @@ def photos(rng: np.random.Generator) -> Iterator[tuple[str, bytes]]:
         )
         ground = rng.choice(list(_GROUNDS))
         for view in range(1, VIEWS + 1):
-            sick = (number, view) != (5, 3)  # one photo of a leaf without a spot
+            sick = (number, view) != (5, 3)  # one image of a leaf without a spot
             photo, leaf, spot = _photo(rng, plant, ground, SIZES[number % len(SIZES)], sick)
             name = f"plant{number:02d}_{view}"
             if number % 8 == 0:
-                yield f"images/{name}.png", image_io.png(photo)
+                yield f"images/{name}.png", image_io.encode_png(photo)
             else:
                 data = cv2.imencode(".jpg", photo[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])[1]
                 yield f"images/{name}.jpg", data.tobytes()
             colors = np.zeros_like(photo)
             colors[leaf], colors[spot] = LEAF, SPOT
-            yield f"masks/{name}.png", image_io.png(spot.astype(np.uint8) * 255)
-            yield f"labels/{name}.png", image_io.png(colors)
+            yield f"masks/{name}.png", image_io.encode_png(spot.astype(np.uint8) * 255)
+            yield f"labels/{name}.png", image_io.encode_png(colors)
 
 
 def _photo(rng: np.random.Generator, plant: Plant, ground: str, size: tuple[int, int], sick: bool):
-    """A photo (h, w, 3) uint8, and where leaf and spots are seen in it, (h, w) bool each."""
+    """Render an image (h, w, 3) uint8 and the visible regions of leaf and spots, (h, w) bool each."""
     w, h = size
     y, x = np.mgrid[:h, :w].astype(np.float32)
     picture = _ground(rng, ground, h, w)
@@ -65,7 +65,7 @@ def _photo(rng: np.random.Generator, plant: Plant, ground: str, size: tuple[int,
         length = h * (rng.uniform(0.8, 1.05) if front else rng.uniform(0.45, 0.75))
         one = Leaf(rng, plant, x, y, at, length, rng.uniform(0, 2 * np.pi), sick and (front or rng.random() < 0.6))
         picture *= (1 - one.shadow(int(rng.integers(4, 9))))[..., None]
-        cover = _gnawed(rng, one)
+        cover = _with_holes(rng, one)
         picture += (one.color - picture) * cover[..., None]
         seen = cover > 0.5
         leaf |= seen
@@ -98,8 +98,8 @@ def _ground(rng: np.random.Generator, kind: str, h: int, w: int) -> np.ndarray:
     return ground * (0.8 + 0.4 * noise(rng, h, w, 3, 1))[..., None]
 
 
-def _gnawed(rng: np.random.Generator, leaf: Leaf) -> np.ndarray:
-    """The leaf's cover without what insects ate: the ground shows through the holes."""
+def _with_holes(rng: np.random.Generator, leaf: Leaf) -> np.ndarray:
+    """Return the coverage of a leaf with holes eaten by insects."""
     cover = leaf.shape
     if rng.random() < 0.6:
         eaten = noise(rng, leaf.h, leaf.w, 0.11 * leaf.h, 2)

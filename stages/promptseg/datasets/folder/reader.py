@@ -1,4 +1,4 @@
-"""Your own pictures and masks, in whatever layout they lie: no code, a few lines in params.yaml.
+"""A user's own images and masks, in any layout: configured in params.yaml, without code.
 
     datasets:
       leaves:
@@ -6,20 +6,20 @@
         source: ~/leaves
         options: {images: "images/{name}.*", masks: "masks/{name}.png", group: "(plant[0-9]+)_", classes: [spot]}
 
-With nothing stated: images/<name>.<any> and masks/<name>.<any>, masks of 0/1 or 0/255, one class. Pictures are PNG,
-JPEG or TIFF, masks PNG or TIFF (JPEG with a threshold); hidden files are passed over. How patterns are written stands
-in parts/folder/patterns.py, what may be in a mask in parts/folder/labels.py.
+Default layout: images/<name>.<any> and masks/<name>.<any>, masks of 0/1 or 0/255, one class. Images are PNG, JPEG or
+TIFF, masks PNG or TIFF (JPEG with a threshold); hidden files are ignored. patterns.py documents the patterns, labels.py
+the values in masks.
 
-Traps that it looks after: pairs go by name and never by order; what a mask's values mean is stated or exact, never
-guessed; a group in two splits is refused, and CHECK_DUPLICATES lets preprocess look for near-duplicates across splits.
-Where the folder has no split of its own, preprocess makes one out of whole groups.
+Traps, and how they are avoided: files are paired by name and never by order; the meaning of mask values is stated or
+unambiguous, never guessed; a group in two splits is an error, and CHECK_DUPLICATES makes preprocessing search for
+near-duplicates across splits. Without a split of its own, a folder is split by whole groups in preprocessing.
 """
 
 import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field, PositiveInt, field_validator, model_validator
@@ -30,202 +30,227 @@ from promptseg.data import image_io, tiff_stack
 from promptseg.data.tiff_stack import Stack
 from promptseg.datasets import Sample
 from promptseg.datasets.folder import pairing
-from promptseg.datasets.folder.labelled import Masks
-from promptseg.datasets.folder.labels import Labels, labels
-from promptseg.datasets.folder.pairing import Found
+from promptseg.datasets.folder.labels import Labels, parse_labels
+from promptseg.datasets.folder.mask_reader import MaskReader
+from promptseg.datasets.folder.pairing import FilePair
 from promptseg.datasets.folder.patterns import Pattern, split_of
-from promptseg.datasets.folder.photo import photos
 
-TITLE = "Your own pictures"
-LICENCE = "yours to know: whoever gives the folder states it"
+TITLE = "Your own images"
+LICENCE = "the user's own data: known to whoever provides the folder"
 CITATION = "none: the user's own data"
 ACCESS = "by hand"
 CHECK_DUPLICATES = True
 
 SPLITS = ("train", "val", "test")
-_OPEN = 8  # stacks that are kept open
+_OPEN_STACKS = 8  # held open at a time
 
 
 class Options(params.Settings):
-    """Where the pictures and masks lie, which belong together, and what the masks' values mean."""
+    """Where images and masks are, how they pair, and what the values in masks mean."""
 
-    images: str = "images/{name}.*"  # pattern of the pictures' paths in the folder
-    masks: str = "masks/{name}.*"  # pattern of the masks'; what both call {name}, {split}, {word} must agree
-    unpaired: Literal["error", "skip"] = "error"  # a picture without a mask, or a mask without a picture
-    splits: dict[Literal["train", "val", "test"], str] | None = None  # regular expression on the paths of its pictures
-    group: str | None = None  # regular expression on a path; what its (...) finds is never split; None: each by itself
+    images: str = "images/{name}.*"  # pattern of the images' paths within the folder
+    masks: str = "masks/{name}.*"  # pattern of the masks' paths; placeholders in both patterns must agree
+    unpaired: Literal["error", "skip"] = "error"  # for an image without mask, or a mask without image
+    splits: dict[Literal["train", "val", "test"], str] | None = None  # regular expressions on the images' paths
+    group: str | None = None  # regular expression on the image's path; its (...) is the group; None: one group each
     classes: Any = None  # names of 1, 2, ...; or name: id | [ids] | "#rrggbb" | [r, g, b]
-    background: Any = None  # value or values, like those of a class; None: 0, or black
-    ignore: Any = None  # value or values that count neither way; None: there are none
+    background: Any = None  # value or values, written like those of a class; None: 0, or black
+    ignore: Any = None  # value or values that are excluded from training and scores; None: none
     values: Literal["ids", "colors"] | None = None  # what lists of three numbers are, where nothing else tells
-    others: Literal["error", "background", "ignore"] = "error"  # what values mean that are not listed
-    threshold: Annotated[int, Field(ge=1, le=255)] | None = None  # for one class with soft edges: it begins here
+    others: Literal["error", "background", "ignore"] = "error"  # meaning of values that are not listed
+    threshold: Annotated[int, Field(ge=1, le=255)] | None = None  # smallest value of the only class, for soft edges
     window: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None  # black, white; 16-bit and float
-    stack: bool = False  # each file is a multi-page TIFF, each page a picture (8-bit gray)
-    block: PositiveInt | None = None  # pages of one group; None: a stack is one group
+    stack: bool = False  # each file is a multi-page TIFF, each page an image (8-bit gray)
+    block: PositiveInt | None = None  # pages per group; None: a stack is one group
 
     @field_validator("images", "masks")
     @classmethod
-    def _is_a_pattern(cls, text: str) -> str:
+    def _check_pattern(cls, text: str) -> str:
         Pattern(text)
         return text
 
     @field_validator("group")
     @classmethod
-    def _finds_one_thing(cls, text: str | None) -> str | None:
-        if text is not None and (found := _compiled(text)).groups != 1 and "group" not in found.groupindex:
-            raise ValueError("it needs one (...) round what names the group, or (?P<group>...)")
+    def _check_group(cls, text: str | None) -> str | None:
+        if text is not None and (regex := _compile(text)).groups != 1 and "group" not in regex.groupindex:
+            raise ValueError("it needs one (...) around the name of the group, or (?P<group>...)")
         return text
 
     @field_validator("splits")
     @classmethod
-    def _are_expressions(cls, splits: dict[str, str] | None) -> dict[str, str] | None:
+    def _check_splits(cls, splits: dict[str, str] | None) -> dict[str, str] | None:
         for text in (splits or {}).values():
-            _compiled(text)
+            _compile(text)
         return splits
 
     @model_validator(mode="after")
-    def _hold_together(self):
-        colors = self.meaning().colors  # raises where the options for masks contradict each other
+    def _check_consistency(self):
+        colors = self.labels().colors  # raises where the options for masks contradict each other
         fields = Pattern(self.images).fields
         if Pattern(self.images).text == Pattern(self.masks).text:
-            raise ValueError("images and masks are the same pattern; they must tell pictures from masks")
+            raise ValueError("images and masks are the same pattern; they must distinguish images from masks")
         if "split" in Pattern(self.masks).fields and "split" not in fields:
-            raise ValueError("masks has {split} and images has not; write {split} in both, or * in masks")
+            raise ValueError("masks has {split} but images does not; write {split} in both, or * in masks")
         if self.splits is not None and "split" in fields:
-            raise ValueError("splits: images has {split} already; give one of them")
+            raise ValueError("splits: images has {split} already; remove one of them")
         if self.window is not None and (self.stack or not self.window[0] < self.window[1]):
-            raise ValueError("window: two numbers, the first the smaller; stacks are of 8 bits and need none")
+            raise ValueError("window: two numbers, the smaller one first; stacks have 8 bits and need none")
         if self.block is not None and (self.group is not None or not self.stack):
-            raise ValueError("block: it is for stack: true, and group says which stacks belong together as a whole")
+            raise ValueError("block: only with stack: true and without group, which puts whole stacks into a group")
         if self.stack and colors:
-            raise ValueError("stack: the masks of a stack are gray; give ids and no colors")
+            raise ValueError("stack: the masks of a stack are gray; give ids instead of colors")
         return self
 
     @property
     def ordered_groups(self) -> bool:
-        """Whether neighbouring groups are alike, as blocks of one stack are."""
+        """Whether neighboring groups are alike, as blocks of one stack are."""
         return self.stack
 
-    def meaning(self) -> Labels:
-        """What the values in the masks mean. Raises ValueError."""
-        return labels(self.classes, self.background, self.ignore, self.threshold, self.others, self.values)
+    def labels(self) -> Labels:
+        """Combine the options about mask values. Raises ValueError where they contradict each other."""
+        return parse_labels(self.classes, self.background, self.ignore, self.threshold, self.others, self.values)
+
+
+class Entry(NamedTuple):
+    """A pair of files with its split and group."""
+
+    split: str | None
+    group: str
+    files: FilePair
 
 
 def classes(options: Options = Options()) -> tuple[str, ...]:
-    """What 1, 2, ... in the masks mean."""
-    return options.meaning().names
+    """Return the names of the mask values 1, 2, ..."""
+    return options.labels().names
 
 
 def download(folder: Path) -> None:
-    """Raise UserError: there is no official source of a user's own pictures."""
+    """Raise UserError: a user's own images have no official source."""
     raise UserError(
-        "folder: these are your own pictures: set datasets.<name>.source in params.yaml to their folder, and "
-        "datasets.<name>.options.images and .masks to how the files are named, such as images/{name}.jpg"
+        "folder: these are your own images: set datasets.<name>.raw in params.yaml to their folder, and "
+        "datasets.<name>.options.images and .masks to the names of the files, such as images/{name}.jpg"
     )
 
 
 def verify(folder: Path, options: Options = Options()) -> None:
-    """Raise UserError with the first thing that does not pair, is in two splits, or is no stack; decodes no pixels."""
+    """Check that files pair, that no group is in two splits, and that stacks can be opened; no pixels are decoded.
+
+    Raises:
+        UserError: for the first file that is wrong.
+    """
     for _ in read(folder, options):
         pass
 
 
 def read(folder: Path, options: Options = Options()) -> Iterator[Sample]:
-    """A Sample for each pair, train before val before test, by name as people sort them (p9 before p10).
+    """Read the pairs in the order train, val, test, then by name in natural order (p9 before p10).
 
-    The id is made of what the placeholders hold: `images/{split}/{name}.png` gives train/p9, a page of a stack
-    training/007. The group is what options.group finds, else the id (of a stack: its block). Raises UserError at once.
+    Args:
+        folder: of the user.
+        options: layout and meaning of mask values.
+
+    Returns:
+        Samples whose image is (h, w) or (h, w, 3) uint8 and whose mask is (h, w) uint8. The id consists of the values
+        of the placeholders: `images/{split}/{name}.png` gives train/p9, and a page of a stack training/007. The group
+        is what options.group matches, by default the id (for a stack, its block).
+
+    Raises:
+        UserError: at once, as `verify`.
     """
-    found = pairing.pairs(folder, Pattern(options.images), Pattern(options.masks), options.unpaired == "skip")
-    told = [(*_split_and_group(folder, pair, options), pair) for pair in found]
-    told.sort(key=lambda entry: SPLITS.index(entry[0] or "train"))
-    _check_groups(folder, told)
-    masks = Masks(options.meaning())
-    opened = lru_cache(_OPEN)(Stack)
-    make = partial(_pages, options.block, opened) if options.stack else partial(_picture, options.window)
-    pictures = [make(Path(folder), *entry, masks) for entry in told]
-    return (picture for some in pictures for picture in some)
+    folder = Path(folder)
+    pairs = pairing.pairs(folder, Pattern(options.images), Pattern(options.masks), options.unpaired == "skip")
+    entries = [Entry(_split(folder, pair, options), _group(folder, pair, options), pair) for pair in pairs]
+    entries.sort(key=lambda entry: SPLITS.index(entry.split or "train"))
+    _check_groups(folder, entries)
+    masks = MaskReader(options.labels())
+    if not options.stack:
+        window = tuple(options.window) if options.window else None
+        return iter([_file_sample(folder, entry, masks, window) for entry in entries])
+    open_stack = lru_cache(_OPEN_STACKS)(Stack)
+    stacks = [_page_samples(folder, entry, masks, options.block, open_stack) for entry in entries]
+    return (sample for samples in stacks for sample in samples)
 
 
-def sample(folder: Path, seed: int) -> None:
-    """Draw 45 photos of leaves with spots, three of each plant, in the layout of the default options.
-
-    masks/ marks the spots with 255; labels/ has both leaf and spot, in colors: `masks: "labels/{name}.png"`,
-    `classes: {leaf: "#3c8c3c", spot: "#b4501e"}`. Group them with `group: "(plant[0-9]+)_"`.
-    """
-    for place, data in photos(np.random.default_rng(seed)):
-        (folder / place).parent.mkdir(parents=True, exist_ok=True)
-        (folder / place).write_bytes(data)
-
-
-def _compiled(text: str) -> re.Pattern:
+def _compile(text: str) -> re.Pattern:
+    """Compile a regular expression. Raises ValueError."""
     try:
         return re.compile(text)
     except re.error as error:
-        raise ValueError(f"no regular expression: {error}") from None
+        raise ValueError(f"not a regular expression: {error}") from None
 
 
-def _id(pair: Found) -> str:
+def _id(pair: FilePair) -> str:
+    """Join the values of the placeholders."""
     return "/".join(value for value in pair.values.values() if value)
 
 
-def _split_and_group(folder: Path, pair: Found, options: Options) -> tuple[str | None, str]:
-    split, group, path = None, _id(pair), pair.image
+def _split(folder: Path, pair: FilePair, options: Options) -> str | None:
+    """Determine the split of a pair. Raises UserError where it is unknown or ambiguous."""
     if "split" in pair.values:
         split = split_of(pair.values["split"])
         if split is None:
-            mend = "write {part} in place of {split} in images and masks, and say which is which in options.splits"
-            raise UserError(
-                f"{Path(folder) / path}: {pair.values['split']!r} is no split such as train, val, test; {mend}"
-            )
-    elif options.splits:
-        fits = [split for split, text in options.splits.items() if re.search(text, path)]
-        if len(fits) > 1 or (not fits and "train" in options.splits):
-            what = f"both {fits[0]} and {fits[1]} match it" if fits else "none matches it"
-            raise UserError(f"{Path(folder) / path}: {what} of options.splits; each picture belongs to one split")
-        split = fits[0] if fits else None
-    if options.group is not None:
-        match = re.search(options.group, path)
-        group = match and match["group" if "group" in match.re.groupindex else 1]
-        if not group:
-            mend = "each picture needs a group; correct it, or leave it out if each stands by itself"
-            raise UserError(f"{Path(folder) / path}: options.group {options.group!r} finds nothing in {path}; {mend}")
-    return split, group
+            what = f"{pair.values['split']!r} is not a split such as train, val, test"
+            remedy = "write {part} instead of {split} in images and masks, and assign the splits by options.splits"
+            raise UserError(f"{folder / pair.image}: {what}; {remedy}")
+        return split
+    if not options.splits:
+        return None
+    matching = [split for split, text in options.splits.items() if re.search(text, pair.image)]
+    if len(matching) > 1 or (not matching and "train" in options.splits):
+        what = f"matches both {matching[0]} and {matching[1]}" if matching else "matches none"
+        raise UserError(f"{folder / pair.image}: it {what} of options.splits; each image must be in one split")
+    return matching[0] if matching else None
 
 
-def _check_groups(folder: Path, told: list[tuple[str | None, str, Found]]) -> None:
-    first: dict[str, tuple[str | None, Found]] = {}
-    for split, group, pair in told:
-        other, twin = first.setdefault(group, (split, pair))
-        if other != split:
-            where = f"is in {other} ({twin.image}) and in {split} ({pair.image})"
-            mend = "move one, or leave out the split or options.group, whichever is wrong"
-            raise UserError(f"{Path(folder) / pair.image}: group {group!r} {where}; {mend}")
+def _group(folder: Path, pair: FilePair, options: Options) -> str:
+    """Determine the group of a pair. Raises UserError where options.group does not match."""
+    if options.group is None:
+        return _id(pair)
+    match = re.search(options.group, pair.image)
+    group = match and match["group" if "group" in match.re.groupindex else 1]
+    if not group:
+        what = f"options.group {options.group!r} does not match {pair.image}"
+        remedy = "every image needs a group; correct it, or remove it if the images are unrelated"
+        raise UserError(f"{folder / pair.image}: {what}; {remedy}")
+    return group
 
 
-def _picture(window: list[float] | None, folder: Path, split, group: str, pair: Found, masks: Masks) -> list[Sample]:
-    image = folder / pair.image
-    read = partial(image_io.read_image, image, tuple(window) if window else None)
+def _check_groups(folder: Path, entries: list[Entry]) -> None:
+    """Raise UserError where a group is in two splits."""
+    first: dict[str, Entry] = {}
+    for entry in entries:
+        other = first.setdefault(entry.group, entry)
+        if other.split != entry.split:
+            where = f"is in {other.split} ({other.files.image}) and in {entry.split} ({entry.files.image})"
+            remedy = "move one, or remove the split or options.group, whichever is wrong"
+            raise UserError(f"{folder / entry.files.image}: group {entry.group!r} {where}; {remedy}")
+
+
+def _file_sample(folder: Path, entry: Entry, masks: MaskReader, window: tuple[float, float] | None) -> Sample:
+    """Make the sample of an image file and a mask file."""
+    image, mask = folder / entry.files.image, folder / entry.files.mask
+    load = partial(image_io.read_image, image, window)
     file = None if window else image
-    return [Sample(_id(pair), split, group, read, masks.file(folder / pair.mask), file=file)]
+    return Sample(_id(entry.files), entry.split, entry.group, load, masks.add_file(mask), file=file)
 
 
-def _pages(block: int | None, opened: Callable[[Path], Stack], folder: Path, split, group: str, pair: Found, masks):
-    """A Sample for each page of a stack; `opened` keeps some stacks open and no pages."""
-    image, mask = folder / pair.image, folder / pair.mask
-    tiff_stack.check_pair(opened(image), opened(mask))
+def _page_samples(
+    folder: Path, entry: Entry, masks: MaskReader, block: int | None, open_stack: Callable[[Path], Stack]
+) -> list[Sample]:
+    """Make a sample for each page of a stack. open_stack: caches open stacks, not pages."""
+    image, mask = folder / entry.files.image, folder / entry.files.mask
+    tiff_stack.check_same_shape(open_stack(image), open_stack(mask))
     return [
         Sample(
-            id=f"{_id(pair)}/{i:03d}",
-            split=split,
-            group=f"{group}/b{i // block:03d}" if block else group,
-            image=partial(_page, opened, image, i),
-            mask=masks.add(partial(_page, opened, mask, i), f"{mask}, slice {i}"),
+            id=f"{_id(entry.files)}/{i:03d}",
+            split=entry.split,
+            group=f"{entry.group}/b{i // block:03d}" if block else entry.group,
+            image=partial(_read_page, open_stack, image, i),
+            mask=masks.add(partial(_read_page, open_stack, mask, i), f"{mask}, slice {i}"),
         )
-        for i in range(len(opened(image)))
+        for i in range(len(open_stack(image)))
     ]
 
 
-def _page(opened: Callable[[Path], Stack], path: Path, index: int) -> np.ndarray:
-    return opened(path)[index]
+def _read_page(open_stack: Callable[[Path], Stack], path: Path, index: int) -> np.ndarray:
+    return open_stack(path)[index]

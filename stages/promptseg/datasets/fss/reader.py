@@ -1,22 +1,23 @@
-"""FSS-1000: a thousand classes of ten photos each, for few-shot segmentation: one object against the rest.
+"""FSS-1000: 1000 classes of ten images each, for few-shot segmentation of one foreground object.
 
-Layout (the archive's folder name stands once or twice, or not at all):
-    fewshot_data/<class>/{1..10}.jpg  {1..10}.png    a photo and its mask, mostly 224x224
+Layout (the name of the archive's folder appears once, twice or not at all):
+    fewshot_data/<class>/{1..10}.jpg  {1..10}.png    an image and its mask, mostly 224x224
     fss_test_set.txt                                 the names of the 240 test classes, with CRLF line ends
-The list is no part of the archive: it lies in the authors' repository, github.com/HKUSTCV/FSS-1000. It is looked for
-in the given folder and in those between it and the classes.
+The list is not part of the archive but of the authors' repository, github.com/HKUSTCV/FSS-1000. It is looked up in the
+given folder and in the folders between it and the classes.
 
 Traps:
-- Masks are RGBA 0..255, RGB 0/1, or gray: each is cut at half of its own maximum. The RGBA ones look as if once JPEGs:
-  0..5 and 250..255, soft rims, and channels that differ by up to 25 of 255, so that they are read as pictures are. A
-  photo in the place of a mask would pass that, so much color, or much gray between the ends, is refused.
-- Some classes have a photo as `1.jpeg` beside `1.jpg` and `1.png` (issue 8 there): it is no part of the data.
-- The mask of peregine_falcon/8 is 480x960 for a photo of 224x224: this pair is left out.
+- Masks are RGBA of 0..255, RGB of 0/1, or gray: each is thresholded at half of its own maximum. The RGBA masks look as
+  if they had been JPEGs: values 0..5 and 250..255, soft edges, and channels that differ by up to 25 of 255, so they are
+  decoded as images. An image in place of a mask would pass the threshold, so masks with much color, or many values in
+  between, are rejected.
+- Some classes have an image as `1.jpeg` in addition to `1.jpg` and `1.png` (issue 8 there): it is not part of the data.
+- The mask of peregine_falcon/8 is 480x960 for an image of 224x224: this pair is left out.
 - Six pairs are larger than 224x224, up to 1024x700 (same issue).
 
-Split: the listed classes are the test split, as in the paper; its validation classes were never published, so that
-preprocess draws some of the other 760. A class is one group, so none is in two splits. Without the list no picture has
-a split, and test classes are drawn too.
+Split: the listed classes are the test split, as in the paper. Its validation classes were never published, so
+preprocessing takes some of the other 760. A class is one group and is therefore never in two splits. Without the list
+no sample has a split, and test classes are selected as well.
 """
 
 import hashlib
@@ -31,9 +32,7 @@ import numpy as np
 from promptseg.core.errors import UserError
 from promptseg.data import image_io
 from promptseg.datasets import Sample
-from promptseg.datasets.fss.scene import draw
 from promptseg.download import archives, http
-from promptseg.synthetic.shapes import FIGURES
 
 TITLE = "FSS-1000"
 LICENCE = "none is published with it; photos from the web, for research: github.com/HKUSTCV/FSS-1000"
@@ -51,18 +50,19 @@ LIST_URL = f"https://raw.githubusercontent.com/HKUSTCV/FSS-1000/4157351078fc1c57
 LIST_SHA256 = "d7b2c5deff8fb65435f146180bf1f22c4be837d2634f5daa01bcbaac8a115246"
 FOLDER = "fewshot_data"
 BROKEN = {"peregine_falcon/8"}
-TESTED = ("bucket", "coffee_mug", "fish", "guitar", "key", "wooden_spoon")  # of the sample; all are in the real list
-PER_CLASS = 6  # pictures of the sample
-COLOR = 64  # channels of a mask that differ by more are no noise
-STRANGE = 0.2  # share of a mask that may be colored, or lie between a quarter and three quarters of its maximum
+MAX_COLOR_NOISE = 64  # channels of a mask may differ by so much and still count as gray
+MAX_OUTLIERS = 0.2  # share of a mask that may be colored, or lie between a quarter and three quarters of its maximum
 
 _NUMBERED = re.compile(r"([0-9]{1,6})\.(jpg|png)")
 
 
 def download(folder: Path) -> None:
-    """Fetch the list of test classes and the archive, and unpack it. Raises UserError where either cannot be had.
+    """Download the list of test classes and the archive, and unpack it.
 
-    No checksum of the archive is published; that of the list is of the one version that there is.
+    The checksum of the list is that of its only version; none is published for the archive.
+
+    Raises:
+        UserError: one of them cannot be downloaded; the message says how to get it by hand.
     """
     http.fetch(LIST_URL, folder / LIST, sha256=LIST_SHA256)
     archive = folder / f"{FOLDER}.zip"
@@ -72,122 +72,125 @@ def download(folder: Path) -> None:
 
 
 def verify(folder: Path) -> None:
-    """Raise UserError if there is no pair, a photo or a mask is alone, or the list leaves no class to train on."""
-    classes, tested = _classes(Path(folder))
-    if tested is not None and classes.keys() <= tested:
+    """Check that images and masks pair and that classes to train on remain; nothing is decoded.
+
+    Raises:
+        UserError: there is no pair, a file lacks its counterpart, or every class is a test class.
+    """
+    classes, test_classes = _find_classes(Path(folder))
+    if test_classes is not None and classes.keys() <= test_classes:
         raise UserError(f"{folder}: {LIST} names every class here; add classes to train on, or remove the list")
 
 
 def read(folder: Path) -> Iterator[Sample]:
-    """Pictures by class name, then by number. Raises UserError at once where names do not pair.
+    """Read the images in the order of class and number.
 
-    image() is (h, w, 3) or (h, w) uint8, mask() is (h, w) with 1 on the object, in the photo's own size.
+    Args:
+        folder: holds the official layout.
+
+    Returns:
+        Samples whose image is (h, w, 3) or (h, w) uint8 and whose mask is (h, w) uint8, 1 on the object. `text` is the
+        class, `support` another image of it.
+
+    Raises:
+        UserError: at once, if images and masks do not pair.
     """
-    classes, tested = _classes(Path(folder))
+    classes, test_classes = _find_classes(Path(folder))
     return (
-        _picture(home, number, numbers, None if tested is None else "test" if name in tested else "train")
+        _sample(home, number, numbers, None if test_classes is None else "test" if name in test_classes else "train")
         for name, (home, numbers) in classes.items()
         for number in numbers
     )
 
 
-def sample(folder: Path, seed: int) -> None:
-    """Draw everyday objects of 16 classes, 224x224, their masks in the encodings that the official files have."""
-    rng = np.random.default_rng(seed)
-    folder.mkdir(parents=True, exist_ok=True)
-    for kind in sorted(FIGURES):
-        home = folder / FOLDER / kind
-        home.mkdir(parents=True)
-        for place, number in enumerate(sorted(rng.choice(np.arange(1, 11), PER_CLASS, replace=False))):
-            photo, cover = draw(rng, kind)
-            (home / f"{number}.jpg").write_bytes(_jpeg(photo))
-            (home / f"{number}.png").write_bytes(_encoded(cover, place % 3))
-    (folder / LIST).write_bytes("\r\n".join(TESTED).encode("ascii"))
-
-
-def _picture(home: Path, number: int, numbers: list[int], split: str | None) -> Sample:
-    photo = home / f"{number}.jpg"
-    others = [other for other in numbers if other != number]
+def _sample(home: Path, number: int, numbers: list[int], split: str | None) -> Sample:
+    """Make the sample of a pair."""
+    path = home / f"{number}.jpg"
+    candidates = [candidate for candidate in numbers if candidate != number]
     return Sample(
         id=f"{home.name}/{number}",
         split=split,
         group=home.name,
-        image=partial(image_io.read_image, photo),
-        mask=partial(_mask, home / f"{number}.png"),
+        image=partial(image_io.read_image, path),
+        mask=partial(_read_mask, home / f"{number}.png"),
         text=home.name.replace("_", " "),
-        support=partial(_support, home, number, others) if others else None,
-        file=photo,
+        support=partial(_read_support, home, number, candidates) if candidates else None,
+        file=path,
     )
 
 
-def _support(home: Path, number: int, others: list[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Another picture of the class and its mask, picked by a digest of the id: more classes change nothing.
+def _read_support(home: Path, number: int, candidates: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Read another image of the class and its mask; the first candidate follows from a digest of the id.
 
-    One whose mask is empty shows nothing, so the next one is taken.
+    The choice thus does not depend on other classes. Candidates with an empty mask are skipped.
     """
-    first = int.from_bytes(hashlib.sha256(f"{home.name}/{number}".encode()).digest()[:6]) % len(others)
-    for other in others[first:] + others[:first]:
-        mask = _mask(home / f"{other}.png")
+    first = int.from_bytes(hashlib.sha256(f"{home.name}/{number}".encode()).digest()[:6]) % len(candidates)
+    for candidate in candidates[first:] + candidates[:first]:
+        mask = _read_mask(home / f"{candidate}.png")
         if mask.any():
-            image = image_io.read_image(home / f"{other}.jpg")
-            image_io.check_pair(image, mask, home / f"{other}.jpg")
+            image = image_io.read_image(home / f"{candidate}.jpg")
+            image_io.check_same_size(image, mask, home / f"{candidate}.jpg")
             return image, mask
-    raise UserError(f"{home}: no picture with an object but {number}.jpg; it needs one more as support")
+    raise UserError(f"{home}: no image with an object other than {number}.jpg; add one as support image")
 
 
-def _mask(path: Path) -> np.ndarray:
-    """(h, w) uint8 of 0 and 1: what lies above half of the file's own maximum. Raises UserError at a photo."""
+def _read_mask(path: Path) -> np.ndarray:
+    """Threshold a mask at half of its maximum, (h, w) uint8 of 0 and 1. Raises UserError for an image."""
     values = image_io.read_gray(path)
     if values.ndim == 3:
-        colored = (np.ptp(values, axis=2) > COLOR).mean()
+        colored = (np.ptp(values, axis=2) > MAX_COLOR_NOISE).mean()
         values = cv2.cvtColor(values, cv2.COLOR_RGB2GRAY)
     else:
         colored = 0.0
     top = int(values.max())
     between = ((values > 0.25 * top) & (values < 0.75 * top)).mean()
-    if max(colored, between) > STRANGE:
-        how = f"{colored:.0%} of it is colored" if colored > between else f"{between:.0%} of it is gray"
-        raise UserError(f"{path}: {how}, where a mask is black and white; fetch it again")
+    if max(colored, between) > MAX_OUTLIERS:
+        outliers = f"{colored:.0%} of it is colored" if colored > between else f"{between:.0%} of it is gray"
+        raise UserError(f"{path}: a mask should be black and white, but {outliers}; download it again")
     return (values > top / 2).astype(np.uint8)
 
 
-def _classes(folder: Path) -> tuple[dict[str, tuple[Path, list[int]]], set[str] | None]:
-    """({class: (its folder, numbers of its pairs)} by name, the names of the test classes or None without a list)."""
+def _find_classes(folder: Path) -> tuple[dict[str, tuple[Path, list[int]]], set[str] | None]:
+    """Return {class: (folder, numbers of its pairs)} by name, and the test classes or None without a list."""
     for root in (folder, folder / FOLDER, folder / FOLDER / FOLDER):
-        classes = {home.name: (home, _numbers(home)) for home in _homes(root)}
+        classes = {home.name: (home, _find_pairs(home)) for home in _class_folders(root)}
         classes = {name: (home, numbers) for name, (home, numbers) in classes.items() if numbers}
         if classes:
-            return classes, _tested([parent for parent in (folder, folder / FOLDER, root) if parent.is_dir()])
-    raise UserError(f"{folder}: neither {FOLDER}/<class>/1.jpg nor <class>/1.jpg is there; unpack {FOLDER}.zip here")
+            places = [place for place in (folder, folder / FOLDER, root) if place.is_dir()]
+            return classes, _read_test_classes(places)
+    raise UserError(f"{folder}: neither {FOLDER}/<class>/1.jpg nor <class>/1.jpg found; unpack {FOLDER}.zip here")
 
 
-def _homes(root: Path) -> list[Path]:
+def _class_folders(root: Path) -> list[Path]:
+    """List the class folders, sorted. Raises UserError for unprintable names."""
     if not root.is_dir():
         return []
     homes = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith((".", "__")))
     for home in homes:
         if not home.name.isprintable():
-            raise UserError(f"{root}: the name {home.name!r} holds characters that cannot be shown; rename the folder")
+            raise UserError(f"{root}: the name {home.name!r} has unprintable characters; rename the folder")
     return homes
 
 
-def _numbers(home: Path) -> list[int]:
-    """The numbers of a class's pairs, in order. Raises UserError where a photo or a mask is alone."""
+def _find_pairs(home: Path) -> list[int]:
+    """Return the sorted numbers of the pairs of a class. Raises UserError where an image or a mask is missing."""
     found: dict[str, set[int]] = {"jpg": set(), "png": set()}
     for path in home.iterdir():
         if (match := _NUMBERED.fullmatch(path.name)) and f"{home.name}/{match[1]}" not in BROKEN:
             if match[1] != str(int(match[1])):
-                raise UserError(f"{path}: name it {int(match[1])}.{match[2]}, without zeros in front")
+                raise UserError(f"{path}: rename it to {int(match[1])}.{match[2]}, without leading zeros")
             found[match[2]].add(int(match[1]))
     for number in sorted(found["jpg"] ^ found["png"])[:1]:
-        have, lack = ("jpg", "png") if number in found["jpg"] else ("png", "jpg")
-        what = "mask" if lack == "png" else "photo"
-        raise UserError(f"{home / f'{number}.{lack}'}: not found; {number}.{have} needs this {what}: unpack it again")
+        present, missing = ("jpg", "png") if number in found["jpg"] else ("png", "jpg")
+        noun = "mask" if missing == "png" else "image"
+        path = home / f"{number}.{missing}"
+        raise UserError(f"{path}: not found, but {number}.{present} needs this {noun}; unpack it again")
     return sorted(found["jpg"])
 
 
-def _tested(places: list[Path]) -> set[str] | None:
-    for path in (place / LIST for place in places):
+def _read_test_classes(folders: list[Path]) -> set[str] | None:
+    """Read the first list found in the folders, None without one."""
+    for path in (folder / LIST for folder in folders):
         if not path.is_file():
             continue
         try:
@@ -195,19 +198,6 @@ def _tested(places: list[Path]) -> set[str] | None:
         except ValueError:
             names = set()
         if not names or any("<" in name or "/" in name for name in names):
-            raise UserError(f"{path}: no list of class names, one a line; fetch it again, or remove it")
+            raise UserError(f"{path}: not a list of class names, one per line; download it again, or remove it")
         return names
     return None
-
-
-def _jpeg(photo: np.ndarray) -> bytes:
-    return cv2.imencode(".jpg", photo[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])[1].tobytes()
-
-
-def _encoded(cover: np.ndarray, encoding: int) -> bytes:
-    """PNG bytes of (h, w) uint8 coverage: noisy RGBA with soft rims, RGB of 0 and 1, or gray of 0 and 255."""
-    if encoding == 0:
-        channels = [np.clip(cover, 4, 251), cover, cover, np.full_like(cover, 255)]
-        return cv2.imencode(".png", np.dstack(channels))[1].tobytes()
-    hard = (cover > 127).astype(np.uint8)
-    return image_io.png(np.dstack([hard] * 3) if encoding == 1 else hard * 255)

@@ -1,7 +1,7 @@
-"""A photo of one object among other things, 224x224, with the object's coverage.
+"""Rendered scenes for the stand-in of FSS-1000: one object in clutter, 224x224.
 
-What makes it hard is what makes real ones hard: the object takes a fourth of the picture or a twentieth, its colors
-are also in the clutter, often an object of another class stands beside it, and something may cover a part.
+The difficulty is that of real images: the object covers between a fourth and a twentieth of the image, the clutter has
+its colors, often an object of another class is next to it, and it may be partly occluded.
 Colors are RGB, float32, 1 is white.
 """
 
@@ -35,7 +35,7 @@ _HOMES = {  # where an object is found nine times out of ten
 
 
 def draw(rng: np.random.Generator, kind: str) -> tuple[np.ndarray, np.ndarray]:
-    """(photo (224, 224, 3) uint8, coverage of the object (224, 224) uint8 with soft rims) of one `kind`."""
+    """Render an image (224, 224, 3) uint8 and the coverage of its object (224, 224) uint8 with soft edges."""
     homes = _HOMES.get(kind, _FLAT)
     picture = _background(rng, homes[rng.integers(len(homes))] if rng.random() < 0.9 else "plain")
     parts = FIGURES[kind](rng)

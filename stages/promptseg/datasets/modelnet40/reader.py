@@ -1,14 +1,15 @@
-"""ModelNet40, resampled: point clouds of 40 kinds of things, each cloud of one kind, to tell which.
+"""ModelNet40, resampled: point clouds of 40 classes of objects, for classification.
 
-Layout, at the given folder or below it:
+Layout, in the given folder or in `modelnet40_normal_resampled` below it:
     modelnet40_normal_resampled/
-        <kind>/<kind>_<number>.txt                  10,000 lines of x,y,z,nx,ny,nz, evenly spread over the CAD model
-        modelnet40_train.txt, modelnet40_test.txt   names of clouds, one a line: airplane_0001
-        modelnet40_shape_names.txt                  names of kinds; not read, nor are filelist.txt and modelnet10_*.txt
+        <class>/<class>_<number>.txt                10,000 lines of x,y,z,nx,ny,nz, uniform over the CAD model
+        modelnet40_train.txt, modelnet40_test.txt   names of clouds, one per line: airplane_0001
+        modelnet40_shape_names.txt                  names of the classes; not read
+filelist.txt and modelnet10_*.txt are not read either.
 
-A mask is the cloud's kind at all its points. Of a file's points every n-th is taken, as many as options say; normals
-are not used. The official lists are the split; preprocess takes its validation split out of train. Nothing says which
-models are related: each is a group of its own.
+Every point of a mask has the class of the cloud. Points are selected at regular steps along the file, as many as the
+option `points` says; normals are not used. The official lists define the split; preprocessing takes a validation split
+from train. It is not published which models are related, so each is a group of its own.
 """
 
 from collections.abc import Iterator
@@ -21,8 +22,6 @@ from promptseg.core.errors import UserError
 from promptseg.data import point_cloud_files, point_clouds
 from promptseg.data.point_cloud_files import Options
 from promptseg.datasets import Sample
-from promptseg.synthetic.point_clouds.furniture import FURNITURE
-from promptseg.synthetic.point_clouds.surfaces import points
 
 TITLE = "ModelNet40, resampled with normals"
 LICENCE = "models from the web, for academic research, rights with their authors: modelnet.cs.princeton.edu"
@@ -31,107 +30,106 @@ CITATION = (
     "Shapes, CVPR 2015, arXiv:1406.5670; resampled for C. R. Qi, L. Yi, H. Su, L. J. Guibas, PointNet++, NeurIPS 2017"
 )
 ACCESS = "automatic"
-KIND, IS_CLASSIFICATION = point_clouds.KIND, True
-KINDS = (
+MODALITY = point_clouds.MODALITY
+IS_CLASSIFICATION = True
+CLASS_FOLDERS = (
     "airplane", "bathtub", "bed", "bench", "bookshelf", "bottle", "bowl", "car", "chair", "cone", "cup", "curtain",
     "desk", "door", "dresser", "flower_pot", "glass_box", "guitar", "keyboard", "lamp", "laptop", "mantel", "monitor",
     "night_stand", "person", "piano", "plant", "radio", "range_hood", "sink", "sofa", "stairs", "stool", "table",
     "tent", "toilet", "tv_stand", "vase", "wardrobe", "xbox",
 )  # fmt: skip
-CLASSES = tuple(kind.replace("_", " ") for kind in KINDS)
+CLASSES = tuple(name.replace("_", " ") for name in CLASS_FOLDERS)
 SPLIT_SIZES = {"train": 9843, "test": 2468}
 
 URL = "https://shapenet.cs.stanford.edu/media/modelnet40_normal_resampled.zip"
 FOLDER = "modelnet40_normal_resampled"
 LISTS = {"train": "modelnet40_train.txt", "test": "modelnet40_test.txt"}
-SAMPLED, PER_KIND = 1100, 2  # points of a cloud of the sample; clouds of each kind in each split
 
 
 def download(folder: Path) -> None:
-    """Fetch and unpack the archive (1.7 GB)."""
+    """Download and unpack the archive (1.7 GB).
+
+    Raises:
+        UserError: it cannot be downloaded; the message says how to get it by hand.
+    """
     point_cloud_files.download(URL, folder)
 
 
 def verify(folder: Path, options: Options = Options()) -> None:
-    """Raise UserError if a list is missing or names what is not there, or nothing, or something twice."""
-    _listed(Path(folder))
+    """Check the lists and that every listed file exists; no cloud is read.
+
+    Raises:
+        UserError: a list is missing, empty, names a missing file, or names one twice.
+    """
+    _read_lists(Path(folder))
 
 
 def read(folder: Path, options: Options = Options()) -> Iterator[Sample]:
-    """Clouds by split, then by kind and number. Raises UserError at once where a listed one is missing.
+    """Read the clouds in the order of split, class and number.
 
-    image(): (points, 2, 3) uint8 (clouds.encode); mask(): (points, 2), the kind's number.
+    Args:
+        folder: holds the official layout.
+        options: number of points.
+
+    Returns:
+        Samples whose image is (points, 2, 3) uint8 from `point_clouds.encode` and whose mask is (points, 2) uint8,
+        the class of the cloud.
+
+    Raises:
+        UserError: at once, as `verify`.
     """
-    root, listed = _listed(Path(folder))
+    root, listed = _read_lists(Path(folder))
     return (
         Sample(
-            id=f"{kind}/{name}",
+            id=f"{class_folder}/{name}",
             split=split,
-            group=f"{kind}/{name}",
-            image=partial(point_cloud_files.cloud, root / kind / f"{name}.txt", 6, ",", options.points),
-            mask=partial(_mask, KINDS.index(kind) + 1, options.points),
+            group=f"{class_folder}/{name}",
+            image=partial(point_cloud_files.read_points, root / class_folder / f"{name}.txt", 6, ",", options.points),
+            mask=partial(_mask, CLASS_FOLDERS.index(class_folder) + 1, options.points),
         )
-        for split, names in listed.items()
-        for kind, name in names
+        for split, clouds in listed.items()
+        for class_folder, name in clouds
     )
 
 
-def sample(folder: Path, seed: int) -> None:
-    """Draw clouds of 21 of the 40 kinds, of fewer points than the official ones."""
-    rng = np.random.default_rng(seed)
-    names: dict[str, list[str]] = {split: [] for split in LISTS}
-    root = folder / FOLDER
-    root.mkdir(parents=True)
-    for kind in sorted(FURNITURE):
-        (root / kind).mkdir()
-        for number in range(1, 2 * PER_KIND + 1):
-            name = f"{kind}_{number:04d}"
-            names["train" if number <= PER_KIND else "test"].append(name)
-            places, normals, _ = points([(0, FURNITURE[kind](rng))], SAMPLED, rng)
-            places -= places.mean(axis=0)
-            places /= np.linalg.norm(places, axis=1).max()  # as the official ones: in a ball of radius 1
-            rows = np.concatenate([places, normals], axis=1)
-            text = "".join(",".join(f"{value:.4f}" for value in row) + "\n" for row in rows)
-            (root / kind / f"{name}.txt").write_bytes(text.encode("ascii"))
-    for split, list_name in LISTS.items():
-        (root / list_name).write_bytes("".join(f"{name}\n" for name in names[split]).encode("ascii"))
-    (root / "modelnet40_shape_names.txt").write_bytes("".join(f"{kind}\n" for kind in KINDS).encode("ascii"))
-
-
 def _mask(number: int, count: int) -> np.ndarray:
+    """Build the mask of a cloud of one class."""
     return point_clouds.mask(np.full(count, number))
 
 
-def _listed(folder: Path) -> tuple[Path, dict[str, list[tuple[str, str]]]]:
-    """(where the kinds' folders lie, {split: [(kind, name)]} in order)."""
+def _read_lists(folder: Path) -> tuple[Path, dict[str, list[tuple[str, str]]]]:
+    """Return the folder of the class folders, and {split: sorted [(class folder, name)]}."""
     root = next((root for root in (folder, folder / FOLDER) if (root / LISTS["train"]).is_file()), None)
     if root is None:
-        raise UserError(f"{folder}: neither {LISTS['train']} nor {FOLDER}/{LISTS['train']} is there; unpack {FOLDER}.zip")
-    listed, seen = {}, {}
+        raise UserError(f"{folder}: neither {LISTS['train']} nor {FOLDER}/{LISTS['train']} found; unpack {FOLDER}.zip")
+    listed, list_of = {}, {}
     for split, list_name in LISTS.items():
-        names = _names(root / list_name)
+        names = _read_names(root / list_name)
         for name in names:
-            if name in seen:
-                raise UserError(f"{root / list_name}: {name} stands there twice, or in {seen[name]}; fetch it again")
-            seen[name] = list_name
-        pairs = sorted((name.rpartition("_")[0], name) for name in names)
-        for kind, name in pairs:
-            if kind not in KINDS:
-                raise UserError(f"{root / list_name}: {name!r} is of no kind of ModelNet40; fetch it again")
-            if not (root / kind / f"{name}.txt").is_file():
-                raise UserError(f"{root / kind / name}.txt: not found, but {list_name} names it; unpack it again")
-        listed[split] = pairs
+            if name in list_of:
+                again = "is listed twice" if list_of[name] == list_name else f"is also in {list_of[name]}"
+                raise UserError(f"{root / list_name}: {name} {again}; download it again")
+            list_of[name] = list_name
+        clouds = sorted((name.rpartition("_")[0], name) for name in names)
+        for class_folder, name in clouds:
+            if class_folder not in CLASS_FOLDERS:
+                raise UserError(f"{root / list_name}: {name!r} is not of a class of ModelNet40; download it again")
+            if not (root / class_folder / f"{name}.txt").is_file():
+                path = root / class_folder / f"{name}.txt"
+                raise UserError(f"{path}: not found, but listed in {list_name}; unpack {FOLDER}.zip again")
+        listed[split] = clouds
     return root, listed
 
 
-def _names(path: Path) -> list[str]:
+def _read_names(path: Path) -> list[str]:
+    """Read the names in a list."""
     try:
         with open(path, "rb") as file:
             names = file.read().decode("ascii").split()
     except FileNotFoundError:
         raise UserError(f"{path}: not found; unpack {FOLDER}.zip again") from None
     except UnicodeDecodeError:
-        raise UserError(f"{path}: no list of names; fetch it again") from None
+        raise UserError(f"{path}: not a list of names; download it again") from None
     if not names:
-        raise UserError(f"{path}: empty; fetch it again")
+        raise UserError(f"{path}: the list is empty; download it again")
     return names

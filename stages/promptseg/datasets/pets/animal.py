@@ -1,6 +1,6 @@
-"""A pet in its own units: its coat, and the shapes its body is made of, from ellipses and limbs to a head's parts.
+"""A pet in its own units: its coat and the shapes of its body.
 
-One unit is the radius of the head; x runs to the right, y downwards, and y = 0 is the ground that it is on.
+One unit is the radius of the head; x points right, y down, and y = 0 is the ground below the pet.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from promptseg.datasets.pets.fur import Canvas, Coat, noise, smooth, step
 
 @dataclass(frozen=True)
 class Place:
-    """Where units lie in the picture: pixels = origin + scale * turn(angle) * (flip * x, y)."""
+    """Transform from units to pixels of the image: pixels = origin + scale * turn(angle) * (flip * x, y)."""
 
     origin: tuple[float, float]
     scale: float
@@ -21,26 +21,26 @@ class Place:
     flip: int = 1
 
     def pixels(self, points) -> np.ndarray:
-        """(n, 2) units -> (n, 2) pixels."""
+        """Convert (n, 2) points from units to pixels."""
         x, y = np.asarray(points, float).T
         x = x * self.flip
         c, s = np.cos(self.angle), np.sin(self.angle)
         return np.stack([c * x - s * y, s * x + c * y], 1) * self.scale + self.origin
 
     def units(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Pixels -> units, each of the same shape."""
+        """Convert x and y from pixels to units, of the same shape."""
         x, y = (x - self.origin[0]) / self.scale, (y - self.origin[1]) / self.scale
         c, s = np.cos(self.angle), np.sin(self.angle)
         return (c * x + s * y) * self.flip, c * y - s * x
 
     def within(self, point, scale: float = 1.0, angle: float = 0.0) -> "Place":
-        """The place of a part whose own origin lies at `point`, turned by `angle`."""
+        """Return the transform of a body part whose origin is at `point`, rotated by `angle`."""
         origin = tuple(self.pixels([point])[0])
         return Place(origin, self.scale * scale, self.angle + self.flip * angle, self.flip)
 
 
 def ellipse(center, size, tilt: float = 0.0, count: int = 20) -> np.ndarray:
-    """Outline (count, 2) of an ellipse with half axes `size`."""
+    """Compute the outline (count, 2) of an ellipse with half axes `size`."""
     t = np.linspace(0, 2 * np.pi, count, endpoint=False)
     x, y = size[0] * np.cos(t), size[1] * np.sin(t)
     c, s = np.cos(tilt), np.sin(tilt)
@@ -48,7 +48,7 @@ def ellipse(center, size, tilt: float = 0.0, count: int = 20) -> np.ndarray:
 
 
 def limb(path, widths) -> np.ndarray:
-    """Outline of a stroke through `path` with a half width at each of its points, round at its ends."""
+    """Compute the outline of a stroke through `path` with a half width at each point and round ends."""
     path, widths = np.asarray(path, float), np.asarray(widths, float)
     along = np.gradient(path, axis=0)
     along /= np.hypot(*along.T)[:, None] + 1e-6
@@ -58,7 +58,7 @@ def limb(path, widths) -> np.ndarray:
 
 
 class Pet:
-    """One animal of a breed on a canvas; `part` paints a piece of it in the colors of its coat."""
+    """An animal of a breed on a canvas; `part` draws a body part in the colors of its coat."""
 
     def __init__(self, rng: np.random.Generator, canvas: Canvas, breed: Breed, place: Place):
         self.rng, self.canvas, self.breed, self.place = rng, canvas, breed, place
@@ -74,7 +74,7 @@ class Pet:
         self, outline, *, place: Place | None = None, dark: float = 0.0, chest: float = 0.0, shade: float = 1.0,
         hang: float = 0.0, depth: float = 0.5, fluff: float = 1.0, round_off: bool = True,
     ) -> None:  # fmt: skip
-        """Paint a shape (n, 2) in units of `place` (the pet's own if None).
+        """Draw a shape (n, 2) in units of `place` (the pet's own if None).
 
         dark: how far it belongs to the dark points or to the white feet, 0 to 1; chest: share of the chest's color;
         shade: times the light; hang: where its hair hangs, 0 downwards; depth: in units, as Canvas.paint has it;
@@ -94,7 +94,7 @@ class Pet:
         )
 
     def detail(self, outline, color, place: Place, depth: float = 0.08) -> None:
-        """Paint a hairless bit of one color, such as an eye or a nose."""
+        """Draw a hairless part of a single color, such as an eye or a nose."""
         color = np.array(color, np.float32)
         self.canvas.paint(
             smooth(place.pixels(outline), 1.0),
@@ -105,7 +105,7 @@ class Pet:
         )
 
     def coat(self, place: Place, dark: float, chest: float, shade: float) -> Coat:
-        """Colors of the fur by pixel; see `part`."""
+        """Return the function that gives the fur color at each pixel; see `part`."""
         breed = self.breed
 
         def color(x, y):
@@ -121,7 +121,7 @@ class Pet:
 
 
 def _marked(pattern, u, v, big, mid, dark, phase, pale) -> np.ndarray:
-    """How far the mark's color covers the base: (h, w) in 0 to 1."""
+    """Compute how much the color of the markings covers the base color: (h, w) in [0, 1]."""
     if pattern == "tabby":
         bands = np.sin(7.5 * u + 2.2 * v + 1.3 * big + 0.35 * mid + phase)
         return 0.85 * step(bands, 0.0, 0.75) * step(mid, -2.0, 0.2) + 0.1 * dark

@@ -1,4 +1,4 @@
-"""Breeds of the sample: official name and ids, coat, build. Colors are RGB in 0 to 1; the looks are simplified."""
+"""Breeds of the sample: official name and ids, and simplified coat and build. Colors are RGB in [0, 1]."""
 
 from dataclasses import dataclass
 

@@ -1,7 +1,7 @@
-"""Fur, cloth and light: shapes that are shaded as if round, with strands along a direction and a ragged edge.
+"""Fur, cloth and light: shapes shaded like rounded bodies, with hair along a direction and a ragged edge.
 
-A Canvas is the picture, (h, w, 3) float32 RGB in 0 to about 1, and beside it how much of each pixel is pet. Shapes
-are painted from back to front, so whatever is painted later hides both.
+A Canvas holds the image, (h, w, 3) float32 RGB in 0 to about 1, and the pet's coverage of each pixel. Shapes are drawn
+from back to front, and each covers both.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ Coat = Callable[[np.ndarray, np.ndarray], np.ndarray]  # pixels x, y (h, w) -> R
 
 
 def noise(rng: np.random.Generator, h: int, w: int, scale: float, octaves: int = 3) -> np.ndarray:
-    """Smooth noise (h, w) float32 of mean 0 and deviation 1; scale: pixels across its largest grain."""
+    """Sample smooth noise (h, w) float32 of mean 0 and standard deviation 1; scale: pixels across its largest grain."""
     total, weight = np.zeros((h, w), np.float32), 1.0
     for octave in range(octaves):
         step = max(scale / 2**octave, 1.0)
@@ -25,7 +25,7 @@ def noise(rng: np.random.Generator, h: int, w: int, scale: float, octaves: int =
 
 
 def blur(values: np.ndarray, sigma: float) -> np.ndarray:
-    """Gaussian blur of (h, w) or (h, w, 3), computed on a quarter of the size where sigma is wide."""
+    """Blur (h, w) or (h, w, 3) with a Gaussian, at a quarter of the resolution if sigma is large."""
     if sigma < 8:
         return cv2.GaussianBlur(values, (0, 0), max(sigma, 0.1))
     h, w = values.shape[:2]
@@ -34,19 +34,19 @@ def blur(values: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def step(values: np.ndarray, low: float, high: float) -> np.ndarray:
-    """0 up to `low`, 1 from `high` on, smooth between."""
+    """Apply a smooth step: 0 up to `low`, 1 from `high`."""
     share = np.clip((values - low) / (high - low), 0, 1)
     return share * share * (3 - 2 * share)
 
 
 def plain(color) -> Coat:
-    """The same color everywhere."""
+    """Return a coat of a single color."""
     color = np.array(color, np.float32)
     return lambda x, y: np.broadcast_to(color, (*x.shape, 3))
 
 
 def smooth(points, spacing: float = 2.0) -> np.ndarray:
-    """A closed outline (n, 2) with its corners cut (Chaikin 1974), its points `spacing` apart."""
+    """Smooth a closed outline (n, 2) by cutting its corners (Chaikin 1974), and resample it every `spacing` pixels."""
     points = np.asarray(points, float)
     for _ in range(4):
         ahead = np.roll(points, -1, axis=0)
@@ -58,7 +58,7 @@ def smooth(points, spacing: float = 2.0) -> np.ndarray:
 
 
 class Canvas:
-    """The picture so far (`rgb`), and where it is pet (`pet`, (h, w) float32 in 0 to 1)."""
+    """The image (`rgb`) and the coverage by the pet (`pet`, (h, w) float32 in [0, 1])."""
 
     def __init__(self, rng: np.random.Generator, h: int, w: int):
         self.rng, self.h, self.w = rng, h, w
@@ -75,7 +75,7 @@ class Canvas:
         self, outline: np.ndarray, coat: Coat, *, pet: bool, fluff: float = 0.0, strands: float = 0.0,
         hang: float = 0.0, depth: float = 12.0, soften: float = 0.6,
     ) -> None:  # fmt: skip
-        """Lay a round shape over the picture.
+        """Draw a rounded shape over the image.
 
         outline: (n, 2) pixels; fluff: pixels by which hairs stand out of it; strands: their contrast; hang: the angle
         of the hairs, 0 downwards, in radians; depth: pixels from the edge to where the shape is flat; soften: the
@@ -98,7 +98,7 @@ class Canvas:
         self.pet[box] += ((1.0 if pet else 0.0) - self.pet[box]) * cover[..., 0]
 
     def shadow(self, center, size, strength: float) -> None:
-        """Darken an ellipse softly, as under what stands on the ground; center, size: (x, y) in pixels."""
+        """Darken an ellipse softly, as the shadow below an object; center, size: (x, y) in pixels."""
         dark = np.zeros((self.h, self.w), np.float32)
         cv2.ellipse(dark, [round(v) for v in center], [max(1, round(v)) for v in size], 0, 0, 360, 1.0, -1)
         self.rgb *= 1 - strength * blur(dark, max(2.0, 0.5 * size[1]))[..., None]

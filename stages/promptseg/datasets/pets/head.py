@@ -1,4 +1,4 @@
-"""Faces of cats and dogs, seen from the front or a little from the side; one unit is the radius of the head."""
+"""Heads of cats and dogs, in frontal view or turned a little; one unit is the radius of the head."""
 
 import cv2
 import numpy as np
@@ -21,7 +21,7 @@ _PINK, _DARK, _TONGUE = (0.72, 0.48, 0.46), (0.05, 0.04, 0.04), (0.82, 0.38, 0.4
 
 
 def draw_head(pet: Pet, place: Place, asleep: bool = False) -> None:
-    """Paint a head whose middle is the origin of `place`; it looks a little to one side."""
+    """Draw a head centered at the origin of `place`, turned a little to one side."""
     rng, breed = pet.rng, pet.breed
     cat, yaw = breed.species == 1, rng.uniform(-0.3, 0.3)
     ear = np.array(_EARS["cat" if cat else breed.ears])
@@ -114,7 +114,7 @@ def _dog_face(pet: Pet, face: Place, asleep: bool) -> None:
 
 
 def _whiskers(pet: Pet, face: Place) -> None:
-    """Thin light lines; outside the outline of the face they are no pet, as in the official trimaps."""
+    """Draw thin light lines; outside the face they are not labelled as pet, as in the official trimaps."""
     lines = np.zeros(pet.canvas.pet.shape, np.uint8)
     for side in (-1, 1):
         for slope in (-0.12, 0.02, 0.16):

@@ -1,4 +1,4 @@
-"""Bodies: sitting, lying, standing, curled up, or head and shoulders that fill the picture."""
+"""Poses of a pet: sitting, lying, standing, curled up, or a portrait of head and shoulders."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ import numpy as np
 from promptseg.datasets.pets.animal import Pet, ellipse, limb
 from promptseg.datasets.pets.head import draw_head
 
-# What a pose takes up in units: left, right, above the ground; to choose scale and place by.
+# Extent of a pose in units: left, right, above the ground; determines scale and position.
 EXTENT = {
     "sit": (2.0, 2.3, 5.4), "lie": (2.0, 5.2, 4.0), "stand": (2.3, 5.2, 5.6), "curl": (3.0, 3.2, 2.9),
     "portrait": (1.9, 1.9, 3.9),
@@ -52,7 +52,7 @@ def lie(pet: Pet) -> None:
 
 
 def stand(pet: Pet) -> None:
-    """On four legs, seen from the side, the face towards us."""
+    """On four legs, seen from the side, the face towards the camera."""
     rng, wide, legs = pet.rng, pet.breed.stout, pet.breed.legs
     up = 1.7 * legs
     lift = rng.choice((-1.6, 0.5)) + rng.normal(0, 0.2)
@@ -89,7 +89,7 @@ def curl(pet: Pet) -> None:
 
 
 def portrait(pet: Pet) -> None:
-    """Head and shoulders; the body leaves the picture below."""
+    """Head and shoulders; the body extends below the image."""
     rng, wide = pet.rng, pet.breed.stout
     body = [(-0.7, -2.9), (0.7, -2.9), (1.35 * wide, -1.9), (1.75 * wide, -0.6), (1.9 * wide, 1.5), (-1.9 * wide, 1.5),
             (-1.75 * wide, -0.6), (-1.35 * wide, -1.9)]  # fmt: skip
@@ -100,7 +100,7 @@ def portrait(pet: Pet) -> None:
 
 
 def _tail(pet: Pet, path) -> None:
-    """Thin on most cats, short on some dogs; its hair makes it wide."""
+    """Draw a tail, short for some dogs and wider for long hair."""
     path = np.asarray(path, float)
     bushy = 0.13 + 0.09 * min(pet.breed.fluff, 2.0)
     if pet.breed.species == 2 and pet.breed.name in ("pug", "boxer"):

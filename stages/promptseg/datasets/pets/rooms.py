@@ -1,6 +1,6 @@
-"""Where pets are photographed: a lawn, a sofa, a bed, a floor, a street, a studio; what lies about, what is in front.
+"""Surroundings of a pet: lawn, sofa, bed, floor, street or studio, with objects behind and in front of it.
 
-A backdrop fills the canvas and gives the height of the ground as a share of the picture; nothing in it is pet.
+Nothing here is labelled as pet.
 """
 
 from collections.abc import Callable
@@ -16,12 +16,12 @@ _TOYS = ((0.85, 0.25, 0.15), (0.2, 0.5, 0.8), (0.9, 0.75, 0.2), (0.35, 0.65, 0.3
 
 
 def backdrop(canvas: Canvas, kind: str, ground: float, like: np.ndarray) -> None:
-    """Fill the canvas; ground: share of the height where the floor meets the wall; like: a color of the coat."""
+    """Fill the canvas; ground: height of the edge between floor and wall, as a fraction; like: color of the coat."""
     canvas.rgb[:] = _BACKDROPS[kind](canvas, int(ground * canvas.h), like)
 
 
 def clutter(canvas: Canvas, kind: str, ground: float, like: np.ndarray) -> None:
-    """Things round the pet, behind it: cushions of like color, toys, shoes, pots, a furry throw."""
+    """Draw objects behind the pet: cushions of a similar color, toys, pots, a furry throw, posts."""
     rng, h, w = canvas.rng, canvas.h, canvas.w
     for _ in range(rng.integers(1, 4) if kind != "studio" else rng.integers(0, 2)):
         x, y = rng.uniform(0.02, 0.98) * w, (ground + rng.uniform(0.02, 0.25)) * h
@@ -63,7 +63,7 @@ def clutter(canvas: Canvas, kind: str, ground: float, like: np.ndarray) -> None:
 
 
 def foreground(canvas: Canvas, kind: str, low: float, like: np.ndarray) -> None:
-    """What hides a part of the pet: grass, a fold of the blanket, a toy, a bar. low: pixels, where it stands."""
+    """Draw what occludes the pet: grass, a fold of the blanket, a toy, a bar; low: row of its foot in pixels."""
     rng, h, w = canvas.rng, canvas.h, canvas.w
     if kind == "lawn":
         for _ in range(int(0.5 * w)):
@@ -176,7 +176,7 @@ def _studio(canvas: Canvas, edge: int, like: np.ndarray) -> np.ndarray:
 
 
 def _wall(canvas: Canvas) -> np.ndarray:
-    """A plain wall with light from one side, and sometimes what hangs or stands there, out of focus."""
+    """Render a plain wall with light from one side, sometimes with objects out of focus."""
     rng, h, w = canvas.rng, canvas.h, canvas.w
     color = np.array(_pick(rng, ((0.75, 0.7, 0.6), (0.55, 0.6, 0.62), (0.68, 0.55, 0.48), (0.35, 0.3, 0.27))))
     wall = color * (1 + 0.25 * np.linspace(-1, 1, w) * rng.choice((-1, 1)) + 0.02 * noise(rng, h, w, 9))[..., None]
@@ -190,7 +190,7 @@ def _wall(canvas: Canvas) -> np.ndarray:
 
 
 def _join(rng, canvas: Canvas, above: np.ndarray, below: np.ndarray, edge: int, soften: float) -> np.ndarray:
-    """The wall above and the ground below an edge that is not quite level."""
+    """Join the wall above and the ground below a slightly tilted edge."""
     h, w = canvas.h, canvas.w
     line = edge + rng.normal(0, 0.03) * (np.arange(w) - w / 2)
     share = step(np.arange(h)[:, None] - line, -soften, soften)[..., None]
@@ -198,7 +198,7 @@ def _join(rng, canvas: Canvas, above: np.ndarray, below: np.ndarray, edge: int, 
 
 
 def _woven(rng, h: int, w: int, color) -> Callable:
-    """Cloth: a color, threads, and on some of it a second color in stripes or checks."""
+    """Return cloth: a color, threads, and sometimes a second color in stripes or checks."""
     threads = 1 + 0.05 * noise(rng, h, w, 2, 1) + 0.06 * noise(rng, h, w, 0.12 * h, 2)
     second, width, kind = np.array(_pick(rng, _CLOTH)), rng.uniform(9, 26), rng.integers(4)
     a, b = rng.normal(0, 1, 2)

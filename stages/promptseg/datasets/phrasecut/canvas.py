@@ -1,4 +1,4 @@
-"""A canvas that remembers what was painted where: outlines, patterns, shading, and an id for every visible pixel.
+"""A canvas with patterns, shading, and an id for every visible pixel.
 
 Colors are RGB, float32, 1 is white. x runs to the right and y downward, in pixels.
 """
@@ -30,7 +30,7 @@ class Paint:
 
 
 class Canvas:
-    """color: (h, w, 3); ids: (h, w) int32, the id of what is seen in each pixel, 0 where nothing is."""
+    """color: (h, w, 3); ids: (h, w) int32, the id of the visible part in each pixel, 0 without one."""
 
     def __init__(self, rng: np.random.Generator, height: int, width: int):
         self.rng, self.height, self.width = rng, height, width
@@ -54,7 +54,7 @@ class Canvas:
         self.ids[top : top + h, left : left + w][alpha > 127] = id
 
     def shadow(self, outline: np.ndarray, strength: float, soft: float) -> None:
-        """Darken softly inside an outline; it belongs to what is below."""
+        """Darken softly inside an outline; the ids do not change."""
         box = self._box(outline, 3 * soft)
         if box is None:
             return
@@ -65,7 +65,7 @@ class Canvas:
         self.color[top : top + h, left : left + w] *= 1 - strength * alpha[..., None]
 
     def photograph(self) -> np.ndarray:
-        """The picture as a camera takes it: (h, w, 3) uint8, slightly blurred, tinted, dark in the corners, grainy."""
+        """Simulate a camera: (h, w, 3) uint8 with blur, tint, vignetting and noise."""
         rng = self.rng
         far = np.hypot(*np.mgrid[-1 : 1 : self.height * 1j, -1 : 1 : self.width * 1j]).astype(np.float32)
         seen = cv2.GaussianBlur(self.color, (0, 0), 0.55)
@@ -124,7 +124,7 @@ class Canvas:
 
 
 def noise(rng: np.random.Generator, h: int, w: int, scale: float, octaves: int) -> np.ndarray:
-    """Smooth noise (h, w) float32 in [0, 1], mean about 0.5; scale: pixels across its largest grain."""
+    """Generate smooth noise, (h, w) float32 in [0, 1], mean about 0.5; scale: pixels across its largest grain."""
     total = np.zeros((h, w), np.float32)
     for octave in range(octaves):
         step = max(scale / 2**octave, 1.0)
@@ -134,7 +134,7 @@ def noise(rng: np.random.Generator, h: int, w: int, scale: float, octaves: int) 
 
 
 def smooth(points) -> np.ndarray:
-    """A closed outline with its corners cut three times (Chaikin)."""
+    """Round a closed outline by cutting its corners three times (Chaikin)."""
     points = np.asarray(points, np.float32)
     for _ in range(3):
         after = np.roll(points, -1, axis=0)
@@ -143,14 +143,14 @@ def smooth(points) -> np.ndarray:
 
 
 def ellipse(x: float, y: float, rx: float, ry: float, angle: float = 0.0, turn: tuple = (0.0, 2 * np.pi)) -> np.ndarray:
-    """The outline of an ellipse, or of the part of it between two angles."""
+    """Return the outline of an ellipse, or of a sector between two angles."""
     t = np.linspace(*turn, 48, endpoint=False)
     u, v = rx * np.cos(t), ry * np.sin(t)
     return np.stack([x + u * np.cos(angle) - v * np.sin(angle), y + u * np.sin(angle) + v * np.cos(angle)], 1)
 
 
 def blob(rng: np.random.Generator, x: float, y: float, rx: float, ry: float, rough: float) -> np.ndarray:
-    """An ellipse whose radius wanders: crowns, bushes, clouds."""
+    """Return an irregular ellipse: tree crowns, bushes, clouds."""
     t = np.linspace(0, 2 * np.pi, 72, endpoint=False)
     waves = sum(rng.normal(0, 1 / n) * np.sin(n * t + rng.uniform(0, 6.3)) for n in (2, 3, 5, 8, 13, 21))
     r = 1 + rough * waves

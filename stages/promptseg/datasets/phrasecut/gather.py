@@ -1,8 +1,8 @@
-"""Many small pictures from addresses that stand in an annotation file, and are therefore not trusted.
+"""Parallel download of many small images whose addresses come from an annotation file and are not trusted.
 
-An address must be on one of the hosts that the dataset names, and so must whatever it redirects to; it is asked for by
-https, with a cap on size and time; what comes must be a whole picture of the announced size. What is there already is
-not asked for again, so a download that broke off goes on where it was.
+An address must be on one of the hosts that the dataset names, and so must every redirect. It is requested by https with
+limits on size and time, and the response must be a complete image of the annotated size. Files that exist are not
+requested again, so an interrupted download can be resumed.
 """
 
 import os
@@ -25,15 +25,15 @@ THREADS = 8
 TRIES = 3
 WAIT = 1.0  # seconds before the second try, twice as many before the third
 TIMEOUT = 30  # seconds without a byte
-LONGEST = 120  # seconds for one picture
-LARGEST = 20_000_000  # bytes of one picture
+MAX_SECONDS = 120  # per image
+MAX_BYTES = 20_000_000  # per image
 REDIRECTS = 3
-HOPELESS = 40  # failures before anything has come: the server is out of reach, and asking on is no use
+MAX_FAILURES = 40  # before any success: the server is unreachable, and further requests are pointless
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A picture to be had: its address, where it goes, and its (width, height) in pixels."""
+    """An image to download: its address, its destination, and its (width, height) in pixels."""
 
     url: str
     path: Path
@@ -41,112 +41,118 @@ class Wanted:
 
 
 class _Failed(Exception):
-    """Why one picture did not come; trying again is no use."""
+    """A failure that another try would not change."""
 
 
 def gather(wanted: Iterable[Wanted], hosts: tuple[str, ...], by_hand: str) -> None:
-    """Fetch each picture that is not there yet; several at a time, with a bar on a terminal.
+    """Download each image that does not exist yet, several at a time, with a progress bar on a terminal.
 
-    by_hand: what to do where they cannot be had. Raises UserError at the end with how many did not come and why the
-    first of them did not, and at once where a picture cannot be written. PROMPTSEG_MIRROR replaces scheme and host as
-    in `fetch`.
+    The environment variable PROMPTSEG_MIRROR replaces scheme and host of the addresses, as in `http.fetch`.
+
+    Args:
+        wanted: the images.
+        hosts: from which images may be downloaded.
+        by_hand: how to get the images otherwise, for the error message.
+
+    Raises:
+        UserError: at the end, if images could not be downloaded: how many, and the reason for the first one; at once,
+            if an image cannot be written.
     """
-    wanted = sorted((one for one in wanted if not one.path.is_file()), key=lambda one: str(one.path))
-    if not wanted:
+    missing = sorted((image for image in wanted if not image.path.is_file()), key=lambda image: str(image.path))
+    if not missing:
         return
-    for folder in {one.path.parent for one in wanted}:
+    for folder in {image.path.parent for image in missing}:
         folder.mkdir(parents=True, exist_ok=True)
-    came, failed, local = [], {}, threading.local()  # filled by all threads
-    bar = progress.bar(total=len(wanted), unit="picture", leave=True)
+    done, failed, local = [], {}, threading.local()  # shared by all threads
+    bar = progress.bar(total=len(missing), unit="image", leave=True)
 
-    def one(picture: Wanted) -> None:
-        if not came and len(failed) >= HOPELESS:
+    def download(image: Wanted) -> None:
+        if not done and len(failed) >= MAX_FAILURES:
             return
         if not hasattr(local, "session"):
             local.session = requests.Session()
         try:
-            _get(local.session, picture, hosts)
-            came.append(picture)
+            _get(local.session, image, hosts)
+            done.append(image)
         except _Failed as error:
-            failed[picture.url] = str(error)
+            failed[image.url] = str(error)
         bar.update()
 
     with bar, ThreadPoolExecutor(THREADS) as pool:
         try:
-            for _ in pool.map(one, wanted):
+            for _ in pool.map(download, missing):
                 pass
-        except BaseException:  # a full disk, Ctrl-C: else the pool would first fetch all that is left
+        except BaseException:  # a full disk, Ctrl-C: otherwise the pool would first download all that remain
             pool.shutdown(cancel_futures=True)
             raise
     if failed:
-        first = next(one.url for one in wanted if one.url in failed)
-        missing = f"{len(wanted) - len(came):,} of {len(wanted):,} pictures did not come"
-        raise UserError(f"{first[:200]!r}: {failed[first]}; {missing}; try again, what came is kept; or {by_hand}")
+        first = next(image.url for image in missing if image.url in failed)
+        count = f"{len(missing) - len(done):,} of {len(missing):,} images could not be downloaded"
+        raise UserError(f"{first[:200]!r}: {failed[first]}; {count}; try again to resume, or {by_hand}")
 
 
-def _get(session: requests.Session, picture: Wanted, hosts: tuple[str, ...]) -> None:
-    """Write one picture, whole or not at all. Raises _Failed, and UserError where it cannot be written."""
-    address = _allowed(picture.url, hosts)
+def _get(session: requests.Session, image: Wanted, hosts: tuple[str, ...]) -> None:
+    """Download one image, completely or not at all. Raises _Failed, and UserError where it cannot be written."""
+    address = _check_host(image.url, hosts)
     for attempt in range(TRIES):
         if attempt:
             time.sleep(WAIT * 2 ** (attempt - 1))
         try:
-            data = _bytes(session, address, hosts)
+            data = _request(session, address, hosts)
             break
         except requests.RequestException as error:
             reason = type(error).__name__
             if isinstance(error, requests.HTTPError):
-                reason = f"the server answers {error.response.status_code}"
+                reason = f"the server responds with {error.response.status_code}"
                 if error.response.status_code < 500:
                     raise _Failed(reason) from None
     else:
         raise _Failed(f"{reason}, {TRIES} times")
-    aside = picture.path.with_name(f".{picture.path.name}.{os.getpid()}.tmp")
+    aside = image.path.with_name(f".{image.path.name}.{os.getpid()}.tmp")
     try:
         aside.write_bytes(data)
         try:
             height, width = image_io.read_image(aside).shape[:2]
         except UserError:
-            raise _Failed("what came is no whole picture") from None
-        if (width, height) != picture.size:
-            expected = f"{picture.size[0]}x{picture.size[1]}"
-            raise _Failed(f"the picture is {width}x{height}, not {expected} as its annotations")
-        os.replace(aside, picture.path)
+            raise _Failed("the response is not a complete image") from None
+        if (width, height) != image.size:
+            expected = f"{image.size[0]}x{image.size[1]}"
+            raise _Failed(f"the image is {width}x{height}, not {expected} as annotated")
+        os.replace(aside, image.path)
     except OSError as error:
-        raise UserError(
-            f"{picture.path}: cannot be written: {error.strerror or error}; make room, then try again"
-        ) from None
+        reason = error.strerror or error
+        raise UserError(f"{image.path}: cannot be written: {reason}; free disk space, then try again") from None
     finally:
         aside.unlink(missing_ok=True)
 
 
-def _bytes(session: requests.Session, address: str, hosts: tuple[str, ...]) -> bytes:
-    """What an address gives, redirects within the hosts followed. Raises _Failed and requests' own exceptions."""
-    until, address = time.monotonic() + LONGEST, mirrored(address)
+def _request(session: requests.Session, address: str, hosts: tuple[str, ...]) -> bytes:
+    """Request an address, following redirects within the hosts. Raises _Failed and requests' own exceptions."""
+    until, address = time.monotonic() + MAX_SECONDS, mirrored(address)
     for _ in range(REDIRECTS + 1):
         with session.get(address, stream=True, allow_redirects=False, timeout=TIMEOUT) as response:
             response.raise_for_status()
             if response.is_redirect:
-                address = mirrored(_allowed(urljoin(address, response.headers["Location"]), hosts))
+                address = mirrored(_check_host(urljoin(address, response.headers["Location"]), hosts))
                 continue
             data = bytearray()
-            for piece in response.iter_content(1 << 16):
-                data += piece
-                if len(data) > LARGEST:
-                    raise _Failed(f"more than {LARGEST:,} bytes came")
+            for chunk in response.iter_content(1 << 16):
+                data += chunk
+                if len(data) > MAX_BYTES:
+                    raise _Failed(f"the response exceeds {MAX_BYTES:,} bytes")
                 if time.monotonic() > until:
-                    raise _Failed(f"it took longer than {LONGEST} seconds")
+                    raise _Failed(f"the response took longer than {MAX_SECONDS} seconds")
             return bytes(data)
     raise _Failed(f"more than {REDIRECTS} redirects")
 
 
-def _allowed(url: str, hosts: tuple[str, ...]) -> str:
-    """The address, by https, if it is on one of the hosts. Raises _Failed."""
+def _check_host(url: str, hosts: tuple[str, ...]) -> str:
+    """Return the address with https if it is on one of the hosts. Raises _Failed otherwise."""
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise _Failed("this is no address") from None
+        raise _Failed("the address is invalid") from None
     mirror = urlsplit(os.environ.get("PROMPTSEG_MIRROR", ""))
     if mirror.netloc and (parts.scheme, parts.netloc) == (mirror.scheme, mirror.netloc):
         return url

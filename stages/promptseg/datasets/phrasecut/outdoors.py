@@ -1,4 +1,4 @@
-"""A park or a street: sky and clouds, a house, trees, people, dogs, cars, balls; near things hide far ones."""
+"""A park or a street: sky and clouds, a house, trees, people, dogs, cars, balls; near objects occlude far ones."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ _SKIN = ((0.87, 0.68, 0.55), (0.72, 0.52, 0.38), (0.5, 0.33, 0.22), (0.33, 0.21,
 
 
 def draw(rng: np.random.Generator, height: int, width: int, street: bool) -> Scene:
-    """Things are placed from far to near."""
+    """Render a scene; objects are placed from far to near."""
     scene = Scene(rng, height, width)
     horizon = height * rng.uniform(0.42, 0.55)
     _sky(scene, horizon)

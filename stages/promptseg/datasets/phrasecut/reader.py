@@ -1,24 +1,24 @@
-"""PhraseCut (VGPhraseCut_v0): phrases about photographs of Visual Genome, and the region that each one names.
+"""PhraseCut (VGPhraseCut_v0): referring phrases for images of Visual Genome, with the region of each phrase.
 
 Layout:
     image_data_split.json                         a list of {image_id, url, width, height, split, ...}
     refer_train.json refer_val.json refer_test.json refer_miniv.json
         lists of tasks {task_id, image_id, ann_ids, instance_boxes, Polygons, phrase, phrase_structure};
         Polygons is [instance][polygon][[x, y], ...]
-    images/<image_id>.jpg                         or VG_100K/, VG_100K_2/, as Visual Genome's own archives have them
-They may lie in the given folder or in `VGPhraseCut_v0` below it. A Sample is a task: many share one photograph, and
-their text differs. Photographs without a task (a quarter of Visual Genome) are left aside.
+    images/<image_id>.jpg                         or VG_100K/, VG_100K_2/, as in Visual Genome's own archives
+All of it may lie in the given folder or in `VGPhraseCut_v0` below it. A sample is a task: many share one image and
+differ in their text. Images without a task (a quarter of Visual Genome) are not used.
 
-The mask is the union of all polygons of all instances, drawn as in the authors' `polygons_to_mask`: coordinates cut off
-to whole pixels, each polygon filled by itself with its outline, what reaches out of the photograph clipped. A polygon
-of fewer than 3 points is nothing. A task without any polygon has an empty mask, which is dropped and counted where
-`min_foreground` says so, as everywhere.
+The mask is the union of all polygons of all instances, rasterized as in the authors' `polygons_to_mask`: coordinates
+truncated to whole pixels, each polygon filled separately including its outline and clipped to the image. Polygons of
+fewer than 3 points are skipped. A task without polygons has an empty mask, which `min_foreground` drops and counts, as
+for every dataset.
 
-The split is that of the files, and the group is the photograph: one that has tasks in two splits is refused. The
-files of the validation split do not hold the tasks of `miniv`, 100 photographs for quick looks, so validation is both
-together, as in the authors' table; a task that is in both (as in an older release) counts once.
+Split: as in the files. The group is the image, and an image with tasks in two splits is an error.
 
-The training tasks are 400 MB of JSON: they are read one by one, and of each only the phrase and 4 bytes a point stay.
+Traps: the validation file lacks the tasks of `miniv`, a subset of 100 images, so the validation split is both files
+together, as in the authors' table; a task in both (as in an older release) is used once. The training tasks are 400 MB
+of JSON: they are parsed one by one, and only the phrase and 4 bytes per point of each are retained.
 """
 
 import os
@@ -35,7 +35,7 @@ from filelock import FileLock
 from promptseg.core.errors import UserError
 from promptseg.data import image_io
 from promptseg.datasets import Sample
-from promptseg.datasets.phrasecut import gather, jsonlist, polygons, release
+from promptseg.datasets.phrasecut import gather, jsonlist, polygons
 from promptseg.download import http
 from promptseg.download.partial import cache
 
@@ -51,33 +51,33 @@ CITATION = (
 )
 ACCESS = "automatic"
 CLASSES = ("referred",)
-SPLIT_SIZES = {"train": 310816, "val": 20316, "test": 14354}  # of the authors' README; val with its 821 tasks of miniv
+SPLIT_SIZES = {"train": 310816, "val": 20316, "test": 14354}  # authors' README; val includes the 821 tasks of miniv
 
 NAME = "VGPhraseCut_v0"
 INFO = "image_data_split.json"
-SPLITS = {  # in the order in which they are read: of twins in val and miniv, the first is kept
+SPLITS = {  # in reading order: of a task in val and miniv, the first one is used
     "refer_train.json": "train", "refer_val.json": "val", "refer_miniv.json": "val", "refer_test.json": "test",
 }  # fmt: skip
-DRIVE = {  # ids of Google Drive, in the authors' download_dataset.py
+DRIVE = {  # Google Drive ids, from the authors' download_dataset.py
     INFO: "1xB9eExJo35K3DQu8PnBWZ1q_OMoMl8-i",
     "refer_miniv.json": "1oLcTQ1blTIQyu5ZMelQN2HSniuQaxM4E",
     "refer_val.json": "1UyojArOFPlsSeNbA9fHWjCjOOU-OCohG",
     "refer_test.json": "1jrzXm1gcq6f5hNDeamZd0UmyyHUv61IZ",
     "refer_train.json": "1qx-0q6r9r0YUGpoyT0B8HJKmUFWQDSu7",
 }
-# Where Visual Genome keeps its photographs. Its old domain visualgenome.org has changed hands: never ask there.
+# The hosts of Visual Genome's images. Its old domain visualgenome.org has changed hands: never download from there.
 HOSTS = ("cs.stanford.edu", "homes.cs.washington.edu")
-HOMES = ("images", "VG_100K", "VG_100K_2")
+IMAGE_FOLDERS = ("images", "VG_100K", "VG_100K_2")
 BY_HAND = (
     "get Visual Genome's images.zip and images2.zip by way of homes.cs.washington.edu/~ranjay/visualgenome, put them "
-    "beside the JSON files, and set datasets.phrasecut.source to that folder"
+    "beside the JSON files, and set datasets.phrasecut.raw to that folder"
 )
-_ID = re.compile(r"[0-9A-Za-z_]{1,4000}")  # `<image_id>__<ann_id>_<ann_id>...`, one for each object
-_MOST = 2**31 - 1
+_ID = re.compile(r"[0-9A-Za-z_]{1,4000}")  # `<image_id>__<ann_id>_<ann_id>...`, one ann_id per instance
+_MAX_ID = 2**31 - 1
 
 
 class Task(NamedTuple):
-    """One phrase and its region; outlines: as `polygons.pack` gives them."""
+    """A phrase and its region; `outlines` is packed by `polygons.pack`."""
 
     split: str
     image_id: int
@@ -86,11 +86,23 @@ class Task(NamedTuple):
     outlines: bytes
 
 
-def download(folder: Path) -> None:
-    """Fetch the JSON files from Google Drive and the photographs (11 GB) from the addresses in them.
+class Release(NamedTuple):
+    """The files of a folder, checked."""
 
-    All goes to the cache folder first (PROMPTSEG_CACHE, or that of the user's system), which outlives a download that
-    breaks off, and is moved to `folder` when it is whole. Raises UserError, with how many photographs are missing.
+    root: Path
+    tasks: list[Task]  # in reading order
+    sizes: dict[int, tuple[int, int]]  # (width, height) by image id
+    image_folders: dict[int, str]  # by image id
+
+
+def download(folder: Path) -> None:
+    """Download the JSON files from Google Drive and the images (11 GB) from the addresses in them.
+
+    Everything goes to the cache folder first (PROMPTSEG_CACHE, or that of the user's system), so that an interrupted
+    download can be resumed, and is moved to `folder` once complete.
+
+    Raises:
+        UserError: a file cannot be downloaded; the message says how many images are missing.
     """
     place = cache() / NAME
     place.mkdir(parents=True, exist_ok=True)
@@ -99,8 +111,8 @@ def download(folder: Path) -> None:
             if not (place / name).is_file():
                 http.fetch(http.drive(id), place / name)
         try:
-            sizes, needed = _sizes(place), {task.image_id for task in _tasks(place)}
-        except UserError:  # Google Drive does not always announce a length, so that a cut can go unnoticed until here
+            sizes, needed = _read_sizes(place), {task.image_id for task in _read_tasks(place)}
+        except UserError:  # Google Drive does not always announce a length, so truncation can go unnoticed until here
             for name in DRIVE:
                 (place / name).unlink()
             raise
@@ -108,126 +120,130 @@ def download(folder: Path) -> None:
         for entry in jsonlist.entries(place / INFO):
             id, url = entry["image_id"], entry.get("url")
             if id in needed:
-                target = place / "images" / f"{id}.jpg"
-                wanted[id] = gather.Wanted(url if isinstance(url, str) else "", target, sizes[id])
+                path = place / "images" / f"{id}.jpg"
+                wanted[id] = gather.Wanted(url if isinstance(url, str) else "", path, sizes[id])
         gather.gather(wanted.values(), HOSTS, BY_HAND)
         (folder / NAME / "images").mkdir(parents=True, exist_ok=True)
-        for path in [*(place / name for name in DRIVE), *(photo.path for photo in wanted.values())]:
+        for path in [*(place / name for name in DRIVE), *(image.path for image in wanted.values())]:
             shutil.move(path, folder / NAME / path.relative_to(place))
 
 
 def verify(folder: Path) -> None:
-    """Raise UserError with the first thing that is wrong in the JSON files, or if a task lacks its photograph.
+    """Check the JSON files and that the image of every task exists; no image is decoded.
 
-    A part of the official files is accepted if it has tasks to train on; photographs are opened when they are read.
+    A subset of the official files is accepted if it has training tasks.
+
+    Raises:
+        UserError: a JSON file is damaged, an image is missing, or there are no training tasks.
     """
-    root, tasks, _, _ = _load(folder)
-    if not any(task.split == "train" for task in tasks):
-        raise UserError(f"{root / 'refer_train.json'}: no tasks to train on; copy this official file as well")
+    release = _load(folder)
+    if not any(task.split == "train" for task in release.tasks):
+        raise UserError(f"{release.root / 'refer_train.json'}: no training tasks; copy this official file as well")
 
 
 def read(folder: Path) -> Iterator[Sample]:
-    """Tasks in the order train, val, test, then by photograph and by the numbers in their ids.
+    """Read the tasks in the order train, val, test, then by image and by the numbers in their ids.
 
-    image() is (h, w, 3) or (h, w) uint8, mask() (h, w) with 1 in the region, text the phrase. Raises UserError as
-    `verify`.
+    Args:
+        folder: holds the official layout.
+
+    Returns:
+        Samples whose image is (h, w, 3) or (h, w) uint8, whose mask is (h, w) uint8 with 1 in the region, and whose
+        text is the phrase.
+
+    Raises:
+        UserError: at once, if a JSON file is damaged or an image is missing.
     """
-    return _pictures(*_load(folder))
+    return _samples(_load(folder))
 
 
-def sample(folder: Path, seed: int) -> None:
-    """Draw 22 scenes of colored things with three or four phrases each; the same seed gives the same bytes."""
-    release.write(folder / NAME, seed)
-
-
-def _pictures(
-    root: Path, tasks: list[Task], sizes: dict[int, tuple[int, int]], homes: dict[int, str]
-) -> Iterator[Sample]:
-    for split, image_id, id, phrase, outlines in tasks:
+def _samples(release: Release) -> Iterator[Sample]:
+    """Yield a sample for each task."""
+    for split, image_id, id, phrase, outlines in release.tasks:
         group = str(image_id)
-        path = root / homes[image_id] / f"{group}.jpg"
-        mask = partial(polygons.draw, outlines, sizes[image_id])
+        path = release.root / release.image_folders[image_id] / f"{group}.jpg"
+        mask = partial(polygons.rasterize, outlines, release.sizes[image_id])
         yield Sample(f"{group}/{id}", split, group, partial(image_io.read_image, path), mask, phrase, file=path)
 
 
-def _load(folder: Path) -> tuple[Path, list[Task], dict[int, tuple[int, int]], dict[int, str]]:
-    """Where the files are, the tasks in order, and of each photograph its size and its folder. Raises UserError."""
+def _load(folder: Path) -> Release:
+    """Read the JSON files and find the images. Raises UserError."""
     folder = Path(folder)
     root = next((place for place in (folder, folder / NAME) if (place / INFO).is_file()), None)
     if root is None:
-        raise UserError(f"{folder}: no {INFO}, nor in {NAME} below it; unpack or download the official files there")
-    sizes, tasks, splits = _sizes(root), list(_tasks(root)), {}
+        raise UserError(f"{folder}: no {INFO} here or in {NAME} below; unpack or download the official files there")
+    sizes, tasks, splits = _read_sizes(root), list(_read_tasks(root)), {}
     for task in tasks:
         if task.image_id not in sizes:
-            raise UserError(f"{root / INFO}: no image {task.image_id}, which task {task.id} is about; restore the file")
+            raise UserError(f"{root / INFO}: no image {task.image_id}, which task {task.id} refers to; restore it")
         if splits.setdefault(task.image_id, task.split) != task.split:
             both = f"{splits[task.image_id]} and in {task.split}"
             raise UserError(f"{root}: image {task.image_id} has tasks in {both}; restore the official refer_*.json")
-    homes = {}
-    for home in HOMES:
-        names = {entry.name for entry in os.scandir(root / home)} if (root / home).is_dir() else set()
-        homes |= {id: home for id in splits if id not in homes and f"{id}.jpg" in names}
-    missing = [id for id in splits if id not in homes]
+    image_folders = {}
+    for name in IMAGE_FOLDERS:
+        files = {entry.name for entry in os.scandir(root / name)} if (root / name).is_dir() else set()
+        image_folders |= {id: name for id in splits if id not in image_folders and f"{id}.jpg" in files}
+    missing = [id for id in splits if id not in image_folders]
     if missing:
         path = root / "images" / f"{missing[0]}.jpg"
-        raise UserError(f"{path}: not found; {len(missing):,} photographs of {len(splits):,} are missing: {BY_HAND}")
+        raise UserError(f"{path}: not found; {len(missing):,} of {len(splits):,} images are missing: {BY_HAND}")
     order = list(dict.fromkeys(SPLITS.values()))
     tasks.sort(key=lambda task: (order.index(task.split), task.image_id, _natural(task.id)))
-    return root, tasks, sizes, homes
+    return Release(root, tasks, sizes, image_folders)
 
 
 def _natural(id: str) -> tuple[list[int], str]:
+    """Sort key by the numbers in a task id."""
     return [int(number) for number in re.findall(r"[0-9]+", id)], id
 
 
-def _sizes(root: Path) -> dict[int, tuple[int, int]]:
-    """(width, height) of each photograph. Raises UserError."""
+def _read_sizes(root: Path) -> dict[int, tuple[int, int]]:
+    """Read the (width, height) of each image. Raises UserError."""
     sizes = {}
     for number, entry in enumerate(jsonlist.entries(root / INFO), 1):
         try:
-            id = jsonlist.integer(entry, "image_id", 1, _MOST)
+            id = jsonlist.integer(entry, "image_id", 1, _MAX_ID)
             size = jsonlist.integer(entry, "width", 1, 2**15), jsonlist.integer(entry, "height", 1, 2**15)
             if size[0] * size[1] > image_io.MAX_PIXELS:
                 raise ValueError(f"{size[0]}x{size[1]} is more than {image_io.MAX_PIXELS:,} pixels")
             if sizes.setdefault(id, size) != size:
-                raise ValueError(f"image {id} is there twice, with two sizes")
+                raise ValueError(f"image {id} is listed twice, with different sizes")
         except ValueError as error:
             raise UserError(f"{root / INFO}: entry {number}: {error}; restore the official file") from None
     return sizes
 
 
-def _tasks(root: Path) -> Iterator[Task]:
-    """The tasks of all files that are there. Raises UserError at the first that is wrong, and if there is none."""
-    seen: dict[str, str] = {}
+def _read_tasks(root: Path) -> Iterator[Task]:
+    """Yield the tasks of all files that exist. Raises UserError for an invalid task, and if there is none."""
+    file_of: dict[str, str] = {}
     for name, split in SPLITS.items():
         if not (root / name).is_file():
-            continue  # a part of the official data
+            continue  # a subset of the official data
         for number, entry in enumerate(jsonlist.entries(root / name), 1):
             try:
-                task = _task(split, entry)
+                task = _parse_task(split, entry)
             except ValueError as error:
                 where = f"{root / name}: task {jsonlist.shown(entry.get('task_id'))} (entry {number})"
                 raise UserError(f"{where}: {error}; restore the official file") from None
-            if task.id not in seen:
-                seen[task.id] = name
+            first = file_of.get(task.id)
+            if first is None:
+                file_of[task.id] = name
                 yield task
-            elif seen[task.id] == name or SPLITS[seen[task.id]] != split:
-                raise UserError(
-                    f"{root / name}: task {task.id} is in {seen[task.id]} as well; restore the official files"
-                )
-    if not seen:
+            elif first == name or SPLITS[first] != split:
+                raise UserError(f"{root / name}: task {task.id} is in {first} as well; restore the official files")
+    if not file_of:
         raise UserError(f"{root}: no tasks in {', '.join(SPLITS)}; download the official files again")
 
 
-def _task(split: str, entry: dict) -> Task:
-    """A task from its JSON. Raises ValueError with what is wrong in it."""
-    image_id = jsonlist.integer(entry, "image_id", 1, _MOST)
+def _parse_task(split: str, entry: dict) -> Task:
+    """Parse a task. Raises ValueError saying what is wrong with it."""
+    image_id = jsonlist.integer(entry, "image_id", 1, _MAX_ID)
     id, phrase = entry.get("task_id"), entry.get("phrase")
     if not isinstance(id, str) or not _ID.fullmatch(id):
-        raise ValueError("its task_id is no text of letters, digits and _")
+        raise ValueError("task_id is not a string of letters, digits and _")
     if not isinstance(phrase, str) or not phrase.strip() or len(phrase) > 1000:
-        raise ValueError(f"its phrase is {jsonlist.shown(phrase)}, not a few words")
+        raise ValueError(f"phrase is {jsonlist.shown(phrase)}, not a few words")
     words = " ".join(phrase.split())
     if not words.isprintable():
-        raise ValueError(f"its phrase {jsonlist.shown(phrase)} holds characters that cannot be shown")
+        raise ValueError(f"phrase {jsonlist.shown(phrase)} has unprintable characters")
     return Task(split, image_id, id, sys.intern(words), polygons.pack(entry.get("Polygons")))

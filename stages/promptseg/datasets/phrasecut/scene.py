@@ -1,4 +1,4 @@
-"""What outdoor scenes and tables share: painting parts and naming the things that they make up."""
+"""Base of all scenes: painting parts and naming the objects that they form."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ LEAST = 60  # visible pixels; what shows less is not named
 
 
 class Scene:
-    """A canvas, the things on it, and the random numbers of one picture."""
+    """A canvas, the objects on it, and the random generator of one image."""
 
     def __init__(self, rng: np.random.Generator, height: int, width: int):
         self.rng, self.canvas, self.things = rng, Canvas(rng, height, width), []
@@ -25,16 +25,16 @@ class Scene:
         return like
 
     def name(self, name: str, attributes, ids, relation=None, size: float = 0.0, place: float = 0.0) -> None:
-        """Say what some parts are; place in pixels."""
+        """Register parts as an object; place in pixels."""
         self.things.append(Thing(name, tuple(attributes), set(ids), relation, size, place / self.width))
 
     def visible(self) -> list[Thing]:
-        """The things of which enough is seen."""
+        """Return the objects that are sufficiently visible."""
         seen = np.bincount(self.canvas.ids.ravel(), minlength=self._ids + 1)
         return [thing for thing in self.things if sum(seen[id] for id in thing.ids) >= LEAST]
 
     def mask(self, thing: Thing) -> np.ndarray:
-        """(h, w) uint8 of 0 and 1: where the thing is seen."""
+        """Return the visible region of an object, (h, w) uint8 of 0 and 1."""
         return np.isin(self.canvas.ids, list(thing.ids)).astype(np.uint8)
 
     def pick(self, *options):

@@ -10,7 +10,7 @@ _ON = ("on", "table")
 
 
 def draw(rng: np.random.Generator, height: int, width: int) -> Scene:
-    """The wall, the table, then things from far to near."""
+    """Render the wall, the table, then objects from far to near."""
     scene = Scene(rng, height, width)
     edge = height * rng.uniform(0.5, 0.58)
     _wall(scene, edge)
@@ -101,9 +101,7 @@ def _table(scene: Scene, edge: float) -> None:
 def _mug(scene: Scene, x: float, foot: float, s: float, color: str) -> None:
     rng, side = scene.rng, scene.pick(-1, 1)
     pattern = scene.pick("plain", "plain", "striped", "dotted")
-    paint = Paint(
-        scene.near(color), pattern, COLORS["white" if color != "white" else "blue"], 0.2 * s, 0, 0.55, 0.06
-    )
+    paint = Paint(scene.near(color), pattern, COLORS["white" if color != "white" else "blue"], 0.2 * s, 0, 0.55, 0.06)
     scene.canvas.shadow(ellipse(x + 0.1 * s, foot, 0.48 * s, 0.11 * s), 0.55, 4)
     hole = Paint((0.12, 0.08, 0.06), round=0)
     t = np.linspace(-1.4, 1.4, 24)

@@ -1,6 +1,6 @@
-"""What the scenes' things are called: colors by name, and the phrases that single things out.
+"""Names of colors and objects, and the phrases that refer to them.
 
-A phrase is put together as PhraseCut's were: name, attributes, relations; one that is true of several things means all.
+Phrases are composed as in PhraseCut: name, attributes, relations; a phrase that fits several objects refers to all.
 """
 
 from dataclasses import dataclass, field
@@ -16,19 +16,19 @@ COLORS = {
 
 @dataclass
 class Thing:
-    """Something that can be named. ids: the canvas ids that show it; relation: such as ("on", "table")."""
+    """An object that can be referred to. ids: its canvas ids; relation: such as ("on", "table")."""
 
     name: str
     attributes: tuple[str, ...]
     ids: set[int]
     relation: tuple[str, str] | None = None
     size: float = 0.0  # its height in pixels as drawn, for `small` and `large`
-    place: float = field(default=0.5)  # its middle, as a share of the picture's width
+    place: float = field(default=0.5)  # its middle, as a share of the image width
 
 
 @dataclass(frozen=True)
 class Phrase:
-    """A phrase in PhraseCut's parts, and the indices of the things that it names."""
+    """A phrase with its components, and the indices of the objects that it refers to."""
 
     text: str
     name: str
@@ -39,7 +39,7 @@ class Phrase:
 
 
 def phrases(rng: np.random.Generator, things: list[Thing], count: int) -> list[Phrase]:
-    """Up to `count` phrases of different meaning; those that must tell like things apart come first."""
+    """Select up to `count` phrases with different referents, preferring those that distinguish similar objects."""
     found: dict[tuple[int, ...], list[Phrase]] = {}
     for phrase in _candidates(things):
         found.setdefault(phrase.things, []).append(phrase)
@@ -55,7 +55,7 @@ def phrases(rng: np.random.Generator, things: list[Thing], count: int) -> list[P
 
 
 def _candidates(things: list[Thing]) -> list[Phrase]:
-    """Every phrase that leaves something out, and the plain name of each kind."""
+    """Return every phrase that excludes an object of its name, and the plain name of each kind."""
     out = []
     for name in dict.fromkeys(thing.name for thing in things):
         kin = [i for i, thing in enumerate(things) if thing.name == name]
@@ -73,7 +73,7 @@ def _candidates(things: list[Thing]) -> list[Phrase]:
 
 
 def _compared(name: str, kin: list[int], things: list[Thing]) -> list[Phrase]:
-    """The one on the left or right, the small or large one, where that is plain to see."""
+    """Return phrases for the left, right, small or large object where the difference is clear."""
     out = []
     by_place, by_size = (sorted(kin, key=key) for key in (lambda i: things[i].place, lambda i: things[i].size))
     if len(kin) == 2 and things[by_place[1]].place - things[by_place[0]].place > 0.25:
@@ -86,7 +86,7 @@ def _compared(name: str, kin: list[int], things: list[Thing]) -> list[Phrase]:
 
 
 def _phrase(name: str, attributes: tuple, relation: tuple | None, kind: str, named: tuple[int, ...]) -> Phrase:
-    """Attributes stand before the name, those that begin with `on` after it, relations last."""
+    """Compose a phrase: attributes before the name, those that begin with `on` after it, relations last."""
     before = [word for word in attributes if not word.startswith("on ")]
     after = [word for word in attributes if word.startswith("on ")]
     text = " ".join([*before, name, *after, *(relation or ())])

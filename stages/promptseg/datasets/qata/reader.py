@@ -1,14 +1,15 @@
-"""QaTa-COV19 v2: chest X-rays of COVID-19 with the infected area of the lungs.
+"""QaTa-COV19 v2: chest X-rays of COVID-19 patients with masks of the infected area of the lungs.
 
-Layout (the archive holds version 1 beside it, which has other pictures and is not read):
+Layout (the archive also holds version 1, which has other images and is not read):
     QaTa-COV19/QaTa-COV19-v2/{Train Set,Test Set}/{Images,Ground-truths}/
-The mask of `X.png` is `mask_X.png`; gray, masks 0 / 255, each with an infection. The given folder may also be
-`QaTa-COV19-v2` itself, or hold it.
+The mask of `X.png` is `mask_X.png`; gray, 224x224, masks 0 and 255, each with an infection. The given folder may also
+be `QaTa-COV19-v2` itself, or its parent.
 
-The pictures come from several collections. One of them names the subject (`sub-S09340_ses-E17282_run-1_...`): its
-pictures are one group. Of the others the patient is not published; each is a group of its own. The official split is
-kept. Pictures for training of a subject who is also tested would be a leak: they are left out, unless the option
-`subjects_in_both: keep` asks for the official numbers. How many these are is not published.
+Traps:
+- The images come from several collections. One of them names the subject (`sub-S09340_ses-E17282_run-1_...`): the
+  images of a subject are one group. The others do not publish the patient: each of their images is its own group.
+- The official split is used. A training image of a subject who is also in the test set would leak, so it is excluded,
+  unless the option `subjects_in_both: keep` asks for the official numbers. How many there are is not published.
 """
 
 import re
@@ -19,20 +20,17 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from promptseg.core.errors import UserError
 from promptseg.core.params import Settings
 from promptseg.data import image_io
 from promptseg.data.file_names import listed, natural
 from promptseg.datasets import Sample
-from promptseg.datasets.covid.film import infected, names
 from promptseg.download import kaggle
 
 TITLE = "QaTa-COV19 v2"
 LICENCE = (
     "as stated at kaggle.com/datasets/aysendegerli/qatacov19-dataset; "
-    "the pictures come from public collections with terms of their own"
+    "the images come from public collections with terms of their own"
 )
 CITATION = (
     "A. Degerli, S. Kiranyaz, M. E. H. Chowdhury and M. Gabbouj, OSegNet: Operational Segmentation Network for "
@@ -40,68 +38,92 @@ CITATION = (
 )
 ACCESS = "login"
 CLASSES = ("infection",)
-OFFICIAL = {"train": 7145, "test": 2113}  # pairs in the files
-SPLIT_SIZES = {"test": OFFICIAL["test"]}  # of train, those whose subjects are not in test
+OFFICIAL_COUNTS = {"train": 7145, "test": 2113}  # images in the files
+SPLIT_SIZES = {"test": OFFICIAL_COUNTS["test"]}  # train is smaller by the subjects who are also in test
 
 SLUG = "aysendegerli/qatacov19-dataset"
-ABOVE, PART = "QaTa-COV19", "QaTa-COV19-v2"
+COLLECTION, VERSION = "QaTa-COV19", "QaTa-COV19-v2"
 SPLITS = {"Train Set": "train", "Test Set": "test"}
 IMAGES, MASKS = "Images", "Ground-truths"
-SAMPLE = {"Train Set": 36, "Test Set": 22}
-_MEND = f"it belongs to `{PART}` of the archive: copy it as well"
+_REMEDY = f"it belongs to `{VERSION}` of the archive: copy it as well"
 _LABELS = {0: 0, 255: 1}
 _SUBJECT = re.compile(r"sub-[A-Za-z0-9]+(?=_)")
 
 
 class Options(Settings):
-    """subjects_in_both: what becomes of pictures for training whose subject is tested too."""
+    """Options of the reader.
+
+    Attributes:
+        subjects_in_both: what to do with training images of subjects who are also in the test set.
+    """
 
     subjects_in_both: Literal["leave_out", "keep"] = "leave_out"
 
 
 def missing_login() -> str:
-    """What to do before download gets in."""
+    """Return what the user must do before `download` can log in to Kaggle, or an empty string."""
     return kaggle.missing_login()
 
 
 def download(folder: Path) -> None:
-    """Fetch the archive through kagglehub, which checks it and resumes, and copy version 2.
+    """Download the archive with kagglehub, which resumes and checks it, and copy version 2.
 
-    Raises UserError if it cannot be had that way, or holds other numbers than the official ones.
+    Args:
+        folder: folder to copy into.
+
+    Raises:
+        UserError: if Kaggle does not give out the archive, or the archive does not hold the official number of images.
     """
     source = kaggle.files(SLUG, "qata")
-    pairs = _pairs(source)
+    pairs = _list_pairs(source)
     for home, split in SPLITS.items():
         count = sum(image.parts[-3] == home for image, _ in pairs)
-        if count != OFFICIAL[split]:
-            found = f"{count} pictures in {home}, where {OFFICIAL[split]} are official"
-            raise UserError(f"{source}: {found}; delete this folder and download again")
+        if count != OFFICIAL_COUNTS[split]:
+            reason = f"{count} images in {home} instead of the official {OFFICIAL_COUNTS[split]}"
+            raise UserError(f"{source}: {reason}; delete this folder and download again")
     for pair in pairs:
         for file in pair:
-            target = Path(folder, PART, *file.parts[-3:])
+            target = Path(folder, VERSION, *file.parts[-3:])
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, target)
 
 
 def verify(folder: Path, options: Options = Options()) -> None:
-    """Raise UserError with the first thing that is missing: a folder, a picture, a mask, one of the two sets.
+    """Check that images and masks pair by name and that both sets have images.
 
-    A part of the official files is accepted; pixels are checked when they are read. How many pictures are left out
-    because their subject is tested too is noted on stderr.
+    A subset of the official files is accepted. No pixels are decoded. The number of training images that are excluded
+    because their subject is in the test set is printed to stderr.
+
+    Args:
+        folder: folder of the archive, `QaTa-COV19-v2`, or its parent.
+        options: options of the reader.
+
+    Raises:
+        UserError: naming the first missing folder, image, mask or set.
     """
-    pairs = _pairs(folder)
+    pairs = _list_pairs(folder)
     for home in SPLITS:
         if not any(image.parts[-3] == home for image, _ in pairs):
-            raise UserError(f"{_root(folder) / home}: no pictures; copy this part of the official data as well")
-    left_out = len(pairs) - len(_kept(pairs, options))
-    if left_out:
-        print(f"note: qata: {left_out} pictures for training are left out: their subjects are tested", file=sys.stderr)
+            raise UserError(f"{_find_root(folder) / home}: no images; copy this part of the official data as well")
+    excluded = len(pairs) - len(_exclude_test_subjects(pairs, options))
+    if excluded:
+        reason = "their subjects are in the test set"
+        print(f"note: qata: {excluded} training images are left out: {reason}", file=sys.stderr)
 
 
 def read(folder: Path, options: Options = Options()) -> Iterator[Sample]:
-    """Pictures of the Train Set, then of the Test Set, by name and number in it.
+    """Read the images of the Train Set, then those of the Test Set, by name and number.
 
-    image() and mask() are (224, 224) uint8, 1 where infected. Raises UserError at once where names do not pair.
+    Args:
+        folder: folder of the archive, `QaTa-COV19-v2`, or its parent.
+        options: options of the reader.
+
+    Yields:
+        A sample per image: id `train/covid_1`, group the subject or the id, image (224, 224) uint8, mask (224, 224)
+        uint8 with 1 infection.
+
+    Raises:
+        UserError: at the call, if images and masks do not pair by name.
     """
     return (
         Sample(
@@ -112,55 +134,45 @@ def read(folder: Path, options: Options = Options()) -> Iterator[Sample]:
             mask=partial(image_io.read_mask, mask, _LABELS),
             file=image,
         )
-        for image, mask in _kept(_pairs(folder), options)
+        for image, mask in _exclude_test_subjects(_list_pairs(folder), options)
     )
 
 
-def sample(folder: Path, seed: int) -> None:
-    """Draw 58 pictures in the official layout; no subject is in both sets; the same seed gives the same bytes."""
-    rng = np.random.default_rng([seed, 19])
-    for number, (home, count) in enumerate(SAMPLE.items()):
-        for part in (IMAGES, MASKS):
-            (Path(folder) / PART / home / part).mkdir(parents=True, exist_ok=True)
-        for stem in names(rng, count, 1 + 3000 * number):
-            image, mask = infected(rng)
-            (folder / PART / home / IMAGES / f"{stem}.png").write_bytes(image_io.png(image))
-            (folder / PART / home / MASKS / f"mask_{stem}.png").write_bytes(image_io.png(mask))
-
-
 def _group(image: Path) -> str:
-    """The subject where the name tells it, else the picture."""
+    """Return the subject if the file name has it, else an id of the image."""
     subject = _SUBJECT.match(image.name)
     return subject[0] if subject else f"{SPLITS[image.parts[-3]]}/{image.stem}"
 
 
-def _kept(pairs: list[tuple[Path, Path]], options: Options) -> list[tuple[Path, Path]]:
+def _exclude_test_subjects(pairs: list[tuple[Path, Path]], options: Options) -> list[tuple[Path, Path]]:
+    """Drop training pairs whose subject is in the test set, unless the options say to keep them."""
     if options.subjects_in_both == "keep":
         return pairs
-    tested = {_group(image) for image, _ in pairs if SPLITS[image.parts[-3]] == "test"}
-    return [pair for pair in pairs if SPLITS[pair[0].parts[-3]] == "test" or _group(pair[0]) not in tested]
+    test_groups = {_group(image) for image, _ in pairs if SPLITS[image.parts[-3]] == "test"}
+    return [pair for pair in pairs if SPLITS[pair[0].parts[-3]] == "test" or _group(pair[0]) not in test_groups]
 
 
-def _root(folder: Path) -> Path:
-    """The folder that holds the two sets: the given one, or below it as in the archive."""
+def _find_root(folder: Path) -> Path:
+    """Return the folder that holds the two sets: the given one, or one below it as in the archive."""
     folder = Path(folder)
-    for root in (folder, folder / PART, folder / ABOVE / PART, folder / PART / PART):
+    for root in (folder, folder / VERSION, folder / COLLECTION / VERSION, folder / VERSION / VERSION):
         if any((root / home).is_dir() for home in SPLITS):
             return root
-    raise UserError(f"{folder}: it holds neither `{PART}` nor {' and '.join(SPLITS)}; give the archive's folder")
+    sets = " and ".join(SPLITS)
+    raise UserError(f"{folder}: neither `{VERSION}` nor {sets} in it; give the folder of the archive")
 
 
-def _pairs(folder: Path) -> list[tuple[Path, Path]]:
-    """(picture, mask) of every name, in order. Raises UserError where one lacks the other, or at none."""
-    root, pairs = _root(folder), []
+def _list_pairs(folder: Path) -> list[tuple[Path, Path]]:
+    """List (image, mask) in order. Raise UserError if one of them has no partner, or if there are no images."""
+    root, pairs = _find_root(folder), []
     for home in (root / name for name in SPLITS if (root / name).is_dir()):
-        images, masks = listed(home / IMAGES, ".png", _MEND), listed(home / MASKS, ".png", _MEND)
+        images, masks = listed(home / IMAGES, ".png", _REMEDY), listed(home / MASKS, ".png", _REMEDY)
         for name in sorted({f"mask_{name}" for name in images} ^ masks)[:1]:
-            photo = home / IMAGES / name.removeprefix("mask_")
+            image = home / IMAGES / name.removeprefix("mask_")
             if name not in masks:
-                raise UserError(f"{home / MASKS / name}: not found; the mask of {photo.name} is to be here: restore it")
-            raise UserError(f"{home / MASKS / name}: there is no picture {photo} for it; restore it or delete the mask")
+                raise UserError(f"{home / MASKS / name}: not found; it is the mask of {image.name}: restore it")
+            raise UserError(f"{home / MASKS / name}: its image {image} is missing; restore it or delete the mask")
         pairs += [(home / IMAGES / name, home / MASKS / f"mask_{name}") for name in sorted(images, key=natural)]
     if not pairs:
-        raise UserError(f"{root}: no pictures in {IMAGES}; unpack the archive again")
+        raise UserError(f"{root}: no images in {IMAGES}; unpack the archive again")
     return pairs

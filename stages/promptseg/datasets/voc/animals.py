@@ -1,4 +1,4 @@
-"""Living things of Pascal VOC, drawn: each function gives a Sketch about 1 high (bird: 1 long), foot at (0, 0)."""
+"""People and animals of Pascal VOC: each function samples a Sketch about 1 high (bird: 1 long), foot at (0, 0)."""
 
 import numpy as np
 

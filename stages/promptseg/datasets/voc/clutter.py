@@ -1,4 +1,4 @@
-"""Clutter for drawn scenes: things of the colors and sizes of the classes that are none of them."""
+"""Clutter: objects with the colors and sizes of the classes that belong to none of them."""
 
 import numpy as np
 
@@ -8,12 +8,12 @@ LOUD = ((0.75, 0.2, 0.15), (0.2, 0.35, 0.6), (0.88, 0.72, 0.2), (0.85, 0.84, 0.8
 
 
 def pick(rng: np.random.Generator, colors) -> Color:
-    """One of the colors, a little darker or brighter."""
+    """Pick a color and vary its brightness slightly."""
     return tone(colors[rng.integers(len(colors))], rng.uniform(0.85, 1.15))
 
 
 def clutter(canvas: Canvas, x: float, y: float, size: float, kinds: tuple[str, ...]) -> None:
-    """One of the kinds with its foot at pixel (x, y)."""
+    """Paint an object of one of the kinds with its foot at pixel (x, y)."""
     rng, thing = canvas.rng, Sketch()
     kind, loud = kinds[rng.integers(len(kinds))], pick(rng, LOUD)
     if kind == "crate":

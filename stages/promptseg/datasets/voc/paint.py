@@ -1,4 +1,4 @@
-"""What drawn scenes are made of: shapes with relief and grain, and a canvas that keeps colors and labels together."""
+"""Shapes with relief and grain, and a canvas that holds colors and labels."""
 
 from dataclasses import dataclass, field
 
@@ -9,7 +9,7 @@ Color = tuple[float, float, float]  # RGB, 1 is white
 
 
 def noise(rng: np.random.Generator, h: int, w: int, scale: float, octaves: int = 3, flat: float = 1.0) -> np.ndarray:
-    """Smooth noise (h, w) float32 in [0, 1]; scale: pixels across its largest grain, flat: how much wider than high."""
+    """Generate smooth noise, (h, w) float32 in [0, 1]; scale: pixels per largest grain, flat: width / height of it."""
     total, weight = np.zeros((h, w), np.float32), 1.0
     for octave in range(octaves):
         step = max(scale / 2**octave, 1.0)
@@ -21,24 +21,24 @@ def noise(rng: np.random.Generator, h: int, w: int, scale: float, octaves: int =
 
 
 def ramp(values: np.ndarray, low: float, high: float) -> np.ndarray:
-    """0 up to `low`, 1 from `high` on, smooth between."""
+    """Smoothstep: 0 up to `low`, 1 from `high` on, smooth in between."""
     share = np.clip((values - low) / (high - low), 0, 1)
     return share * share * (3 - 2 * share)
 
 
 def mix(first: Color, second: Color, share: np.ndarray) -> np.ndarray:
-    """(h, w, 3): the first color where share (h, w) is 0, the second where it is 1."""
+    """Blend two colors by share (h, w) in [0, 1] to (h, w, 3)."""
     first, second = np.array(first, np.float32), np.array(second, np.float32)
     return first + (second - first) * share[..., None]
 
 
 def tone(color: Color, factor: float) -> Color:
-    """The color, darker or brighter."""
+    """Scale the brightness of a color."""
     return tuple(float(min(max(c * factor, 0), 1)) for c in color)
 
 
 def rounded(points, steps: int = 6) -> np.ndarray:
-    """A closed curve through the points (n, 2), by Catmull-Rom splines."""
+    """Interpolate a closed curve through the points (n, 2) by Catmull-Rom splines."""
     p = np.asarray(points, np.float32)
     before, after, beyond = np.roll(p, 1, 0), np.roll(p, -1, 0), np.roll(p, -2, 0)
     t = np.linspace(0, 1, steps, endpoint=False, dtype=np.float32)[:, None, None]
@@ -49,7 +49,7 @@ def rounded(points, steps: int = 6) -> np.ndarray:
 
 @dataclass
 class Part:
-    """Polygons of one color. relief: how round it looks; grain: how rough; within: only on what is drawn so far."""
+    """Polygons of one color. relief: how round it looks; grain: how rough; within: clipped to the previous parts."""
 
     polygons: list[np.ndarray]
     color: Color
@@ -60,7 +60,7 @@ class Part:
 
 @dataclass
 class Sketch:
-    """A thing of parts, drawn in turn; x to the right, y upward from its foot, in units of its size."""
+    """An object of parts, painted in order; x to the right, y upward from its foot, in units of its size."""
 
     parts: list[Part] = field(default_factory=list)
 
@@ -74,11 +74,11 @@ class Sketch:
         self.poly(_ellipse(x, y, rx, ry, angle), color, **how)
 
     def discs(self, places, radius: float, color: Color, **how) -> None:
-        """Many equal circles as one part."""
+        """Add many equal circles as one part."""
         self.parts.append(Part([_ellipse(x, y, radius, radius, 0) for x, y in places], color, **how))
 
     def limb(self, points, widths, color: Color, **how) -> None:
-        """A bent, tapering stroke; widths: one for each point, or one for all."""
+        """Add a curved, tapering stroke; widths: one for each point, or one for all."""
         points = np.asarray(points, np.float32)
         halves = np.broadcast_to(np.asarray(widths, np.float32) / 2, len(points))
         shapes = [_ellipse(x, y, r, r, 0) for (x, y), r in zip(points, halves)]
@@ -90,7 +90,7 @@ class Sketch:
 
 
 class Canvas:
-    """`colors` (h, w, 3) float32 RGB, 1 is white, and `labels` (h, w) uint8; both grow from back to front."""
+    """`colors` (h, w, 3) float32 RGB, 1 is white, and `labels` (h, w) uint8; both are painted from back to front."""
 
     def __init__(self, rng: np.random.Generator, height: int, width: int):
         self.rng, self.height, self.width = rng, height, width
@@ -106,7 +106,7 @@ class Canvas:
         self.colors += (colors * self.light - self.colors) * where[..., None].astype(np.float32)
 
     def shadow(self, x: float, y: float, rx: float, ry: float, strength: float = 0.45) -> None:
-        """Darken the ground below a thing; x, y in pixels."""
+        """Darken the ground below an object; x, y in pixels."""
         far = np.hypot((self.x - x) / max(rx, 1), (self.y - y) / max(ry, 1))
         self.colors *= (1 - strength * (1 - ramp(far, 0.55, 1.25)))[..., None]
 
@@ -114,7 +114,7 @@ class Canvas:
         self, sketch: Sketch, x: float, y: float, size: float, label: int | None = 0, flip: bool = False,
         tilt: float = 0.0,
     ) -> None:  # fmt: skip
-        """Draw with the foot at pixel (x, y), `size` pixels a unit. label None leaves the labels (thin things)."""
+        """Draw with the foot at pixel (x, y), `size` pixels a unit. label None keeps the labels (thin objects)."""
         sin, cos = np.sin(tilt), np.cos(tilt)
         side = -1 if flip else 1
         turn = np.array([[side * cos, -sin], [side * sin, cos]], np.float32).T * (size, -size)

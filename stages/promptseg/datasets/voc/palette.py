@@ -1,4 +1,4 @@
-"""The official colors of VOC's masks, and the way back from colors to labels."""
+"""Official colors of the VOC masks, and the mapping from colors to labels."""
 
 from pathlib import Path
 
@@ -10,19 +10,24 @@ IGNORED = 255
 
 
 def palette() -> np.ndarray:
-    """The colors of the labels, (256, 3) uint8: a label's bits dealt out to red, green and blue, highest first.
+    """Compute the colors of all labels: the bits of a label go to red, green and blue in turn, highest bit first.
 
-    After VOClabelcolormap.m of the official development kit.
+    Returns:
+        (256, 3) uint8, as VOClabelcolormap.m of the official development kit computes it.
     """
     labels, colors = np.arange(256), np.zeros((256, 3), int)
-    for place in range(8):
+    for bit in range(8):
         for channel in range(3):
-            colors[:, channel] |= (labels >> (3 * place + channel) & 1) << (7 - place)
+            colors[:, channel] |= (labels >> (3 * bit + channel) & 1) << (7 - bit)
     return colors.astype(np.uint8)
 
 
 def is_colored(path: Path) -> bool:
-    """True for a PNG that holds colors (palette, RGB, RGBA), by its header. Raises UserError if there is no file."""
+    """Return whether a file is a PNG with colors (palette, RGB, RGBA), by its header.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
     try:
         with open(path, "rb") as file:
             header = file.read(26)
@@ -33,18 +38,26 @@ def is_colored(path: Path) -> bool:
 
 
 def from_colors(colors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(h, w, 3) uint8 -> labels (h, w) uint8 of 0-20 and 255, and the colors (n, 3) that are none of theirs."""
+    """Map colors to labels.
+
+    Args:
+        colors: (h, w, 3) uint8.
+
+    Returns:
+        The labels, (h, w) uint8 of 0-20 and 255 (arbitrary where the color is unknown), and the unknown colors, (n, 3)
+        uint8, one per pixel.
+    """
     codes = _codes(colors)
-    places = np.minimum(np.searchsorted(_SORTED, codes), len(_SORTED) - 1)
-    return _LABELS[places], colors[_SORTED[places] != codes]
+    indices = np.minimum(np.searchsorted(_SORTED, codes), len(_SORTED) - 1)
+    return _LABELS[indices], colors[_SORTED[indices] != codes]
 
 
 def _codes(colors: np.ndarray) -> np.ndarray:
-    """(..., 3) uint8 -> (...) int32, one number a color."""
+    """Pack (..., 3) uint8 colors into (...) int32."""
     red, green, blue = (colors[..., channel].astype(np.int32) for channel in range(3))
     return red << 16 | green << 8 | blue
 
 
 _LABELS = np.array([*range(21), IGNORED], np.uint8)
-_LABELS = _LABELS[np.argsort(_codes(palette()[_LABELS]))]  # in the order of their colors' numbers
+_LABELS = _LABELS[np.argsort(_codes(palette()[_LABELS]))]  # sorted by color code, for searchsorted
 _SORTED = _codes(palette()[_LABELS])

@@ -1,6 +1,6 @@
-"""Where drawn scenes play, and what stands before everything there.
+"""Backgrounds and foregrounds of the rendered scenes.
 
-PLACES: by name, a function that paints the ground of a Canvas, and one for what hides a part of the things on it.
+PLACES: by name, a function that paints the background of a Canvas, and one that paints what occludes the objects.
 """
 
 import numpy as np
@@ -36,7 +36,7 @@ def air(canvas: Canvas) -> None:
 
 
 def branch(canvas: Canvas) -> None:
-    """Leaves out of focus, and a branch across the picture at three quarters of its height."""
+    """Leaves out of focus, and a branch across the image at three quarters of its height."""
     rng, h, w = canvas.rng, canvas.height, canvas.width
     first, second = (
         ((0.2, 0.3, 0.12), (0.62, 0.68, 0.4)) if rng.random() < 0.5 else ((0.35, 0.3, 0.25), (0.75, 0.72, 0.66))
@@ -133,7 +133,7 @@ def meadow(canvas: Canvas) -> None:
 
 
 def room(canvas: Canvas) -> None:
-    """A wall with pictures, a window or a shelf; floor and carpet; boxes, vases and lamps."""
+    """A wall with paintings, a window or a shelf; floor and carpet; boxes, vases and lamps."""
     rng, h, w = canvas.rng, canvas.height, canvas.width
     canvas.light = np.array((1.0, rng.uniform(0.86, 0.98), rng.uniform(0.7, 0.95)), np.float32) * rng.uniform(
         0.85, 1.05
@@ -212,7 +212,7 @@ def posts(canvas: Canvas) -> None:
 
 
 def nothing(canvas: Canvas) -> None:
-    """Nothing stands in front."""
+    """Paint no foreground."""
 
 
 PLACES = {

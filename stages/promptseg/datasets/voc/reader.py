@@ -1,24 +1,27 @@
-"""Pascal VOC 2012, its segmentation part: photos with things of 20 classes; and Pascal-5i, its folds for one-shot work.
+"""Pascal VOC 2012 segmentation: images with objects of 20 classes, and its one-shot folds Pascal-5i.
 
 Layout, at the given folder, or at VOCdevkit, VOC2012 or VOCdevkit/VOC2012 below it:
-    JPEGImages/<name>.jpg                                    17,125 photos, most of them without a mask: not read
+    JPEGImages/<name>.jpg                                    17,125 images; the many without a mask are not read
     SegmentationClass/<name>.png                             2,913 masks, palette PNG: 0, 1-20, 255 ignored
-    ImageSets/Segmentation/{train,val,trainval}.txt          names, one a line (trainval is not read)
-A mask's colors tell its classes, for a palette PNG as for one that was saved as RGB: programs that save a PNG again
-renumber its palette, and its indices are then other classes. A gray mask holds the classes as numbers.
+    ImageSets/Segmentation/{train,val,trainval}.txt          names, one per line (trainval is not read)
 
-The labels of the official test set are not public, so `val` is the test split, as is usual, and preprocess takes its
-validation split out of `train`. A listed name with neither photo nor mask is left out (a part of the data); masks in no
-list are not read. Without lists no pair has a split. Nothing says which photos are related: each is a group of its own.
+Trap: the class of a pixel follows from its color, in a palette PNG as in a mask that was saved as RGB. Programs that
+save a PNG again renumber its palette, after which the indices stand for other classes. A gray mask holds class numbers.
+
+Split: the labels of the official test set are not public, so `val` is the test split, as is usual, and preprocessing
+takes a validation split from `train`. A listed name with neither image nor mask is left out, so that a subset of the
+data can be used; masks in no list are not read. Without lists no sample has a split. Which images are related is not
+published, so each is a group of its own.
 
 Pascal-5i (A. Shaban et al., One-Shot Learning for Semantic Segmentation, BMVC 2017, arXiv:1709.03410): in fold i, the
-classes 5i+1 to 5i+5 are novel, the other 15 base. With `fold`, a row is a photo and one class in it, and its mask is
-1 where that class is, 255 where ignored, 0 elsewhere. Test rows: the novel classes in photos of `val`. Train rows: the
-base classes in photos of `train`; photos that show novel classes too are kept, and these are background there, as in
-that paper. Each row is supported by another photo of its split with the class. Unlike in most papers, `train` is not
-enlarged by SBD, small things are not left out (min_foreground does that), and the rows are all that there are, each
-once with one support, in place of 1,000 drawn at random. Test rows share no photo with others; as preprocess takes its
-validation split out of `train`, a photo of either of these two may support a row of the other.
+classes 5i+1 to 5i+5 are novel and the other 15 are base classes. With the option `fold`, a sample is an image and one
+class in it; its mask is 1 where that class is, 255 where ignored, 0 elsewhere. Test samples are the novel classes in
+images of `val`. Training samples are the base classes in images of `train`; images that contain novel classes too are
+retained and these are background there, as in that paper. The support image is another image of the same list with the
+class. Unlike in most papers, `train` is not extended by SBD, small objects are not removed (use min_foreground), and
+every possible sample is used once with one support image, instead of 1,000 random ones. Test samples share no image
+with the other splits. As preprocessing takes the validation split from `train`, an image of either of these two may be
+the support image of a sample of the other.
 """
 
 import hashlib
@@ -39,7 +42,6 @@ from promptseg.data import image_io
 from promptseg.data.file_names import listed
 from promptseg.datasets import Sample
 from promptseg.datasets.voc.palette import IGNORED, from_colors, is_colored
-from promptseg.datasets.voc.recipes import write
 from promptseg.download import archives
 from promptseg.download.http import fetch
 
@@ -57,7 +59,7 @@ CLASSES = (
 )  # fmt: skip
 SPLIT_SIZES = {"train": 1464, "test": 1449}  # without a fold
 
-# The address that the official page gives; it leads to another host of theirs, and the MD5 says what came.
+# The address on the official page; it redirects to another host of theirs, and the MD5 checks what arrives.
 URL = "http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar"
 MD5, BYTES = "6cd6e144f989b92b3379bac3b3de84fd", 1_999_639_040
 LISTS = {"train": "train", "val": "test"}
@@ -67,13 +69,15 @@ _NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class Options(params.Settings):
-    """fold: 0 to 3 for one-shot rows of Pascal-5i, None for the 20 classes at once."""
+    """Reader options."""
 
-    fold: Annotated[int, Field(ge=0, le=3)] | None = None
+    fold: Annotated[int, Field(ge=0, le=3)] | None = None  # of Pascal-5i, for one-shot samples; None: 20 classes
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class Item:
+    """An image file and its mask file."""
+
     name: str
     split: str | None
     image: Path
@@ -81,106 +85,118 @@ class Pair:
 
 
 def classes(options: Options = Options()) -> tuple[str, ...]:
-    """What 1, 2, ... in the masks mean."""
+    """Return the names of the mask values 1, 2, ...: the 20 classes, or with a fold one object class."""
     return CLASSES if options.fold is None else ("object",)
 
 
 def download(folder: Path) -> None:
-    """Fetch and unpack the archive (2 GB), and keep what belongs to the segmentation part (about 0.4 GB)."""
+    """Download and unpack the archive (2 GB), then delete everything that segmentation does not use (1.6 GB).
+
+    Raises:
+        UserError: the archive cannot be downloaded, or does not hold the official numbers of images.
+    """
     folder = Path(folder)
     archive = folder / URL.rsplit("/", 1)[1]
     fetch(URL, archive, md5=MD5, size=BYTES)
     archives.unpack(archive, folder)
     archive.unlink()
-    pairs = _pairs(folder)
-    for split, count in SPLIT_SIZES.items():
-        found = sum(pair.split == split for pair in pairs)
-        if found != count:
-            raise UserError(f"{URL}: {found} pairs for {split}, where {count} are official; download again")
-    # The photos of other tasks would be copied and hashed with every step, and are never read.
-    for other in ("Annotations", "SegmentationObject", "ImageSets/Action", "ImageSets/Layout", "ImageSets/Main"):
-        shutil.rmtree(_root(folder) / other, ignore_errors=True)
-    wanted = {pair.image for pair in pairs}
-    for photo in _root(folder).glob("JPEGImages/*.jpg"):
-        if photo not in wanted:
-            photo.unlink()
+    items = _find_items(folder)
+    for split, expected in SPLIT_SIZES.items():
+        count = sum(item.split == split for item in items)
+        if count != expected:
+            raise UserError(f"{URL}: {count} images for {split}, but the official number is {expected}; download again")
+    # The images of other tasks are never read, but would be copied and hashed with every stage.
+    for unused in ("Annotations", "SegmentationObject", "ImageSets/Action", "ImageSets/Layout", "ImageSets/Main"):
+        shutil.rmtree(_find_root(folder) / unused, ignore_errors=True)
+    used = {item.image for item in items}
+    for path in _find_root(folder).glob("JPEGImages/*.jpg"):
+        if path not in used:
+            path.unlink()
 
 
 def verify(folder: Path, options: Options = Options()) -> None:
-    """Raise UserError with the first thing that is wrong: a photo or mask alone, a damaged list, a fold without lists."""
-    _chosen(folder, options)
+    """Check the lists and that images and masks pair; nothing is decoded.
+
+    Raises:
+        UserError: a file lacks its counterpart, a list is damaged, or a fold is requested without lists.
+    """
+    _find_items_for(folder, options)
 
 
 def read(folder: Path, options: Options = Options()) -> Iterator[Sample]:
-    """Pictures in the order train, val, then by name; with a fold, by class within a photo (id `<name>/<class>`).
+    """Read the images in the order train, val, then by name; with a fold, by class within an image.
 
-    image(): (h, w, 3) uint8; mask(): (h, w) uint8 of 0-20 and 255, or with a fold 0, 1 and 255.
-    With a fold every mask is decoded, one at a time, before the first Sample comes, to know which classes it shows:
-    about 4 ms each, 12 s for all. Raises UserError at once where names do not pair.
+    With a fold, every mask is decoded before the first sample is yielded, to find its classes: about 4 ms each, 12 s in
+    total, one mask in memory at a time.
+
+    Args:
+        folder: holds the official layout.
+        options: fold of Pascal-5i, if any.
+
+    Returns:
+        Samples whose image is (h, w, 3) uint8 and whose mask is (h, w) uint8 of 0-20 and 255. With a fold, the mask is
+        of 0, 1 and 255, the id is `<name>/<class>`, `text` is the class and `support` another image of it.
+
+    Raises:
+        UserError: at once, as `verify`.
     """
-    pairs = _chosen(folder, options)
+    items = _find_items_for(folder, options)
     if options.fold is None:
-        return map(_whole, pairs)
-    return _rows(pairs, options.fold)
+        return map(_sample, items)
+    return _fold_samples(items, options.fold)
 
 
-def sample(folder: Path, seed: int) -> None:
-    """Draw 26 scenes for train and 44 for val, in the official layout; every fold has test rows of its classes."""
-    numbers = {name: number for number, name in enumerate(CLASSES, 1)}
-    write(Path(folder) / "VOCdevkit" / "VOC2012", np.random.default_rng(seed), numbers)
-
-
-def _chosen(folder: Path, options: Options) -> list[Pair]:
-    """The pairs, fit for the options. Raises UserError."""
-    pairs = _pairs(Path(folder))
-    if options.fold is not None and {pair.split for pair in pairs} != {"train", "test"}:
+def _find_items_for(folder: Path, options: Options) -> list[Item]:
+    """Find all items, and check that a fold has both lists."""
+    items = _find_items(Path(folder))
+    if options.fold is not None and {item.split for item in items} != {"train", "test"}:
+        lists = _find_root(Path(folder)) / "ImageSets" / "Segmentation"
         raise UserError(
-            f"{_root(Path(folder)) / 'ImageSets' / 'Segmentation'}: a fold needs train.txt and val.txt, and photos of "
-            "both; restore them, or leave out the option `fold`"
+            f"{lists}: a fold needs train.txt and val.txt, with images of both; restore them, or remove the option fold"
         )
-    return pairs
+    return items
 
 
-def _pairs(folder: Path) -> list[Pair]:
-    """Every photo with its mask, train before val, then by name. Raises UserError naming the first file that is alone."""
-    root = _root(folder)
+def _find_items(folder: Path) -> list[Item]:
+    """Find every image with its mask, train before val, then by name. Raises UserError where one is missing."""
+    root = _find_root(folder)
     homes = (root / "JPEGImages", ".jpg"), (root / "SegmentationClass", ".png")
-    photos, masks = ({Path(name).stem for name in listed(*home, "unpack the archive again")} for home in homes)
+    images, masks = ({Path(name).stem for name in listed(*home, "unpack the archive again")} for home in homes)
     lists = root / "ImageSets" / "Segmentation"
-    there = [name for name in LISTS if (lists / f"{name}.txt").is_file()]
-    if len(there) == 1:
-        raise UserError(f"{lists}: {there[0]}.txt is there alone; restore the other one of train.txt and val.txt")
-    splits = _listed(lists) if there else dict.fromkeys(masks)  # a photo in no list may be one of the other tasks
-    pairs = []
+    present = [name for name in LISTS if (lists / f"{name}.txt").is_file()]
+    if len(present) == 1:
+        raise UserError(f"{lists}: of train.txt and val.txt only {present[0]}.txt exists; restore the other one")
+    splits = _read_lists(lists) if present else dict.fromkeys(masks)  # an unlisted image may belong to another task
+    items = []
     for name, split in splits.items():
         image, mask = root / "JPEGImages" / f"{name}.jpg", root / "SegmentationClass" / f"{name}.png"
-        if (name in photos) != (name in masks):
-            alone, missing = (image, mask) if name in photos else (mask, image)
-            raise UserError(f"{missing}: not found; {alone.name} needs it: unpack it again")
-        if name in photos:
-            pairs.append(Pair(name, split, image, mask))
-    if not pairs:
-        raise UserError(f"{root}: no photo with a mask{' that is listed' if there else ''}; unpack the archive again")
-    return sorted(pairs, key=lambda pair: (pair.split == "test", pair.name))
+        if (name in images) != (name in masks):
+            single, missing = (image, mask) if name in images else (mask, image)
+            raise UserError(f"{missing}: not found, but {single.name} needs it; unpack it again")
+        if name in images:
+            items.append(Item(name, split, image, mask))
+    if not items:
+        raise UserError(f"{root}: no {'listed ' if present else ''}image with a mask; unpack the archive again")
+    return sorted(items, key=lambda item: (item.split == "test", item.name))
 
 
-def _root(folder: Path) -> Path:
-    """The folder that holds JPEGImages and SegmentationClass."""
+def _find_root(folder: Path) -> Path:
+    """Find the folder that holds JPEGImages and SegmentationClass."""
     for root in (folder, folder / "VOCdevkit", folder / "VOC2012", folder / "VOCdevkit" / "VOC2012"):
         if (root / "SegmentationClass").is_dir():
             return root
-    raise UserError(f"{folder}: no VOCdevkit/VOC2012/SegmentationClass in it; give the folder of the unpacked archive")
+    raise UserError(f"{folder}: no VOCdevkit/VOC2012/SegmentationClass found; give the folder of the unpacked archive")
 
 
-def _listed(folder: Path) -> dict[str, str]:
-    """The split of every name in train.txt and val.txt. Raises UserError for what is no name, or stands there twice."""
+def _read_lists(folder: Path) -> dict[str, str]:
+    """Read the split of every name in train.txt and val.txt. Raises UserError for invalid or repeated names."""
     splits = {}
-    for part, split in LISTS.items():
-        path = folder / f"{part}.txt"
+    for list_name, split in LISTS.items():
+        path = folder / f"{list_name}.txt"
         for number, line in enumerate(path.read_bytes().decode("utf-8", "replace").splitlines(), 1):
             name = line.strip()
             if name and not _NAME.fullmatch(name):
-                raise UserError(f"{path}, line {number}: {name!r} is no name of a photo, such as 2007_000032")
+                raise UserError(f"{path}, line {number}: {name!r} is not the name of an image, such as 2007_000032")
             if name in splits:
                 raise UserError(f"{path}, line {number}: {name} is listed twice, here or in both lists; remove one")
             if name:
@@ -188,57 +204,59 @@ def _listed(folder: Path) -> dict[str, str]:
     return splits
 
 
-def _whole(pair: Pair) -> Sample:
-    image, mask = partial(image_io.read_image, pair.image), partial(_mask, pair.mask)
-    return Sample(pair.name, pair.split, pair.name, image, mask, file=pair.image)
+def _sample(item: Item) -> Sample:
+    """Make the sample of an item, with all 20 classes."""
+    image, mask = partial(image_io.read_image, item.image), partial(_read_mask, item.mask)
+    return Sample(item.name, item.split, item.name, image, mask, file=item.image)
 
 
-def _rows(pairs: list[Pair], fold: int) -> Iterator[Sample]:
-    """A Sample for every class of its side of the fold in every photo."""
+def _fold_samples(items: list[Item], fold: int) -> Iterator[Sample]:
+    """Yield a sample for every image and class of its side of the fold."""
     novel = set(range(5 * fold + 1, 5 * fold + 6))
-    shown: dict[tuple[str, int], list[Pair]] = {}  # by split and class
-    rows = []
-    for pair in pairs:
-        present = set(np.flatnonzero(np.bincount(_mask(pair.mask).ravel(), minlength=256))) - {0, IGNORED}
-        for number in sorted(present & novel if pair.split == "test" else present - novel):
-            rows.append((pair, int(number)))
-            shown.setdefault((pair.split, int(number)), []).append(pair)
-    for pair, number in rows:
+    containing: dict[tuple[str, int], list[Item]] = {}  # by split and class
+    selected = []
+    for item in items:
+        present = set(np.flatnonzero(np.bincount(_read_mask(item.mask).ravel(), minlength=256))) - {0, IGNORED}
+        for number in sorted(present & novel if item.split == "test" else present - novel):
+            selected.append((item, int(number)))
+            containing.setdefault((item.split, int(number)), []).append(item)
+    for item, number in selected:
         name = CLASSES[number - 1]
         yield Sample(
-            id=f"{pair.name}/{name}",
-            split=pair.split,
-            group=pair.name,
-            image=partial(image_io.read_image, pair.image),
-            mask=partial(_class_mask, pair.mask, number),
+            id=f"{item.name}/{name}",
+            split=item.split,
+            group=item.name,
+            image=partial(image_io.read_image, item.image),
+            mask=partial(_read_class_mask, item.mask, number),
             text=_WORDS.get(name, name),
-            support=partial(_support, pair, number, shown[pair.split, number]),
-            file=pair.image,
+            support=partial(_read_support, item, number, containing[item.split, number]),
+            file=item.image,
         )
 
 
-def _support(pair: Pair, number: int, shown: list[Pair]) -> tuple[np.ndarray, np.ndarray]:
-    """Photo and mask of another of the pairs that show the class, drawn by a digest of the row's id."""
-    others, name = [other for other in shown if other.name != pair.name], CLASSES[number - 1]
-    if not others:
-        raise UserError(f"{pair.mask}: no other photo of its list shows a {name} to support it; add one")
-    digest = hashlib.sha256(f"{pair.name}/{name}".encode()).digest()
-    other = others[int.from_bytes(digest[:8]) % len(others)]
-    return image_io.read_image(other.image), _class_mask(other.mask, number)
+def _read_support(item: Item, number: int, containing: list[Item]) -> tuple[np.ndarray, np.ndarray]:
+    """Read another image that contains the class and its mask; the choice follows from a digest of the id."""
+    name, candidates = CLASSES[number - 1], [candidate for candidate in containing if candidate.name != item.name]
+    if not candidates:
+        raise UserError(f"{item.mask}: no other image of its list contains a {name} as support image; add one")
+    digest = hashlib.sha256(f"{item.name}/{name}".encode()).digest()
+    support = candidates[int.from_bytes(digest[:8]) % len(candidates)]
+    return image_io.read_image(support.image), _read_class_mask(support.mask, number)
 
 
-def _mask(path: Path) -> np.ndarray:
-    """(h, w) uint8 of 0-20 and 255. Raises UserError for any other color, and for a mask that is no PNG or TIFF."""
+def _read_mask(path: Path) -> np.ndarray:
+    """Read a mask, (h, w) uint8 of 0-20 and 255. Raises UserError for other colors and for files not PNG or TIFF."""
     if not is_colored(path):
         return image_io.read_mask(path, _LABELS)
-    labels, unknown = from_colors(image_io.rgb(image_io.read_image(path)))
+    labels, unknown = from_colors(image_io.to_rgb(image_io.read_image(path)))
     if len(unknown):
         color = tuple(unknown[0].tolist())
-        raise UserError(f"{path}: the color {color} is none of VOC's, at {len(unknown)} pixels; use the original file")
+        count = f"{len(unknown)} pixel{'s' if len(unknown) > 1 else ''}"
+        raise UserError(f"{path}: the color {color} is not one of VOC's, at {count}; use the original file")
     return labels
 
 
-def _class_mask(path: Path, number: int) -> np.ndarray:
-    """(h, w) uint8: 1 where the class is, 255 where ignored, 0 elsewhere."""
-    mask = _mask(path)
+def _read_class_mask(path: Path, number: int) -> np.ndarray:
+    """Read the mask of one class, (h, w) uint8: 1 for the class, 255 ignored, 0 elsewhere."""
+    mask = _read_mask(path)
     return np.where(mask == IGNORED, IGNORED, mask == number).astype(np.uint8)

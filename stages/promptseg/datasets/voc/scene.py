@@ -1,4 +1,4 @@
-"""Stand-ins for Pascal VOC's photos: things of one to four classes in a place that fits them, seen by a camera."""
+"""Rendered scenes for the stand-in of Pascal VOC: objects of one to four classes in a matching place."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ RIM = 2  # pixels on each side of an outline that are ignored, as in the officia
 
 @dataclass(frozen=True)
 class Kind:
-    """How a class is drawn: size is a share of the picture's height at middle distance, half its width in units."""
+    """How a class is rendered: size as a share of the image height at medium distance, half its width in units."""
 
     sketch: Callable[[np.random.Generator], Sketch]
     size: float
     half: float
-    above: float = 0.0  # where its foot is above the place's ground, as a share of the picture's height
+    above: float = 0.0  # where its foot is above the place's ground, as a share of the image height
 
 
 KINDS = {
@@ -36,7 +36,7 @@ KINDS = {
     "sofa": Kind(things.sofa, 0.4, 1.1, 0.05), "train": Kind(vehicles.train, 0.52, 0.5),
     "tvmonitor": Kind(things.tvmonitor, 0.27, 0.7, 0.1),
 }  # fmt: skip
-_GROUND = {  # between which heights feet stand, as shares of the picture's height from above
+_GROUND = {  # between which heights feet stand, as shares of the image height from above
     "air": (0.3, 0.7), "branch": (0.73, 0.75), "water": (0.55, 0.88), "street": (0.74, 0.94), "meadow": (0.6, 0.94),
     "room": (0.76, 0.96), "rails": (0.8, 0.86),
 }  # fmt: skip
@@ -45,9 +45,9 @@ _GROUND = {  # between which heights feet stand, as shares of the picture's heig
 def scene(
     rng: np.random.Generator, place: str, kinds: tuple[str, ...], numbers: dict[str, int], size: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A photo (h, w, 3) RGB and its mask (h, w), uint8: 0 background, the class's number, 255 round every outline.
+    """Render an image (h, w, 3) RGB and its mask (h, w), uint8: 0 background, class numbers, 255 along every outline.
 
-    numbers: from a class's name to its number; size: (height, width).
+    numbers: class name to number; size: (height, width).
     """
     canvas = Canvas(rng, *size)
     ground, front = PLACES[place]

@@ -1,4 +1,4 @@
-"""Indoor things of Pascal VOC, drawn: each function gives a Sketch about 1 high, its foot at (0, 0)."""
+"""Indoor objects of Pascal VOC: each function samples a Sketch about 1 high, its foot at (0, 0)."""
 
 import numpy as np
 

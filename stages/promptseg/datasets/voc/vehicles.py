@@ -1,4 +1,4 @@
-"""Vehicles of Pascal VOC, drawn: each function gives a Sketch about 1 high or long, its foot or middle at (0, 0)."""
+"""Vehicles of Pascal VOC: each function samples a Sketch about 1 high or long, its foot or middle at (0, 0)."""
 
 import numpy as np
 
@@ -89,7 +89,7 @@ def car(rng: np.random.Generator) -> Sketch:
 
 
 def train(rng: np.random.Generator) -> Sketch:
-    """1 high, front at the right, seen from ahead and aside; its far end is out of the picture."""
+    """1 high, front at the right, seen from ahead and aside; its far end is out of the image."""
     paint, second, s = pick(rng, PAINTS), pick(rng, PAINTS), Sketch()
     s.poly([(0.1, 0.06), (-3.2, 0.2), (-3.2, 0.78), (0.1, 1.0)], tone(paint, 0.85), relief=0.2)
     s.poly([(0.1, 0.32), (-3.2, 0.36), (-3.2, 0.43), (0.1, 0.46)], second, within=True, relief=0)

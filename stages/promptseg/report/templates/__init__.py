@@ -1,1 +1,1 @@
-"""The template of the report's page."""
+"""Template of the report (`page`)."""

@@ -1,1 +1,1 @@
-"""Point clouds of drawn things."""
+"""Generated point clouds of objects."""

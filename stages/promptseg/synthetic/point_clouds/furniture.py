@@ -1,4 +1,4 @@
-"""Categories of ModelNet40 that are a few plain bodies, drawn without parts; proportions vary with `rng`."""
+"""Classes of ModelNet40 made of a few simple solids, without part labels; proportions are random."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Surfaces of triangles, (t, 3, 3) float64 each, and points on them. x is to the right, y up, z to the front."""
+"""Triangle surfaces, (t, 3, 3) float64 each, and points sampled on them. x is to the right, y up, z to the front."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ _QUAD = np.array([[0, 1, 2], [0, 2, 3]])
 
 
 def box(width: float, height: float, depth: float, x: float = 0, y: float = 0, z: float = 0) -> np.ndarray:
-    """A box; y is its bottom, x and z are its middle."""
+    """Build a box; y is its bottom, x and z its center."""
     corners = np.array([[i, j, k] for i in (-0.5, 0.5) for j in (0, 1) for k in (-0.5, 0.5)])
     faces = [[0, 1, 3, 2], [4, 6, 7, 5], [0, 4, 5, 1], [2, 3, 7, 6], [0, 2, 6, 4], [1, 5, 7, 3]]
     quads = (corners * (width, height, depth) + (x, y, z))[faces]
@@ -15,7 +15,7 @@ def box(width: float, height: float, depth: float, x: float = 0, y: float = 0, z
 
 
 def turned(profile: list[tuple[float, float]], x: float = 0, y: float = 0, z: float = 0) -> np.ndarray:
-    """What a line of (radius, height) sweeps as it goes round the upright axis."""
+    """Build the surface of revolution of a profile of (radius, height) around the vertical axis."""
     angles = np.linspace(0, 2 * np.pi, SIDES + 1)
     circle = np.stack([np.cos(angles), np.zeros(SIDES + 1), np.sin(angles)], axis=1)
     rings = [circle * radius + (x, y + height, z) for radius, height in profile]
@@ -25,19 +25,19 @@ def turned(profile: list[tuple[float, float]], x: float = 0, y: float = 0, z: fl
 def tube(
     radius: float, height: float, x: float = 0, y: float = 0, z: float = 0, top: float | None = None
 ) -> np.ndarray:
-    """A closed cylinder that stands on y; top: its radius there, for a cone."""
+    """Build a closed cylinder that stands on y; top: the radius at the top, for a cone."""
     upper = radius if top is None else top
     return turned([(0, 0), (radius, 0), (upper, height), (0, height)], x, y, z)
 
 
 def ball(radius: float, x: float = 0, y: float = 0, z: float = 0, low: float = -90, high: float = 90) -> np.ndarray:
-    """A ball round (x, y, z), between two latitudes in degrees."""
+    """Build a sphere around (x, y, z), between two latitudes in degrees."""
     latitudes = np.radians(np.linspace(low, high, SIDES // 2 + 1))
     return turned([(radius * np.cos(b), radius * np.sin(b)) for b in latitudes], x, y, z)
 
 
 def hoop(radius: float, thick: float, x: float = 0, y: float = 0, z: float = 0, start=0.0, stop=360.0) -> np.ndarray:
-    """A bent rod in the plane of x and y, from one angle to the other, counted from the right upwards."""
+    """Build an arc of a torus in the plane of x and y, between two angles from the right upwards."""
     angles = np.radians(np.linspace(start, stop, SIDES + 1))
     around = np.radians(np.linspace(0, 360, 9))
     out = np.stack([np.cos(angles), np.sin(angles), np.zeros(SIDES + 1)], axis=1)
@@ -49,7 +49,7 @@ def hoop(radius: float, thick: float, x: float = 0, y: float = 0, z: float = 0, 
 
 
 def plate(outline: list[tuple[float, float]], thick: float, z: float = 0) -> np.ndarray:
-    """A flat convex thing in the plane of x and y, `thick` deep, from its outline; z is its middle."""
+    """Extrude a convex outline in the plane of x and y to a depth of `thick`; z is its center."""
     flat = np.array(outline)
     front, back = (np.column_stack([flat, np.full(len(flat), z + side * thick / 2)]) for side in (1, -1))
     fan = np.array([[0, i, i + 1] for i in range(1, len(flat) - 1)])
@@ -58,7 +58,7 @@ def plate(outline: list[tuple[float, float]], thick: float, z: float = 0) -> np.
 
 
 def rotated(triangles: np.ndarray, axis: str, degrees: float) -> np.ndarray:
-    """Turned about an axis through the origin, counterclockwise for who looks against it."""
+    """Rotate around an axis through the origin, counterclockwise when looking against it."""
     first, second = {"x": (1, 2), "y": (2, 0), "z": (0, 1)}[axis]
     cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     out = triangles.copy()
@@ -72,16 +72,16 @@ def moved(triangles: np.ndarray, x: float = 0, y: float = 0, z: float = 0) -> np
 
 
 def mirrored(triangles: np.ndarray, axis: str = "x") -> np.ndarray:
-    """The surface and its mirror image: two wings, two arms, two wheels."""
+    """Return the surface and its mirror image: two wings, two arms, two wheels."""
     return np.concatenate([triangles, triangles * np.where(np.array(["x", "y", "z"]) == axis, -1, 1)])
 
 
 def points(
     parts: list[tuple[int, np.ndarray]], count: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """`count` points on numbered surfaces, evenly by area: (n, 3) places, (n, 3) normals, (n,) numbers, shuffled.
+    """Sample points on numbered surfaces by area: (n, 3) positions, (n, 3) normals, (n,) numbers, shuffled.
 
-    Each surface has at least a twentieth of the points of an even share, so that none is missing.
+    Each surface gets at least a twentieth of an equal share of the points, so that none is missing.
     """
     triangles = np.concatenate([surface for _, surface in parts])
     owner = np.repeat(np.arange(len(parts)), [len(surface) for _, surface in parts])

@@ -1,6 +1,6 @@
-"""The sixteen categories of ShapeNetPart, drawn: each a list of parts, numbered as that set numbers them.
+"""Generated objects of the 16 categories of ShapeNetPart: each a list of surfaces with the part labels of that dataset.
 
-x is to the right, y up, z to the front; sizes are in units of about half the thing. Proportions vary with `rng`.
+x is to the right, y up, z to the front; one unit is about half the object. Proportions are random.
 """
 
 import numpy as np

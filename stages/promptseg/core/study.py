@@ -1,0 +1,76 @@
+"""All of params.yaml, validated as a whole."""
+
+import re
+from pathlib import Path
+
+import pydantic
+
+from promptseg.core.errors import UserError
+from promptseg.core.params import PATH, Dataset, Download, Header, Model
+from promptseg.core.runs import Cascade, FineTune, Run
+from promptseg.core.settings import read_yaml, validate
+
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,40}")
+SECTIONS = ("download", "datasets", "models", "zero_shot", "cascade", "finetune")
+RUN_SECTIONS = ("zero_shot", "cascade", "finetune")
+
+
+class Study(Header):
+    """The sections of params.yaml; names are checked against each other."""
+
+    download: dict[str, Download] = {}
+    datasets: dict[str, Dataset]
+    models: dict[str, Model]
+    zero_shot: dict[str, Run] = {}
+    cascade: dict[str, Cascade] = {}
+    finetune: dict[str, FineTune] = {}
+
+    @pydantic.model_validator(mode="after")
+    def _names_are_consistent(self):
+        for section in SECTIONS:
+            for name in getattr(self, section):
+                if not NAME.fullmatch(name):
+                    raise ValueError(f"{section}: {name!r} is no valid name: use a-z, 0-9, _ and -, at most 41 of them")
+        for section in RUN_SECTIONS:
+            for name, run in getattr(self, section).items():
+                self._check_run(section, name, run)
+        self._check_unique()
+        return self
+
+    def _check_run(self, section: str, name: str, run: Run | Cascade) -> None:
+        for noun in ("dataset", "model"):
+            known, given = getattr(self, noun + "s"), getattr(run, noun)
+            if given not in known:
+                raise ValueError(f"{section}.{name}.{noun}: unknown {noun} {given!r}; known: {', '.join(known)}")
+        if isinstance(run, Cascade):
+            sources = {**self.zero_shot, **self.finetune}
+            if run.source not in sources:
+                raise ValueError(f"{section}.{name}.from: unknown run {run.source!r}; known: {', '.join(sources)}")
+            if sources[run.source].dataset != run.dataset:
+                raise ValueError(
+                    f"{section}.{name}.dataset: {run.dataset!r}, but {run.source} is on {sources[run.source].dataset!r}"
+                )
+
+    def _check_unique(self) -> None:
+        seen: dict[str, str] = {}
+        for section in RUN_SECTIONS:
+            for name in getattr(self, section):
+                if name in seen:
+                    raise ValueError(f"{name} is in {seen[name]} and in {section}: the name of a run must be unique")
+                seen[name] = section
+
+    @property
+    def runs(self) -> dict[str, Run | Cascade | FineTune]:
+        """All runs by name, zero-shot, cascades, fine-tuned."""
+        return {**self.zero_shot, **self.cascade, **self.finetune}
+
+    def run(self, name: str) -> Run | Cascade | FineTune:
+        """The run of that name. Raises UserError, listing the known ones."""
+        if name not in self.runs:
+            raise UserError(f"params.yaml: unknown run {name!r}; known: {', '.join(self.runs)}")
+        return self.runs[name]
+
+
+def load(path: Path = PATH) -> Study:
+    """Read and validate params.yaml. Raises UserError with one line that names the key."""
+    return validate(Study, read_yaml(path), str(path))

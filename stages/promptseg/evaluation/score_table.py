@@ -1,0 +1,58 @@
+"""Table of scores of a run (Parquet): a row for each image and class, and the summary of the run in its metadata."""
+
+import json
+from pathlib import Path
+
+from promptseg.core.errors import UserError
+from promptseg.core.files import replacing
+
+METADATA = b"promptseg"  # key of the JSON in the metadata of the file
+
+
+def write_table(path: Path, rows: list[dict], summary: dict) -> None:
+    """Write the table of scores with page checksums; equal arguments give equal bytes.
+
+    Args:
+        path: file to write.
+        rows: of `RunScores.rows`.
+        summary: of `run_summary.summarize`.
+
+    Raises:
+        UserError: there are no rows.
+    """
+    import pyarrow  # only stages that use the table should wait for it
+    import pyarrow.parquet
+
+    types = {str: pyarrow.string(), int: pyarrow.int64(), float: pyarrow.float64()}
+    if not rows:
+        raise UserError(f"{path}: no scores to write; check that the test split has images")
+    metadata = {METADATA: json.dumps({"summary": summary}, sort_keys=True, allow_nan=False)}
+    schema = pyarrow.schema([(name, types[type(value)]) for name, value in rows[0].items()], metadata)
+    table = pyarrow.Table.from_pylist(rows, schema)
+    with replacing(path) as aside:
+        pyarrow.parquet.write_table(table, aside, write_page_checksum=True)
+
+
+def read_summary(path: Path) -> dict[str, float | int | bool]:
+    """Read the summary of a run from its table of scores.
+
+    Raises:
+        UserError: the file is missing, damaged or not a table of scores.
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        metadata = pyarrow.parquet.read_schema(path).metadata
+        summary = json.loads(metadata[METADATA], parse_constant=_refuse)["summary"]
+    except FileNotFoundError:
+        raise UserError(f"{path}: not found; `dvc repro` makes it") from None
+    except (pyarrow.ArrowException, OSError, KeyError, TypeError, ValueError):
+        summary = None
+    if not isinstance(summary, dict):
+        raise UserError(f"{path}: damaged, or not a table of scores; delete it and run `dvc repro`")
+    return summary
+
+
+def _refuse(constant: str):
+    raise ValueError(f"{constant} is no metric")

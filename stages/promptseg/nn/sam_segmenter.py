@@ -1,0 +1,122 @@
+"""Segmenter for SAM and its relatives: points, boxes and masks through transformers' networks."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from promptseg.nn import attention, pretrained
+from promptseg.nn.image_transform import ImageTransform
+from promptseg.nn.segmenter import Features, Segmenter
+from promptseg.prompts import Prompt
+
+MASK_LOGIT = 10.0  # logit of a pixel inside a mask prompt; its negative outside
+
+
+class SamSegmenter(Segmenter):
+    """A transformers network with `prompt_encoder`, `mask_decoder` and SAM's forward signature.
+
+    Args:
+        network: the network.
+        transform: its image transform.
+        single_mask: always return the decoder's single mask, as a fine-tuned decoder was trained to. Otherwise a
+            single point, which is ambiguous, gets the best of three masks by predicted IoU, and every other prompt the
+            single mask (Kirillov et al. 2023, section 3).
+    """
+
+    PROMPTS = frozenset({"points", "box", "mask", "automatic"})
+    ENCODER = ("network.vision_encoder.",)
+    LORA_TARGETS = ".attn.qkv"
+    TRAINABLE = {
+        "mask_decoder": ("network.mask_decoder.",),
+        "encoder": ENCODER,
+        "lora": ("network.vision_encoder.*.lora_",),
+        "all": (*ENCODER, "network.prompt_encoder.", "network.mask_decoder."),
+    }
+    TRAIN_DEFAULTS = {"trainable": ["mask_decoder"], "loss": "dice", "lr": 1e-4, "batch_size": 2}
+
+    def __init__(self, network: torch.nn.Module, transform: ImageTransform, single_mask: bool = False):
+        super().__init__()
+        self.network, self.transform, self.single_mask = network, transform, single_mask
+        attention.use_efficient(network)
+
+    def encode(self, images: list[np.ndarray]) -> Features:
+        with self.encoder_context():
+            pixels = self.transform.to_input(images).to(self.device)
+            return {"image": self.network.vision_encoder(pixels).last_hidden_state.float()}
+
+    def image_embeddings(self, features: Features) -> torch.Tensor | list[torch.Tensor]:
+        """Features as the network's forward takes them: the embedding, after finer maps where a model has them."""
+        return features["image"]
+
+    @property
+    def side(self) -> int:
+        """Side of mask logits and of mask prompts, pixels: four times that of the image embedding."""
+        return 4 * self.network.prompt_encoder.image_embedding_size[0]
+
+    def decode(self, features: Features, prompts: list[list[Prompt]]) -> torch.Tensor:
+        masks = self._stack(prompts, "mask", "values")
+        if masks is not None:
+            # The networks take one mask an image: repeat the image for each prompt.
+            n, p = len(prompts), len(prompts[0])
+            features = {name: values.repeat_interleave(p, dim=0) for name, values in features.items()}
+            prompts = [[prompt] for row in prompts for prompt in row]
+            logits = self._predict(features, prompts, self._mask_input(masks.flatten(0, 1)))
+            return logits.reshape(n, p, *logits.shape[-2:])
+        return self._predict(features, prompts)
+
+    def _predict(
+        self, features: Features, prompts: list[list[Prompt]], masks: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """As `decode`. masks: (n, 1, side, side) logits, with one prompt an image."""
+        points, labels, boxes = self.sparse_prompts(prompts)
+        ambiguous = not self.single_mask and masks is None and points is not None and points.shape[2] == 1
+        out = self.network(
+            image_embeddings=self.image_embeddings(features),
+            input_points=points,
+            input_labels=labels,
+            input_boxes=boxes,
+            input_masks=masks,
+            multimask_output=ambiguous,
+        )
+        if not ambiguous:
+            return out.pred_masks[:, :, 0]
+        best = out.iou_scores.argmax(dim=2)[:, :, None, None, None]
+        return out.pred_masks.take_along_dim(best, dim=2)[:, :, 0]
+
+    def _mask_input(self, masks: torch.Tensor) -> torch.Tensor:
+        """Masks (m, size, size) in [0, 1] over the input -> (m, 1, side, side) logits for the prompt encoder.
+
+        SAM is trained with the logits of its own previous prediction (Kirillov et al. 2023, appendix A).
+        """
+        return MASK_LOGIT * (2 * F.adaptive_avg_pool2d(masks[:, None], self.side) - 1)
+
+    def prepare_finetuned(self) -> None:
+        self.single_mask = True  # fine-tuning trains the single mask, whatever the prompt
+
+    def configuration(self) -> dict:
+        network = pretrained.configuration(self.network)
+        return {"model": self.NAME, "network": network, "single_mask": self.single_mask}
+
+    def sparse_prompts(
+        self, prompts: list[list[Prompt]]
+    ) -> tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor | None]:
+        """Stack points and boxes of the prompts of n images, p each.
+
+        Returns:
+            Points (n, p, k, 2) float32, their labels (n, p, k) int64, and boxes (n, p, 4) float32, on the model's
+            device; None where the prompts have none.
+        """
+        return (
+            self._stack(prompts, "points", "coordinates"),
+            self._stack(prompts, "points", "labels", torch.long),
+            self._stack(prompts, "box", "corners"),
+        )
+
+    def _stack(
+        self, prompts: list[list[Prompt]], kind: str, field: str, dtype: torch.dtype = torch.float32
+    ) -> torch.Tensor | None:
+        """Stack a field of one part of all prompts, (n, p, ...); None where prompts have no such part."""
+        if prompts[0][0].get(kind) is None:
+            return None
+        values = np.stack([np.stack([getattr(prompt.get(kind), field) for prompt in row]) for row in prompts])
+        return torch.as_tensor(values, dtype=dtype, device=self.device)

@@ -1,0 +1,132 @@
+"""What every kind of prompt has in common.
+
+Coordinates are continuous: pixel i covers [i, i + 1), so its center is i + 0.5 and a box ends where its last pixel
+ends.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+import numpy as np
+
+from promptseg.core.settings import Settings
+
+if TYPE_CHECKING:
+    from promptseg.data.masks import Region
+    from promptseg.nn.image_transform import ImageTransform
+    from promptseg.report.prompt_layer import PromptLayer
+
+Per = Literal["image", "instance"]  # one prompt for the whole mask of a class, or one for each connected component
+
+
+@dataclass(frozen=True, eq=False)
+class PromptSource:
+    """What the prompts of one record are built from.
+
+    Attributes:
+        id: of the record; with `seed` it decides every random choice.
+        mask: (h, w) uint8 ground truth, 0 background, i class i, 255 ignored.
+        classes: names of classes 1, 2, ...
+        seed: of the study.
+        text: what the mask shows, in words, where the dataset says so for each record; else empty.
+        support: image (h, w, 3) uint8 and mask (h, w) uint8 of another image, where they are wanted.
+        requested: numbers of the classes to prompt for; None: all.
+        is_classification: the whole image is of one class.
+    """
+
+    id: str
+    mask: np.ndarray
+    classes: list[str]
+    seed: int
+    text: str = ""
+    support: tuple[np.ndarray, np.ndarray] | None = None
+    requested: list[int] | None = None
+    is_classification: bool = False
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option of `promptseg segment`. type: bool for a flag; str options may be given several times."""
+
+    flag: str
+    help: str
+    type: type = str
+
+
+class PromptPart(ABC):
+    """One part of a prompt, such as its points or its box; a subclass is a kind of prompt.
+
+    Attributes:
+        KIND: name of the kind, which is also its main key in params.yaml.
+        Config: its keys in params.yaml, all with defaults; the main key is None or False where it is not used.
+        ORACLE: whether `from_mask` takes it from the ground truth.
+        MODEL_KIND: the kind of what `to_model` returns, where it is another: a model that takes that kind takes this.
+        COMBINES: kinds that it may stand beside in one prompt of params.yaml.
+        OPTIONS: its options on the command line.
+    """
+
+    KIND: ClassVar[str]
+    Config: ClassVar[type[Settings]]
+    ORACLE: ClassVar[bool] = False
+    MODEL_KIND: ClassVar[str | None] = None
+    COMBINES: ClassVar[frozenset[str]] = frozenset()
+    OPTIONS: ClassVar[tuple[Option, ...]] = ()
+
+    @classmethod
+    def from_mask(cls, config: Any, region: "Region", rng: np.random.Generator) -> Self:
+        """Take the oracle prompt for a region of the ground truth. config: a PromptConfig."""
+        raise NotImplementedError
+
+    @classmethod
+    def from_source(cls, config: Any, source: PromptSource, target: int) -> Self | None:
+        """Build the part for class `target` without the ground truth; None where there is none for this class."""
+        raise NotImplementedError
+
+    @classmethod
+    def check(cls, config: Any, classes: list[str], where: str) -> None:
+        """Raise UserError unless the settings fit a dataset with these classes. where: what to name in the message."""
+
+    @classmethod
+    @abstractmethod
+    def describe(cls, config: Any) -> str:
+        """Describe the settings in a few words, for tables."""
+
+    @classmethod
+    def parse(cls, values: dict[str, Any], window: tuple[float, float] | None) -> list[list[Self]]:
+        """Build parts from the command line.
+
+        Args:
+            values: what was given for each flag of OPTIONS; only called where something was.
+            window: values that become black and white in 16-bit images.
+
+        Returns:
+            For each class the parts that prompt for it.
+
+        Raises:
+            UserError: a value is malformed.
+        """
+        raise NotImplementedError
+
+    def check_inside(self, height: int, width: int, name: str) -> None:
+        """Raise UserError where the part lies outside an image of this size. name: of the image."""
+
+    def to_model(self, transform: "ImageTransform", height: int, width: int) -> "PromptPart":
+        """Convert from pixels of a (height, width) image to pixels of the model's input."""
+        return self
+
+    def translate(self, x: float, y: float) -> Self:
+        """Move from a tile's pixels to those of the image that it was cut from."""
+        return self
+
+    def draw(self, layer: "PromptLayer", color: tuple[int, int, int]) -> None:
+        """Draw the part over an image."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Keys of the part in a prediction; coordinates to a hundredth of a pixel, no pixels."""
+        return {}
+
+    @classmethod
+    def from_json(cls, entry: dict[str, Any]) -> Self | None:
+        """Read the part from `to_json`; None where the entry has none of this kind that could be drawn."""
+        return None

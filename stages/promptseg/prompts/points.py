@@ -1,0 +1,90 @@
+"""Points on an object, and points beside it."""
+
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+from pydantic import PositiveInt
+
+from promptseg.core.errors import UserError
+from promptseg.core.settings import Settings
+from promptseg.prompts.base import Option, Per, PromptPart
+from promptseg.prompts.command_line import as_text, numbers
+
+
+class Config(Settings):
+    points: PositiveInt | None = None  # so many points on the ground truth
+    sampling: Literal["random", "center"] = "random"  # uniform over the mask, or its most interior pixels
+    per: Per = "image"
+
+
+@dataclass(frozen=True, eq=False)
+class Points(PromptPart):
+    """Points of one prompt.
+
+    Attributes:
+        coordinates: (k, 2) float x, y in pixels.
+        labels: (k,) int, 1 on the object, 0 off it, -1 padding.
+    """
+
+    KIND: ClassVar[str] = "points"
+    Config: ClassVar[type[Settings]] = Config
+    ORACLE: ClassVar[bool] = True
+    OPTIONS: ClassVar[tuple[Option, ...]] = (
+        Option("--point", "X,Y in pixels on the object; several: all on one object"),
+        Option("--no-point", "X,Y in pixels that is not on the object"),
+    )
+
+    coordinates: np.ndarray
+    labels: np.ndarray
+
+    @classmethod
+    def from_mask(cls, config: Any, region, rng: np.random.Generator) -> Self:
+        from promptseg.data import masks
+
+        if config.sampling == "center":
+            points = masks.region_interior_points(region, config.points)
+        else:
+            pixels = np.flatnonzero(region.mask)
+            # Without replacement where the mask has enough pixels.
+            chosen = rng.choice(pixels, config.points, replace=config.points > len(pixels))
+            rows, columns = np.divmod(chosen, region.mask.shape[1])
+            points = np.stack([columns + region.left, rows + region.top], axis=1) + 0.5
+        return cls(points, np.ones(len(points), np.int64))
+
+    @classmethod
+    def describe(cls, config: Any) -> str:
+        sampling = "random" if config.sampling == "random" else "central"
+        return f"{config.points} {sampling} point{'s' if config.points > 1 else ''}"
+
+    @classmethod
+    def parse(cls, values: dict[str, Any], window: tuple[float, float] | None) -> list[list[Self]]:
+        on = [numbers(text, 2, "--point") for text in values["--point"]]
+        off = [numbers(text, 2, "--no-point") for text in values["--no-point"]]
+        if not on:
+            raise UserError("--no-point says where the object is not; give a --point that is on it as well")
+        return [[cls(np.array(on + off), np.array([1] * len(on) + [0] * len(off)))]]
+
+    def check_inside(self, height: int, width: int, name: str) -> None:
+        for x, y in self.coordinates:
+            if not (0 <= x < width and 0 <= y < height):
+                raise UserError(f"{name}: the point {as_text((x, y))} is outside the image, which is {width}x{height}")
+
+    def to_model(self, transform, height: int, width: int) -> Self:
+        return replace(self, coordinates=self.coordinates * transform.scale(height, width))
+
+    def translate(self, x: float, y: float) -> Self:
+        return replace(self, coordinates=self.coordinates + [x, y])
+
+    def draw(self, layer, color: tuple[int, int, int]) -> None:
+        for point, label in zip(self.coordinates, self.labels):
+            layer.point(point, label == 1, color)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"points": np.round(self.coordinates, 2).tolist(), "labels": self.labels.tolist()}
+
+    @classmethod
+    def from_json(cls, entry: dict[str, Any]) -> Self | None:
+        if "points" not in entry:
+            return None
+        return cls(np.array(entry["points"], float).reshape(-1, 2), np.array(entry["labels"], np.int64))

@@ -1,0 +1,79 @@
+"""A phrase that names what to segment."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import field_validator
+
+from promptseg.core.errors import UserError
+from promptseg.core.settings import Settings
+from promptseg.prompts.base import Option, PromptPart, PromptSource
+
+
+class Config(Settings):
+    text: list[str] | Literal["class", "caption"] | None = None  # a phrase a class; class names; the record's caption
+
+    @field_validator("text")
+    @classmethod
+    def _no_phrase_is_empty(cls, text):
+        if isinstance(text, list) and (not text or any(not phrase.strip() for phrase in text)):
+            raise ValueError("a phrase for each class is expected, none of them empty")
+        return text
+
+
+@dataclass(frozen=True, eq=False)
+class Text(PromptPart):
+    """A text prompt.
+
+    Attributes:
+        phrase: not empty.
+    """
+
+    KIND: ClassVar[str] = "text"
+    Config: ClassVar[type[Settings]] = Config
+    COMBINES: ClassVar[frozenset[str]] = frozenset({"support"})
+    OPTIONS: ClassVar[tuple[Option, ...]] = (Option("--text", "what to segment; several: a class each"),)
+
+    phrase: str
+
+    @classmethod
+    def from_source(cls, config: Any, source: PromptSource, target: int) -> Self | None:
+        cls.check(config, source.classes, source.id)
+        if config.text == "class":
+            return cls(source.classes[target - 1])
+        if config.text == "caption":
+            if not source.text.strip():
+                raise UserError(f"{source.id}: the dataset has no caption for it, as text: caption needs; give phrases")
+            return cls(source.text)
+        return cls(config.text[target - 1])
+
+    @classmethod
+    def check(cls, config: Any, classes: list[str], where: str) -> None:
+        """Raise UserError unless there is a phrase for each class."""
+        text = config.text
+        count = 1 if text == "caption" else len(text) if isinstance(text, list) else len(classes)
+        if count != len(classes):
+            phrases = f"{count} phrase{'s' * (count > 1)}"
+            raise UserError(f"params.yaml: {where}: {phrases}, but there are {len(classes)} classes")
+
+    @classmethod
+    def describe(cls, config: Any) -> str:
+        if isinstance(config.text, str):
+            return "class names" if config.text == "class" else "caption"
+        return ", ".join(f'"{phrase}"' for phrase in config.text)
+
+    @classmethod
+    def parse(cls, values: dict[str, Any], window: tuple[float, float] | None) -> list[list[Self]]:
+        if any(not phrase.strip() for phrase in values["--text"]):
+            raise UserError("--text: an empty phrase; say what to segment")
+        return [[cls(phrase)] for phrase in values["--text"]]
+
+    def draw(self, layer, color: tuple[int, int, int]) -> None:
+        layer.caption(f"“{self.phrase}”")
+
+    def to_json(self) -> dict[str, Any]:
+        return {"text": self.phrase}
+
+    @classmethod
+    def from_json(cls, entry: dict[str, Any]) -> Self | None:
+        return cls(entry["text"]) if "text" in entry else None

@@ -1,0 +1,146 @@
+"""Report: one HTML page with the leaderboard, the chart and the figures of all runs."""
+
+import base64
+from dataclasses import dataclass
+from pathlib import Path
+
+from promptseg.core.errors import UserError
+from promptseg.core.files import write_text
+from promptseg.core.runs import Cascade
+from promptseg.core.study import Study
+from promptseg.evaluation import metrics
+from promptseg.report import curves, templates
+from promptseg.report.dataset_table import split_table
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What the page shows.
+
+    Attributes:
+        chart: PNG of `leaderboard.write_chart`.
+        plots: folder with training/<run>.csv of fine-tuned runs, runs/<run>/thresholds.csv and runs/<run>/images.png.
+        summaries: folder of <dataset>.json, {split: {key: number}}.
+    """
+
+    chart: Path
+    plots: Path
+    summaries: Path
+
+
+def write_page(path: Path, study: Study, rows: list[dict], sources: Sources) -> None:
+    """Write a page that needs no other file and no network: no script, no address, all images embedded.
+
+    Args:
+        path: HTML file to write.
+        study: params.yaml.
+        rows: of `leaderboard.leaderboard`.
+        sources: what the page shows.
+
+    Raises:
+        UserError: a file is missing or damaged.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    # Autoescape, and a policy in the page that runs no script: prompts and ids are whatever a user typed.
+    loader = FileSystemLoader(Path(templates.__file__).parent)
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["score"] = lambda value: "–" if value is None else f"{value:.3f}"
+    environment.filters["plain"] = _plain
+    datasets = list(dict.fromkeys(row["dataset"] for row in rows))
+    names = [row["run"] for row in rows]
+    plots = sources.plots
+    page = environment.get_template("report.html.j2").render(
+        groups=[(name, [row for row in rows if row["dataset"] == name]) for name in datasets],
+        best={name: _best(study, [row for row in rows if row["dataset"] == name]) for name in datasets},
+        columns=_columns(rows),
+        headline=[key for key in metrics.keys() if key.headline and key.name not in _INTERVALS],
+        intervals=_INTERVAL_OF,
+        limits=_limits(study, rows),
+        stand_ins=bool(_stand_ins(rows)),
+        best_single=any(row.get("iou_best_single") is not None for row in rows),
+        chart=_embedded(sources.chart),
+        images={name: _embedded(plots / "runs" / name / "images.png") for name in names},
+        training={name: _training(plots / "training" / f"{name}.csv") for name in names if name in study.finetune},
+        thresholds={name: _thresholds(plots / "runs" / name / "thresholds.csv") for name in names},
+        splits=split_table(list(study.datasets), sources.summaries),
+        size=(curves.WIDTH, curves.HEIGHT),
+    )
+    write_text(path, page)
+
+
+# Intervals stand below their metric and are no columns of their own.
+_INTERVAL_OF = {
+    metric.mean.name: tuple(key.name for key in metric.interval)
+    for metric in metrics.mask_metrics()
+    if metric.mean and metric.interval
+}
+_INTERVALS = {name for ends in _INTERVAL_OF.values() for name in ends}
+
+
+def _columns(rows: list[dict]) -> list[metrics.Key]:
+    """Metrics that are columns of the leaderboard: those that at least one run has."""
+    keys = [key for key in metrics.keys() if key.column and key.name not in _INTERVALS]
+    return [key for key in keys if any(row[key.name] is not None for row in rows)]
+
+
+def _best(study: Study, rows: list[dict]) -> dict[str, dict | None]:
+    """The best run of a dataset by kind: without training, fine-tuned, of these two, with an oracle; None: no such run.
+
+    A cascade is of the kind of the run that it refines.
+    """
+    sources = {name: run.source if isinstance(run, Cascade) else name for name, run in study.runs.items()}
+    independent = [row for row in rows if not row["oracle"]]
+    kinds = {
+        "zero_shot": [row for row in independent if sources[row["run"]] not in study.finetune],
+        "finetuned": [row for row in independent if sources[row["run"]] in study.finetune],
+        "independent": independent,
+        "oracle": [row for row in rows if row["oracle"]],
+    }
+    return {kind: max(found, key=lambda row: row["iou_mean"], default=None) for kind, found in kinds.items()}
+
+
+def _stand_ins(rows: list[dict]) -> list[str]:
+    """What replaces official data and weights, in words."""
+    words = []
+    if any(row["data"] == "sample" for row in rows):
+        words.append("small generated stand-ins for the official images (data: sample)")
+    if any(row["checkpoints"] == "tiny" for row in rows):
+        words.append("tiny stand-ins for the released weights (checkpoints: tiny)")
+    return words
+
+
+def _limits(study: Study, rows: list[dict]) -> list[str]:
+    """In what these runs are smaller than the full study, in words."""
+    epochs, images = study.scale.max_epochs, study.scale.max_images
+    limits = [f"at most {epochs} epoch{'s' if epochs > 1 else ''} of training"] if epochs else []
+    limits += [f"at most {images} image{'s' if images > 1 else ''} a split"] if images else []
+    return _stand_ins(rows) + limits
+
+
+def _training(path: Path) -> dict[str, dict]:
+    columns = curves.read(path, ("epoch", "loss", "val_loss", "val_iou", "val_foreground"))
+    epochs = columns["epoch"]
+    loss = {"training loss": (epochs, columns["loss"]), "validation loss": (epochs, columns["val_loss"])}
+    iou = {"validation IoU": (epochs, columns["val_iou"]), "predicted foreground": (epochs, columns["val_foreground"])}
+    return {"loss": curves.chart(loss, "epoch"), "iou": curves.chart(iou, "epoch", 1.0)}
+
+
+def _thresholds(path: Path) -> dict:
+    columns = curves.read(path, ("threshold", "iou", "precision", "recall"))
+    names = {"IoU": "iou", "precision": "precision", "recall": "recall"}
+    return curves.chart({name: (columns["threshold"], columns[key]) for name, key in names.items()}, "threshold", 1.0)
+
+
+def _plain(value: object) -> object:
+    return f"{value:,}" if isinstance(value, int) else f"{value:.3f}" if isinstance(value, float) else value
+
+
+def _embedded(path: Path) -> str:
+    """A PNG as a data URI."""
+    try:
+        return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
+    except FileNotFoundError:
+        raise UserError(f"{path}: not found; `dvc repro` makes it") from None

@@ -1,0 +1,140 @@
+"""`promptseg check`: what readers, models, losses and optimizers refuse, in one line that names the entry."""
+
+import pytest
+import yaml
+from example_params import GOOD, changed
+from promptseg import datasets, models
+from promptseg.cli import check, main
+from promptseg.core import study
+from promptseg.core.errors import UserError
+from promptseg.core.runs import Cascade
+from promptseg.preprocessing import class_selection
+from typer.testing import CliRunner
+
+CLIPSEG = {"dataset": "em", "model": "clipseg", "prompt": {"text": ["dark spots"]}}
+BASE = {
+    **GOOD,
+    "models": {"sam": {}, "unet": {}, "clipseg": {}},
+    "zero_shot": {**GOOD["zero_shot"], "em-clipseg": CLIPSEG},
+    "cascade": {"em-cascade": {"dataset": "em", "from": "em-clipseg", "model": "sam"}},
+}
+FINETUNE = "finetune/em-sam-20"
+
+
+@pytest.fixture
+def checked(tmp_path, monkeypatch):
+    """Check BASE with the value at `a/b/c` replaced; returns the line, or the message of the UserError."""
+    monkeypatch.chdir(tmp_path)
+
+    def check_params(key="seed", value=0):
+        raw = changed(key, value, BASE)
+        (tmp_path / "params.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
+        try:
+            return check.check()
+        except UserError as error:
+            assert "\n" not in str(error)
+            return f"error: {error}"
+
+    return check_params
+
+
+def test_the_project_s_own_params_pass(root, monkeypatch):
+    monkeypatch.chdir(root)
+    given = study.load()
+    counts = f"{len(given.datasets)} datasets, {len(given.models)} models, {len(given.zero_shot)} zero-shot runs"
+    assert check.check().startswith(
+        f"params.yaml: {counts}, {len(given.cascade)} cascades, {len(given.finetune)} fine-"
+    )
+
+
+def test_every_run_of_the_project_has_prompts_that_its_model_takes(root):
+    given = study.load(root / "params.yaml")
+    with_text = 0
+    for name, run in given.runs.items():
+        segmenter = models.segmenter_class(run.model)
+        if isinstance(run, Cascade):
+            assert {"points", "box", "mask"} <= segmenter.PROMPTS, name
+            continue
+        assert run.prompt.kind in segmenter.PROMPTS, name
+        if name in given.finetune:
+            config = run.train.completed(segmenter.TRAIN_DEFAULTS)
+            assert config.prompt.kind in segmenter.PROMPTS, name
+            assert config.trainable and set(config.trainable) <= set(segmenter.TRAINABLE), name
+        if run.prompt.text is not None:
+            dataset = given.datasets[run.dataset]
+            known = datasets.classes(datasets.load(dataset.reader), *datasets.options(run.dataset, dataset))
+            classes, _ = class_selection.select(known, dataset.classes, "classes")
+            run.prompt.check(list(classes), name)
+            with_text += 1
+    assert with_text
+
+
+def test_valid_params_are_described_in_one_line(checked):
+    assert checked() == "params.yaml: 1 dataset, 3 models, 2 zero-shot runs, 1 cascade, 1 fine-tuned run"
+
+
+@pytest.mark.parametrize(
+    "key, value, message",
+    [
+        ("download/em/reader", "me", "unknown dataset 'me'; known: "),
+        ("datasets/em/reader", "me", "datasets.em.reader: 'me', but download.em fills data/raw/em for 'em'"),
+        ("datasets/em/raw", "data/raw/others", "datasets.em.raw: nothing fills data/raw/others; add others to"),
+        ("datasets/em/raw", "data/raw/others/em", "datasets.em.raw: nothing fills data/raw/others; add others to"),
+        ("datasets/em/options", {"fold": 1}, "datasets.em.options: the reader 'em' "),
+        ("datasets/em/classes", ["nucleus"], "datasets.em.classes: unknown class 'nucleus'"),
+        ("models/sma", {}, "unknown model 'sma'; known: "),
+        ("models/unet/precision", "bf16", "models.unet.precision: "),
+        ("zero_shot/em-sam/prompt", {"text": ["a"]}, "zero_shot.em-sam: sam takes no text prompt; it takes automatic"),
+        ("zero_shot/em-sam/prompt", {}, "zero_shot.em-sam: sam needs a prompt"),
+        ("zero_shot/em-clipseg/prompt", {"text": ["a", "b"]}, "zero_shot.em-clipseg: prompt: 2 phrases, but"),
+        (f"{FINETUNE}/prompt", {"text": ["a"]}, "finetune.em-sam-20: sam takes no text prompt"),
+        (f"{FINETUNE}/train/prompt", {}, "finetune.em-sam-20: sam needs a prompt"),
+        (f"{FINETUNE}/train/trainable", ["decoder"], "finetune.em-sam-20: sam has no trainable 'decoder'; known: mask"),
+        (f"{FINETUNE}/train/trainable", [], "finetune.em-sam-20: sam needs something in train.trainable"),
+        (f"{FINETUNE}/train/trainable", ["lora", "encoder"], "finetune.em-sam-20: sam: lora and encoder both train"),
+        (f"{FINETUNE}/train/pretext_epochs", 2, "finetune.em-sam-20: sam has no pretext task"),
+        (f"{FINETUNE}/train/loss", "iou", "finetune.em-sam-20: train.loss: unknown loss 'iou'; known: "),
+        (f"{FINETUNE}/train/optimizer", "sgd", "finetune.em-sam-20: train.optimizer: unknown optimizer 'sgd'"),
+        ("cascade/em-cascade/model", "clipseg", "cascade.em-cascade: clipseg takes no points, boxes and masks"),
+        ("cascade/em-cascade/model", "unet", "cascade.em-cascade: unet takes no points, boxes and masks"),
+        ("zero_shot/em-clipseg", {"dataset": "em", "model": "sam", "prompt": {"automatic": True}},
+         "cascade.em-cascade: from: em-clipseg has automatic masks, which have no probability maps"),
+        ("datasets/em/tile", "wide", "datasets.em.tile: "),
+    ],
+)  # fmt: skip
+def test_what_cannot_work_is_one_line_that_names_the_entry(key, value, message, checked):
+    line = checked(key, value)
+    assert line.startswith("error: ") and message in line
+
+
+def test_a_folder_of_the_user_needs_no_download(checked):
+    assert not checked("datasets/em/raw", "../epfl").startswith("error")
+    assert not checked("datasets/em/raw", "data/mine").startswith("error")
+
+
+def test_several_datasets_may_read_one_download(checked):
+    assert "2 datasets" in checked("datasets/em_coarse", {"raw": "data/raw/em", "reader": "em", "resize": 512})
+    assert "error: " in checked("datasets/em_2", {"raw": "data/raw/em", "reader": "lucchi_pp"})
+
+
+def test_point_clouds_need_a_model_that_takes_them(checked, tmp_path):
+    entry = {
+        "download": {"m": {"reader": "modelnet40"}},
+        "datasets": {"m": {"raw": "data/raw/m", "reader": "modelnet40"}},
+    }
+    run = {"dataset": "m", "model": "clipseg", "prompt": {"text": "class"}}
+    raw = {**entry, "models": {"clipseg": {}, "pointclip": {}}, "zero_shot": {"a-run": run}}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(raw))
+    with pytest.raises(UserError, match="zero_shot.a-run: clipseg takes images, and m holds point clouds"):
+        check.check()
+    run["model"] = "pointclip"
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(raw))
+    assert check.check().startswith("params.yaml: 1 dataset, 2 models")
+
+
+def test_the_command_prints_the_line_or_ends_with_the_error(checked):
+    line = checked()
+    assert CliRunner().invoke(main.app, ["check"]).stdout == f"{line}\n"
+    checked("sed", 1)
+    result = CliRunner().invoke(main.app, ["check"])
+    assert isinstance(result.exception, UserError) and "sed" in str(result.exception)

@@ -1,0 +1,181 @@
+"""dvc.yaml: one code dependency a stage, declared paths only, and nothing from outside reaches a shell."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT
+from dvc.repo import Repo
+from promptseg.core import fingerprint, study
+
+
+@pytest.fixture(scope="module")
+def settings():
+    return study.load(ROOT / "params.yaml")
+
+
+@pytest.fixture(scope="module")
+def stages():
+    """Every stage as DVC resolves it, by its name: `download@em`."""
+    with Repo(ROOT) as repo:
+        return {stage.addressing: stage for stage in repo.index.stages}
+
+
+def verb(stage):
+    """The script that a stage runs, without suffix."""
+    (script,) = re.findall(r"^python stages/(\w+)\.py(?: |$)", stage.cmd)
+    return script
+
+
+def deps(stage):
+    return {dep.def_path for dep in stage.deps if not getattr(dep, "params", None)}
+
+
+def tracked_keys(stage):
+    return [key for dep in stage.deps for key in getattr(dep, "params", [])]
+
+
+def test_each_entry_of_params_has_its_stages(stages, settings):
+    groups = {
+        "download": settings.download,
+        "preprocess": settings.datasets,
+        "checkpoint": settings.models,
+        "zero_shot": settings.zero_shot,
+        "cascade": settings.cascade,
+        "finetune": settings.finetune,
+        "predict": settings.finetune,
+        "evaluate_zero_shot": settings.zero_shot,
+        "evaluate_cascade": settings.cascade,
+        "evaluate_finetuned": settings.finetune,
+    }
+    expected = {f"{group}@{item}" for group, items in groups.items() for item in items}
+    assert {name for name in stages if "@" in name} == expected
+    assert set(stages) - expected == {"code", "report"}
+
+
+def test_only_the_stage_code_depends_on_code(stages):
+    for name, stage in stages.items():
+        inside = {path for path in deps(stage) if Path(path).parts[0] == "stages"}
+        assert inside == ({"stages"} if name == "code" else set()), name
+
+
+def test_each_stage_depends_on_the_fingerprint_of_its_verb_and_of_what_it_loads_by_name(stages, settings):
+    for name, stage in stages.items():
+        if name == "code":
+            continue
+        item = name.partition("@")[2]
+        loaded = {
+            "download": lambda: settings.download[item].reader,
+            "preprocess": lambda: settings.datasets[item].reader,
+            "checkpoint": lambda: item,
+            "evaluate": lambda: None,
+            "report": lambda: None,
+        }.get(verb(stage), lambda: settings.run(item).model)()
+        expected = f"data/code/{verb(stage)}" + (f"/{loaded}" if loaded else "")
+        assert {path for path in deps(stage) if path.startswith("data/code")} == {expected}, name
+
+
+def test_every_fingerprint_that_a_stage_needs_is_written(stages, tmp_path):
+    fingerprint.write_fingerprints(ROOT / "stages", tmp_path)
+    needed = {path for stage in stages.values() for path in deps(stage) if path.startswith("data/code/")}
+    written = {f"data/code/{path.relative_to(tmp_path).as_posix()}" for path in tmp_path.rglob("*") if path.is_file()}
+    assert needed <= written
+    assert {path.split("/")[2] for path in written} == set(fingerprint.LOADED)
+
+
+def test_every_tracked_key_is_in_params(stages):
+    """DVC stops at a key that is missing, even where the code has a default for it."""
+    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
+    tracked = 0
+    for name, stage in stages.items():
+        for key in tracked_keys(stage):
+            value = raw
+            for part in key.split("."):
+                assert part in value, f"{name}: {key}"
+                value = value[part]
+            tracked += 1
+    assert tracked > 200
+
+
+def test_a_run_tracks_its_own_entry_and_no_other(stages):
+    for name, stage in stages.items():
+        item = name.partition("@")[2]
+        for key in tracked_keys(stage):
+            section, _, rest = key.partition(".")
+            assert section in ("seed", "scale") or rest.split(".")[0] == item, f"{name}: {key}"
+
+
+def test_evaluation_and_report_track_no_params(stages):
+    """Each stage with params makes DVC parse params.yaml once more."""
+    for name, stage in stages.items():
+        if verb(stage) in ("evaluate", "report", "fingerprint"):
+            assert tracked_keys(stage) == [], name
+
+
+def test_every_stage_describes_itself(stages):
+    for name, stage in stages.items():
+        assert stage.desc and len(stage.desc.split()) >= 5 and "\n" not in stage.desc, name
+        assert name.partition("@")[2] in stage.desc, name
+
+
+def test_names_are_safe_and_runs_are_unique(stages, settings):
+    items = [name.partition("@")[2] for name in stages if "@" in name]
+    runs = [*settings.zero_shot, *settings.cascade, *settings.finetune]
+    assert len(runs) == len(set(runs)) > 0
+    for name in [*items, *runs, *settings.datasets, *settings.models]:
+        assert study.NAME.fullmatch(name), name
+
+
+def test_every_command_is_python_a_script_and_plain_words(stages):
+    """Nothing that a shell would take for more than a word, so nothing from params.yaml but checked names."""
+    for name, stage in stages.items():
+        assert re.fullmatch(r"python stages/[a-z_]+\.py( [A-Za-z0-9_./-]+)*", stage.cmd), name
+        assert (ROOT / "stages" / f"{verb(stage)}.py").is_file(), name
+        for word in stage.cmd.split():
+            assert not Path(word).is_absolute() and ".." not in Path(word).parts, name
+
+
+def test_no_prompt_is_in_a_command(stages, settings):
+    runs = [*settings.zero_shot.values(), *settings.finetune.values()]
+    prompts = [run.prompt for run in runs] + [run.train.prompt for run in settings.finetune.values()]
+    phrases = {phrase for prompt in prompts if isinstance(prompt.text, list) for phrase in prompt.text}
+    assert phrases
+    for stage in stages.values():
+        # A phrase of one word may be a dataset's name, or part of one.
+        words = set(stage.cmd.split())
+        assert not [phrase for phrase in phrases if phrase in words or (" " in phrase and phrase in stage.cmd)]
+
+
+def test_outputs_are_in_the_project_and_none_is_code(stages):
+    for name, stage in stages.items():
+        for path in [*stage.deps, *stage.outs]:
+            assert not Path(path.def_path).is_absolute() and ".." not in Path(path.def_path).parts, name
+        homes = {Path(out.def_path).parts[0] for out in stage.outs}
+        assert homes <= {"data", "metrics", "plots"}, name
+
+
+def test_every_path_in_a_command_is_declared(stages):
+    """DVC neither keeps nor notices what a stage reads or writes undeclared; embeddings are a cache, and the state of
+    a training is removed at its end."""
+    for name, stage in stages.items():
+        declared = {path.def_path for path in [*stage.deps, *stage.outs]}
+        temporary = {"data/embeddings", f"data/resume/{name.partition('@')[2]}"}
+        paths = {word for word in stage.cmd.split()[2:] if "/" in word}
+        parents = {parent.as_posix() for path in declared for parent in Path(path).parents}
+        assert paths - temporary <= declared | parents, name
+        assert {out.def_path for out in stage.outs} <= paths, name
+
+
+def test_a_folder_of_the_user_is_a_dependency_and_is_not_copied(tmp_path):
+    """`datasets.D.raw` is what preprocess reads, wherever it is."""
+    (tmp_path / "dvc.yaml").write_text((ROOT / "dvc.yaml").read_text())
+    mine = {"raw": "/somewhere/images", "reader": "folder"}
+    sections = {"download": {}, "models": {}, "zero_shot": {}, "cascade": {}, "finetune": {}}
+    params = {"seed": 0, "scale": {"max_images": None}, "datasets": {"mine": mine}, **sections}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    Repo.init(tmp_path, no_scm=True).close()
+    with Repo(tmp_path) as repo:
+        found = {stage.name: stage for stage in repo.index.stages}
+    assert set(found) == {"code", "preprocess@mine", "report"}
+    assert "/somewhere/images" in {str(dep.def_path) for dep in found["preprocess@mine"].deps}

@@ -1,0 +1,327 @@
+"""PhraseCut: the reader on tiny files in the official layout, its errors, the stand-in, the download with stubs."""
+
+import copy
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from promptseg.core.errors import UserError
+from promptseg.datasets.phrasecut import reader as phrasecut
+from promptseg.datasets.phrasecut import sample as phrasecut_sample
+from refusing import digest
+
+REAL = Path(os.environ.get("PROMPTSEG_REAL_DATA", "/nonexistent")) / "phrasecut"
+SIZES = {11: (12, 8), 9: (10, 14), 30: (12, 8), 40: (12, 8), 50: (12, 8)}  # width, height
+SQUARE = [[1, 1], [4, 1], [4, 4], [1, 4]]
+OTHER = [[3.7, 3.2], [6.9, 3.5], [6.2, 6.8], [3.1, 6.1]]
+
+
+def task(image_id: int, n: int, phrase: str = "red ball", instances=((SQUARE,),)) -> dict:
+    return {
+        "task_id": f"{image_id}__{n}",
+        "image_id": image_id,
+        "ann_ids": [n] * len(instances),
+        "instance_boxes": [[1, 1, 4, 4]] * len(instances),
+        "Polygons": copy.deepcopy([list(polygons) for polygons in instances]),
+        "phrase": phrase,
+        "phrase_structure": {"name": "ball", "attributes": ["red"], "relation_ids": [], "relation_descriptions": [],
+                             "type": "attribute"},
+    }  # fmt: skip
+
+
+def tiny() -> dict[str, list]:
+    """Return the JSON files by name; refer_train.json is not sorted."""
+    info = [{"image_id": id, "coco_id": None, "flickr_id": None, "width": w, "height": h, "split": "train",
+             "url": f"https://cs.stanford.edu/people/rak248/VG_100K_2/{id}.jpg"}
+            for id, (w, h) in SIZES.items()]  # fmt: skip
+    info.append({**info[0], "image_id": 99})  # an image without a task
+    return {
+        "image_data_split.json": info,
+        "refer_train.json": [
+            task(11, 100, "dogs", [(SQUARE,), (OTHER,)]), task(9, 5),
+            task(11, 20, "  two   words "), task(11, 3, "x", []),
+        ],
+        "refer_val.json": [task(30, 1)],
+        "refer_miniv.json": [task(40, 1, "in miniv")],
+        "refer_test.json": [task(50, 1)],
+    }  # fmt: skip
+
+
+def build(root: Path, files: dict[str, list] | None = None, home: str = "images") -> Path:
+    (root / home).mkdir(parents=True)
+    for name, value in (files or tiny()).items():
+        (root / name).write_text(json.dumps(value))
+    for id, (w, h) in SIZES.items():
+        Image.fromarray(np.full((h, w, 3), id, np.uint8)).save(root / home / f"{id}.jpg")
+    return root
+
+
+def refused(call, *words: str) -> str:
+    with pytest.raises(UserError) as raised:
+        call()
+    message = str(raised.value)
+    assert "\n" not in message
+    for word in words:
+        assert word in message, message
+    return message
+
+
+@pytest.mark.parametrize("below", ["", phrasecut.NAME])
+@pytest.mark.parametrize("home", phrasecut.IMAGE_FOLDERS)
+def test_order_split_group_text(tmp_path, below, home):
+    root = build(tmp_path / below, home=home)
+    phrasecut.verify(tmp_path)
+    samples = list(phrasecut.read(tmp_path))
+    assert [sample.id for sample in samples] == [
+        "9/9__5", "11/11__3", "11/11__20", "11/11__100", "30/30__1", "40/40__1", "50/50__1",
+    ]  # fmt: skip
+    assert [sample.split for sample in samples] == ["train"] * 4 + ["val", "val", "test"]
+    assert [sample.text for sample in samples[:4]] == ["red ball", "x", "two words", "dogs"]
+    assert all(sample.group == sample.id.split("/")[0] for sample in samples)
+    assert all(sample.file == root / home / f"{sample.group}.jpg" for sample in samples)
+
+
+def test_pixels(tmp_path):
+    build(tmp_path)
+    samples = {sample.id: sample for sample in phrasecut.read(tmp_path)}
+    sample = samples["11/11__100"]
+    image, mask = sample.image(), sample.mask()
+    assert image.shape == (8, 12, 3) and mask.shape == (8, 12) and image.dtype == mask.dtype == np.uint8
+    expected = np.zeros((8, 12), np.uint8)
+    expected[1:5, 1:5] = expected[3:7, 3:7] = 1  # coordinates are truncated; an overlap is not a hole
+    assert (mask == expected).all()
+    assert samples["9/9__5"].mask().shape == (14, 10)
+    assert not samples["11/11__3"].mask().any()  # no polygon: empty
+
+
+def test_image_and_mask_are_read_separately(tmp_path):
+    path = build(tmp_path) / "images" / "9.jpg"
+    path.write_bytes(path.read_bytes()[:300])
+    sample = next(iter(phrasecut.read(tmp_path)))
+    assert sample.mask().any()
+    refused(sample.image, "images/9.jpg", "fetch it again")
+
+
+def test_subsets_of_the_data(tmp_path):
+    build(tmp_path)
+    for name in ("refer_val.json", "refer_test.json"):
+        (tmp_path / name).unlink()
+    phrasecut.verify(tmp_path)
+    assert [sample.split for sample in phrasecut.read(tmp_path)] == ["train"] * 4 + ["val"]
+    (tmp_path / "refer_train.json").unlink()
+    refused(lambda: phrasecut.verify(tmp_path), "refer_train.json", "no training tasks")
+    assert list(phrasecut.read(tmp_path))
+    (tmp_path / "refer_miniv.json").unlink()
+    refused(lambda: phrasecut.read(tmp_path), "no tasks in refer_train.json")
+
+
+def test_a_task_in_val_and_miniv_is_used_once(tmp_path):
+    files = tiny()
+    files["refer_miniv.json"].append(task(30, 1, "in miniv"))
+    texts = {sample.id: sample.text for sample in phrasecut.read(build(tmp_path, files))}
+    assert texts["30/30__1"] == "red ball" and len(texts) == 7
+
+
+@pytest.mark.parametrize("call", [phrasecut.read, phrasecut.verify])
+def test_missing_files(tmp_path, call):
+    refused(lambda: call(tmp_path), str(tmp_path), "no image_data_split.json")
+    build(tmp_path)
+    (tmp_path / "images/11.jpg").unlink()
+    refused(lambda: call(tmp_path), "images/11.jpg: not found", "1 of 5 images are missing", "images2.zip")
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"image_id": "9"}, ["image_id is '9'"]),
+        ({"image_id": True}, ["image_id is True"]),
+        ({"image_id": -9}, ["image_id is -9"]),
+        ({"image_id": 2**40}, ["image_id is 1099511627776"]),
+        ({"image_id": 9.0}, ["image_id is 9.0"]),
+        ({"image_id": "../../9"}, ["image_id is '../../9'"]),
+        ({"image_id": None}, ["image_id is missing"]),
+        ({"task_id": "../../etc/passwd"}, ["task_id", "letters, digits"]),
+        ({"task_id": "9__5\n"}, ["task_id", "letters, digits"]),
+        ({"task_id": 7}, ["task_id", "letters, digits"]),
+        ({"phrase": None}, ["phrase is missing"]),
+        ({"phrase": "  "}, ["phrase is '  '"]),
+        ({"phrase": ["red"]}, ["phrase is ['red']"]),
+        ({"phrase": "red\x1b[2J"}, ["unprintable characters"]),
+        ({"Polygons": None}, ["Polygons", "not nested"]),
+        ({"Polygons": [[[1, 2, 3]]]}, ["list of points"]),
+        ({"Polygons": [[[["1", "2"]] * 3]]}, ["list of points"]),
+        ({"Polygons": [[[[1, 2]] * 2 + [[1, 99999]]]]}, ["a coordinate is not a finite number up to 32767"]),
+    ],
+)  # fmt: skip
+def test_invalid_tasks(tmp_path, change, words):
+    files = tiny()
+    files["refer_train.json"][1].update(change)
+    build(tmp_path, files)
+    refused(lambda: phrasecut.read(tmp_path), "refer_train.json: task", "(entry 2)", *words, "restore")
+
+
+def test_not_a_number(tmp_path):
+    build(tmp_path)
+    path = tmp_path / "refer_test.json"
+    path.write_text(path.read_text().replace("[4, 4]", "[NaN, 4]"))
+    refused(lambda: phrasecut.verify(tmp_path), "refer_test.json: entry 1", "NaN is not a number")
+    path.write_text(path.read_text().replace("NaN", "1e999"))
+    refused(lambda: phrasecut.verify(tmp_path), "refer_test.json: task '50__1'", "not a finite number")
+    path.write_bytes(path.read_bytes()[:-20])
+    refused(lambda: phrasecut.verify(tmp_path), "refer_test.json: entry 1 is truncated")
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"width": 0}, ["entry 2", "width is 0"]),
+        ({"height": None}, ["entry 2", "height is missing"]),
+        ({"width": 30000, "height": 30000}, ["entry 2", "30000x30000"]),
+        ({"image_id": 11, "width": 3}, ["entry 2", "image 11 is listed twice"]),
+        ({"image_id": 10}, ["no image 9, which task 9__5 refers to"]),
+    ],
+)
+def test_invalid_info(tmp_path, change, words):
+    files = tiny()
+    files["image_data_split.json"][1].update(change)
+    build(tmp_path, files)
+    refused(lambda: phrasecut.verify(tmp_path), "image_data_split.json", *words)
+
+
+def test_duplicates_and_leaks(tmp_path):
+    files = tiny()
+    files["refer_test.json"].append(task(11, 77))
+    refused(lambda: phrasecut.read(build(tmp_path / "a", files)), "image 11 has tasks in train and in test")
+    files["refer_test.json"][-1]["task_id"] = "11__3"
+    refused(lambda: phrasecut.read(build(tmp_path / "b", files)), "refer_test.json: task 11__3 is in refer_train.json")
+    files["refer_test.json"][-1] = task(50, 1)
+    refused(lambda: phrasecut.read(build(tmp_path / "c", files)), "task 50__1 is in refer_test.json as well")
+
+
+@pytest.fixture(scope="module")
+def stand_in(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("sample")
+    phrasecut_sample.write(folder, 0)
+    return folder
+
+
+def test_stand_in_has_the_official_layout(stand_in):
+    root = stand_in / phrasecut.NAME
+    info = json.loads((root / phrasecut.INFO).read_text())
+    splits = {entry["image_id"]: entry["split"] for entry in info}
+    assert sorted(splits.values()) == ["miniv"] + ["test"] * 8 + ["train"] * 10 + ["val"] * 3
+    assert {path.name for path in (root / "images").iterdir()} == {f"{id}.jpg" for id in splits}
+    for name in phrasecut.SPLITS:
+        tasks = json.loads((root / name).read_text())
+        for entry in tasks:
+            assert entry.keys() == task(1, 1).keys()
+            assert entry["phrase_structure"].keys() == task(1, 1)["phrase_structure"].keys()
+            assert entry["phrase_structure"]["type"] in ("name", "attribute", "relation")
+            assert len(entry["ann_ids"]) == len(entry["instance_boxes"]) == len(entry["Polygons"]) >= 1
+            assert entry["task_id"] == f"{entry['image_id']}__{'_'.join(map(str, entry['ann_ids']))}"
+            assert name == f"refer_{splits[entry['image_id']]}.json"
+
+
+def test_stand_in_can_be_read(stand_in):
+    phrasecut.verify(stand_in)
+    samples = list(phrasecut.read(stand_in))
+    groups = {split: {p.group for p in samples if p.split == split} for split in ("train", "val", "test")}
+    assert {split: len(ids) for split, ids in groups.items()} == {"train": 10, "val": 4, "test": 8}
+    assert not groups["train"] & groups["val"] | groups["train"] & groups["test"] | groups["val"] & groups["test"]
+    for sample in samples:
+        mask = sample.mask()
+        assert sample.image().shape == (*mask.shape, 3) and 0.0005 < mask.mean() < 0.7, sample.id
+    assert len({sample.text for sample in samples}) > 40
+    masks_of_image = [[p.mask() for p in samples if p.group == group] for group in sorted(groups["test"])]
+    assert all(not (a == b).all() for masks in masks_of_image for i, a in enumerate(masks) for b in masks[:i])
+
+
+def test_stand_in_needs_attributes_and_relations(stand_in):
+    """Phrases that need an attribute or a relation, and some that refer to several objects."""
+    tasks = [entry for name in phrasecut.SPLITS for entry in json.loads((stand_in / phrasecut.NAME / name).read_text())]
+    kinds = [entry["phrase_structure"]["type"] for entry in tasks]
+    assert kinds.count("attribute") > 20 and kinds.count("relation") >= 8
+    assert sum(len(entry["Polygons"]) > 1 for entry in tasks) > 15
+    assert any("on the" in entry["phrase"] for entry in tasks) and any("striped" in entry["phrase"] for entry in tasks)
+
+
+def test_a_gray_threshold_does_not_segment_the_stand_in(stand_in):
+    counts = np.zeros((2, 256), int)
+    for sample in phrasecut.read(stand_in):
+        gray, mask = sample.image().mean(axis=2).astype(np.uint8), sample.mask()
+        for value in (0, 1):
+            counts[value] += np.bincount(gray[mask == value], minlength=256)
+    sides = [counts.cumsum(axis=1), counts[:, ::-1].cumsum(axis=1)]
+    assert max((side[1] / (counts[1].sum() + side[0])).max() for side in sides) < 0.2
+
+
+@pytest.fixture
+def stubs(tmp_path, monkeypatch):
+    """Replace fetch and gather by copies from the files of `tiny`; return what they were called with."""
+    source, requested = build(tmp_path / "source"), {"files": [], "wanted": []}
+    names = {f"drive:{id}": name for name, id in phrasecut.DRIVE.items()}
+
+    def fetch(url, path, **_):
+        requested["files"].append(names[url])
+        path.write_bytes((source / names[url]).read_bytes())
+
+    def gather(wanted, hosts, by_hand):
+        assert hosts == ("cs.stanford.edu", "homes.cs.washington.edu") and "by way of" in by_hand
+        requested["wanted"] += (wanted := list(wanted))
+        for image in wanted:
+            image.path.parent.mkdir(exist_ok=True)
+            image.path.write_bytes((source / "images" / image.path.name).read_bytes())
+
+    monkeypatch.setenv("PROMPTSEG_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(phrasecut.http, "fetch", fetch)
+    monkeypatch.setattr(phrasecut.http, "drive", lambda id: f"drive:{id}")
+    monkeypatch.setattr(phrasecut.gather, "gather", gather)
+    requested["source"] = source
+    return requested
+
+
+def test_download(stubs, tmp_path):
+    phrasecut.download(tmp_path / "raw")
+    assert sorted(stubs["files"]) == sorted(phrasecut.DRIVE)
+    assert phrasecut.DRIVE["refer_train.json"] == "1qx-0q6r9r0YUGpoyT0B8HJKmUFWQDSu7"
+    address = "https://cs.stanford.edu/people/rak248/VG_100K_2/{}.jpg"
+    assert {(image.url, image.path.name, image.size) for image in stubs["wanted"]} == {
+        (address.format(id), f"{id}.jpg", size) for id, size in SIZES.items()
+    }  # without the image that has no task
+    assert digest(tmp_path / "raw" / phrasecut.NAME) == digest(stubs["source"])
+    assert [path.name for path in (tmp_path / "cache").rglob("*") if path.is_file()] in ([], [f"{phrasecut.NAME}.lock"])
+
+
+def test_download_can_be_resumed(stubs, tmp_path, monkeypatch):
+    def fail(*_):
+        raise UserError("3 of 5 images could not be downloaded")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(phrasecut.gather, "gather", fail)
+        refused(lambda: phrasecut.download(tmp_path / "raw"), "3 of 5 images")
+    assert not (tmp_path / "raw").exists() and len(stubs["files"]) == 5
+    phrasecut.download(tmp_path / "raw")
+    assert len(stubs["files"]) == 5  # nothing twice
+    phrasecut.verify(tmp_path / "raw")
+
+
+def test_download_does_not_cache_damaged_files(stubs, tmp_path):
+    path = stubs["source"] / "refer_test.json"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:50])
+    refused(lambda: phrasecut.download(tmp_path / "raw"), "refer_test.json", "is truncated")
+    path.write_bytes(whole)
+    phrasecut.download(tmp_path / "raw")
+    phrasecut.verify(tmp_path / "raw")
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="PROMPTSEG_REAL_DATA names no folder with phrasecut")
+def test_real_data():
+    phrasecut.verify(REAL)
+    samples = list(phrasecut.read(REAL))
+    assert len({sample.id for sample in samples}) == len(samples)
+    for sample in samples[:: max(1, len(samples) // 50)]:
+        assert sample.image().shape[:2] == sample.mask().shape

@@ -1,0 +1,266 @@
+"""The pipeline as its users type it: DVC's own commands, in a git repository of its own, on a small study."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+STUDY = {
+    "seed": 0,
+    "scale": {"data": "sample", "checkpoints": "tiny", "max_epochs": 2, "max_images": 6},
+    "download": {"em": {"reader": "em", "source": None}, "covid": {"reader": "covid", "source": None}},
+    "datasets": {
+        "em": {"raw": "data/raw/em", "reader": "em", "tile": 256},
+        "covid": {"raw": "data/raw/covid", "reader": "covid", "classes": ["infection"]},
+    },
+    "models": {"sam": {"source": None}, "unet": {"source": None}},
+    "zero_shot": {
+        "em-sam": {"dataset": "em", "model": "sam", "prompt": {"points": 1, "sampling": "random"}},
+        "covid-sam": {"dataset": "covid", "model": "sam", "prompt": {"box": True}},
+    },
+    "cascade": {"em-unet-sam": {"dataset": "em", "from": "em-unet", "model": "sam"}},
+    "finetune": {"em-unet": {"dataset": "em", "model": "unet", "prompt": {}, "train": {"epochs": 1, "batch_size": 2}}},
+}
+RUNS = ["covid-sam", "em-sam", "em-unet", "em-unet-sam"]
+ORACLE = {"covid-sam", "em-sam"}
+
+pytestmark = pytest.mark.xdist_group("pipeline")  # the runs share one repository and half a minute of work each
+
+
+def run(folder: Path, *command: str, code: int = 0) -> str:
+    """What a command prints, stdout and stderr; asserts its exit code."""
+    env = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "COLUMNS": "200"}
+    env.pop("PYTHONPATH", None)
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=900)
+    out = done.stdout + done.stderr
+    assert done.returncode == code, f"{' '.join(command)}: exit {done.returncode}\n{out[-3000:]}"
+    return out
+
+
+def ran(out: str) -> list[str]:
+    return re.findall(r"Running stage '([^']+)'", out)
+
+
+def new_project(root: Path, folder: Path, study: dict) -> Path:
+    """The project's tracked files in a repository of their own, with another params.yaml."""
+    for name in run(root, "git", "ls-files", "--cached", "--others", "--exclude-standard").splitlines():
+        if (root / name).is_file() and not name.startswith(("metrics/", "plots/")) and name != "dvc.lock":
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(root / name, folder / name)
+    (folder / "params.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
+    run(folder, "git", "init", "--quiet")
+    run(folder, "git", "config", "user.email", "someone@example.org")
+    run(folder, "git", "config", "user.name", "Someone")
+    commit(folder, "study")
+    return folder
+
+
+def commit(folder: Path, message: str) -> None:
+    run(folder, "git", "add", "--all")
+    run(folder, "git", "commit", "--quiet", "--message", message)
+
+
+@pytest.fixture(scope="module")
+def project(root, tmp_path_factory):
+    """A small study, run once from nothing and committed."""
+    folder = new_project(root, tmp_path_factory.mktemp("study"), STUDY)
+    out = run(folder, "dvc", "repro")
+    assert len(ran(out)) == 1 + 2 + 2 + 2 + 2 + 1 + 1 + 1 + 4 + 1
+    commit(folder, "results")
+    return folder
+
+
+@pytest.fixture
+def clean(project):
+    """The study as it was committed, whatever the test does to it."""
+    yield project
+    run(project, "git", "reset", "--hard", "--quiet")
+    run(project, "git", "clean", "-fdq")
+    run(project, "dvc", "checkout", "--quiet")
+
+
+def test_repro_leaves_every_result_and_a_second_one_runs_nothing(clean):
+    assert sorted(path.stem for path in (clean / "metrics").glob("*.json")) == RUNS
+    for name in RUNS:
+        metrics = json.loads((clean / f"metrics/{name}.json").read_text())
+        assert 0 <= metrics["iou_mean"] <= 1 and len(metrics) <= 8
+        assert len(pd.read_parquet(clean / f"data/scores/{name}.parquet")) == 6
+        assert (clean / f"plots/runs/{name}/images.png").stat().st_size > 1000
+        assert len(pd.read_csv(clean / f"plots/runs/{name}/thresholds.csv")) == 19
+    board = pd.read_csv(clean / "plots/leaderboard.csv")
+    assert sorted(board.run) == RUNS and set(board.data) == {"sample"} and set(board.checkpoints) == {"tiny"}
+    assert {run for run, source in zip(board.run, board.prompt_source) if "oracle" in source} == ORACLE
+    assert all(name in (clean / "plots/report.html").read_text() for name in RUNS)
+    assert run(clean, "git", "status", "--porcelain") == ""
+    assert ran(run(clean, "dvc", "repro")) == []
+
+
+def test_the_repository_is_small(root):
+    """The built-in checkpoints aside, which have 20 MB together."""
+    sizes = {path: (root / path).stat().st_size for path in run(root, "git", "ls-files").split()}
+    built_in = {path: size for path, size in sizes.items() if path.startswith("stages/promptseg/tiny/")}
+    assert 0 < sum(built_in.values()) <= 20_000_000
+    assert {path: size for path, size in sizes.items() if path not in built_in and size >= 1 << 20} == {}
+
+
+def test_a_variant_of_the_training_runs_what_depends_on_it_and_nothing_else(clean):
+    out = run(clean, "dvc", "exp", "run", "-S", "finetune.em-unet.train.epochs=2")
+    expected = {"finetune@em-unet", "predict@em-unet", "evaluate_finetuned@em-unet"}
+    assert set(ran(out)) == expected | {"cascade@em-unet-sam", "evaluate_cascade@em-unet-sam", "report"}
+    assert "finetune.em-unet.train.epochs" in run(clean, "dvc", "params", "diff")
+    difference = json.loads(run(clean, "dvc", "metrics", "diff", "--json"))
+    assert set(difference) == {"metrics/em-unet.json", "metrics/em-unet-sam.json"}
+    assert "iou_mean" in difference["metrics/em-unet.json"]
+    assert "metrics/em-unet.json" in run(clean, "dvc", "metrics", "diff")
+    assert len(pd.read_csv(clean / "plots/training/em-unet.csv")) == 2
+
+
+def test_a_new_prompt_predicts_and_scores_again_and_trains_nothing(clean):
+    out = run(clean, "dvc", "exp", "run", "-S", "zero_shot.em-sam.prompt.sampling=center")
+    assert ran(out) == ["zero_shot@em-sam", "evaluate_zero_shot@em-sam", "report"]
+
+
+@pytest.mark.parametrize(
+    "path, change, expected",
+    [
+        ("models/sam.py", lambda text: text + "\n# a comment\n", {"code"}),
+        ("core/files.py", lambda text: text.replace('"""', '"""More words. ', 1), {"code"}),
+        (
+            "models/unet.py",
+            lambda text: text + "\nUNUSED = 1\n",
+            {"code", "checkpoint@unet", "finetune@em-unet", "predict@em-unet"},
+        ),
+        ("datasets/covid/reader.py", lambda text: text + "\nUNUSED = 1\n", {"code", "download@covid", "preprocess@covid"}),
+        ("datasets/covid/sample.py", lambda text: text + "\nUNUSED = 1\n", {"code", "download@covid"}),
+        ("report/templates/report.html.j2", lambda text: text + "<!-- changed -->", {"code", "report"}),
+    ],
+    ids=["comment", "docstring", "model", "reader", "sample", "template"],
+)
+def test_an_edit_runs_what_reaches_it(clean, path, change, expected):
+    """What a stage makes stays the same bytes here, so nothing behind it runs."""
+    file = clean / "stages/promptseg" / path
+    file.write_text(change(file.read_text()))
+    assert set(ran(run(clean, "dvc", "repro"))) == expected
+
+
+def test_an_image_added_to_a_folder_of_the_user_is_noticed(clean, tmp_path):
+    mine = tmp_path / "mine"
+    shutil.copytree(clean / "data/raw/em", mine)
+    study = yaml.safe_load((clean / "params.yaml").read_text())
+    study["datasets"]["em"]["raw"] = str(mine)
+    (clean / "params.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
+    assert ran(run(clean, "dvc", "repro", "preprocess@em")) == ["preprocess@em"]
+    assert ran(run(clean, "dvc", "repro", "preprocess@em")) == []
+    (mine / "notes.txt").write_text("a new file")
+    assert ran(run(clean, "dvc", "repro", "preprocess@em")) == ["preprocess@em"]
+    assert not os.access(mine / "training.tif", os.X_OK) and os.access(mine / "training.tif", os.W_OK)
+
+
+def test_what_dvc_shows(clean):
+    shown = run(clean, "dvc", "metrics", "show")
+    assert all(f"metrics/{name}.json" in shown for name in RUNS) and "iou_mean" in shown
+    assert max(len(line.rstrip()) for line in shown.splitlines()) <= 160
+    page = Path(run(clean, "dvc", "plots", "show").strip().removeprefix("file://"))
+    html = page.read_text()
+    assert all(f"plots_runs_{name}_images.png" in html or f"plots/runs/{name}/images.png" in html for name in RUNS)
+    for axis in ("epoch", "val_iou", "threshold", "iou_mean"):
+        assert f'"title": "{axis}"' in html
+    assert "leaderboard.png" in html
+    assert "finetune@em-unet" in run(clean, "dvc", "dag")
+    assert "data/weights/em-unet" in run(clean, "dvc", "dag", "--outs")
+
+
+def test_a_clone_without_data_agrees_and_one_that_pulls_has_nothing_to_run(clean, tmp_path):
+    remote, second, third = tmp_path / "remote", tmp_path / "second", tmp_path / "third"
+    run(clean, "dvc", "remote", "add", "--local", "--default", "store", str(remote))
+    run(clean, "dvc", "push")
+    for clone in (second, third):
+        run(tmp_path, "git", "clone", "--quiet", str(clean), str(clone))
+        run(clone, "dvc", "remote", "add", "--local", "--default", "store", str(remote))
+    run(second, "dvc", "repro", "--dry", "--allow-missing")
+    run(second, "dvc", "pull")
+    assert ran(run(second, "dvc", "repro")) == []
+    # One changed run, fetching only what it needs.
+    study = yaml.safe_load((third / "params.yaml").read_text())
+    study["zero_shot"]["covid-sam"]["prompt"] = {"points": 2}
+    (third / "params.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
+    out = run(third, "dvc", "repro", "--pull", "--allow-missing")
+    assert ran(out) == ["zero_shot@covid-sam", "evaluate_zero_shot@covid-sam", "report"]
+    assert not (third / "data/raw").exists() and not (third / "data/weights/em-unet").exists()
+
+
+def test_two_clean_runs_give_the_same_lock(clean, root, tmp_path):
+    """The second with independent stages side by side, which must not show in what they make or in how it is noted."""
+    again = new_project(root, tmp_path / "again", STUDY)
+    run(again, "promptseg", "repro", "-j", "2")
+    assert (again / "dvc.lock").read_bytes() == (clean / "dvc.lock").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "change, line",
+    [
+        ({"zero_shot.em-sam.promt": {}}, r"zero_shot\.em-sam\.promt: Extra inputs are not permitted"),
+        ({"zero_shot.em-sam.model": "sam9"}, r"unknown model 'sam9'; known: sam, unet"),
+        ({"zero_shot.em-sam.dataset": "mars"}, r"unknown dataset 'mars'; known: em, covid"),
+        (
+            {"zero_shot.em-sam.prompt": {"text": ["fire"]}},
+            r"sam takes no text prompt; it takes automatic, box, mask, points",
+        ),
+        ({"cascade.em-unet-sam.from": "mars"}, r"unknown run 'mars'; known: em-sam, covid-sam, em-unet"),
+        ({"cascade.em-unet-sam.dataset": "covid"}, r"'covid', but em-unet is on 'em'"),
+        ({"finetune.em-unet.train.trainable": ["head"]}, r"unet has no trainable 'head'; known: all"),
+        ({"finetune.em-unet.train.loss": "mse"}, r"loss.*'mse'.*known: .*dice"),
+        ({"finetune.em-unet.train.optimizer": "sgd"}, r"optimizer.*'sgd'.*known: .*adam"),
+        ({"datasets.x/y": {"reader": "em", "raw": "data/raw/em"}}, r"'x/y' is no valid name"),
+        ({"datasets.em.reader": "mars"}, r"unknown dataset 'mars'; known: .*em"),
+        ({"datasets.em.classes": ["cell"]}, r"datasets\.em\.classes: unknown class 'cell'; known: background, mito"),
+    ],
+)
+def test_wrong_params_are_one_line_before_anything_runs(clean, change, line):
+    study = yaml.safe_load((clean / "params.yaml").read_text())
+    for key, value in change.items():
+        *path, last = key.split(".")
+        section = study
+        for part in path:
+            section = section[part]
+        section[last] = value
+    (clean / "params.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
+    out = run(clean, "promptseg", "check", code=1)
+    assert re.fullmatch(rf"error: params\.yaml: .*{line}.*\n", out), out
+
+
+@pytest.mark.parametrize(
+    "spoil, line",
+    [
+        (lambda em: (em / "training.tif").unlink(), r"training\.tif"),
+        (lambda em: (em / "testing_groundtruth.tif").unlink(), r"testing_groundtruth\.tif"),
+        (lambda em: cut(em / "training.tif"), r"training\.tif"),
+    ],
+    ids=["missing image", "missing mask", "cut short"],
+)
+def test_a_bad_folder_ends_in_one_line_and_the_old_data_stays(clean, tmp_path, spoil, line):
+    """Run as DVC runs it, in the stage's own process; what stood there before is still whole."""
+    mine = tmp_path / "mine"
+    shutil.copytree(clean / "data/raw/em", mine)
+    spoil(mine)
+    study = yaml.safe_load((clean / "params.yaml").read_text())
+    study["datasets"]["em"]["raw"] = str(mine)
+    (clean / "params.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
+    before = sorted(path.name for path in (clean / "data/prepared").iterdir())
+    outputs = ("data/prepared/em", "data/summaries/em.json", "plots/data/em.png")
+    out = run(clean, "python", "stages/preprocess.py", "em", str(mine), *outputs, code=1)
+    assert re.fullmatch(rf"error: {re.escape(str(mine))}.*{line}.*\n", out), out
+    assert sorted(path.name for path in (clean / "data/prepared").iterdir()) == before
+    assert (clean / "data/prepared/em/test.parquet").is_dir()
+
+
+def cut(path: Path) -> None:
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])

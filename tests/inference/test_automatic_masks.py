@@ -1,0 +1,208 @@
+"""Automatic masks against segment_anything's on the same weights, and each shortcut against the full computation."""
+
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from original_sam import lively, original
+from promptseg import models
+from promptseg.data import rle
+from promptseg.data.generated_masks import GeneratedMask
+from promptseg.inference import automatic_masks
+from promptseg.inference.automatic_masks import suppress
+from promptseg.inference.mask_upsampling import MaskUpsampler
+from promptseg.inference.point_decoder import PointDecoder
+from promptseg.inference.small_regions import remove_small_regions
+from promptseg.nn import batch_sizes
+from promptseg.nn.image_transform import ImageTransform
+from promptseg.prompts.automatic import AutomaticMasks
+from segment_anything import SamAutomaticMaskGenerator
+from segment_anything.utils import amg
+from torchvision.ops import nms
+
+NOISE = np.random.default_rng(3).integers(0, 256, (15, 20, 3), np.uint8)
+IMAGE = cv2.GaussianBlur(np.kron(NOISE, np.ones((10, 10, 1), np.uint8)), (0, 0), 4)
+
+
+@pytest.fixture(scope="module")
+def sam():
+    model = lively(models.load("sam").create("tiny", 4), IMAGE)
+    with torch.inference_mode():
+        return model, model.encode([IMAGE]), original(model)
+
+
+def iou(a: np.ndarray, b: np.ndarray) -> float:
+    return np.count_nonzero(a & b) / max(np.count_nonzero(a | b), 1)
+
+
+def theirs(sam, settings: AutomaticMasks) -> list[dict]:
+    return SamAutomaticMaskGenerator(
+        sam[2], settings.points, 16, settings.iou, settings.stability, 1.0, settings.nms, settings.crop_layers,
+        settings.crop_nms, settings.crop_overlap, settings.crop_fewer_points,
+        min_mask_region_area=settings.min_area,
+    ).generate(IMAGE)  # fmt: skip
+
+
+def ours(sam, settings: AutomaticMasks) -> list[GeneratedMask]:
+    return automatic_masks.generate(sam[0], sam[1], IMAGE, settings)
+
+
+CASES = {  # thresholds that some masks of the random network pass; nms 1.0: nothing is suppressed
+    "all that pass": (dict(points=8, iou=0.88, stability=0.9, nms=1.0), 20),
+    "half of them unstable": (dict(points=6, iou=0.8, stability=0.93, nms=1.0), 10),
+    "suppressed but for one": (dict(points=8, iou=0.85, stability=0.85, nms=0.97), 1),
+    "crops": (dict(points=4, iou=0.85, stability=0.85, nms=0.98, crop_layers=1, crop_nms=0.9, crop_fewer_points=2), 1),
+    "small regions removed": (dict(points=5, iou=0.88, stability=0.9, nms=1.0, min_area=30), 3),
+}
+
+
+@pytest.mark.parametrize("settings, least", CASES.values(), ids=CASES)
+def test_the_masks_are_those_of_segment_anything(sam, settings, least):
+    settings = AutomaticMasks(**settings)
+    masks, expected = ours(sam, settings), theirs(sam, settings)
+    assert abs(len(masks) - len(expected)) <= 0.05 * len(expected) and len(expected) >= least
+    matched = 0
+    for target in expected:
+        same_point = [mask for mask in masks if list(mask.point) == pytest.approx(target["point_coords"][0])]
+        best = max(same_point, key=lambda mask: iou(mask.mask(), target["segmentation"]), default=None)
+        if best is not None and iou(best.mask(), target["segmentation"]) > 0.99:
+            matched += 1
+            assert best.iou == pytest.approx(target["predicted_iou"], abs=1e-3)
+            assert best.stability == pytest.approx(target["stability_score"], abs=0.01)
+            x, y, width, height = target["bbox"]
+            assert np.abs(np.array(best.box) - [x, y, x + width, y + height]).max() <= 1
+    assert matched >= 0.95 * len(expected)
+
+
+@pytest.mark.parametrize("name", ["sam", "sam2"])
+@pytest.mark.parametrize("single", [False, True])
+def test_point_decoder_equals_the_networks_own_forward(name, single):
+    model = models.load(name).create("tiny", 4)
+    model.single_mask = single
+    if single:
+        model.prepare_finetuned()
+    with torch.inference_mode():
+        features = model.encode([IMAGE])
+        points = torch.rand(5, 2, generator=torch.Generator().manual_seed(0)) * 256
+        decoder = PointDecoder(model, features)
+        decoded = decoder.decode(points)
+        selected = torch.rand(decoded.iou.shape, generator=torch.Generator().manual_seed(1)) < 0.7
+        masks = decoder.masks(decoded, selected)
+        out = model.network(
+            image_embeddings=model.image_embeddings(features),
+            input_points=points[None, :, None],
+            input_labels=torch.ones(1, 5, 1, dtype=torch.long),
+            multimask_output=not single,
+        )
+    torch.testing.assert_close(decoded.iou, out.iou_scores[0], rtol=1e-4, atol=1e-6)
+    expected = out.pred_masks[0][selected]
+    assert masks.shape == expected.shape and (masks - expected).abs().max() < 1e-4 * expected.std()
+
+
+@pytest.mark.parametrize("keep_aspect", [True, False])
+@pytest.mark.parametrize("size", [(150, 200), (301, 97), (40, 64), (700, 512)])
+def test_a_crop_of_a_mask_equals_that_of_the_upsampled_mask_and_bounds_hold(keep_aspect, size):
+    transform = ImageTransform(256, keep_aspect, (0, 0, 0), (1, 1, 1))
+    rng = np.random.default_rng(size[0])
+    small = [
+        cv2.GaussianBlur(rng.normal(size=(64, 64)).astype(np.float32), (0, 0), 4) * 40 - shift for shift in range(6)
+    ]
+    logits = torch.as_tensor(np.array(small))
+    upsampler = MaskUpsampler(transform, 64, *size)
+    bounds, whole = upsampler.bounds(logits, 1.0), transform.to_image(logits, *size)
+    bounded = 0
+    for i, values in enumerate(whole):
+        top, left, bottom, right = box = tuple(bounds.reach[i].tolist())
+        np.testing.assert_allclose(upsampler.crop(logits[i], box), values[top:bottom, left:right], atol=1e-4)
+        outside = values.clone()
+        outside[top:bottom, left:right] = -9
+        assert outside.max() <= -1.0 + 1e-5
+        ys, xs = torch.nonzero(values > 0, as_tuple=True)
+        if len(ys) == 0:
+            continue
+        tight = np.array([ys.min(), xs.min(), ys.max() + 1, xs.max() + 1])
+        assert (bounds.outer[i][:2] <= tight[:2]).all() and (tight[2:] <= bounds.outer[i][2:]).all()
+        if (bounds.inner[i][2:] > bounds.inner[i][:2]).all():
+            assert (tight[:2] <= bounds.inner[i][:2]).all() and (bounds.inner[i][2:] <= tight[2:]).all()
+            bounded += 1
+        stability = float(amg.calculate_stability_score(values[None], 0.0, 1.0))
+        assert abs(bounds.stability[i] - stability) < automatic_masks.STABILITY_ERROR
+    assert bounded
+
+
+def test_masks_that_are_dropped_early_would_be_dropped_later(sam, monkeypatch):
+    settings = AutomaticMasks(points=8, iou=0.8, stability=0.93, nms=0.98)
+    masks = ours(sam, settings)
+    monkeypatch.setattr(automatic_masks, "STABILITY_ERROR", 2.0)
+    monkeypatch.setattr(automatic_masks, "_surely_suppressed", lambda *_: False)
+    assert masks == ours(sam, settings)
+
+
+def test_masks_do_not_depend_on_the_batch_size(sam, monkeypatch):
+    settings = AutomaticMasks(points=4, iou=0.85, stability=0.9, nms=1.0)
+    first = ours(sam, settings)
+    monkeypatch.setitem(batch_sizes.POINTS, "cpu", 5)
+    again = ours(sam, settings)
+    assert len(first) == len(again) > 0
+    assert all(iou(a.mask(), b.mask()) > 0.99 for a, b in zip(first, again))
+
+
+@pytest.mark.parametrize("threshold", [0.3, 0.7, 1.0])
+def test_suppression_equals_that_of_torchvision_and_ties_stay_in_order(threshold):
+    rng = np.random.default_rng(0)
+    corners = rng.integers(0, 60, (300, 2))
+    boxes = np.concatenate([corners, corners + rng.integers(0, 40, (300, 2))], axis=1)
+    scores = rng.integers(0, 20, 300) / 20
+    expected = nms(
+        torch.tensor(boxes, dtype=torch.float32), torch.tensor(scores, dtype=torch.float32), threshold
+    ).tolist()
+    assert suppress(boxes, scores, threshold) == expected
+    same = np.tile(boxes[:1] + [0, 0, 9, 9], (4, 1))
+    assert suppress(same, np.ones(4), 0.5) == [0]
+    assert suppress(same, np.array([0.5, 1, 1, 0.2]), 0.5) == [1]
+
+
+@pytest.mark.parametrize("size", [(150, 200), (1024, 2048), (77, 33)])
+def test_crops_are_those_of_segment_anything(size):
+    boxes, layers = amg.generate_crop_boxes(size, 2, 512 / 1500)
+    crops = list(automatic_masks.crop_boxes(*size, AutomaticMasks(crop_layers=2)))
+    assert crops == [(tuple(box), layer) for box, layer in zip(boxes, layers)]
+
+
+def test_of_overlapping_masks_from_two_crops_that_of_the_smaller_crop_stays(monkeypatch):
+    whole, crop = (0, 0, 200, 150), (0, 0, 126, 101)
+    boxes = {whole: [(20, 30, 90, 80), (130, 40, 190, 140)], crop: [(22, 30, 90, 78)]}
+
+    def masks_of(crop, iou):
+        for x0, y0, x1, y1 in boxes.get(crop, []):
+            mask = np.zeros(IMAGE.shape[:2], bool)
+            mask[y0 : y1 + 1, x0 : x1 + 1] = True
+            yield GeneratedMask(rle.encode(mask), mask.shape, (x0, y0, x1, y1), iou, 0.97, (x0 + 9.0, y0 + 9.0), crop)
+
+    def generate_crop(segmenter, features, crop, settings):
+        return list(masks_of(crop.box, 0.99 if crop.box == whole else 0.9))  # the predicted IoU does not count
+
+    monkeypatch.setattr(automatic_masks, "_generate_crop", generate_crop)
+    segmenter = SimpleNamespace(encode=lambda images: None)
+    masks = automatic_masks.generate(segmenter, None, IMAGE, AutomaticMasks(crop_layers=1))
+    assert [(mask.crop, mask.box) for mask in masks] == [(crop, boxes[crop][0]), (whole, boxes[whole][1])]
+
+
+def test_small_regions_are_removed_as_by_segment_anything():
+    rng = np.random.default_rng(0)
+    for level in (0.0, 0.4, 0.8):
+        mask = cv2.GaussianBlur(rng.normal(size=(60, 80)), (0, 0), 2) > level * 0.2
+        for area in (1, 20, 5000):
+            filled, holes = amg.remove_small_regions(mask, area, "holes")
+            expected, islands = amg.remove_small_regions(filled, area, "islands")
+            cleaned, changed = remove_small_regions(mask, area)
+            assert np.array_equal(cleaned, expected) and changed == (holes or islands)
+
+
+def test_random_weights_generate_no_masks():
+    model = models.load("sam").create("tiny", 0)
+    with torch.inference_mode():
+        features = model.encode([IMAGE])
+    assert automatic_masks.generate(model, features, IMAGE, AutomaticMasks(points=4)) == []

@@ -1,0 +1,141 @@
+"""Predictions: what is stored, and that neither the batch nor the number of processes changes a byte."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from promptseg import models
+from promptseg.core.errors import UserError
+from promptseg.core.runs import Run
+from promptseg.data import image_io, records
+from promptseg.inference import prediction
+from promptseg.nn import batch_sizes, weights
+from promptseg.nn.image_transform import ImageTransform
+from promptseg.nn.segmenter import Segmenter
+from promptseg.prompts import Prompt, PromptConfig
+from promptseg.prompts.box import Box
+from promptseg.prompts.support import Support
+
+
+class BoxSegmenter(Segmenter):
+    """Logits of +4 inside the box and -4 outside."""
+
+    NAME, PROMPTS = "boxes", frozenset({"box"})
+    transform = ImageTransform(64, False, (0, 0, 0), (1, 1, 1))
+
+    def encode(self, images):
+        return {"pixels": self.transform.to_input(images)}
+
+    def decode(self, features, prompts):
+        y, x = np.mgrid[:64, :64] + 0.5
+        rows = [[4.0 * _inside(prompt.get("box").corners, x, y) for prompt in row] for row in prompts]
+        return torch.tensor(np.array(rows), dtype=torch.float32)
+
+
+def _inside(box, x, y):
+    return np.where((x > box[0]) & (x < box[2]) & (y > box[1]) & (y < box[3]), 1.0, -1.0)
+
+
+def box(x0: float, y0: float, x1: float, y1: float) -> Prompt:
+    return Prompt.of(Box(np.array([x0, y0, x1, y1], float)))
+
+
+def test_masks_of_a_class_are_united_and_classes_without_prompts_are_zero():
+    model = BoxSegmenter()
+    features = model.encode([np.zeros((32, 32, 3), np.uint8)])
+    maps = prediction.probability_maps(model, features, [box(0, 0, 8, 8), box(24, 24, 32, 32)], (2, 32, 32))
+    assert maps.shape == (2, 32, 32) and maps[1].max() == 0
+    high = 1 / (1 + np.exp(-4))
+    np.testing.assert_allclose([maps[0, 3, 3], maps[0, 28, 28], maps[0, 16, 16]], [high, high, 1 - high], atol=1e-6)
+
+
+def test_maps_do_not_depend_on_the_batch_size(monkeypatch):
+    rng = np.random.default_rng(0)
+    prompts = [box(x, y, x + 4, y + 4) for x, y in rng.integers(0, 28, (7, 2))]
+    model = BoxSegmenter()
+    features = model.encode([np.zeros((32, 32, 3), np.uint8)])
+    expected = prediction.probability_maps(model, features, prompts, (1, 32, 32))
+    monkeypatch.setitem(batch_sizes.PROMPTS, "cpu", 3)
+    assert np.array_equal(expected, prediction.probability_maps(model, features, prompts, (1, 32, 32)))
+
+
+@pytest.fixture
+def project(blobs, tmp_path):
+    """A folder with params.yaml, a split and a tiny checkpoint; runs the stage `zero_shot` in it."""
+    split = blobs("test", 37, size=(48, 60), empty=(5,))
+    model = models.load("sam").create("tiny", 0)
+    weights.write(tmp_path / "checkpoint", model.configuration(), model.state_dict())
+    (tmp_path / "params.yaml").write_text(
+        "datasets: {em: {raw: data/raw/em, reader: em}}\nmodels: {sam: {}}\n"
+        "zero_shot: {r: {dataset: em, model: sam, prompt: {points: 1, per: instance}}}\n"
+    )
+
+    def run(out: str, root, processes: int, cache: str = "embeddings") -> bytes:
+        stage = [str(root / "stages/zero_shot.py"), "r", str(split), "checkpoint", cache, out]
+        launcher = [sys.executable]
+        if processes > 1:
+            launcher += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+        env = {**os.environ, "PYTHONPATH": str(root / "stages")}
+        done = subprocess.run([*launcher, *stage], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr[-2000:]
+        return (tmp_path / out).read_bytes()
+
+    return run, split, tmp_path
+
+
+def test_one_and_several_processes_write_the_same_bytes(project, root):
+    run, split, folder = project
+    one = run("one.parquet", root, 1, "cache1")
+    assert run("two.parquet", root, 2, "cache2") == one
+    assert run("three.parquet", root, 3, "cache1") == one  # with the features of another group of processes
+    (a,), (b,) = ((folder / name).glob("sam-*/image.f16") for name in ("cache1", "cache2"))
+    assert a.read_bytes() == b.read_bytes()
+    assert not list(folder.glob(".*share*"))
+    predictions = records.open_predictions(folder / "one.parquet")
+    assert predictions.column("id") == records.open_split(split).column("id")
+    assert predictions.metadata["oracle"] is True
+    assert predictions.metadata["prompt"] == {"points": 1, "per": "instance"}
+    assert json.loads(predictions[5].prompts) == [] and records.unpack(predictions[5], 1).max() == 0  # an empty mask
+    assert records.unpack(predictions[0], 1).shape == (1, 48, 60)
+
+
+def test_a_prompt_that_the_model_does_not_take_is_refused_before_anything_is_written(blobs, tmp_path):
+    model = models.load("sam").create("tiny", 0)
+    weights.write(tmp_path / "w", model.configuration(), model.state_dict())
+    run = Run(dataset="em", model="sam", prompt=PromptConfig(text=["fire"]))
+    inputs = prediction.Inputs(blobs("test", 2), tmp_path / "w", tmp_path / "e")
+    with pytest.raises(UserError, match="sam takes no text prompt; it takes automatic, box, mask, points"):
+        prediction.predict(run, inputs, tmp_path / "out.parquet")
+    assert not (tmp_path / "out.parquet").exists() and not (tmp_path / "e").exists()
+
+
+def test_support_images_are_prompts_and_a_record_without_one_is_named(tmp_path):
+    rng = np.random.default_rng(0)
+    image, other = (rng.integers(0, 256, (*size, 3), np.uint8) for size in ((40, 50), (30, 60)))
+    mask, support_mask = np.zeros((40, 50), np.uint8), np.zeros((30, 60), np.uint8)
+    mask[5:20, 5:20], support_mask[10:20, 10:40] = 1, 1
+    model = models.load("clipseg").create("tiny", 0)
+    weights.write(tmp_path / "w", model.configuration(), model.state_dict(), model.files())
+    rest = (image_io.encode_png(image), image_io.encode_png(mask), 40, 50, "a", 0, 0, 40, 50, "thing")
+    support = {"support_image": image_io.encode_png(other), "support_mask": image_io.encode_png(support_mask)}
+    rows = [records.Record("a", "g", *rest, **support), records.Record("b", "g", *rest)]
+    for name, count in (("one", 1), ("two", 2)):
+        with records.RecordWriter(tmp_path / name, records.Record, {"classes": ["thing"], "seed": 0}) as out:
+            for row in rows[:count]:
+                out.add(row)
+    run = Run(dataset="fss", model="clipseg", prompt=PromptConfig(support=True))
+    one, two = (prediction.Inputs(tmp_path / name, tmp_path / "w", tmp_path / "e") for name in ("one", "two"))
+    prediction.predict(run, one, tmp_path / "out.parquet")
+    predictions = records.open_predictions(tmp_path / "out.parquet")
+    assert predictions.metadata["oracle"] is False
+    assert json.loads(predictions[0].prompts) == [{"target": 1, "support": 1.0}]
+    prompt = Prompt.of(Support(other, support_mask == 1, ("darken", "blur", "crop"), 1.0))
+    features = {name: values.half().float() for name, values in model.encode([image]).items()}  # as cached
+    expected = prediction.probability_maps(model, features, [prompt], (1, 40, 50))
+    assert predictions[0].probability == records.pack(expected)
+    with pytest.raises(UserError, match="b: the dataset has no support image"):
+        prediction.predict(run, two, tmp_path / "out.parquet")

@@ -1,0 +1,76 @@
+"""Our attention layers against transformers' own, fused and plain, on the same weights."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from promptseg import models
+from promptseg.nn import attention, weights
+from transformers.models.sam.modeling_sam import SamVisionAttention, SamVisionSdpaAttention
+from transformers.models.sam2.modeling_sam2 import Sam2MultiScaleAttention
+
+IMAGE = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
+REPLACED = (SamVisionSdpaAttention, Sam2MultiScaleAttention)
+
+
+def model_with_positions(name: str):
+    """A tiny model with random relative positions; they are initialized as zeros, which would hide a mistake."""
+    model = models.load(name).create("tiny", 2)
+    with torch.no_grad():
+        for parameter_name, parameter in model.named_parameters():
+            if "rel_pos" in parameter_name:
+                parameter.normal_(0, 0.3)
+    return model
+
+
+def use_forward_of(model, layer_class: type | None = None) -> int:
+    """Give overridden layers the forward of their own class or of another; returns how many there were."""
+    layers = [module for module in model.modules() if "forward" in vars(module)]
+    for layer in layers:
+        del layer.forward
+        if layer_class:
+            layer.__class__ = layer_class
+    return len(layers)
+
+
+@pytest.mark.parametrize("name", ["sam", "sam2"])
+@pytest.mark.parametrize("limit", [1, attention.BIAS_BYTES])
+def test_outputs_equal_those_of_transformers_bit_for_bit(name, limit, monkeypatch):
+    monkeypatch.setattr(attention, "BIAS_BYTES", limit)
+    model = model_with_positions(name)
+    ours = model.encode([IMAGE, IMAGE[::-1]])
+    assert use_forward_of(model) == len([m for m in model.modules() if type(m) in REPLACED]) > 0
+    theirs = model.encode([IMAGE, IMAGE[::-1]])
+    assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
+
+
+def test_fused_attention_of_sam_equals_plain_attention():
+    model = model_with_positions("sam")
+    fused = model.encode([IMAGE])["image"]
+    assert use_forward_of(model, SamVisionAttention)
+    torch.testing.assert_close(fused, model.encode([IMAGE])["image"], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["sam2", "clipseg", "clip_decoder_unet"])
+def test_fused_attention_equals_plain_attention(name):
+    model = model_with_positions(name)
+    fused = model.encode([IMAGE])
+    use_forward_of(model)
+    model.network.set_attn_implementation("eager")
+    for key, plain in model.encode([IMAGE]).items():
+        torch.testing.assert_close(fused[key], plain, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_loaded_networks_are_fused_whatever_their_configuration_says(name, tmp_path):
+    if models.segmenter_class(name).ENCODER == ():
+        pytest.skip("no network of transformers")
+    model = models.load(name).create("tiny", 0)
+    config = model.configuration()
+    for part in (config["network"], config["network"]["vision_config"]):
+        part["attn_implementation"] = "eager"
+    weights.write(tmp_path / "c", json.loads(json.dumps(config)), model.state_dict(), model.files())
+    network = models.load(name).load(tmp_path / "c", 1).network
+    configs = {id(module.config): module.config for module in network.modules() if hasattr(module, "_supports_sdpa")}
+    assert {config._attn_implementation for config in configs.values()} == {"sdpa"}

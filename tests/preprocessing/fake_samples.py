@@ -1,0 +1,53 @@
+"""Samples and settings for tests of preprocessing, without a dataset."""
+
+from collections import Counter
+from typing import Literal
+
+import numpy as np
+from promptseg.core import params
+from promptseg.datasets import Sample
+
+REPORT = dict.fromkeys(
+    ("images", "records", "dropped_unreadable", "dropped_empty", "dropped_small", "dropped_over_cap", "foreground",
+     "min_height", "max_height", "min_width", "max_width"),
+    0,
+)  # fmt: skip
+
+
+class Dataset(params.Dataset):
+    """Settings of a dataset whose files do not exist."""
+
+    raw: str = "raw"
+    reader: str = "fake"
+    border: Literal["shift", "cut", "drop"] = "shift"
+    skip_invalid: bool = False
+
+
+def sample(id, split=None, group=None, size=(24, 32), mask=None, reads=None):
+    """A sample whose pixels depend on its id; `reads` counts how often image and mask are read."""
+    rng = np.random.default_rng(list(id.encode()))
+    pixels = rng.integers(0, 256, (*size, 3), np.uint8)
+    target = rng.integers(0, 2, size).astype(np.uint8) if mask is None else mask
+    reads = Counter() if reads is None else reads
+
+    def read(kind, array):
+        reads[kind, id] += 1
+        return array
+
+    return Sample(id, split, group or id, lambda: read("image", pixels), lambda: read("mask", target))
+
+
+def samples_of(count, group_of=str, split=None):
+    """Small samples p000, p001, ...; group_of: from their numbers to their groups."""
+    return [sample(f"p{i:03d}", split, group=group_of(i), size=(4, 4)) for i in range(count)]
+
+
+def mask_of(foreground, ignored=0, size=(10, 10)):
+    """A mask with so many pixels of class 1 and so many ignored ones."""
+    mask = np.zeros(size, np.uint8).ravel()
+    mask[:foreground] = 1
+    mask[len(mask) - ignored :] = 255
+    return mask.reshape(size)
+
+
+WHOLE = Dataset(min_foreground=None)

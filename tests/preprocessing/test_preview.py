@@ -1,0 +1,154 @@
+"""Preview of a prepared dataset: the right records, ground truth, captions and support images, in a small file."""
+
+from collections import Counter
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+from promptseg.data import image_io, record_files, records
+from promptseg.data.records import Record, RecordReader
+from promptseg.preprocessing import preview
+from promptseg.report import canvas
+
+SIZE = (48, 64)
+
+
+def record(id="a", values=(1,), size=SIZE, image=None, **more):
+    """A gray image, its mask a column of equal width for each value."""
+    height, width = size
+    columns = np.resize(np.repeat(values, -(-width // len(values))), width).astype(np.uint8)
+    mask = np.repeat(columns[None], height, axis=0)
+    image = np.full((height, width), 100, np.uint8) if image is None else image
+    return Record(
+        id, "g", image_io.encode_png(image), image_io.encode_png(mask), height, width, id, 0, 0, height, width, **more
+    )
+
+
+@pytest.fixture
+def page(tmp_path):
+    """Make a page of records by split; returns it as (h, w, 3) uint8."""
+
+    def make(classes=("disc",), name="page", **splits):
+        paths = {split: tmp_path / f"{name}-{split}.parquet" for split in splits}
+        for split, rows in splits.items():
+            with records.RecordWriter(paths[split], Record, {"classes": list(classes)}) as out:
+                for row in rows:
+                    out.add(row)
+        preview.preview(paths, tmp_path / f"{name}.png")
+        with Image.open(tmp_path / f"{name}.png") as file:
+            return np.asarray(file.convert("RGB"))
+
+    return make
+
+
+def shown(found, color):
+    return (found == np.array(color, np.uint8)).all(axis=-1)
+
+
+def swatches(found, colors):
+    """Indexes of the colors in the legend, which are squares of 11 pixels at the bottom of the page."""
+    foot = found[-80:]
+    return [i for i, color in enumerate(colors) if _square(shown(foot, color))]
+
+
+def _square(where):
+    sums = np.cumsum(np.cumsum(np.pad(where.astype(int), ((1, 0), (1, 0))), 0), 1)
+    return ((sums[11:, 11:] - sums[:-11, 11:] - sums[11:, :-11] + sums[:-11, :-11]) == 121).any()
+
+
+@pytest.mark.parametrize(
+    ("count", "picked"), [(1, [0]), (3, [0, 1, 2]), (4, [0, 1, 2, 3]), (8, [1, 3, 5, 7]), (100, [12, 37, 62, 87])]
+)
+def test_records_are_evenly_spaced_and_no_other_is_read(page, monkeypatch, count, picked):
+    monkeypatch.setattr(record_files, "GROUP_BYTES", 1)
+    read, groups = Counter(), Counter()
+    row, group = RecordReader.__getitem__, RecordReader._rows
+    monkeypatch.setattr(RecordReader, "__getitem__", lambda self, i: (read.update([i]), row(self, i))[1])
+    monkeypatch.setattr(RecordReader, "_rows", lambda self, i: (groups.update([i]), group(self, i))[1])
+    page(train=[record(f"p{i}") for i in range(count)])
+    assert sorted(read) == sorted(groups) == picked
+
+
+def test_panels_are_side_by_side_and_empty_splits_are_left_out(page):
+    rows = [record(f"p{i}", size=(64, 64)) for i in range(4)]
+    one, two, four = (page(train=rows[:count], val=[]) for count in (1, 2, 4))
+    assert one.shape == two.shape and one.shape[1] < 700
+    assert four.shape[0] == pytest.approx(one.shape[0] + preview.SIDE, abs=30)
+    assert page(train=rows, val=rows, test=rows).shape[0] > 2.5 * four.shape[0]
+
+
+def test_the_image_is_left_and_its_ground_truth_right(page):
+    image = np.zeros((156, 156, 3), np.uint8)
+    image[...] = (200, 60, 20)
+    found = page(train=[record(image=image, size=(156, 156), values=(0, 1))])
+    rows, columns = np.nonzero((np.abs(found.astype(int) - (200, 60, 20)) < 8).all(axis=-1))
+    assert len(rows) == 156 * 156 and np.ptp(rows) == np.ptp(columns) == 155
+    target = found[rows.min() : rows.max() + 1, columns.max() + 5 : columns.max() + 5 + 156]
+    assert (target[:, :78] == target[:, :78, :1]).all()  # gray on the background
+    green = target[:, 78:].astype(int)
+    assert (green[..., 1] > green[..., 0] + 30).all()
+    assert shown(target, canvas.GREEN).sum() == 2 * (156 + 78) - 4
+
+
+def test_ignored_pixels_are_hatched_and_named_only_where_there_are_any(page):
+    plain, some = page(train=[record()]), page(train=[record(values=(1, 255))])
+    assert swatches(plain, [canvas.GRAY]) == [] and shown(plain, canvas.GRAY).sum() < 100  # rims of letters
+    assert swatches(some, [canvas.GRAY]) == [0] and shown(some, canvas.GRAY).sum() > 1000
+
+
+def test_the_legend_names_all_classes_where_they_are_few(page):
+    classes = [f"class {i}" for i in range(12)]
+    colors = canvas.class_colors(12)
+    assert swatches(page(classes, train=[record(values=(1, 2))]), colors) == list(range(12))
+    assert swatches(page(train=[record()]), colors[:1]) == []
+
+
+def test_the_legend_names_the_classes_on_the_page_where_they_are_many(page):
+    classes, colors = [f"class {i}" for i in range(182)], canvas.class_colors(182)
+    found = page(classes, train=[record(values=(3, 90))], test=[record(values=(90, 182, 255))])
+    assert swatches(found, colors) == [2, 89, 181]
+    rows = [record(values=tuple(range(start, start + 4)) * 2) for start in (1, 5, 9, 13)]
+    found = page(classes, train=rows, val=[record(values=(0, 0, 0, 0, 0, 0, 0, 17, 18, 19))])  # classes that cover less
+    assert swatches(found, colors) == list(range(16))
+
+
+def test_text_is_above_a_panel(page):
+    without, some = (page(train=[record(text=text), record()]) for text in ("", "a man <on> the left " * 9))
+    assert some.shape[0] == without.shape[0] + canvas.LINE and some.shape[1] == without.shape[1]
+
+
+def test_a_support_image_is_a_third_view_with_its_mask_outlined(page):
+    support = np.full((60, 60, 3), (20, 60, 200), np.uint8)
+    mask = np.zeros((60, 60), np.uint8)
+    mask[20:40, 20:40], mask[:4] = 1, 255
+    rows = [
+        record("a", support_image=image_io.encode_png(support), support_mask=image_io.encode_png(mask)),
+        record("b"),
+    ]
+    found = page(train=rows)
+    assert 900 < found.shape[1] < 1000
+    blue = np.abs(found.astype(int) - (20, 60, 200)).max(axis=-1) < 8
+    rows, columns = np.nonzero(blue)
+    view = found[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+    assert view.shape[:2] == (156, 156)
+    white = shown(view, canvas.WHITE)
+    assert 190 < white.sum() < 220 and white[52, 60:90].all() and not white[:50].any()
+    assert not blue[:, found.shape[1] // 2 :].any()  # the other record has none
+
+
+def test_any_size_and_gray_or_color(page):
+    sizes = [(1, 300), (300, 1), (7, 3), (900, 400)]
+    found = page(train=[record(f"p{i}", size=size) for i, size in enumerate(sizes)])
+    assert found.shape[1] == 664
+    assert page(train=[record(image=np.zeros((*SIZE, 3), np.uint8)), record()]).shape[1] == 664
+
+
+def test_the_same_records_give_the_same_small_file(page, tmp_path):
+    rng = np.random.default_rng(0)
+    noise = [cv2.GaussianBlur(rng.integers(0, 256, (200, 200), np.uint8), (0, 0), 1) for _ in range(4)]  # like EM
+    rows = [record(f"p{i}", size=(200, 200), image=image) for i, image in enumerate(noise)]
+    for name in ("one", "two"):
+        page(name=name, train=rows, val=rows, test=rows)
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
+    assert (tmp_path / "one.png").stat().st_size < 300_000

@@ -1,0 +1,106 @@
+"""A study of a few runs, and the files of a project in which all of them have been evaluated."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from promptseg.core.settings import validate
+from promptseg.core.study import Study
+from promptseg.evaluation import score_table
+from promptseg.report import leaderboard, page, run_figure
+
+EVIL = '<script>alert(1)</script>"><img src=x onerror=alert(2)>{{ 7 * 7 }}'
+SUMMARY = {
+    "iou_mean": 0.41234, "iou_pooled": 0.4, "dice_mean": 0.5, "dice_pooled": 0.55, "accuracy": 0.9, "precision": 0.7,
+    "recall": 0.6, "boundary_iou": 0.2, "average_precision": 0.5, "images": 48, "groups": 4, "oracle": False,
+}  # fmt: skip
+SETTINGS = {
+    "scale": {"data": "sample", "checkpoints": "tiny", "max_epochs": 3, "max_images": 48},
+    "download": {"em": {"reader": "em"}, "covid": {"reader": "covid", "source": "official"}},
+    "datasets": {
+        "em": {"raw": "data/raw/em", "reader": "em"},
+        "fires": {"raw": "/somewhere/of/mine", "reader": "folder"},
+        "covid": {"raw": "data/raw/covid", "reader": "covid"},
+    },
+    "models": {"sam": {}, "clipseg": {"source": "official"}, "unet": {"source": "unet.pth"}},
+    "zero_shot": {
+        "fires-clipseg": {"dataset": "fires", "model": "clipseg", "prompt": {"text": ["fire"], "support": True}},
+        "em-clipseg": {"dataset": "em", "model": "clipseg", "prompt": {"text": [EVIL]}},
+        "em-sam": {"dataset": "em", "model": "sam", "prompt": {"points": 1}},
+        "em-grid": {"dataset": "em", "model": "sam", "prompt": {"automatic": True}},
+        "covid-sam": {
+            "dataset": "covid", "model": "sam", "prompt": {"box": True, "jitter": 0.02}, "reported_iou": 0.851,
+        },
+    },
+    "cascade": {
+        "fires-cascade": {"dataset": "fires", "from": "fires-clipseg", "model": "sam"},
+        "covid-cascade": {"dataset": "covid", "from": "covid-unet", "model": "sam"},
+    },
+    "finetune": {
+        "em-sam-20": {
+            "dataset": "em", "model": "sam", "prompt": {"points": 2, "sampling": "center"}, "reported_iou": 0.254,
+            "train": {"epochs": 20, "trainable": ["mask_decoder"]},
+        },
+        "covid-unet": {
+            "dataset": "covid", "model": "unet", "prompt": {}, "train": {"epochs": 1, "trainable": ["all"]},
+        },
+    },
+}  # fmt: skip
+ORACLE = ("em-sam", "em-grid", "em-sam-20", "covid-sam")
+ORDER = [
+    "em-clipseg", "em-sam", "em-grid", "em-sam-20", "fires-clipseg", "fires-cascade", "covid-sam", "covid-cascade",
+    "covid-unet",
+]  # fmt: skip
+
+
+def study(**changes) -> Study:
+    """The study of SETTINGS, with whole sections replaced."""
+    return validate(Study, SETTINGS | changes, "params.yaml")
+
+
+def write_scores(folder: Path, run: str, summary: dict) -> None:
+    score_table.write_table(folder / f"{run}.parquet", [{"id": "a", "group": "g", "class": "c", "iou": 0.5}], summary)
+
+
+class Project:
+    """Folders as `stages/report.py` takes them."""
+
+    def __init__(self, root: Path):
+        self.root, self.scores, self.plots, self.summaries = root, root / "scores", root / "plots", root / "summaries"
+        for folder in (
+            self.scores,
+            self.summaries,
+            self.plots / "training",
+            *(self.plots / "runs" / name for name in ORDER),
+        ):
+            folder.mkdir(parents=True)
+        for number, name in enumerate(ORDER):
+            self.write_summary(name, iou_mean=0.3 + number / 20)
+            curve = "".join(f"{step / 20},0.5,0.4,{1 - step / 20}\n" for step in range(1, 20))
+            (self.plots / "runs" / name / "thresholds.csv").write_text("threshold,iou,precision,recall\n" + curve)
+            view = np.full((160, 652, 3), 28 * number, np.uint8)
+            run_figure.write_png(self.plots / "runs" / name / "images.png", run_figure.grid([view], ["a"]))
+        for name in SETTINGS["finetune"]:
+            rows = "epoch,loss,val_loss,val_iou,lr,foreground,val_foreground\n"
+            rows += "1,0.9,0.95,0.1,0.0001,0.2,0.3\n2,0.7,,nan,0.0001,0.2,0.3\n"
+            (self.plots / "training" / f"{name}.csv").write_text(rows)
+        for name in SETTINGS["datasets"]:
+            splits = {"val": {"kept": 5}, "test": {"kept": 1980, "dropped": 3}, "train": {"kept": 20}}
+            (self.summaries / f"{name}.json").write_text(json.dumps(splits))
+
+    def write_summary(self, run: str, leave_out: tuple[str, ...] = (), **changes) -> None:
+        summary = SUMMARY | {"oracle": run in ORACLE}
+        summary |= {"iou_ci_low": 0.25, "iou_ci_high": 0.75} if run != "em-sam" else {}
+        summary = {key: value for key, value in (summary | changes).items() if key not in leave_out}
+        write_scores(self.scores, run, summary)
+
+    def rows(self, settings: Study | None = None) -> list[dict]:
+        return leaderboard.leaderboard(settings or study(), self.scores)
+
+    def render(self, settings: Study | None = None) -> str:
+        """The page, as `stages/report.py` writes it."""
+        settings, rows = settings or study(), self.rows(settings)
+        chart, path = self.root / "chart.png", self.root / "report.html"
+        leaderboard.write_chart(rows, chart)
+        page.write_page(path, settings, rows, page.Sources(chart, self.plots, self.summaries))
+        return path.read_text("utf-8")

@@ -1,0 +1,54 @@
+"""Best epoch, early stopping and the warning about the foreground, from rows of a curve."""
+
+import pytest
+from promptseg.training import early_stopping
+
+
+def rows(ious: list, predicted: list | None = None, target: float = 0.2) -> list[dict]:
+    predicted = predicted or [target] * len(ious)
+    return [
+        {"epoch": epoch, "val_iou": iou, "foreground": 0.5, "target_foreground": 0.5,
+         "val_foreground": foreground, "val_target_foreground": target}
+        for epoch, (iou, foreground) in enumerate(zip(ious, predicted, strict=True), 1)
+    ]  # fmt: skip
+
+
+def test_the_best_row_is_the_first_of_the_highest_and_the_last_without_validation():
+    assert early_stopping.best_row(rows([0.1, 0.5, 0.5, 0.2]))["epoch"] == 2
+    assert early_stopping.best_row(rows([None, None, None]))["epoch"] == 3
+
+
+@pytest.mark.parametrize(
+    "ious, patience, stop",
+    [([0.5, 0.4], 1, True), ([0.5, 0.4], 2, False), ([0.5, 0.4, 0.5], 2, True), ([0.4, 0.5], 1, False),
+     ([0.5, 0.4, 0.3], None, False), ([], 1, False), ([None, None], 1, False)],
+)  # fmt: skip
+def test_training_stops_when_the_best_row_is_patience_epochs_old(ious, patience, stop):
+    assert early_stopping.should_stop(rows(ious), patience) is stop
+
+
+@pytest.mark.parametrize(
+    "predicted, target, collapsed",
+    [(0.2, 0.1, False), (0.31, 0.1, True), (0.04, 0.1, False), (0.03, 0.1, True), (1.0, 0.6, True), (0.8, 0.6, False),
+     (0.0, 0.01, True), (0.0, 0.0, False)],
+)  # fmt: skip
+def test_the_foreground_collapses_beyond_a_factor_or_a_difference(predicted, target, collapsed):
+    assert early_stopping.foreground_collapse(rows([0.1], [predicted], target)[0]) is collapsed
+
+
+def test_the_warning_comes_in_the_second_epoch_in_a_row_and_not_again():
+    foreground = [0.2, 0.9, 0.2, 0.9, 0.9, 1.0, 0.2, 1.0, 1.0]
+    warnings = [early_stopping.warning(rows([0.1] * n, foreground[:n])) for n in range(1, 10)]
+    assert [epoch for epoch, line in enumerate(warnings, 1) if line] == [5, 9]
+    assert warnings[4].startswith(
+        "warning: epoch 5: predicted foreground 0.900, ground truth 0.200 on validation images for 2 epochs; "
+    )
+
+
+def test_without_a_validation_split_training_images_count():
+    without = [
+        row | {"val_foreground": None, "foreground": 0.9, "target_foreground": 0.1} for row in rows([None, None])
+    ]
+    assert "foreground 0.900, ground truth 0.100 on training images" in early_stopping.warning(without)
+    nothing = [row | {"foreground": None, "target_foreground": None} for row in without]  # of a pretext task
+    assert early_stopping.warning(nothing) is None

@@ -1,0 +1,56 @@
+"""Forecast of memory, time and disk: extrapolation, words, and that measuring changes nothing."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from forecast_fixtures import FORECAST, GB, make_inputs, make_job
+from promptseg.core.devices import Processes
+from promptseg.training import forecast
+from promptseg.training.setup import set_up
+
+
+def test_a_batch_is_extrapolated_from_one_image_and_two():
+    assert [FORECAST.peak(size) for size in (1, 2, 4, 7)] == [2 * GB, 3 * GB, 5 * GB, 8 * GB]
+    assert FORECAST.fits_memory(7) and not FORECAST.fits_memory(8)
+    assert replace(FORECAST, world=4).peak(16) == 5 * GB  # four images in each process
+    one_fits = replace(FORECAST, peaks=(2 * GB, None))
+    assert one_fits.peak(1) == 2 * GB and not one_fits.fits_memory(2)
+    assert not replace(FORECAST, peaks=(None, None)).fits_memory(1)
+    assert FORECAST.fits_disk and not replace(FORECAST, free_bytes=6 * GB).fits_disk
+
+
+def test_the_forecast_in_words():
+    assert FORECAST.describe(4).splitlines() == [
+        "images  100 to train on, 20 to validate on",
+        "memory  5.0 GB at the peak of a batch of 4; 8.0 GB available",
+        # 120 * 4 s; 25 batches of 1 + 3 * 0.5 s and 20 * 0.5 s
+        "time    8.0 min to encode 120 images, then 72.5 s an epoch, 20.1 min for 10 epochs",
+        "disk    6.0 GB of features; 50.0 GB free",
+    ]
+    unknown = replace(FORECAST, images=(100, 20, 0), peaks=(None, None), validate_seconds=math.nan)
+    assert unknown.describe(4).splitlines()[1:] == [
+        "memory  more than 8.0 GB at the peak of a batch of 4; 8.0 GB available"
+    ]
+
+
+@pytest.mark.parametrize("train", [{}, {"trainable": ["lora"]}, {"augment": {}, "ema_decay": 0.9}])
+def test_needs_are_measured_and_no_weight_changes(train, blobs, tmp_path):
+    processes, inputs = Processes(), make_inputs(blobs, tmp_path)
+    setup = set_up(make_job(**train), inputs, processes)
+    segmenter = setup.training.segmenter
+    before = {key: value.clone() for key, value in segmenter.state_dict().items()}
+    measured = forecast.measure(setup, inputs.cache, processes)
+    assert all(torch.equal(value, before[key]) for key, value in segmenter.state_dict().items())
+    assert all(parameter.grad is None for parameter in segmenter.parameters())
+    assert 0 < measured.peaks[0] <= measured.limit and measured.validate_seconds >= 0
+    assert min(*measured.step_seconds, measured.encode_seconds) > 0
+    # The features of the tiny SAM are 64 x 32 x 32 numbers of two bytes.
+    encoded = {"trainable": 0, "augment": 3}.get(next(iter(train), ""), 12)
+    assert measured.images == (9, 3, encoded) and measured.cache_bytes == encoded * 64 * 32 * 32 * 2
+    assert not inputs.cache.exists()
+    for split in (setup.train_split, setup.val_split):
+        split.cache_features(setup.checkpoint, inputs.cache, processes)
+    again = set_up(make_job(**train), inputs, processes)
+    assert forecast.measure(again, inputs.cache, processes).images == (9, 3, 0)

@@ -1,0 +1,36 @@
+"""Optimizers by name, and which parameters each updates."""
+
+import torch
+from promptseg.core.train_config import Train
+from promptseg.training import optimizers
+from refusing import refused
+
+CONFIG = Train(epochs=1, lr=0.05, weight_decay=0.1)
+
+
+def parameters(**shapes: tuple[int, ...]) -> dict[str, torch.nn.Parameter]:
+    return {name: torch.nn.Parameter(torch.zeros(shape)) for name, shape in shapes.items()}
+
+
+def test_optimizers_are_found_by_name_and_an_unknown_name_lists_them():
+    assert list(optimizers.OPTIMIZERS) == ["adam", "adamw", "muon"]
+    refused(lambda: optimizers.get("sgd"), "params.yaml: train.optimizer: unknown optimizer 'sgd'", "adam, adamw, muon")
+
+
+def test_each_updates_all_parameters_once_with_the_settings_of_the_run():
+    given = parameters(weight=(2, 3), bias=(2,), embed=(4, 3))
+    for name in optimizers.OPTIMIZERS:
+        made = optimizers.get(name)(given, CONFIG)
+        groups = [group for optimizer in made for group in optimizer.param_groups]
+        updated = [id(value) for group in groups for value in group["params"]]
+        assert sorted(updated) == sorted(map(id, given.values()))
+        assert {(group["lr"], group["weight_decay"]) for group in groups} == {(0.05, 0.1)}
+
+
+def test_muon_takes_matrices_that_are_no_embeddings():
+    given = parameters(weight=(2, 3), bias=(2,), embed=(4, 3))
+    muon, adamw = optimizers.muon(given, CONFIG)
+    assert [value is given["weight"] for value in muon.param_groups[0]["params"]] == [True]
+    assert len(adamw.param_groups[0]["params"]) == 2
+    assert [type(made) for made in optimizers.muon(parameters(bias=(2,)), CONFIG)] == [torch.optim.AdamW]
+    assert [type(made) for made in optimizers.muon(parameters(weight=(2, 3)), CONFIG)] == [torch.optim.Muon]
