@@ -51,7 +51,7 @@ def ran(out: str) -> list[str]:
 def new_project(root: Path, folder: Path, study: dict) -> Path:
     """The project's tracked files in a repository of their own, with another params.yaml."""
     for name in run(root, "git", "ls-files", "--cached", "--others", "--exclude-standard").splitlines():
-        if (root / name).is_file() and not name.startswith(("metrics/", "plots/")) and name != "dvc.lock":
+        if (root / name).is_file() and not name.startswith(("metrics/", "plots/", "data/")) and name != "dvc.lock":
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(root / name, folder / name)
     (folder / "params.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
@@ -219,7 +219,7 @@ def test_two_clean_runs_give_the_same_lock(clean, root, tmp_path):
         ({"finetune.em-unet.train.loss": "mse"}, r"loss.*'mse'.*known: .*dice"),
         ({"finetune.em-unet.train.optimizer": "sgd"}, r"optimizer.*'sgd'.*known: .*adam"),
         ({"datasets.x/y": {"reader": "em", "raw": "data/raw/em"}}, r"'x/y' is no valid name"),
-        ({"datasets.em.reader": "mars"}, r"unknown dataset 'mars'; known: .*em"),
+        ({"datasets.em.reader": "mars", "download.em.reader": "mars"}, r"unknown dataset 'mars'; known: .*em"),
         ({"datasets.em.classes": ["cell"]}, r"datasets\.em\.classes: unknown class 'cell'; known: background, mito"),
     ],
 )
