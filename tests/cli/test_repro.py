@@ -165,6 +165,28 @@ def test_a_killed_run_leaves_no_process_behind_and_the_next_one_finishes(project
     assert "up to date" in run(folder, "dvc", "repro")
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_ends_its_stages_and_loses_no_entry_of_the_lock(project, number):
+    folder = project()
+    run(folder, "promptseg", "repro")
+    lock = (folder / "dvc.lock").read_text()
+    (folder / "dvc.yaml").write_text((folder / "dvc.yaml").read_text().replace("step.py a 0.0", "step.py a 30"))
+    (folder / "b.out").unlink()
+    env = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    command = ["promptseg", "repro", "-j", "1", "a"]
+    process = subprocess.Popen(command, cwd=folder, env=env, stderr=subprocess.DEVNULL, start_new_session=True)
+    deadline = time.monotonic() + 60
+    while not processes(folder, "step.py a 30") and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert "  a:" not in (folder / "dvc.lock").read_text() and "  b:" in (folder / "dvc.lock").read_text()
+    process.send_signal(number)
+    process.wait(timeout=20)
+    assert processes(folder, "repro --single-item") == []
+    assert (folder / "dvc.lock").read_text() == lock
+    for pid in processes(folder, "step.py a 30"):  # a stage of promptseg ends with DVC; this command does not
+        os.kill(int(pid), signal.SIGKILL)
+
+
 def test_two_jobs_are_faster_than_one(project):
     seconds = []
     for jobs in (1, 2):
@@ -209,6 +231,12 @@ def test_the_size_of_a_batch_follows_from_what_its_verb_took_and_from_what_is_le
     assert len(batch) == count and batch[0] == ready[0]
     assert {name.partition("@")[0] for name in batch} == {ready[0].partition("@")[0]}
     assert len(repro.next_batch(ready, 20, {"evaluate": seconds})) == 1
+
+
+def test_a_stage_of_another_verb_than_those_that_run_comes_first():
+    ready = ["zero_shot@a", "zero_shot@b", "evaluate@c", "evaluate@d"]
+    assert repro.spread(ready, set()) == repro.spread(ready, {"predict@e", "zero_shot@f", "evaluate@g"}) == ready
+    assert repro.spread(ready, {"zero_shot@f"}) == [*ready[2:], *ready[:2]]
 
 
 def test_a_batch_ends_with_the_stage_that_fails_and_what_ended_before_is_recorded(project, monkeypatch):

@@ -101,6 +101,7 @@ def module(tmp_path):
     def write(text: str) -> str:
         path = tmp_path / "module.py"
         path.write_text(text)
+        fingerprint._tree.cache_clear()
         fingerprint._file_digest.cache_clear()
         return digest([path])
 

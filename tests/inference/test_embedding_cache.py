@@ -1,5 +1,6 @@
 """The embedding cache: correct, computed once, resumable, keyed by all that decides it, refused where it changed."""
 
+import importlib.metadata
 from dataclasses import replace
 
 import numpy as np
@@ -109,7 +110,9 @@ def test_another_image_transform_has_its_own_cache(cache, sam, monkeypatch):
 @pytest.mark.parametrize("library", ["torch", "transformers"])
 def test_another_version_of_a_library_has_its_own_cache(cache, library, monkeypatch):
     cache.open()
-    monkeypatch.setattr(getattr(embedding_cache, library), "__version__", "99.0")
+    version = importlib.metadata.version
+    monkeypatch.setattr(torch, "__version__", "99.0" if library == "torch" else torch.__version__)
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "99.0" if name == library else version(name))
     cache.open()
     assert sum(cache.calls) == 10 and len(cache.folders) == 2
 

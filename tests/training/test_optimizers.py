@@ -34,3 +34,19 @@ def test_muon_takes_matrices_that_are_no_embeddings():
     assert len(adamw.param_groups[0]["params"]) == 2
     assert [type(made) for made in optimizers.muon(parameters(bias=(2,)), CONFIG)] == [torch.optim.AdamW]
     assert [type(made) for made in optimizers.muon(parameters(weight=(2, 3)), CONFIG)] == [torch.optim.Muon]
+
+
+def test_adam_is_fused_and_steps_as_the_paper_says():
+    for name, decoupled in (("adam", False), ("adamw", True)):
+        value = torch.nn.Parameter(torch.tensor([1.0, -2.0, 3.0]))
+        (made,) = optimizers.get(name)({"weight": value}, CONFIG)
+        assert made.defaults["fused"]
+        expected, first, second = value.detach().double(), torch.zeros(3).double(), torch.zeros(3).double()
+        for step in (1, 2, 3):
+            value.grad = torch.tensor([0.5, -1.0, 2.0]) * step
+            made.step()
+            gradient = value.grad.double() + (0 if decoupled else 0.1 * expected)
+            first, second = 0.9 * first + 0.1 * gradient, 0.999 * second + 0.001 * gradient**2
+            expected = expected * (1 - 0.05 * 0.1) if decoupled else expected
+            expected = expected - 0.05 * (first / (1 - 0.9**step)) / ((second / (1 - 0.999**step)).sqrt() + 1e-8)
+        torch.testing.assert_close(value.detach().double(), expected, rtol=1e-6, atol=1e-6)

@@ -60,6 +60,11 @@ class DvcProcess:
             self.failed = self.stage
         return ended
 
+    def end(self) -> None:
+        """End the process, and with it the stage that it runs, and wait for that."""
+        self._process.terminate()
+        self._process.wait()
+
     def text(self) -> str:
         """Output of the current stage, and of DVC around it."""
         self._output.seek(0)

@@ -4,12 +4,18 @@ DVC runs one stage at a time, but releases its lock while a stage's command runs
 `dvc repro --single-item` beside each other. A process costs 0.3 s of CPU time besides its stages (on a graph of 265
 stages; each stage costs DVC up to 1.3 s more, most of it for writing dvc.lock), so a process gets several stages where
 these are short. Stages on the longest chain of dependents come first.
+
+DVC parses dvc.lock and writes it again whenever a stage ends. Entries of stages that must run say nothing to DVC, so
+they are set aside meanwhile; those of stages that did not come to run are put back.
 """
 
+import contextlib
 import os
+import signal
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
@@ -18,13 +24,13 @@ import networkx
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from dvc.repo.reproduce import get_active_graph, plan_repro
-from dvc.utils.serialize import dump_yaml, load_yaml
+from dvc.utils.serialize import ParseError, dumps_yaml, load_yaml
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
 from promptseg.cli.dvc_process import DvcProcess
-from promptseg.core import progress
+from promptseg.core import files, progress
 from promptseg.core.errors import UserError
 
 LOCK = Path("dvc.lock")
@@ -39,11 +45,13 @@ class Plan:
 
     Attributes:
         stages: names, in the order in which they are to be started.
+        changed: those whose own dependencies, params or outputs differ from dvc.lock.
         needs: for each stage of the graph, all that it depends on, directly or not.
         order: all stages of the graph in the order of a serial run.
     """
 
     stages: list[str]
+    changed: set[str]
     needs: dict[str, set[str]]
     order: list[str]
 
@@ -59,14 +67,10 @@ def reproduce(jobs: int, targets: list[str]) -> None:
         UserError: a target is unknown, DVC refuses the project, or a stage fails: its output is shown, the processes
             beside it end with their stages, and no other is started.
     """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as Ctrl-C: dvc.lock is put in order
     plan = _plan(targets)
-    before = list(load_yaml(LOCK).get("stages", {})) if LOCK.exists() else []
-    try:
+    with _short_lock(plan):
         _run(plan, jobs, _environment(jobs, plan))
-    except UserError:
-        _sort_lock(before, plan.order)
-        raise
-    _sort_lock(before, plan.order)  # not after Ctrl-C, when DVC may still be writing it
 
 
 def _plan(targets: list[str]) -> Plan:
@@ -89,7 +93,7 @@ def _plan(targets: list[str]) -> Plan:
     depth: dict[str, int] = {}  # length of the longest chain of dependents
     for name in reversed(stale):
         depth[name] = 1 + max((depth[later] for later in depth if name in needs[later]), default=0)
-    return Plan(sorted(stale, key=lambda name: -depth[name]), needs, order)
+    return Plan(sorted(stale, key=lambda name: -depth[name]), changed & set(stale), needs, order)
 
 
 def _environment(jobs: int, plan: Plan) -> dict[str, str]:
@@ -105,16 +109,18 @@ def _environment(jobs: int, plan: Plan) -> dict[str, str]:
 def _run(plan: Plan, jobs: int, environment: dict[str, str]) -> None:
     """Run the stages of a plan. Raises UserError naming the first one that fails."""
     console, total = Console(stderr=True), len(plan.stages)
-    waiting, pending, processes = list(plan.stages), set(plan.stages), []
+    waiting, pending = list(plan.stages), set(plan.stages)
+    processes: list[DvcProcess] = []
     durations: dict[str, list[float]] = defaultdict(list)
     failed: list[str] = []
-    with Live(console=console, transient=True, refresh_per_second=4) if console.is_terminal else _NoTable() as live:
+    table = Live(console=console, transient=True, refresh_per_second=4) if console.is_terminal else _NoTable()
+    with table as live, _ended(processes):
         while processes or (waiting and not failed):
             while not failed and len(processes) < jobs:
                 ready = [name for name in waiting if not plan.needs[name] & pending]
                 if not ready:
                     break
-                batch = next_batch(ready, jobs, durations)
+                batch = next_batch(spread(ready, {process.stage for process in processes}), jobs, durations)
                 waiting = [name for name in waiting if name not in batch]
                 processes.append(DvcProcess(batch, environment))
             live.update(_table(processes))
@@ -128,10 +134,29 @@ def _run(plan: Plan, jobs: int, environment: dict[str, str]) -> None:
                 if process.failed:
                     console.print(overprinted(process.text()), markup=False, highlight=False, soft_wrap=True)
                     failed.append(process.failed)
-            processes = [process for process in processes if process.running]
+            processes[:] = [process for process in processes if process.running]
     if failed:
         left = len(pending) - len(failed)
         raise UserError(f"{' and '.join(failed)} failed; {left} stage{'' if left == 1 else 's'} not run")
+
+
+@contextlib.contextmanager
+def _ended(processes: list[DvcProcess]) -> Iterator[None]:
+    """End the processes that still run when the block is left, as by Ctrl-C."""
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.end()
+
+
+def spread(ready: list[str], running: set[str]) -> list[str]:
+    """Return stages that can be started with those first whose verb is not running.
+
+    Short stages spend most of their time on dvc.lock, which one process writes at a time; long ones beside them do not.
+    """
+    verbs = set(map(_verb, running))
+    return sorted(ready, key=lambda name: _verb(name) in verbs)
 
 
 def next_batch(ready: list[str], jobs: int, durations: dict[str, list[float]]) -> list[str]:
@@ -182,14 +207,26 @@ class _NoTable:
         pass
 
 
-def _sort_lock(before: list[str], order: list[str]) -> None:
-    """Sort new entries of dvc.lock as a serial run would; DVC appends each stage as it ends."""
-    if not LOCK.exists():
-        return
-    lock = load_yaml(LOCK)
-    positions = {name: position for position, name in enumerate(order, len(before))}
-    positions |= {name: position for position, name in enumerate(before)}
-    names = sorted(lock["stages"], key=lambda name: positions.get(name, 0))
-    if names != list(lock["stages"]):
-        lock["stages"] = {name: lock["stages"][name] for name in names}
-        dump_yaml(LOCK, lock)
+@contextlib.contextmanager
+def _short_lock(plan: Plan) -> Iterator[None]:
+    """Keep the entries of changed stages out of dvc.lock; put back those of stages that did not run.
+
+    At the end all have their old places, and new ones, which DVC appends as stages end, follow as in a serial run.
+    """
+    lock = load_yaml(LOCK) if LOCK.exists() else {}
+    before = lock.get("stages", {})
+    if before:
+        _write_lock({**lock, "stages": {name: before[name] for name in before if name not in plan.changed}})
+    try:
+        yield
+    finally:
+        with contextlib.suppress(FileNotFoundError, ParseError):  # no stage has ended, or DVC was interrupted writing
+            lock = load_yaml(LOCK)
+        entries = before | lock.get("stages", {})
+        if entries:
+            positions = {name: position for position, name in reversed([*enumerate([*before, *plan.order])])}
+            _write_lock({**lock, "stages": {name: entries[name] for name in sorted(entries, key=positions.get)}})
+
+
+def _write_lock(lock: dict) -> None:
+    files.write_text(LOCK, dumps_yaml(lock))

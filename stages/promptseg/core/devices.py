@@ -11,6 +11,7 @@ import torch
 import torch.distributed
 from accelerate import PartialState
 
+from promptseg.core import portable
 from promptseg.core.distributed import Ranks
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # malloc.h
@@ -58,7 +59,7 @@ def configure_torch(processes: Processes) -> None:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS is not deterministic
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # a slow debugging aid; nothing here reads such memory
-    torch.set_num_threads(processes.cores)
+    torch.set_num_threads(1 if portable.held() else processes.cores)
     _keep_memory()
 
 

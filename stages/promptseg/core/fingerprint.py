@@ -96,7 +96,7 @@ def _imported(path: Path) -> list[Path]:
         return []
     modules = [module for module in DISCOVERED if path == module_file(module)]
     found = [file for module in modules for file in sorted(path.parent.glob("*.py"))]
-    for node in _nodes(ast.parse(path.read_bytes())):
+    for node in _nodes(_tree(path)):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "promptseg":
             found += [module_file(node.module), *(module_file(f"{node.module}.{alias.name}") for alias in node.names)]
         elif isinstance(node, ast.Import):
@@ -134,13 +134,14 @@ def _data_files(package: Path) -> list[Path]:
 
 @functools.cache
 def _file_digest(path: Path) -> str:
-    data = path.read_bytes()
-    if path.suffix == ".py":
-        data = _serialize(_without_docstrings(ast.parse(data))).encode()
+    data = _serialize(_tree(path)).encode() if path.suffix == ".py" else path.read_bytes()
     return hashlib.sha256(data).hexdigest()
 
 
-def _without_docstrings(tree: ast.Module) -> ast.Module:
+@functools.cache
+def _tree(path: Path) -> ast.Module:
+    """The syntax tree of a module without docstrings."""
+    tree = ast.parse(path.read_bytes())
     for node in ast.walk(tree):
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
             if node.body and isinstance(node.body[0], ast.Expr) and isinstance(node.body[0].value, ast.Constant):

@@ -27,7 +27,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         UserError: the file is missing, is not valid YAML, or holds no mapping.
     """
     try:
-        raw = yaml.safe_load(Path(path).read_text("utf-8"))
+        raw = yaml.load(Path(path).read_text("utf-8"), yaml.CSafeLoader)  # ten times as fast as safe_load
     except FileNotFoundError:
         raise UserError(f"{path}: not found; run this in the project's folder") from None
     except (yaml.YAMLError, ValueError) as error:  # ValueError: not UTF-8, or an impossible date

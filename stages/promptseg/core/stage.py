@@ -1,4 +1,4 @@
-"""Stage entry point: signals, user-facing errors, offline mode."""
+"""Stage entry point: signals, user-facing errors, offline mode, instructions that are the same on all processors."""
 
 import ctypes
 import errno
@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable
 
+from promptseg.core import portable
 from promptseg.core.errors import UserError
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -32,6 +33,8 @@ def run(main: Callable, *, network: bool = False) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # unwind, so that temporary files are removed
     if not network:
         os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
+    if portable.wanted():
+        portable.hold()
     import typer
 
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

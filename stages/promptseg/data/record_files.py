@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from promptseg.core.errors import UserError
 from promptseg.core.files import replacing
-from promptseg.data import parquet_integrity
+from promptseg.data import arrow_columns, parquet_integrity
 
 GROUP_BYTES = 4 << 20
 CACHED_GROUPS = 16
@@ -75,7 +75,7 @@ class RecordWriter:
     def _flush(self) -> None:
         if self._rows:
             columns = list(zip(*self._rows))
-            arrays = [pa.array(column, field.type) for column, field in zip(columns, self._schema)]
+            arrays = [arrow_columns.array(column, field.type) for column, field in zip(columns, self._schema)]
             self._file.write_table(pa.Table.from_arrays(arrays, schema=self._schema))
             self._checksums.append(parquet_integrity.group_checksums(columns))
             self._rows, self._bytes = [], 0

@@ -23,12 +23,15 @@ def write_table(path: Path, rows: list[dict], summary: dict) -> None:
     import pyarrow  # only stages that use the table should wait for it
     import pyarrow.parquet
 
+    from promptseg.data import arrow_columns
+
     types = {str: pyarrow.string(), int: pyarrow.int64(), float: pyarrow.float64()}
     if not rows:
         raise UserError(f"{path}: no scores to write; check that the test split has images")
     metadata = {METADATA: json.dumps({"summary": summary}, sort_keys=True, allow_nan=False)}
     schema = pyarrow.schema([(name, types[type(value)]) for name, value in rows[0].items()], metadata)
-    table = pyarrow.Table.from_pylist(rows, schema)
+    columns = [arrow_columns.array([row[field.name] for row in rows], field.type) for field in schema]
+    table = pyarrow.Table.from_arrays(columns, schema=schema)
     with replacing(path) as aside:
         pyarrow.parquet.write_table(table, aside, write_page_checksum=True)
 

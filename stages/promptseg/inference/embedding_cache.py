@@ -7,6 +7,7 @@ killed stage leaves whole rows and the next one continues there. Neither git nor
 """
 
 import hashlib
+import importlib.metadata
 import inspect
 import json
 import shutil
@@ -16,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import transformers
 from filelock import FileLock
 
 from promptseg.core import files, fingerprint, progress
@@ -136,7 +136,7 @@ def cache_key(segmenter: Segmenter, source: Source) -> dict[str, str]:
         "transform": repr(segmenter.transform),
         "code": _code_digest(segmenter),
         "torch": torch.__version__,
-        "transformers": transformers.__version__,
+        "transformers": importlib.metadata.version("transformers"),
         "stored": "float16",
     }
 

@@ -13,7 +13,7 @@ from promptseg.core.devices import Processes
 from promptseg.core.runs import Run
 from promptseg.data import generated_masks, point_clouds, records
 from promptseg.data.records import Prediction, Record, RecordReader
-from promptseg.inference import automatic_masks, embedding_cache
+from promptseg.inference import embedding_cache
 from promptseg.nn import batch_sizes, finetuned_weights, weights
 from promptseg.nn.segmenter import Features, Segmenter
 from promptseg.prompts import Prompt, PromptSource
@@ -151,6 +151,8 @@ def _predict_record(job: Job, index: int, run: Run) -> Prediction:
     record, metadata = job.records[index], job.records.metadata
     features = job.features([index])
     if run.prompt.kind == "automatic":
+        from promptseg.inference import automatic_masks  # SAM's alone; other models need not wait for its network
+
         image = records.image(record)
         masks = automatic_masks.generate(job.segmenter, features, image, run.prompt.generator)
         return Prediction(record.id, b"", prompts.to_json([]), generated_masks.to_json(masks))
