@@ -1,0 +1,55 @@
+"""Write the numbers of the default study into README.md, or check that they are those of metrics/.
+
+    python docs/results.py            rewrites the table of runs
+    python docs/results.py --check    exit code 1 where README.md has other numbers
+
+The table has the runs for which the studies report a score, and the best run of each dataset that needs no oracle.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+HEADER = "| run | training | prompt | IoU, mean (95 %) | Dice, mean | boundary IoU | reported, full scale |\n"
+
+
+def table(project: Path) -> str:
+    """The rows of the table, as Markdown. project: folder with plots/leaderboard.csv and metrics/."""
+    runs = pd.read_csv(project / "plots" / "leaderboard.csv", dtype=str, keep_default_na=False)
+    runs["score"] = runs["iou_mean"].astype(float)
+    best = runs[runs["oracle"] == "False"].groupby("dataset")["score"].idxmax()
+    shown = runs[(runs["reported_iou"] != "") | runs.index.isin(best)]
+    return "".join(_row(run, project / "metrics" / f"{run['run']}.json") for run in shown.to_dict("records"))
+
+
+def _row(run: dict[str, str], path: Path) -> str:
+    metrics = json.loads(path.read_text())
+    cells = [
+        run["run"],
+        run["training"],
+        run["prompt"] + " (oracle)" * (run["oracle"] == "True"),
+        "{iou_mean:.3f} ({iou_ci_low:.3f}-{iou_ci_high:.3f})".format(**metrics),
+        f"{metrics['dice_mean']:.3f}",
+        f"{metrics['boundary_iou']:.3f}" if "boundary_iou" in metrics else "",  # point clouds have none
+        f"{float(run['reported_iou']):.3f}" if run["reported_iou"] else "",
+    ]
+    return f"| {' | '.join(cells)} |\n"
+
+
+def updated(readme: str, project: Path = ROOT) -> str:
+    """The text of README.md with the numbers of a project."""
+    before, header, after = readme.partition(HEADER)
+    line, rest = after.split("\n", 1)[0], after[after.index("\n\n") :]
+    return f"{before}{header}{line}\n{table(project).rstrip()}{rest}"
+
+
+if __name__ == "__main__":
+    text = README.read_text("utf-8")
+    new = updated(text)
+    if sys.argv[1:] == ["--check"]:
+        sys.exit(new != text and f"{README}: other numbers than metrics/; run python docs/results.py")
+    README.write_text(new, "utf-8")
