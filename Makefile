@@ -1,12 +1,13 @@
 # make repro: install what is missing, then rebuild everything, JOBS stages at a time.
 # make test: install what is missing, then run all tests.
+# make lint: style of the code; needs ruff.
 # make pretrain: train the tiny checkpoints anew; hours, and no part of the other two.
 PYTHON ?= python3
 VENV := .venv
 JOBS ?= 2
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: repro test pretrain install clean
+.PHONY: repro test lint pretrain install clean
 
 repro: install
 	promptseg check
@@ -15,6 +16,10 @@ repro: install
 
 test: install
 	python -m pytest -n auto --dist loadgroup
+
+lint:
+	ruff check stages docs tests
+	ruff format --check stages docs tests
 
 pretrain: install
 	dvc --cd stages/pretrain repro

@@ -1,7 +1,7 @@
-"""Write the numbers of the default study into README.md, or check that they are those of metrics/.
+"""Write the numbers of the default study into docs/default-study.md, or check that they are those of metrics/.
 
     python docs/results.py            rewrites the table of runs
-    python docs/results.py --check    exit code 1 where README.md has other numbers
+    python docs/results.py --check    exit code 1 where the page has other numbers
 
 The table has the runs for which the studies report a score, and the best run of each dataset that needs no oracle.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 ROOT = Path(__file__).parent.parent
-README = ROOT / "README.md"
+PAGE = ROOT / "docs" / "default-study.md"
 HEADER = "| run | training | prompt | IoU, mean (95 %) | Dice, mean | boundary IoU | reported, full scale |\n"
 
 
@@ -40,16 +40,16 @@ def _row(run: dict[str, str], path: Path) -> str:
     return f"| {' | '.join(cells)} |\n"
 
 
-def updated(readme: str, project: Path = ROOT) -> str:
-    """The text of README.md with the numbers of a project."""
-    before, header, after = readme.partition(HEADER)
+def updated(page: str, project: Path = ROOT) -> str:
+    """The text of the page with the numbers of a project."""
+    before, header, after = page.partition(HEADER)
     line, rest = after.split("\n", 1)[0], after[after.index("\n\n") :]
     return f"{before}{header}{line}\n{table(project).rstrip()}{rest}"
 
 
 if __name__ == "__main__":
-    text = README.read_text("utf-8")
+    text = PAGE.read_text("utf-8")
     new = updated(text)
     if sys.argv[1:] == ["--check"]:
-        sys.exit(new != text and f"{README}: other numbers than metrics/; run python docs/results.py")
-    README.write_text(new, "utf-8")
+        sys.exit(new != text and f"{PAGE}: other numbers than metrics/; run python docs/results.py")
+    PAGE.write_text(new, "utf-8")

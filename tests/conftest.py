@@ -38,12 +38,9 @@ def blobs(tmp_path):
                     cx, cy, r = rng.uniform(12, size[1] - 12), rng.uniform(12, size[0] - 12), rng.uniform(6, 11)
                     mask[(x - cx) ** 2 + (y - cy) ** 2 < r * r] = 1
                 image = np.clip(90 + 90 * mask[..., None] + rng.normal(0, 12, (*size, 3)), 0, 255).astype(np.uint8)
-                out.add(
-                    records.Record(
-                        f"{name}/{i:03d}", f"g{i // 2}", image_io.encode_png(image), image_io.encode_png(mask), *size, f"{name}/{i:03d}",
-                        0, 0, *size,
-                    )
-                )  # fmt: skip
+                name_of = f"{name}/{i:03d}"
+                files = image_io.encode_png(image), image_io.encode_png(mask)
+                out.add(records.Record(name_of, f"g{i // 2}", *files, *size, name_of, 0, 0, *size))
         return path
 
     return make

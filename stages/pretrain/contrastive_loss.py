@@ -47,7 +47,8 @@ def multi_positive_loss(scores: torch.Tensor, positive: torch.Tensor, negative: 
 
     Args:
         scores: (n, m) scaled similarities.
-        positive, negative: (n, m) bool.
+        positive: (n, m) bool, pairs that belong together.
+        negative: (n, m) bool, pairs that do not.
 
     Returns:
         Losses of the rows that have both positive and negative pairs, (k,).

@@ -27,6 +27,7 @@ class PhraseTargets(TrainingItem):
     """An image with its prompts, where each phrase has ignored pixels of its own: `counted` is (p, h, w) bool."""
 
     def targets(self, side: int) -> tuple[np.ndarray, np.ndarray]:
+        """Targets and coverage of the regions at a side in pixels; computed once a side."""
         if side not in self._targets:
             target = np.stack([self.transform.from_image(region.full(), side) for region in self.regions])
             coverage = np.stack([self.transform.from_image(each, side) for each in self.counted])

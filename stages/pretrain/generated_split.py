@@ -112,6 +112,7 @@ class GeneratedSplit(TrainingSplit):
         return self._count
 
     def id(self, index: int) -> str:
+        """Name of an item."""
         return f"{self._split}/{index:06d}"
 
     def take(self, index: int, epoch: int) -> TrainingItem:

@@ -1,4 +1,4 @@
-"""Copy trained checkpoints into the package: python ship.py data/checkpoints ../promptseg/tiny"""
+"""Copy trained checkpoints into the package: `python ship.py data/checkpoints ../promptseg/tiny`."""
 
 import shutil
 from pathlib import Path

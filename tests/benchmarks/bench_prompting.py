@@ -50,7 +50,7 @@ def random_prompts(height: int, width: int) -> dict[str, list[Prompt]]:
 
 
 def forward(model: SamSegmenter, prompt: Prompt, height: int, width: int, **image_inputs) -> torch.Tensor:
-    """transformers' own forward for one prompt, and its mask at the size of the image."""
+    """The forward pass of transformers for one prompt, and its mask at the size of the image."""
     prompt = prompt.to_model(model.transform, height, width)
     points, box = prompt.get("points"), prompt.get("box")
     if box is not None:

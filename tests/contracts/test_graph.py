@@ -156,8 +156,10 @@ def test_outputs_are_in_the_project_and_none_is_code(stages):
 
 
 def test_every_path_in_a_command_is_declared(stages):
-    """DVC neither keeps nor notices what a stage reads or writes undeclared; embeddings are a cache, and the state of
-    a training is removed at its end."""
+    """DVC neither keeps nor notices what a stage reads or writes undeclared.
+
+    Embeddings are a cache, and the state of a training is removed at its end.
+    """
     for name, stage in stages.items():
         declared = {path.def_path for path in [*stage.deps, *stage.outs]}
         temporary = {"data/embeddings", f"data/resume/{name.partition('@')[2]}"}

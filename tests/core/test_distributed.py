@@ -44,8 +44,10 @@ def test_chunks_cover_the_work_once_with_borders_that_do_not_depend_on_the_world
 
 
 def test_a_lost_process_is_one_line(rank):
-    with pytest.raises(
-        UserError, match=r"^process 1 of 2 lost the connection .*\(closed by peer\); run the same command"
+    with (
+        pytest.raises(
+            UserError, match=r"^process 1 of 2 lost the connection .*\(closed by peer\); run the same command"
+        ),
+        rank(1, 2, 2).collective(),
     ):
-        with rank(1, 2, 2).collective():
-            raise RuntimeError("closed by peer\nand more")
+        raise RuntimeError("closed by peer\nand more")

@@ -22,7 +22,8 @@ configure_torch(processes)
 kernels = numpy.lib.introspect.opt_func_info(func_name="^exp$")["exp"].values()
 print(json.dumps({
     "held": portable.held(), "torch": torch.backends.cpu.get_cpu_capability(), "threads": torch.get_num_threads(),
-    "numpy": sorted({kernel["current"] for kernel in kernels}), "opencv": cv2.ipp.getIppVersion(), "openmp": torch.__config__.parallel_info(),
+    "numpy": sorted({kernel["current"] for kernel in kernels}), "opencv": cv2.ipp.getIppVersion(),
+    "openmp": torch.__config__.parallel_info(),
 }))
 """
 

@@ -105,7 +105,9 @@ def test_prepared_records_list_the_parts_of_their_category(folder, tmp_path):
     settings = params.Dataset(raw="raw", reader="shapenet_part", options={"points": 128})
     prepare.prepare("s", settings, 8, 0, prepare.Paths(folder, tmp_path / "out", tmp_path / "out.json"))
     split = records.open_split(tmp_path / "out" / "test.parquet")
-    assert point_clouds.is_point_cloud(split.metadata) and split.metadata["is_classification"] is False and len(split) == 8
+    assert (
+        point_clouds.is_point_cloud(split.metadata) and split.metadata["is_classification"] is False and len(split) == 8
+    )
     for record in split:
         assert set(np.unique(records.mask(record))) <= set(split.metadata["classes_by_category"][record.text])
         names = [split.metadata["classes"][i - 1] for i in split.metadata["classes_by_category"][record.text]]

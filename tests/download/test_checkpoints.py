@@ -430,8 +430,7 @@ def online(tmp_path, monkeypatch):
 def test_the_stage_fetches_from_a_hub(hubs, originals, tmp_path):
     hub = hubs()
     (tmp_path / "params.yaml").write_text(
-        "scale: {checkpoints: official}\n"
-        f"models: {{sam: {{official: {REPOSITORY}, revision: {REVISION}}}}}\n"
+        f"scale: {{checkpoints: official}}\nmodels: {{sam: {{official: {REPOSITORY}, revision: {REVISION}}}}}\n"
     )
     environment = {key: value for key, value in os.environ.items() if not key.endswith("_OFFLINE")}
     environment |= {"PYTHONPATH": str(STAGES), "PROMPTSEG_MIRROR": hub.url, "HF_HOME": str(tmp_path / "home")}

@@ -22,8 +22,10 @@ def foreground(dataset: str) -> float:
 
 
 def pairs() -> list[tuple[str, str]]:
-    """Fine-tuned runs that were trained with the kind of prompt that they are tested with, each with the zero-shot run of
-    the same model, dataset and prompt."""
+    """Fine-tuned runs, each with the zero-shot run of the same model, dataset and prompt.
+
+    Only those that were trained with the kind of prompt that they are tested with.
+    """
     same_kind = {name: run for name, run in STUDY.finetune.items() if run.prompt.kind == run.train.prompt.kind}
     return [
         (name, zero)

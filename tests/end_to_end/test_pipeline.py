@@ -137,7 +137,11 @@ def test_a_new_prompt_predicts_and_scores_again_and_trains_nothing(clean):
             lambda text: text + "\nUNUSED = 1\n",
             {"code", "checkpoint@unet", "finetune@em-unet", "predict@em-unet"},
         ),
-        ("datasets/covid/reader.py", lambda text: text + "\nUNUSED = 1\n", {"code", "download@covid", "preprocess@covid"}),
+        (
+            "datasets/covid/reader.py",
+            lambda text: text + "\nUNUSED = 1\n",
+            {"code", "download@covid", "preprocess@covid"},
+        ),
         ("datasets/covid/sample.py", lambda text: text + "\nUNUSED = 1\n", {"code", "download@covid"}),
         ("report/templates/report.html.j2", lambda text: text + "<!-- changed -->", {"code", "report"}),
     ],

@@ -19,6 +19,7 @@ TILINGS = {
 
 OUTPUTS = ("metrics", "scores", "thresholds", "figure")  # what `run` returns the paths of
 
+
 def scene(seed: int, height: int = 40, width: int = 56, classes: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """An image, its mask with some discs of each class, and probabilities (k, h, w) that are mostly right.
 

@@ -178,7 +178,13 @@ def test_with_perfect_features_most_points_get_their_part(tiny, monkeypatch):
 
 def write_split(path, metadata: dict, things: list[str], is_classification: bool):
     """A split of synthetic point clouds; for classification the label is the thing's position in the list."""
-    metadata = {"modality": "point_cloud", "is_classification": is_classification, "dataset": "d", "seed": 0, **metadata}
+    metadata = {
+        "modality": "point_cloud",
+        "is_classification": is_classification,
+        "dataset": "d",
+        "seed": 0,
+        **metadata,
+    }
     with records.RecordWriter(path, records.Record, metadata) as out:
         for position, thing in enumerate(things):
             cloud, parts = generate(thing, position)

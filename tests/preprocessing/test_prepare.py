@@ -75,8 +75,14 @@ def test_metadata_is_written_with_each_split(run):
     folder, _ = run([sample("a", "train"), sample("b", "test")])
     for split in SPLITS:
         metadata = records.open_split(folder / f"{split}.parquet").metadata
-        assert metadata == {"dataset": "fake", "title": "Made up", "classes": ["thing"], "licence": "CC0", "shards": 1,
-            "seed": 0}
+        assert metadata == {
+            "dataset": "fake",
+            "title": "Made up",
+            "classes": ["thing"],
+            "licence": "CC0",
+            "shards": 1,
+            "seed": 0,
+        }
     assert read(folder, "val") == []
 
 

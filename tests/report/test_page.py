@@ -161,8 +161,8 @@ def test_split_table_has_a_row_a_split(project):
 
 
 @pytest.mark.parametrize("name", [
-    "plots/training/em-sam-20.csv", "plots/runs/em-sam/thresholds.csv", "plots/runs/em-sam/images.png", "summaries/em.json",
-    "scores/em-sam.parquet",
+    "plots/training/em-sam-20.csv", "plots/runs/em-sam/thresholds.csv", "plots/runs/em-sam/images.png",
+    "summaries/em.json", "scores/em-sam.parquet",
 ])  # fmt: skip
 def test_a_missing_file_is_named_and_no_page_is_left(project, name):
     (project.root / name).unlink()

@@ -16,13 +16,11 @@ def test_peaks_are_measured_and_work_beyond_the_limit_fails():
     with memory.track_peak(processes, limit) as large:
         torch.ones(75_000_000)
     assert 250e6 < large.bytes - small.bytes < 450e6
-    with pytest.raises(memory.MemoryLimitError):
-        with memory.track_peak(processes, small.bytes + 200_000_000):
-            torch.ones(1_000_000_000)
+    with pytest.raises(memory.MemoryLimitError), memory.track_peak(processes, small.bytes + 200_000_000):
+        torch.ones(1_000_000_000)
     torch.ones(75_000_000)  # the limit is gone
-    with pytest.raises(RuntimeError, match="shape"):
-        with memory.track_peak(processes, limit):
-            torch.ones(3).reshape(2, 2)
+    with pytest.raises(RuntimeError, match="shape"), memory.track_peak(processes, limit):
+        torch.ones(3).reshape(2, 2)
 
 
 def test_the_limit_of_a_container_counts_and_its_page_cache_does_not(tmp_path, monkeypatch):

@@ -7,8 +7,10 @@ from promptseg.training.running_metrics import MetricSums
 
 
 def test_ignored_pixels_enter_no_mean_over_the_masks():
-    """Of the first mask four pixels count: two are predicted, three are the object's, one is both. Of the second five
-    count and are predicted, and four of them are the object's."""
+    """Of the first mask four pixels count: two are predicted, three are the object's, one is both.
+
+    Of the second five count and are predicted, and four of them are the object's.
+    """
     prediction = torch.tensor([[[1, 1, 0], [1, 0, 0]], [[1, 1, 1], [1, 1, 1]]])
     target = torch.tensor([[[1, 0, 1], [0, 1, 1]], [[1, 1, 1], [1, 1, 0]]])
     weight = torch.tensor([[[1, 1, 1], [0, 1, 0]], [[1, 1, 1], [1, 0, 1]]])

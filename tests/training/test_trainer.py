@@ -188,7 +188,7 @@ runpy.run_path({script!r}, run_name="__main__")
 
 @pytest.fixture
 def launch(blobs, tmp_path, root):
-    """Starts the stage under torchrun, or plainly as one process: launch(run, processes, out) -> Popen."""
+    """Starts the stage under torchrun, or plainly as one process; called with run, processes and out."""
     train, val = blobs("train", 7), blobs("val", 3, seed=1)  # odd numbers: some processes get nothing of a last batch
 
     def start(run: FineTune, processes: int, out: str) -> subprocess.Popen:
@@ -234,9 +234,8 @@ def test_any_number_of_processes_trains_the_same_up_to_the_order_of_sums(name, t
 
 
 def test_waiting_for_a_process_that_has_ended_is_one_line():
-    with pytest.raises(UserError, match="process 0 of 1 .*closed by peer"):
-        with Processes().collective():
-            raise RuntimeError("closed by peer\nand more")
+    with pytest.raises(UserError, match="process 0 of 1 .*closed by peer"), Processes().collective():
+        raise RuntimeError("closed by peer\nand more")
 
 
 def test_a_process_that_dies_ends_the_run_with_a_line_and_it_resumes(launch, tmp_path):

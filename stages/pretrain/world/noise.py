@@ -9,7 +9,8 @@ def smooth(rng: np.random.Generator, height: int, width: int, grain: float) -> n
 
     Args:
         rng: random generator.
-        height, width: of the field, pixels.
+        height: of the field, pixels.
+        width: of the field, pixels.
         grain: correlation length, pixels.
 
     Returns:

@@ -16,6 +16,8 @@ MIN_TEXTURED_RADIUS = 5  # pixels
 
 @dataclass(frozen=True)
 class Part:
+    """A surface of an object: its outline and what fills it."""
+
     outline: Outline
     fill: Fill
 

@@ -37,7 +37,8 @@ def rasterize(outline: Outline, radius: float, x: float, y: float) -> tuple[np.n
     Args:
         outline: the outline.
         radius: pixels per unit of the outline.
-        x, y: center in the image, pixels.
+        x: column of the center in the image, pixels.
+        y: row of the center in the image, pixels.
 
     Returns:
         Mask, (h, w) uint8 of 0 and 1, and the column and row of its first pixel, which may lie outside the image.

@@ -14,7 +14,8 @@ def render_texture(rng: np.random.Generator, name: str, height: int, width: int,
     Args:
         rng: random generator.
         name: of NAMES.
-        height, width: of the surface, pixels.
+        height: of the surface, pixels.
+        width: of the surface, pixels.
         period: of the pattern, or its grain, pixels.
 
     Returns:

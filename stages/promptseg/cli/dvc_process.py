@@ -30,6 +30,7 @@ class DvcProcess:
 
     @property
     def running(self) -> bool:
+        """Whether it has stages left and none has failed."""
         return self._index < len(self.stages) and self.failed is None
 
     @property

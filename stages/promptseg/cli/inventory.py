@@ -67,6 +67,7 @@ class Inventory:
     _blocked_raw: set[str] = field(default_factory=set)
 
     def downloads(self) -> Rows:
+        """Table of the downloads: which files are here."""
         rows = [["name", "source", "files", "official files"]]
         used = {entry.raw for entry in self.settings.datasets.values()}
         for name, entry in self.settings.download.items():
@@ -87,6 +88,7 @@ class Inventory:
         return rows
 
     def datasets(self) -> Rows:
+        """Table of the datasets: which are prepared, with how many records."""
         rows = [["name", "raw", "files", "records: train, val, test"]]
         for name, entry in self.settings.datasets.items():
             stage, files = f"preprocess@{name}", self._raw_state(entry)
@@ -101,6 +103,7 @@ class Inventory:
         return rows
 
     def models(self) -> Rows:
+        """Table of the models: which checkpoints are here."""
         rows = [["name", "source", "here", "official weights", "in the hub's cache"]]
         for name, entry in self.settings.models.items():
             stage, source = f"checkpoint@{name}", entry.source or self.settings.scale.checkpoints

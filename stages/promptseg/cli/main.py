@@ -14,6 +14,7 @@ class Commands(TyperGroup):
     """Adds the options of prompts to `segment` where it is called; they import numpy and pydantic."""
 
     def resolve_command(self, ctx, args):
+        """Find a command, `segment` with the options of all kinds of prompts."""
         if args[:1] == ["segment"]:
             from promptseg.cli.prompt_options import with_prompt_options
 

@@ -120,12 +120,15 @@ class ParamsFile:
         return validate(kind, known[name] or {}, self._path, f"{section}.{name}")
 
     def download(self, name: str) -> Download:
+        """Entry of `download`."""
         return self.entry("download", name, Download)
 
     def dataset(self, name: str) -> Dataset:
+        """Entry of `datasets`."""
         return self.entry("datasets", name, Dataset)
 
     def model(self, name: str) -> Model:
+        """Entry of `models`."""
         return self.entry("models", name, Model)
 
 

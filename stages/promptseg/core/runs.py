@@ -41,6 +41,7 @@ class CascadePrompt(Settings):
     points: PositiveInt = 3  # positive points in a component, and as many negative ones beside it
 
     def describe(self) -> str:
+        """The prompts in words, for tables."""
         return f"{self.by} of each component from {self.threshold:g}"
 
 

@@ -1,4 +1,4 @@
-"""Arrow arrays from Python values, without pandas: `pyarrow.array` imports it (0.2 s) to see whether it was given some."""
+"""Arrow arrays from Python values without pandas, which `pyarrow.array` imports first (0.2 s)."""
 
 import itertools
 from collections.abc import Sequence

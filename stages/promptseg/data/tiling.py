@@ -18,10 +18,12 @@ class Window(NamedTuple):
 
     @property
     def rows(self) -> slice:
+        """Rows of the image that the tile covers."""
         return slice(self.top, self.top + self.height)
 
     @property
     def columns(self) -> slice:
+        """Columns of the image that the tile covers."""
         return slice(self.left, self.left + self.width)
 
     def of(self, array: np.ndarray) -> np.ndarray:

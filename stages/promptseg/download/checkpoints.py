@@ -50,7 +50,7 @@ def _load(name: str, settings: params.Model, source: str, seed: int, key: str) -
 
 
 def official(model: ModuleType, settings: params.Model) -> tuple[str | None, str | None]:
-    """Repository and commit on the hub: those of params.yaml, else the model's own; (None, None) where there are none."""
+    """Repository and commit on the hub: those of params.yaml, else the model's own; (None, None) where it has none."""
     return (settings.official, settings.revision) if settings.official else getattr(model, "OFFICIAL", (None, None))
 
 

@@ -78,10 +78,12 @@ class MaskMetric:
 
     @property
     def name(self) -> str:
+        """Name of the function."""
         return self.compute.__name__
 
     @property
     def keys(self) -> list[Key]:
+        """Keys that it writes."""
         return [key for key in (self.mean, *(self.interval or ()), self.pooled) if key is not None]
 
     def summarize(self, run: "Evaluation") -> dict[str, float]:
@@ -116,6 +118,7 @@ class RunMetric:
 
     @property
     def keys(self) -> list[Key]:
+        """Keys that it writes."""
         return [self.key]
 
     def summarize(self, run: "Evaluation") -> dict[str, float]:

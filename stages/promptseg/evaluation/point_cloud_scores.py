@@ -48,6 +48,7 @@ class PointCloudScoring(ImageScoring):
         return {id: float(np.mean(values)) for id, values in ious.items()}
 
     def render(self, image: ScoredImage) -> ScoredImage:
+        """Render the cloud of an image, with target and probability of its points."""
         view = point_cloud_figure.draw(image.image)
         target, probability = view.spread(image.target), view.spread(image.probability)
         return replace(image, image=view.image, target=target, probability=probability)

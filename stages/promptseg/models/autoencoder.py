@@ -23,6 +23,8 @@ GROUPS = 8
 
 
 class Autoencoder(Segmenter):
+    """An autoencoder with a head for each class; the module says how it is trained."""
+
     NAME = "autoencoder"
     PROMPTS = frozenset({"none"})
     TRAIN_DEFAULTS = {"trainable": ["head"], "loss": "dice_bce", "lr": 1e-3, "batch_size": 8}

@@ -21,6 +21,8 @@ BACKBONE = "clip"
 
 
 class ClipDecoderCnn(ClipDecoder):
+    """CLIP with a convolutional decoder; takes no prompt."""
+
     NAME = "clip_decoder_cnn"
     PROMPTS = frozenset({"none"})
     BLOCKS = (4,)

@@ -60,6 +60,8 @@ class Decoder(nn.Module):
 
 
 class ClipDecoderTransformer(ClipDecoder):
+    """CLIP with a transformer decoder; takes text."""
+
     NAME = "clip_decoder_transformer"
     PROMPTS = frozenset({"text"})
     BLOCKS = (4,)

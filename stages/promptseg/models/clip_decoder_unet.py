@@ -66,6 +66,8 @@ class Decoder(nn.Module):
 
 
 class ClipDecoderUnet(ClipDecoder):
+    """CLIP with a U-Net-like decoder; takes text."""
+
     NAME = "clip_decoder_unet"
     PROMPTS = frozenset({"text"})
     BLOCKS = (1, 2, 3, 4)

@@ -32,6 +32,8 @@ OFFICIAL = ("CIDAS/clipseg-rd64-refined", "999e0328d9e10b484360c477313983f9afdd7
 
 
 class ClipSeg(Segmenter):
+    """CLIPSeg; takes text, support images, and mixtures of the two."""
+
     NAME = "clipseg"
     PROMPTS = frozenset({"text", "support", "text + support"})
     TRAIN_DEFAULTS = {"trainable": ["decoder"], "loss": "dice", "lr": 1e-3, "batch_size": 2}

@@ -49,6 +49,8 @@ class MinMaxTransform(ImageTransform):
 
 
 class MedSam(SamSegmenter):
+    """MedSAM; takes boxes."""
+
     NAME = "medsam"
     PROMPTS = frozenset({"box"})
     TRAIN_DEFAULTS = {"trainable": ["encoder", "mask_decoder"], "loss": "dice_bce", "lr": 1e-4, "batch_size": 2}

@@ -16,6 +16,8 @@ OFFICIAL = ("facebook/sam-vit-base", "70c1a07f894ebb5b307fd9eaaee97b9dfc16068f")
 
 
 class Sam(SamSegmenter):
+    """SAM; takes points, boxes and masks, and generates masks without a prompt."""
+
     NAME = "sam"
 
     def __init__(self, network: SamModel, single_mask: bool = False):

@@ -15,6 +15,8 @@ from promptseg.prompts import Prompt
 
 
 class Unet(Segmenter):
+    """U-Net; takes no prompt."""
+
     NAME = "unet"
     PROMPTS = frozenset({"none"})
     TRAIN_DEFAULTS = {"trainable": ["all"], "loss": "dice_bce", "lr": 1e-3, "batch_size": 4}

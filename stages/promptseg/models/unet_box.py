@@ -15,6 +15,8 @@ from promptseg.prompts import Prompt
 
 
 class UnetBox(Segmenter):
+    """U-Net that is prompted by a box."""
+
     NAME = "unet_box"
     PROMPTS = frozenset({"box"})
     TRAIN_DEFAULTS = {"trainable": ["all"], "loss": "dice_bce", "lr": 1e-3, "batch_size": 4}

@@ -69,7 +69,8 @@ class ImageTransform:
 
         Args:
             logits: (p, side, side).
-            height, width: of the image.
+            height: of the image, pixels.
+            width: of the image, pixels.
 
         Returns:
             (p, height, width) float32.

@@ -293,5 +293,5 @@ def _tokens(values: torch.Tensor) -> torch.Tensor:
 
 
 def _attend(attention: SamAttention, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-    """transformers' attention without its dimension of prompts: each (m, tokens, c)."""
+    """Attention of transformers without its dimension of prompts: each (m, tokens, c)."""
     return attention(query=query[:, None], key=key[:, None], value=value[:, None])[0][:, 0]

@@ -125,6 +125,7 @@ class Segmenter(torch.nn.Module):
 
     @property
     def device(self) -> torch.device:
+        """Device of the parameters."""
         return next(self.parameters()).device
 
     @classmethod

@@ -71,7 +71,13 @@ def prepare(name: str, settings: params.Dataset, max_images: int | None, seed: i
     splits = split_assignment.assign(samples, settings, seed, datasets.ordered(dataset, *options))
     find_duplicates = getattr(dataset, "CHECK_DUPLICATES", False)
     with ThreadPool(ranks.cores) as pool, contextlib.ExitStack() as stack:
-        job = _Job(samples, Tiler(settings, table), pool, {**_metadata(name, modality, dataset, classes), "seed": seed}, find_duplicates)
+        job = _Job(
+            samples,
+            Tiler(settings, table),
+            pool,
+            {**_metadata(name, modality, dataset, classes), "seed": seed},
+            find_duplicates,
+        )
         counts = _measure(job, ranks)
         choices = {}
         for split in SPLITS:
@@ -206,5 +212,8 @@ def _warn_of_duplicates(name: str, written: list[_Written]) -> int:
         )
     if pairs:
         more = f"{len(pairs)} such pairs, " if len(pairs) > SHOWN else ""
-        print(f"warning: {name}: {more}scores on test will be too high; set datasets.{name}.options.group", file=sys.stderr)
+        print(
+            f"warning: {name}: {more}scores on test will be too high; set datasets.{name}.options.group",
+            file=sys.stderr,
+        )
     return len(pairs)

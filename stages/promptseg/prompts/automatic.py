@@ -30,6 +30,8 @@ class AutomaticMasks(Settings):
 
 
 class Config(Settings):
+    """Keys of automatic masks in a prompt of params.yaml."""
+
     automatic: bool | AutomaticMasks = False  # true: with the defaults of AutomaticMasks
 
 

@@ -12,6 +12,8 @@ from promptseg.prompts.command_line import as_text, numbers
 
 
 class Config(Settings):
+    """Keys of a box in a prompt of params.yaml."""
+
     box: bool = False  # the bounding box of the ground truth
     jitter: Fraction = 0.0  # each side moves outward by up to this share of the image's longer side
     per: Per = "image"

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 
 class Config(Settings):
+    """Keys of a mask in a prompt of params.yaml."""
+
     mask: bool = False  # the ground truth itself, at the resolution that the model takes
     per: Per = "image"
 

@@ -13,6 +13,8 @@ from promptseg.prompts.command_line import as_text, numbers
 
 
 class Config(Settings):
+    """Keys of points in a prompt of params.yaml."""
+
     points: PositiveInt | None = None  # so many points on the ground truth
     sampling: Literal["random", "center"] = "random"  # uniform over the mask, or its most interior pixels
     per: Per = "image"

@@ -17,6 +17,8 @@ Step = Literal["darken", "blur", "crop"]
 
 
 class Config(Settings):
+    """Keys of a support image in a prompt of params.yaml."""
+
     support: bool = False  # the record's support image and its mask, as one-shot datasets have them
     visual_prompt: list[Step] = ["darken", "blur", "crop"]  # processing of the support image
     image_weight: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.75  # beside text; CLIPSeg was trained with 0.5 to 1

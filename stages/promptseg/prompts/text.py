@@ -11,6 +11,8 @@ from promptseg.prompts.base import Option, PromptPart, PromptSource
 
 
 class Config(Settings):
+    """Keys of text in a prompt of params.yaml."""
+
     text: list[str] | Literal["class", "caption"] | None = None  # a phrase a class; class names; the record's caption
 
     @field_validator("text")

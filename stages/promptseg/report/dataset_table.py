@@ -19,7 +19,7 @@ def split_table(datasets: list[str], folder: Path) -> tuple[list[str], list[dict
         folder: of <dataset>.json, {split: {key: number}} and {key: number} for the whole dataset.
 
     Returns:
-        Column names, and a row for each dataset and split, and for the whole dataset (split `all`) where it has numbers.
+        Column names; a row for each dataset and split, and one for the dataset (split `all`) where it has numbers.
 
     Raises:
         UserError: a file is missing or damaged.

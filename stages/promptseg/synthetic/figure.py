@@ -13,6 +13,8 @@ Color = tuple[float, float, float]  # RGB in [0, 1]
 
 
 class Part(NamedTuple):
+    """A polygon or a stroke of a figure."""
+
     points: np.ndarray  # (n, 2)
     color: Color
     width: float = 0.0  # of a stroke, in the figure's unit; 0: a filled polygon

@@ -75,10 +75,12 @@ class Setup:
 
     @property
     def train_split(self) -> RecordSplit:
+        """Items to train on."""
         return self.training.train_split
 
     @property
     def val_split(self) -> RecordSplit:
+        """Items to validate on."""
         return self.training.val_split
 
     @property

@@ -142,6 +142,7 @@ class RecordSplit(TrainingSplit):
         return len(self._records)
 
     def id(self, index: int) -> str:
+        """Id of a record."""
         return self._records[index].id
 
     @property
@@ -179,11 +180,13 @@ class RecordSplit(TrainingSplit):
         self._stored_features = None
 
     def features(self, items: list[TrainingItem]) -> Features:
+        """Features of a batch, from the cache where they are stored."""
         if self._stored_features is not None:
             return self._stored_features([item.index for item in items])
         return super().features(items)
 
     def take(self, index: int, epoch: int) -> TrainingItem:
+        """One record, augmented for an epoch."""
         record = self._records[index]
         id = f"{record.id}/epoch{epoch}"
         image = records.image(record) if self._stored_features is None else None

@@ -93,7 +93,7 @@ def download(folder: Path) -> None:
         ) from None
     cache_folder = cache() / "cityscapes"
     cache_folder.mkdir(parents=True, exist_ok=True)
-    with open(os.devnull, "w") as devnull:  # the tool prints a line per kilobyte
+    with open(os.devnull, "w") as devnull:  # noqa: SIM117 - the tool prints a line per kilobyte
         with contextlib.nullcontext() if sys.stdout.isatty() else contextlib.redirect_stdout(devnull):
             session = _with_user_errors(_login, downloader)
             for name in PACKAGES:

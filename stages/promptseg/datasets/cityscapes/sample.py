@@ -37,7 +37,7 @@ def write(folder: Path, seed: int) -> None:
 
 
 def _png(array: np.ndarray) -> bytes:
-    """Encode as PNG, smaller and slower than `image_io.encode_png`, since the sample is stored in the user's project."""
+    """Encode as PNG, smaller and slower than `image_io.encode_png`, since the sample is stored in a user's project."""
     data = io.BytesIO()
     Image.fromarray(array).save(data, "PNG", compress_level=5)
     return data.getvalue()

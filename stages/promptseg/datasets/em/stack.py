@@ -31,8 +31,13 @@ GRAINS = {
 
 @dataclass(frozen=True)
 class _Spot:
-    """A vesicle, a tubule or another small body. curve: (m, 2) x, y; it ends `half` slices from `middle`; wall and
-    core: how dark it is, in [0, 1]."""
+    """A vesicle, a tubule or another small body.
+
+    Attributes:
+        curve: (m, 2) x, y; it ends `half` slices from `middle`.
+        wall: how dark its wall is, in [0, 1].
+        core: how dark its inside is, in [0, 1].
+    """
 
     cell: int
     curve: np.ndarray

@@ -73,6 +73,7 @@ class Smooth:
         self._knots = rng.standard_normal((2 + int(slices / depth), grid, grid), np.float32)
 
     def __call__(self, z: int) -> np.ndarray:
+        """The field at depth z, (side, side) float32."""
         knot, part = divmod(z / self._depth, 1.0)
         low, high = self._knots[int(knot) : int(knot) + 2]
         grid = ((1 - part) * low + part * high) / np.hypot(1 - part, part)

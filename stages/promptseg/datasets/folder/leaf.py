@@ -30,8 +30,15 @@ class Plant:
 
 @dataclass(frozen=True)
 class Disease:
-    """size: radius of a spot as a share of the image height; core, rim: colors; halo: strength of the yellow round
-    it, which is no part of the spot; rough: how irregular it is."""
+    """How the spots of a disease look.
+
+    Attributes:
+        size: radius of a spot as a share of the image height.
+        core: color of the middle.
+        rim: color of the border.
+        halo: strength of the yellow around it, which is no part of the spot.
+        rough: how irregular it is.
+    """
 
     size: tuple[float, float]
     core: tuple[float, float, float]

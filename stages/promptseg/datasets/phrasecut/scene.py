@@ -38,6 +38,7 @@ class Scene:
         return np.isin(self.canvas.ids, list(thing.ids)).astype(np.uint8)
 
     def pick(self, *options):
+        """One of the options, at random."""
         return options[self.rng.integers(len(options))]
 
     def colors(self, count: int, *among: str) -> list[str]:

@@ -65,12 +65,15 @@ class Sketch:
     parts: list[Part] = field(default_factory=list)
 
     def poly(self, points, color: Color, curved: bool = False, **how) -> None:
+        """Add a polygon, with rounded corners if it is curved."""
         self.parts.append(Part([rounded(points) if curved else np.asarray(points, np.float32)], color, **how))
 
     def box(self, left: float, bottom: float, right: float, top: float, color: Color, **how) -> None:
+        """Add a rectangle."""
         self.poly([(left, bottom), (right, bottom), (right, top), (left, top)], color, **how)
 
     def disc(self, x: float, y: float, rx: float, ry: float, color: Color, angle: float = 0.0, **how) -> None:
+        """Add an ellipse."""
         self.poly(_ellipse(x, y, rx, ry, angle), color, **how)
 
     def discs(self, places, radius: float, color: Color, **how) -> None:
