@@ -165,6 +165,14 @@ def test_a_killed_run_leaves_no_process_behind_and_the_next_one_finishes(project
     assert "up to date" in run(folder, "dvc", "repro")
 
 
+def test_with_autostage_git_has_the_lock_as_it_is(project):
+    folder = project()
+    run(folder, "dvc", "config", "core.autostage", "true")
+    run(folder, "promptseg", "repro", "-j", "2")
+    assert run(folder, "git", "diff", "--name-only", "dvc.lock") == ""
+    assert run(folder, "git", "show", ":dvc.lock") == (folder / "dvc.lock").read_text()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_ends_its_stages_and_loses_no_entry_of_the_lock(project, number):
     folder = project()

@@ -301,7 +301,9 @@ def test_another_model_s_weights_are_refused(originals, tmp_path):
 
 def test_a_place_that_is_not_there_names_the_key(tmp_path):
     message = refused(tmp_path, "sam", tmp_path / "nowhere")
-    assert message.startswith(f"params.yaml: models.sam.source: nothing at {str(tmp_path / 'nowhere')!r}")
+    assert message.startswith(
+        f"sam: nothing at {str(tmp_path / 'nowhere')!r}; as its source (models.sam.source in params.yaml)"
+    )
 
 
 def test_a_file_where_a_folder_is_expected_is_refused(originals, tmp_path):

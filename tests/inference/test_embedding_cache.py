@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from promptseg import models
-from promptseg.core import fingerprint
+from promptseg.core import fingerprint, portable
 from promptseg.core.devices import Processes
 from promptseg.core.errors import UserError
 from promptseg.data import records
@@ -113,6 +113,13 @@ def test_another_version_of_a_library_has_its_own_cache(cache, library, monkeypa
     version = importlib.metadata.version
     monkeypatch.setattr(torch, "__version__", "99.0" if library == "torch" else torch.__version__)
     monkeypatch.setattr(importlib.metadata, "version", lambda name: "99.0" if name == library else version(name))
+    cache.open()
+    assert sum(cache.calls) == 10 and len(cache.folders) == 2
+
+
+def test_features_of_a_processor_that_is_held_have_their_own_cache(cache, monkeypatch):
+    cache.open()
+    monkeypatch.setattr(portable, "held", lambda: True)
     cache.open()
     assert sum(cache.calls) == 10 and len(cache.folders) == 2
 

@@ -2,10 +2,13 @@
 
 import base64
 import html.parser
+import io
 import json
 import re
 
+import numpy as np
 import pytest
+from PIL import Image
 from promptseg.core.errors import UserError
 from report_project import EVIL, ORDER, SETTINGS, Project, study
 
@@ -50,7 +53,7 @@ def test_page_is_complete_and_needs_nothing_else(project):
     }  # fmt: skip
     assert "://" not in text and "http:" not in text and "https:" not in text and "url(" not in text
     links = [value for _, name, value in page.attributes if name in ("href", "src")]
-    assert all(link.startswith(("#run-", "data:image/png;base64,")) for link in links)
+    assert all(link.startswith(("#run-", "data:image/png;base64,", "data:image/webp;base64,")) for link in links)
     assert not [name for _, name, _ in page.attributes if name.startswith("on")]
     anchors = {f"#{value}" for _, name, value in page.attributes if name == "id"}
     assert {link for link in links if link.startswith("#")} == anchors == {f"#run-{name}" for name in ORDER}
@@ -69,7 +72,13 @@ def test_page_embeds_the_files_and_describes_them(project):
     page = Page(project.render())
     embedded = [value.split(",")[1] for tag, name, value in page.attributes if (tag, name) == ("img", "src")]
     files = [project.root / "chart.png", *(project.plots / "runs" / name / "images.png" for name in ORDER)]
-    assert [base64.b64decode(data) for data in embedded] == [file.read_bytes() for file in files]
+    chart, *figures = [base64.b64decode(data) for data in embedded]
+    assert chart == files[0].read_bytes()
+    for data, file in zip(figures, files[1:], strict=True):
+        shown, original = Image.open(io.BytesIO(data)), Image.open(file).convert("RGB")
+        assert shown.format == "WEBP" and shown.size == tuple(round(side * 0.6) for side in original.size)
+        expected = np.asarray(original.resize(shown.size, Image.Resampling.LANCZOS), np.int16)
+        assert np.abs(np.asarray(shown, np.int16) - expected).mean() < 6
     assert all(len(value) > 30 for tag, name, value in page.attributes if (tag, name) == ("img", "alt"))
     assert sum((tag, name) == ("img", "alt") for tag, name, _ in page.attributes) == len(files)
     charts = sum((tag, name) == ("svg", "aria-label") for tag, name, _ in page.attributes)
@@ -169,6 +178,14 @@ def test_a_missing_file_is_named_and_no_page_is_left(project, name):
     with pytest.raises(UserError, match=re.escape(str(project.root / name))):
         project.render()
     assert not list(project.root.glob("*.html"))
+
+
+@pytest.mark.parametrize("bytes_kept", [0, 7, 200])
+def test_a_damaged_figure_is_named(project, bytes_kept):
+    path = project.plots / "runs" / "em-sam" / "images.png"
+    path.write_bytes(path.read_bytes()[:bytes_kept])
+    with pytest.raises(UserError, match=r"em-sam.images\.png: damaged"):
+        project.render()
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"test": 3}'])

@@ -230,3 +230,5 @@ def _short_lock(plan: Plan) -> Iterator[None]:
 
 def _write_lock(lock: dict) -> None:
     files.write_text(LOCK, dumps_yaml(lock))
+    with Repo(".") as repo, repo.scm_context(quiet=True) as context:
+        context.track_file(str(LOCK))  # with `core.autostage`, git's index has what DVC wrote last

@@ -29,19 +29,29 @@ def obtain(name: str, settings: params.Model, scale: params.Scale, seed: int, fo
     Raises:
         UserError: the source is missing, cannot be reached or has no weights of this model.
     """
-    segmenter = _load(name, settings, settings.source or scale.checkpoints, seed, f"models.{name}")
+    segmenter = released(name, settings, settings.source or scale.checkpoints, seed)
     precision.check(settings.precision, type(segmenter))
     config = {**segmenter.configuration(), **precision.configuration(settings.precision, segmenter)}
     weights.write(folder, config, segmenter.state_dict(), segmenter.files())
 
 
-def _load(name: str, settings: params.Model, source: str, seed: int, key: str) -> Segmenter:
-    """Load a model from a source; `key` is that of `settings` in params.yaml."""
+def released(name: str, settings: params.Model, source: str, seed: int) -> Segmenter:
+    """Load the released weights of a model.
+
+    Args:
+        name: of the model.
+        settings: repository and commit on the hub, where they are not the model's own.
+        source: `tiny`, `official`, or a folder or file of released weights.
+        seed: of random weights.
+
+    Raises:
+        UserError: the source is missing, cannot be reached or has no weights of this model.
+    """
     model = models.load(name)
     if source == "tiny":
         return _built_in(name, seed)
     if source != "official":
-        return _converted(name, _existing(source, key))
+        return _converted(name, _existing(source, name))
     repository, revision = official(model, settings)
     if repository:
         tensors = getattr(model, "RELEASED", weights.TENSORS)
@@ -74,11 +84,12 @@ def _converted(name: str, source: Path) -> Segmenter:
         ) from error
 
 
-def _existing(source: str, key: str) -> Path:
+def _existing(source: str, name: str) -> Path:
     path = Path(source).expanduser()
     if not path.exists():
         raise UserError(
-            f"params.yaml: {key}.source: nothing at {source!r}; give a folder, a file, `tiny` or `official`"
+            f"{name}: nothing at {source!r}; as its source (models.{name}.source in params.yaml) give a folder, a "
+            "file, `tiny` or `official`"
         )
     return path
 

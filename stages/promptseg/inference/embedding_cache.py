@@ -1,9 +1,10 @@
 """Memory-mapped on-disk cache of image embeddings.
 
 A cache folder is named by a digest of all that decides what the features are: checkpoint (which states its precision),
-split, transform, versions of torch and transformers, and the code that encoding reaches. It is filled in chunks by all
-processes of a torchrun and guarded by a lock against other stages. A row counts once its checksum is written, so a
-killed stage leaves whole rows and the next one continues there. Neither git nor DVC tracks it: it can be made again.
+split, transform, versions of torch and transformers, the instructions that the processor is held to, and the code that
+encoding reaches. It is filled in chunks by all processes of a torchrun and guarded by a lock against other stages. A
+row counts once its checksum is written, so a killed stage leaves whole rows and the next one continues there. Neither
+git nor DVC tracks it: it can be made again.
 """
 
 import hashlib
@@ -19,7 +20,7 @@ import numpy as np
 import torch
 from filelock import FileLock
 
-from promptseg.core import files, fingerprint, progress
+from promptseg.core import files, fingerprint, portable, progress
 from promptseg.core.devices import Processes
 from promptseg.core.errors import UserError
 from promptseg.core.thread_pool import ThreadPool
@@ -137,6 +138,7 @@ def cache_key(segmenter: Segmenter, source: Source) -> dict[str, str]:
         "code": _code_digest(segmenter),
         "torch": torch.__version__,
         "transformers": importlib.metadata.version("transformers"),
+        "instructions": "avx2, one thread" if portable.held() else "those of the machine",
         "stored": "float16",
     }
 

@@ -1,16 +1,23 @@
 """Report: one HTML page with the leaderboard, the chart and the figures of all runs."""
 
 import base64
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
+from PIL import Image
+
+from promptseg.core.distributed import Ranks
 from promptseg.core.errors import UserError
 from promptseg.core.files import write_text
 from promptseg.core.runs import Cascade
 from promptseg.core.study import Study
+from promptseg.core.thread_pool import ThreadPool
 from promptseg.evaluation import metrics
 from promptseg.report import curves, templates
 from promptseg.report.dataset_table import split_table
+
+FIGURE_SCALE = 0.6  # of the figures of runs; the full ones are beside the page
 
 
 @dataclass(frozen=True)
@@ -51,7 +58,9 @@ def write_page(path: Path, study: Study, rows: list[dict], sources: Sources) -> 
     environment.filters["plain"] = _plain
     datasets = list(dict.fromkeys(row["dataset"] for row in rows))
     names = [row["run"] for row in rows]
-    plots = sources.plots
+    plots, figures = sources.plots, [sources.plots / "runs" / name / "images.png" for name in names]
+    with ThreadPool(Ranks().cores) as pool:
+        images = dict(zip(names, pool.map_ordered(_figure, figures), strict=True))
     page = environment.get_template("report.html.j2").render(
         groups=[(name, [row for row in rows if row["dataset"] == name]) for name in datasets],
         best={name: _best(study, [row for row in rows if row["dataset"] == name]) for name in datasets},
@@ -62,7 +71,7 @@ def write_page(path: Path, study: Study, rows: list[dict], sources: Sources) -> 
         stand_ins=bool(_stand_ins(rows)),
         best_single=any(row.get("iou_best_single") is not None for row in rows),
         chart=_embedded(sources.chart),
-        images={name: _embedded(plots / "runs" / name / "images.png") for name in names},
+        images=images,
         training={name: _training(plots / "training" / f"{name}.csv") for name in names if name in study.finetune},
         thresholds={name: _thresholds(plots / "runs" / name / "thresholds.csv") for name in names},
         splits=split_table(list(study.datasets), sources.summaries),
@@ -140,7 +149,28 @@ def _plain(value: object) -> object:
 
 def _embedded(path: Path) -> str:
     """A PNG as a data URI."""
+    return _data_uri("png", _read(path))
+
+
+def _figure(path: Path) -> str:
+    """The figure of a run, reduced to a quarter of its bytes, as a data URI."""
     try:
-        return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
+        with Image.open(io.BytesIO(_read(path))) as image:
+            size = [round(side * FIGURE_SCALE) for side in image.size]
+            reduced = image.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+    except (OSError, SyntaxError) as error:  # SyntaxError: Pillow's for a broken PNG
+        raise UserError(f"{path}: damaged; delete it and run `dvc repro`") from error
+    data = io.BytesIO()
+    reduced.save(data, "WEBP", quality=50, method=2)
+    return _data_uri("webp", data.getvalue())
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
     except FileNotFoundError:
         raise UserError(f"{path}: not found; `dvc repro` makes it") from None
+
+
+def _data_uri(kind: str, data: bytes) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"

@@ -1,0 +1,182 @@
+"""The Python API: load a model and segment an image.
+
+import promptseg
+
+model = promptseg.load("sam2")
+result = model.segment("cat.jpg", points=[[300, 190]])
+result.mask, result.probability, result.score
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+
+from promptseg import models, prompts
+from promptseg.core.errors import UserError
+from promptseg.core.params import Model as Settings
+from promptseg.data import image_io
+from promptseg.download import checkpoints
+from promptseg.evaluation import counts
+from promptseg.inference import prediction
+from promptseg.nn import finetuned_weights, weights
+from promptseg.nn.segmenter import Segmenter
+from promptseg.prompts import Prompt, PromptPart
+from promptseg.prompts.box import Box
+from promptseg.prompts.points import Points
+from promptseg.prompts.text import Text
+
+Pixels = str | Path | np.ndarray | Image.Image
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a model segments in an image.
+
+    Attributes:
+        mask: (h, w) uint8, 0 background, 1, 2, ... the classes.
+        probability: (classes, h, w) float32 in [0, 1].
+        score: mean probability of the mask's pixels, in [0.5, 1] with the default threshold; 0 where it is empty.
+        classes: names of the classes: the phrases, the fine-tuned run's, or "object".
+    """
+
+    mask: np.ndarray
+    probability: np.ndarray
+    score: float
+    classes: list[str]
+
+
+class Model:
+    """A model that segments images; `load` makes it.
+
+    Args:
+        segmenter: with its weights.
+        classes: names of the classes of a model that takes no prompt.
+    """
+
+    def __init__(self, segmenter: Segmenter, classes: Sequence[str] = ()):
+        self.segmenter, self.classes = segmenter.eval(), list(classes)
+
+    @property
+    def prompts(self) -> list[str]:
+        """Kinds of prompts that the model takes."""
+        return sorted(self.segmenter.PROMPTS)
+
+    @torch.inference_mode()
+    def segment(
+        self,
+        image: Pixels,
+        *,
+        points: Sequence[Sequence[float]] = (),
+        negative_points: Sequence[Sequence[float]] = (),
+        boxes: Sequence[Sequence[float]] = (),
+        text: str | Sequence[str] = (),
+        threshold: float = 0.5,
+    ) -> Result:
+        """Segment an image.
+
+        Give prompts of one kind, or none for a model that takes none.
+
+        Args:
+            image: a PNG, JPEG or TIFF file; a (h, w) or (h, w, 3) uint8 array; or an image of Pillow.
+            points: x, y in pixels, all on one object.
+            negative_points: x, y in pixels that are not on it.
+            boxes: x0, y0, x1, y1 in pixels, an object each.
+            text: a phrase, or one for each class.
+            threshold: probability in (0, 1) from which on a pixel is foreground.
+
+        Raises:
+            UserError: the image cannot be read, or the model does not take the prompts.
+        """
+        pixels = _pixels(image)
+        parts = _parts(points, negative_points, boxes, [text] if isinstance(text, str) else list(text))
+        self._check(parts, threshold)
+        phrases = [part.phrase for _, part in parts if isinstance(part, Text)]
+        classes = phrases or (["object"] if parts else self.classes)
+        height, width = pixels.shape[:2]
+        if parts:
+            for _, part in parts:
+                part.check_inside(height, width, "image")
+            image_prompts = [Prompt.of(part, target=target) for target, part in parts]
+        else:
+            image_prompts = [Prompt(target) for target in range(1, len(classes) + 1)]
+        features = self.segmenter.encode([pixels])
+        shape = (len(classes), height, width)
+        probability = prediction.probability_maps(self.segmenter, features, image_prompts, shape)
+        mask = counts.label_map(np.minimum(probability * 256, 255).astype(np.uint8), threshold)
+        inside = probability.max(axis=0)[mask > 0]
+        return Result(mask, probability, float(inside.mean()) if len(inside) else 0.0, classes)
+
+    def _check(self, parts: list[tuple[int, PromptPart]], threshold: float) -> None:
+        """Raise UserError unless the model takes these prompts."""
+        kinds = {part.KIND for _, part in parts}
+        kind = prompts.join_kinds(map(prompts.model_kind, kinds))
+        if len(kinds) > 1 or kind not in self.segmenter.PROMPTS:
+            given = " and ".join(sorted(kinds)) or "no prompt"
+            raise UserError(f"{self.segmenter.NAME} takes {', '.join(self.prompts)}; given: {given}")
+        if not parts and not self.classes:
+            raise UserError(f"{self.segmenter.NAME}: which classes? load the weights of a fine-tuned run")
+        if not 0.0 < threshold < 1.0:
+            raise UserError(f"threshold {threshold:g}: a number between 0 and 1 is expected")
+
+
+def load(name: str | None = None, *, source: str | Path = "official", finetuned: str | Path | None = None) -> Model:
+    """Load a model, on a GPU where there is one.
+
+    Args:
+        name: of a model, such as "sam2", "clipseg" or "medsam"; may be left out for a fine-tuned run.
+        source: "official": the released weights, from the Hugging Face hub or its cache; "tiny": the built-in network;
+            or a folder or file: a checkpoint of data/checkpoints, or released weights.
+        finetuned: folder of a fine-tuned run (data/weights/<run>), whose checkpoint `source` must then be.
+
+    Raises:
+        UserError: the model is unknown, or its weights are missing or do not fit.
+    """
+    run: dict[str, Any] = weights.read(Path(finetuned))[0] if finetuned else {}
+    name = name or run.get("model")
+    if name is None:
+        raise UserError(f"which model? known: {', '.join(models.names())}")
+    classes = run.get("classes", [])
+    folder = Path(source)
+    if (folder / weights.SUMS).is_file():
+        segmenter = models.load(name).load(folder, max(len(classes), 1))
+    elif finetuned:
+        raise UserError(
+            f"{finetuned}: give the checkpoint that it was trained from as source (data/checkpoints/{name})"
+        )
+    else:
+        segmenter = checkpoints.released(name, Settings(), str(source), seed=0)
+    if finetuned:
+        finetuned_weights.apply(segmenter, weights.digest(folder), Path(finetuned))
+    return Model(segmenter.to("cuda" if torch.cuda.is_available() else "cpu"), classes)
+
+
+def _pixels(image: Pixels) -> np.ndarray:
+    """(h, w) or (h, w, 3) uint8."""
+    if isinstance(image, str | Path):
+        return image_io.read_image(Path(image))
+    if isinstance(image, Image.Image):
+        upright = ImageOps.exif_transpose(image)
+        return np.asarray(upright if upright.mode in ("L", "RGB") else upright.convert("RGB"))
+    if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.ndim == 3 and image.shape[2] != 3:
+        raise UserError(
+            f"an image of shape {image.shape} and type {image.dtype}: (h, w) or (h, w, 3) uint8 is expected"
+        )
+    return image
+
+
+def _parts(points, negative_points, boxes, phrases: list[str]) -> list[tuple[int, PromptPart]]:
+    """Each prompt with the number of its class."""
+    parts: list[tuple[int, PromptPart]] = []
+    if len(points):
+        coordinates = np.array([*points, *negative_points], float).reshape(-1, 2)
+        parts.append((1, Points(coordinates, np.array([1] * len(points) + [0] * len(negative_points)))))
+    elif len(negative_points):
+        raise UserError("negative_points say where the object is not; give points on it as well")
+    parts += [(1, Box(np.array(box, float))) for box in boxes]
+    parts += [(target, Text(phrase)) for target, phrase in enumerate(phrases, 1)]
+    return parts
