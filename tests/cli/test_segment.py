@@ -24,6 +24,7 @@ from promptseg.prompts.text import Text
 from typer.testing import CliRunner
 
 MODELS = ("sam", "clipseg", "unet")
+NO_HUB = "http://127.0.0.1:9"  # nothing listens there
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +51,17 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture
+def image(tmp_path):
+    path = tmp_path / "photo.png"
+    path.write_bytes(image_io.encode_png(np.random.default_rng(0).integers(0, 255, (64, 72, 3), dtype=np.uint8)))
+    return path
+
+
+@pytest.fixture
 def run(folder, tmp_path, monkeypatch):
     """Run the command in the project, results to `tmp_path/out`; returns its lines, or the message of its UserError."""
     monkeypatch.chdir(folder)
+    monkeypatch.setenv("PROMPTSEG_MIRROR", NO_HUB)
 
     def call(*arguments) -> list[str] | str:
         arguments = [str(each) for each in arguments]
@@ -307,7 +316,7 @@ def test_a_note_says_that_a_checkpoint_is_tiny(name, arguments, folder, tmp_path
         (["--weights", "data/checkpoints/sam"], "data/checkpoints/sam: a checkpoint and no fine-tuned run"),
         (
             ["--model", "sam2", "--box", "1,2,3,4"],
-            "data/checkpoints/sam2: no checkpoint there; `dvc repro checkpoint@sam2`",
+            "facebook/sam2.1-hiera-tiny: cannot be downloaded from the hub (",
         ),
         (
             ["--model", "sam", "--box", "1,2,3,4", "--checkpoint", "data/checkpoints/unet"],
@@ -344,7 +353,7 @@ def test_a_note_says_that_a_checkpoint_is_tiny(name, arguments, folder, tmp_path
         (["--model", "sam", "--auto", "--cascade", "sam"], "--cascade sam: automatic masks have no probability maps"),
         (
             ["--model", "clipseg", "--text", "fire", "--cascade", "sam2"],
-            "data/checkpoints/sam2: no checkpoint there; `dvc repro checkpoint@sam2`",
+            "facebook/sam2.1-hiera-tiny: cannot be downloaded from the hub (",
         ),
         (["--model", "clipseg", "--text", " "], "--text: an empty phrase"),
         (["--model", "clipseg", "--classes", "a,,b"], "--classes 'a,,b': names with commas"),
@@ -368,3 +377,36 @@ def test_files_that_are_no_images(run, tmp_path):
     twins = photo(tmp_path / "x/a.png"), photo(tmp_path / "y/a.jpg")
     assert "would have the same name as those of" in run(*twins, *arguments)
     assert "too narrow for sam" in run(photo(tmp_path / "line.png", (1, 900)), "--model", "sam", "--point", "3,0")
+
+
+# --- weights that are not in data/checkpoints
+
+
+def test_released_weights_are_the_built_in_ones_or_those_of_a_folder(run, tmp_path, image):
+    assert "object" in run(image, "--model", "sam2", "--checkpoint", "tiny", "--box", "10,10,50,50")[0]
+    assert run(image, "--model", "sam2", "--checkpoint", tmp_path / "none", "--box", "10,10,50,50").startswith(
+        f"sam2: nothing at '{tmp_path / 'none'}'"
+    )
+
+
+def test_a_folder_of_the_hub_is_read(run, tmp_path, image):
+    network = models.load("sam").create("tiny", 0).network
+    network.save_pretrained(tmp_path / "hub")
+    lines = run(image, "--model", "sam", "--checkpoint", tmp_path / "hub", "--box", "10,10,50,50")
+    assert "object" in lines[0]
+    about = json.loads((tmp_path / "out" / f"{image.stem}.json").read_text())
+    assert about["weights"] == str(tmp_path / "hub")
+
+
+# --- images that cannot be read
+
+
+def test_one_unreadable_image_does_not_keep_the_others(run, tmp_path, image):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for name in ("a.png", "c.png"):
+        (folder / name).write_bytes(image.read_bytes())
+    (folder / "b.png").write_bytes(image.read_bytes()[:60])
+    message = run(folder, "--model", "sam", "--box", "10,10,50,50")
+    assert message == "1 of 3 images not segmented; they are listed above"
+    assert sorted(path.name for path in (tmp_path / "out").glob("*_mask.png")) == ["a_mask.png", "c_mask.png"]

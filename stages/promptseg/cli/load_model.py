@@ -9,6 +9,8 @@ from promptseg.cli.prompt_options import PromptRequest
 from promptseg.core import devices
 from promptseg.core.devices import Processes
 from promptseg.core.errors import UserError
+from promptseg.core.params import Model
+from promptseg.download import checkpoints
 from promptseg.nn import finetuned_weights, weights
 from promptseg.nn.segmenter import Segmenter
 from promptseg.prompts.text import Text
@@ -24,14 +26,15 @@ class Selection:
     Attributes:
         model: its name; None where `finetuned` tells.
         finetuned: folder of a fine-tuned run's weights.
-        checkpoint: folder of released weights; None: that of the run or of the model in data/checkpoints.
+        checkpoint: folder or file of released weights, `tiny` or `official`; None: those of the run or of the model in
+            data/checkpoints, or official ones where a model has none there.
         cascade: name of the model that refines the masks.
         classes: names of the classes; empty: as the prompts or the run have them.
     """
 
     model: str | None = None
     finetuned: Path | None = None
-    checkpoint: Path | None = None
+    checkpoint: str | None = None
     cascade: str | None = None
     classes: list[str] = field(default_factory=list)
 
@@ -44,14 +47,14 @@ class LoadedModel:
         segmenter: the model.
         request: its prompts.
         classes: names of the labels 1, 2, ... in its masks.
-        source: folder of its weights; that of the fine-tuned ones where there are such.
+        source: folder of its weights, that of the fine-tuned ones where there are such; or `tiny` or `official`.
         refiner: model of the cascade.
     """
 
     segmenter: Segmenter
     request: PromptRequest
     classes: list[str]
-    source: Path
+    source: str
     refiner: Segmenter | None = None
 
 
@@ -72,16 +75,17 @@ def load(selection: Selection, request: PromptRequest) -> LoadedModel:
     if selection.cascade is not None:
         _check_cascade(selection.cascade, request)
     classes = _classes(request, selection.classes, name, run)
-    folder = selection.checkpoint or _checkpoint(name, run)
-    segmenter = _load_checkpoint(name, folder, len(classes))
+    source = selection.checkpoint or _checkpoint(name, run)
+    segmenter = _load_checkpoint(name, source, len(classes), fetch=not run)
     if selection.finetuned:
-        finetuned_weights.apply(segmenter, weights.digest(folder), selection.finetuned)
+        finetuned_weights.apply(segmenter, weights.digest(Path(source)), selection.finetuned)
+        source = selection.finetuned.as_posix()
     processes, refiner = Processes(), None
     devices.configure_torch(processes)
     if selection.cascade is not None:
-        refiner = _load_checkpoint(selection.cascade, CHECKPOINTS / selection.cascade, len(classes))
+        refiner = _load_checkpoint(selection.cascade, _checkpoint(selection.cascade, {}), len(classes))
         refiner.to(processes.device)
-    return LoadedModel(segmenter.to(processes.device), request, classes, selection.finetuned or folder, refiner)
+    return LoadedModel(segmenter.to(processes.device), request, classes, source, refiner)
 
 
 def parse_classes(text: str) -> list[str]:
@@ -145,17 +149,31 @@ def _check_cascade(name: str, request: PromptRequest) -> None:
         raise UserError(f"--cascade {name}: automatic masks have no probability maps to refine; leave it out")
 
 
-def _checkpoint(name: str, run: dict) -> Path:
-    """The folder in data/checkpoints that a run was trained from, whatever its name is now; else that of the model."""
+def _checkpoint(name: str, run: dict) -> str:
+    """The folder in data/checkpoints that a run was trained from, whatever its name is now; else that of the model.
+
+    `official` where the model has no folder there.
+    """
     for sums in sorted(CHECKPOINTS.glob(f"*/{weights.SUMS}")) if run else []:
         if weights.digest(sums.parent) == run["checkpoint"]:
-            return sums.parent
-    return CHECKPOINTS / name
+            return sums.parent.as_posix()
+    folder = CHECKPOINTS / name
+    return folder.as_posix() if run or (folder / weights.SUMS).is_file() else "official"
 
 
-def _load_checkpoint(name: str, folder: Path, classes: int) -> Segmenter:
-    """Load released weights; a note on stderr says where they are the tiny ones."""
+def _load_checkpoint(name: str, source: str, classes: int, fetch: bool = True) -> Segmenter:
+    """Load released weights; a note on stderr says where a checkpoint is the tiny one.
+
+    Args:
+        name: of the model.
+        source: as in `Selection`.
+        classes: number of classes, for models with an output for each.
+        fetch: whether weights may be other than a checkpoint of the pipeline.
+    """
+    folder = Path(source)
     if not (folder / weights.SUMS).is_file():
+        if fetch:
+            return checkpoints.released(name, Model(), source, seed=0)
         raise UserError(f"{folder}: no checkpoint there; `dvc repro checkpoint@{name}` makes {CHECKPOINTS / name}")
     model = weights.read(folder)[0].get("model")
     if model != name:

@@ -62,7 +62,11 @@ def segment(
         Path | None, typer.Option(help="a fine-tuned run, such as data/weights/fires-clipseg-20, instead of --model")
     ] = None,
     checkpoint: Annotated[
-        Path | None, typer.Option(help="folder of the released weights; data/checkpoints/MODEL if left out")
+        str | None,
+        typer.Option(
+            help="folder or file of released weights, `tiny` or `official`; if left out, data/checkpoints/MODEL, or "
+            "official"
+        ),
     ] = None,
     cascade: Annotated[str | None, typer.Option(help="sam or sam2: refine the masks, which become its prompts")] = None,
     classes: Annotated[
@@ -78,7 +82,9 @@ def segment(
 
     levels = open_images.parse_window(window) if window is not None else None
     request = prompt_options.parse(prompts, levels)
-    os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
+    own = [cascade] if weights or checkpoint else [model, cascade]  # their weights are in data/checkpoints, or fetched
+    if checkpoint != "official" and all((Path("data/checkpoints") / name).is_dir() for name in own if name):
+        os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
     from promptseg.cli import load_model, segment
 
     names = load_model.parse_classes(classes) if classes is not None else []

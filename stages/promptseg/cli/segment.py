@@ -1,6 +1,7 @@
 """`promptseg segment`: a mask, an overlay and COCO run lengths for each image."""
 
 import json
+import sys
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -58,21 +59,37 @@ def segment(images: Iterable[InputImage], model: LoadedModel, threshold: float, 
         out: folder of the results.
 
     Raises:
-        UserError: the threshold is wrong, or an image cannot be read or prompted for.
+        UserError: the threshold is wrong; or images cannot be read or prompted for, after all others are done.
     """
     if not 0.0 < threshold < 1.0:
         raise UserError(f"--threshold {threshold:g}: a number between 0 and 1 is expected")
+    errors: list[UserError] = []
+    count = 0
     for image in images:
+        count += 1
         start = time.perf_counter()
-        pixels = image.read()
-        if model.request.generator is not None:
-            result = _automatic_masks(model, pixels, image)
-        else:
-            result = _class_masks(model, pixels, image, threshold)
+        try:
+            result = _result(model, image, threshold)
+        except UserError as error:
+            errors.append(error)
+            continue
         _write_png(out / f"{image.name}_mask.png", result.mask)
         _write_png(out / f"{image.name}_overlay.png", result.view)
         files.write_json(out / f"{image.name}.json", _metadata(image, model, result))
         print(f"{image.name}: {result.summary}, {time.perf_counter() - start:.1f} s", flush=True)
+    if len(errors) > 1 or errors and count > 1:
+        for error in errors:
+            print(f"error: {error}", file=sys.stderr)
+        raise UserError(f"{len(errors)} of {count} images not segmented; they are listed above")
+    if errors:
+        raise errors[0]
+
+
+def _result(model: LoadedModel, image: InputImage, threshold: float) -> Result:
+    pixels = image.read()
+    if model.request.generator is not None:
+        return _automatic_masks(model, pixels, image)
+    return _class_masks(model, pixels, image, threshold)
 
 
 @torch.inference_mode()
@@ -159,7 +176,7 @@ def _metadata(image: InputImage, model: LoadedModel, result: Result) -> dict:
         "image": entry,
         "annotations": result.annotations,
         "model": model.segmenter.NAME,
-        "weights": model.source.as_posix(),
+        "weights": model.source,
         **result.metadata,
     }
 
