@@ -182,7 +182,16 @@ def test_an_interrupted_run_ends_its_stages_and_loses_no_entry_of_the_lock(proje
     (folder / "b.out").unlink()
     env = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     command = ["promptseg", "repro", "-j", "1", "a"]
-    process = subprocess.Popen(command, cwd=folder, env=env, stderr=subprocess.DEVNULL, start_new_session=True)
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        env=env,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(
+            signal.SIGINT, signal.SIG_DFL
+        ),  # a shell lets jobs in the background ignore it
+    )
     deadline = time.monotonic() + 60
     while not processes(folder, "step.py a 30") and time.monotonic() < deadline:
         time.sleep(0.1)
