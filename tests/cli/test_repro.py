@@ -188,9 +188,7 @@ def test_an_interrupted_run_ends_its_stages_and_loses_no_entry_of_the_lock(proje
         env=env,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
-        preexec_fn=lambda: signal.signal(
-            signal.SIGINT, signal.SIG_DFL
-        ),  # a shell lets jobs in the background ignore it
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell in the background ignores it
     )
     deadline = time.monotonic() + 60
     while not processes(folder, "step.py a 30") and time.monotonic() < deadline:
