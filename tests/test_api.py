@@ -63,6 +63,8 @@ def test_a_checkpoint_and_a_fine_tuned_run_are_loaded_from_their_folders(tmp_pat
     model = promptseg.load("sam", source=folder)
     expected = sam.segment(image, points=[[60, 40]]).probability
     assert np.array_equal(model.segment(image, points=[[60, 40]]).probability, expected)
+    with pytest.raises(UserError, match="a checkpoint of sam, not of clipseg"):
+        promptseg.load("clipseg", source=folder)
     with pytest.raises(UserError, match="nowhere"):
         promptseg.load(finetuned=tmp_path / "nowhere")
 

@@ -107,7 +107,7 @@ class Model:
         features = self.segmenter.encode([pixels])
         shape = (len(classes), height, width)
         probability = prediction.probability_maps(self.segmenter, features, image_prompts, shape)
-        mask = counts.label_map(np.minimum(probability * 256, 255).astype(np.uint8), threshold)
+        mask = counts.label_map(in_eight_bits(probability), threshold)
         inside = probability.max(axis=0)[mask > 0]
         return Result(mask, probability, float(inside.mean()) if len(inside) else 0.0, classes)
 
@@ -141,18 +141,41 @@ def load(name: str | None = None, *, source: str | Path = "official", finetuned:
     if name is None:
         raise UserError(f"which model? known: {', '.join(models.names())}")
     classes = run.get("classes", [])
-    folder = Path(source)
-    if (folder / weights.SUMS).is_file():
-        segmenter = models.load(name).load(folder, max(len(classes), 1))
-    elif finetuned:
-        raise UserError(
-            f"{finetuned}: give the checkpoint that it was trained from as source (data/checkpoints/{name})"
-        )
-    else:
-        segmenter = checkpoints.released(name, Settings(), str(source), seed=0)
+    if finetuned and not is_checkpoint(source):
+        raise UserError(f"{finetuned}: give the checkpoint that it was trained from as source, data/checkpoints/{name}")
+    segmenter = load_segmenter(name, str(source), max(len(classes), 1))
     if finetuned:
-        finetuned_weights.apply(segmenter, weights.digest(folder), Path(finetuned))
+        finetuned_weights.apply(segmenter, weights.digest(Path(source)), Path(finetuned))
     return Model(segmenter.to("cuda" if torch.cuda.is_available() else "cpu"), classes)
+
+
+def load_segmenter(name: str, source: str, classes: int) -> Segmenter:
+    """Load a checkpoint of the pipeline, or released weights.
+
+    Args:
+        name: of the model.
+        source: as of `load`.
+        classes: number of classes, for models with an output for each.
+
+    Raises:
+        UserError: there is nothing, or it is of another model.
+    """
+    if not is_checkpoint(source):
+        return checkpoints.released(name, Settings(), source, seed=0)
+    model = weights.read(Path(source))[0].get("model")
+    if model != name:
+        raise UserError(f"{source}: a checkpoint of {model}, not of {name}; give another folder")
+    return models.load(name).load(Path(source), classes)
+
+
+def is_checkpoint(source: str | Path) -> bool:
+    """Return whether a source is the folder of a checkpoint of the pipeline."""
+    return (Path(source) / weights.SUMS).is_file()
+
+
+def in_eight_bits(maps: np.ndarray) -> np.ndarray:
+    """Probability maps as predictions store them, uint8 floor(256 p), so that masks are those that would be scored."""
+    return np.minimum(maps * 256.0, 255).astype(np.uint8)
 
 
 def _pixels(image: Pixels) -> np.ndarray:

@@ -4,13 +4,11 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from promptseg import models
+from promptseg import api, models
 from promptseg.cli.prompt_options import PromptRequest
 from promptseg.core import devices
 from promptseg.core.devices import Processes
 from promptseg.core.errors import UserError
-from promptseg.core.params import Model
-from promptseg.download import checkpoints
 from promptseg.nn import finetuned_weights, weights
 from promptseg.nn.segmenter import Segmenter
 from promptseg.prompts.text import Text
@@ -157,8 +155,8 @@ def _checkpoint(name: str, run: dict) -> str:
     for sums in sorted(CHECKPOINTS.glob(f"*/{weights.SUMS}")) if run else []:
         if weights.digest(sums.parent) == run["checkpoint"]:
             return sums.parent.as_posix()
-    folder = CHECKPOINTS / name
-    return folder.as_posix() if run or (folder / weights.SUMS).is_file() else "official"
+    folder = (CHECKPOINTS / name).as_posix()
+    return folder if run or api.is_checkpoint(folder) else "official"
 
 
 def _load_checkpoint(name: str, source: str, classes: int, fetch: bool = True) -> Segmenter:
@@ -170,18 +168,12 @@ def _load_checkpoint(name: str, source: str, classes: int, fetch: bool = True) -
         classes: number of classes, for models with an output for each.
         fetch: whether weights may be other than a checkpoint of the pipeline.
     """
-    folder = Path(source)
-    if not (folder / weights.SUMS).is_file():
-        if fetch:
-            return checkpoints.released(name, Model(), source, seed=0)
-        raise UserError(f"{folder}: no checkpoint there; `dvc repro checkpoint@{name}` makes {CHECKPOINTS / name}")
-    model = weights.read(folder)[0].get("model")
-    if model != name:
-        raise UserError(f"{folder}: a checkpoint of {model}, not of {name}; give another folder")
-    segmenter = models.load(name).load(folder, classes)
-    if _is_tiny(segmenter):
+    if not fetch and not api.is_checkpoint(source):
+        raise UserError(f"{source}: no checkpoint there; `dvc repro checkpoint@{name}` makes {CHECKPOINTS / name}")
+    segmenter = api.load_segmenter(name, source, classes)
+    if api.is_checkpoint(source) and _is_tiny(segmenter):
         print(
-            f"note: {folder} is the tiny stand-in for {name}, whose masks mean little; for the released weights set "
+            f"note: {source} is the tiny stand-in for {name}, whose masks mean little; for the released weights set "
             f"models.{name}.source: official in params.yaml, then `dvc repro checkpoint@{name}`",
             file=sys.stderr,
         )

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from promptseg import prompts
+from promptseg.api import in_eight_bits
 from promptseg.cli import overlay
 from promptseg.cli.load_model import LoadedModel
 from promptseg.cli.open_images import InputImage
@@ -98,13 +99,13 @@ def _class_masks(model: LoadedModel, pixels: np.ndarray, image: InputImage, thre
     shape = (len(model.classes), *pixels.shape[:2])
     image_prompts = model.request.prompts(*shape, image.name)
     features = _encode(model.segmenter, pixels, image)
-    maps = _in_eight_bits(prediction.probability_maps(model.segmenter, features, image_prompts, shape))
+    maps = in_eight_bits(prediction.probability_maps(model.segmenter, features, image_prompts, shape))
     metadata = {"threshold": threshold}
     if model.refiner is not None:
         config = CascadePrompt()
         refining = _component_prompts(maps, config)
         features = _encode(model.refiner, pixels, image)
-        maps = _in_eight_bits(prediction.probability_maps(model.refiner, features, refining, shape))
+        maps = in_eight_bits(prediction.probability_maps(model.refiner, features, refining, shape))
         image_prompts = image_prompts + refining
         metadata["cascade"] = {"model": model.refiner.NAME, "prompt": config.model_dump()}
     mask = counts.label_map(maps, threshold)
@@ -146,11 +147,6 @@ def _encode(segmenter: Segmenter, pixels: np.ndarray, image: InputImage) -> Feat
     if min(segmenter.transform.content_size(height, width)) < 1:
         raise UserError(f"{image.path}: {width}x{height} is too narrow for {segmenter.NAME}; cut it into tiles")
     return segmenter.encode([pixels])
-
-
-def _in_eight_bits(maps: np.ndarray) -> np.ndarray:
-    """Probability maps as predictions store them, uint8 floor(256 p), so that masks are those that would be scored."""
-    return np.minimum(maps * 256.0, 255).astype(np.uint8)
 
 
 def _annotations(mask: np.ndarray, classes: list[str]) -> list[dict]:
