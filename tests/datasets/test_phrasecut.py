@@ -7,10 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import vocabulary
 from PIL import Image
 from promptseg.core.errors import UserError
+from promptseg.datasets.phrasecut import polygons
 from promptseg.datasets.phrasecut import reader as phrasecut
 from promptseg.datasets.phrasecut import sample as phrasecut_sample
+from promptseg.synthetic import colors
 from refusing import digest
 
 REAL = Path(os.environ.get("PROMPTSEG_REAL_DATA", "/nonexistent")) / "phrasecut"
@@ -239,13 +242,49 @@ def test_stand_in_can_be_read(stand_in):
     assert all(not (a == b).all() for masks in masks_of_image for i, a in enumerate(masks) for b in masks[:i])
 
 
+def tasks_of(stand_in: Path) -> list[dict]:
+    return [entry for name in phrasecut.SPLITS for entry in json.loads((stand_in / phrasecut.NAME / name).read_text())]
+
+
 def test_stand_in_needs_attributes_and_relations(stand_in):
     """Phrases that need an attribute or a relation, and some that refer to several objects."""
-    tasks = [entry for name in phrasecut.SPLITS for entry in json.loads((stand_in / phrasecut.NAME / name).read_text())]
+    tasks = tasks_of(stand_in)
     kinds = [entry["phrase_structure"]["type"] for entry in tasks]
     assert kinds.count("attribute") > 20 and kinds.count("relation") >= 8
     assert sum(len(entry["Polygons"]) > 1 for entry in tasks) > 15
     assert any("on the" in entry["phrase"] for entry in tasks) and any("striped" in entry["phrase"] for entry in tasks)
+
+
+def test_phrases_of_the_stand_in_are_made_of_words_that_the_tiny_clip_knows(stand_in):
+    known = set(vocabulary.words())
+    for entry in tasks_of(stand_in):
+        structure = entry["phrase_structure"]
+        places = [word for relation in structure["relation_descriptions"] for word in relation]
+        assert entry["phrase"] == " ".join([*structure["attributes"], structure["name"], *places])
+        assert set(entry["phrase"].split()) <= known, entry["phrase"]
+
+
+def test_phrases_of_the_stand_in_are_true(stand_in):
+    """Of each traced instance: its color, size and place, as measured in the image."""
+    checked, by_id = set(), {entry["task_id"]: entry for entry in tasks_of(stand_in)}
+    for sample in phrasecut.read(stand_in):
+        entry = by_id[sample.id.split("/")[1]]
+        assert sample.text == entry["phrase"]
+        image, structure = sample.image(), entry["phrase_structure"]
+        assert structure["name"].endswith("s") == (len(entry["Polygons"]) > 1)
+        for instance in entry["Polygons"]:
+            mask = polygons.rasterize(polygons.pack([instance]), image.shape[1::-1]) > 0
+            y, x = np.argwhere(mask).mean(axis=0) / mask.shape
+            holds = {"left": x < 0.4, "right": x > 0.6, "top": y < 0.4, "bottom": y > 0.6,
+                     "middle": max(abs(x - 0.5), abs(y - 0.5)) < 0.15,
+                     "small": mask.mean() < 0.012, "large": mask.mean() > 0.065}  # fmt: skip
+            named = colors.color_names((image[mask].mean(axis=0) / 255).astype(np.float32))[1]
+            holds |= {name: name in named for name in colors.NAMES}
+            places = [place for _, place in structure["relation_descriptions"]]
+            for word in [*structure["attributes"], *places]:
+                assert holds.get(word, True), (entry["phrase"], sample.id)
+                checked.add(word)
+    assert len(checked & set(holds)) > 12
 
 
 def test_a_gray_threshold_does_not_segment_the_stand_in(stand_in):

@@ -58,6 +58,13 @@ def test_image_and_mask_are_the_points_and_parts_of_the_file(folder):
     assert {12, 13, 14, 15} == set(rows[:, 6].astype(int))
 
 
+def test_stand_in_has_all_50_parts_in_training_and_test(folder):
+    labels = {"train": set(), "val": set(), "test": set()}
+    for sample in shapenet_part.read(folder):
+        labels[sample.split] |= set(np.unique(sample.mask()).tolist())
+    assert labels["train"] == labels["test"] == set(range(1, 51)) and labels["val"]
+
+
 def test_a_listed_cloud_that_is_missing_is_left_out(folder):
     before = [sample.id for sample in shapenet_part.read(folder)]
     removed = first_of(folder, "mug")

@@ -41,7 +41,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Literal
 
 import numpy as np
 
@@ -55,7 +54,7 @@ class Sample:
 
     Attributes:
         id: stable and readable, such as `training/007`.
-        split: the official split, None where the source has none.
+        split: the official split, `train`, `val` or `test`; None where the source has none.
         group: what must not be divided between splits (stack, sequence, patient, city).
         image: returns (h, w) or (h, w, 3) uint8; raises UserError naming the file.
         mask: returns (h, w) uint8; raises UserError naming the file.
@@ -65,7 +64,7 @@ class Sample:
     """
 
     id: str
-    split: Literal["train", "val", "test"] | None
+    split: str | None
     group: str
     image: Callable[[], np.ndarray]
     mask: Callable[[], np.ndarray]

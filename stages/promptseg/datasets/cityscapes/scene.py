@@ -1,41 +1,92 @@
-"""Generated street scenes: the street, the objects on it, and the camera."""
+"""Street scenes seen from a car, labeled with the ids of Cityscapes.
 
-import cv2
+Coordinates are meters: x to the right of the camera, y up from the road, z ahead. Painting goes from far to near.
+"""
+
+from typing import NamedTuple
+
 import numpy as np
 
-from promptseg.datasets.cityscapes import roadside, vehicles
-from promptseg.datasets.cityscapes.street import Street, Style
-from promptseg.datasets.cityscapes.view import BORDER, BUS, EGO, HEIGHT, TRUCK, WIDTH, View, noise
+from promptseg.datasets.cityscapes.classes import CLASSES, VOID
+from promptseg.synthetic import colors, figures, materials
+from promptseg.synthetic.canvas import Canvas, Surface, plain
+from promptseg.synthetic.outlines import Outline
 
-STEP = 5  # between the values of a channel: invisible among texture and grain, and halves the size of the PNG
+WIDTH, HEIGHT = 512, 256  # the official 2048x1024, by four
+FOCAL, EYE, NEAR, FAR = 560.0, 1.4, 3.0, 120.0  # pixels; meters: height of the camera, and what it sees
+IDS = {"ego vehicle": 1, "out of roi": 3, "static": 4, "dynamic": 5} | {c: VOID + i for i, c in enumerate(CLASSES)}
+# Figure, class, height, mean number, and where: 0 is the middle of the road, 1 its edge, 2 the end of the sidewalk.
+THINGS = (
+    ("car_rear", "car", 1.8, 3.0, 0.2, 0.9), ("car", "car", 2.9, 1.6, 0.3, 0.9),
+    ("truck", "truck", 4.0, 0.3, 0.3, 0.8), ("bus", "bus", 4.5, 0.3, 0.3, 0.8), ("train", "train", 4.5, 0.2, 0.3, 0.5),
+    ("motorbike", "motorcycle", 1.8, 0.5, 0.5, 1.2), ("bicycle", "bicycle", 1.7, 1.5, 0.6, 1.7),
+    ("person", "person", 1.8, 7.0, 0.9, 2.0), ("tree", "vegetation", 7.0, 2.5, 1.2, 2.0),
+    ("lamp_post", "pole", 6.0, 2.0, 1.05, 1.2), ("traffic_light", "traffic light", 3.6, 1.0, 1.05, 1.2),
+    ("traffic_sign", "traffic sign", 2.8, 1.5, 1.05, 1.2), ("bucket", "static", 1.1, 0.4, 1.3, 1.9),
+    ("dog", "dynamic", 0.9, 0.3, 1.2, 1.9),
+)  # fmt: skip
+# Class, material and height of what stands around gardens.
+BARRIERS = (
+    ("wall", "brick", 1.8),
+    ("fence", "planks", 1.4),
+    ("guard rail", "tiles", 0.8),
+    ("vegetation", "leaves", 1.3),
+)
+
+
+class Style(NamedTuple):
+    """Look of a city: materials of its walls, storeys from and to (excluded), share of gardens in place of houses."""
+
+    walls: tuple[str, ...]
+    storeys: tuple[int, int]
+    gardens: float
+
+
 STYLES = {
-    "old town": Style(
-        paints=((196, 180, 146), (176, 150, 120), (190, 186, 178), (164, 128, 104), (208, 198, 172)),
-        roofs=((124, 74, 58), (96, 66, 58)), slabs=(140, 134, 124),
-        widths=(7, 13), storeys=(2, 4), ridge=4.0, shops=0.7, openness=0.05, lanes=(1, 2), trees=0.25,
-    ),
-    "blocks": Style(
-        paints=((168, 164, 156), (142, 138, 134), (186, 176, 160), (130, 116, 106)),
-        roofs=((86, 84, 84), (104, 88, 80)), cast=(0.97, 1.0, 0.99),
-        widths=(14, 28), storeys=(3, 6), ridge=1.2, shops=0.5, lanes=(1, 4), tram=0.5, trees=0.5,
-    ),
-    "suburb": Style(
-        paints=((214, 208, 196), (186, 176, 158), (170, 112, 92), (200, 196, 190)),
-        roofs=((128, 72, 54), (84, 78, 76)), cast=(1.02, 1.0, 0.96),
-        widths=(9, 14), storeys=(1, 2), ridge=4.5, openness=0.65, shops=0.05, lanes=(1, 2), garden=0.9, trees=0.85,
-    ),
-    "brick": Style(
-        paints=((142, 86, 70), (128, 78, 66), (156, 104, 84), (150, 140, 128)),
-        roofs=((80, 72, 70), (96, 80, 74)), slabs=(120, 108, 102), sky=(206, 218, 232), cast=(0.96, 1.0, 1.03),
-        widths=(8, 16), storeys=(2, 5), ridge=3.0, openness=0.2, garden=0.3, trees=0.6,
-    ),
-    "new": Style(
-        paints=((190, 192, 194), (120, 128, 136), (206, 204, 198), (98, 100, 106)),
-        roofs=((90, 92, 94),), asphalt=(112, 112, 114), cast=(0.98, 1.01, 0.97),
-        widths=(18, 36), storeys=(4, 8), ridge=0.8, openness=0.35, shops=0.4, lanes=(2, 4), pavement=(3.5, 6.0),
-        trees=0.6, tram=0.3,
-    ),
-}  # fmt: skip
+    "old town": Style(("plaster", "plaster", "rock"), (2, 5), 0.1),
+    "blocks": Style(("plaster", "paving", "tiles"), (4, 8), 0.25),
+    "suburb": Style(("plaster", "brick"), (1, 3), 0.6),
+    "brick": Style(("brick", "brick", "rock"), (2, 6), 0.3),
+}
+
+
+class Street(Canvas):
+    """A canvas in perspective."""
+
+    def __init__(self, rng: np.random.Generator):
+        super().__init__(rng, HEIGHT, WIDTH)
+        self.vanishing_point = np.array((rng.uniform(0.38, 0.62) * WIDTH, rng.uniform(0.4, 0.46) * HEIGHT))
+
+    def project(self, points) -> np.ndarray:
+        """Project (n, 3) points to (n, 2) pixels."""
+        x, y, z = np.asarray(points, float).T
+        return np.stack([x, EYE - y], 1) * (FOCAL / z)[:, None] + self.vanishing_point
+
+    def polygons(self, polygons, surface: Surface, name: str) -> None:
+        """Paint polygons, each (n, 3), of a class."""
+        self.paint(Outline(tuple(map(self.project, polygons))), 1, (0, 0), surface, IDS[name], 0.5)
+
+    def strip(self, left: float, right: float, surface: Surface, name: str) -> None:
+        """Paint a strip of the ground between two x."""
+        self.polygons([[(left, 0, NEAR), (left, 0, FAR), (right, 0, FAR), (right, 0, NEAR)]], surface, name)
+
+    def wall(self, x: float, ends: tuple[float, float], top: float, surface: Surface, name: str) -> None:
+        """Paint a wall along the street between two z."""
+        near, far = ends
+        self.polygons([[(x, 0, far), (x, top, far), (x, top, near), (x, 0, near)]], surface, name)
+
+    def stand(self, figure: str, name: str, height: float, foot: tuple[float, float, float]) -> None:
+        """Draw a figure of a class that stands on a point."""
+        at, radius = self.project([foot])[0], height / 2 * FOCAL / foot[2]
+        color = colors.paint_color(self.rng, 0.65)
+        if name == "vegetation":
+            color = self.rng.uniform(0.7, 1.2, 3) * (0.25, 0.36, 0.16)
+        figures.draw(self, figure, tuple(at), radius, color, IDS[name], foot=True)
+        if name.startswith("traffic"):  # the lower half of the figure is a pole
+            reach = int(0.12 * radius) + 2
+            x, y = np.maximum(at, reach).astype(int)
+            pole = self.labels[max(y - int(radius), 0) : y + reach, x - reach : x + reach]
+            pole[pole == IDS[name]] = IDS["pole"]
 
 
 def street_scene(rng: np.random.Generator, style: Style) -> tuple[np.ndarray, np.ndarray]:
@@ -43,108 +94,82 @@ def street_scene(rng: np.random.Generator, style: Style) -> tuple[np.ndarray, np
 
     Args:
         rng: random generator.
-        style: style of the city, a value of STYLES.
+        style: of the city, a value of STYLES.
 
     Returns:
-        Photo (256, 512, 3) uint8 RGB and official label ids (256, 512) uint8.
+        Image (256, 512, 3) uint8 RGB and official label ids (256, 512) uint8.
     """
-    sunlight = float(rng.choice((0.0, 0.3, 1.0)))
-    view = View(
-        center=WIDTH * rng.uniform(0.36, 0.64),
-        horizon=HEIGHT * rng.uniform(0.4, 0.47),
-        veil=np.array(style.veil) * rng.uniform(0.9, 1.05),
-        clear=float(rng.choice((140, 260, 420))),
-        sunlight=sunlight,
-        side=int(rng.choice((-1, 1))),
-    )
-    street = Street(rng, view, style)
-    street.draw()
-    for x, z, draw in sorted(_objects(rng, view, street), key=lambda item: -item[1]):
-        draw(rng, view, x, z, light=street.shaded(x, z) * (0.84 + 0.22 * sunlight))
-    return _camera(rng, view, style), view.labels
-
-
-def _objects(rng: np.random.Generator, view: View, street: Street) -> list[tuple]:
-    """Sample the objects of a scene as (x, z, function that draws it), in no order."""
-    things, crossing = [], street.crossing or -99
-    busy = rng.uniform(0.3, 1)
-
-    def clear_of_crossing(z):
-        return not crossing - 7 < z < crossing + 10
-
+    street = Street(rng)
+    road, sidewalk = rng.uniform(4, 8), rng.uniform(2.5, 5)
+    edge = road + sidewalk + rng.choice((0, 3))  # of the houses
+    materials.layer(street, ("sky", "clouds")[rng.integers(2)], IDS["sky"])
+    materials.layer(street, "grass", IDS["terrain"], street.vanishing_point[1] / HEIGHT, vary=0.15)
+    for x in rng.uniform(-2 * edge, 2 * edge, 12):
+        figure, name = (("tree", "vegetation"), ("building", "building"))[rng.integers(2)]
+        street.stand(figure, name, rng.uniform(8, 20), (x, 0, FAR))
+    _ground(street, road, sidewalk)
     for side in (-1, 1):
-        kerb, path = street.kerb[side] * side, street.path[side] * side
-        z = rng.uniform(5, 12)
-        while street.bays[side] and z < 85:
-            if rng.random() < 0.4 + 0.5 * busy and clear_of_crossing(z):
-                things.append((kerb - side * rng.uniform(1.0, 1.2), z, _car(away=side > 0)))
-            z += rng.uniform(5.2, 7)
-        for z in np.arange(rng.uniform(6, 18), 100, rng.uniform(8, 16)):
-            if rng.random() < street.style.trees and clear_of_crossing(z):
-                things.append((kerb + side * rng.uniform(0.7, 1.1), z + rng.normal(), roadside.tree))
-        for z in np.arange(rng.uniform(8, 25), 100, rng.uniform(22, 32)):
-            things.append((kerb + side * 0.6, z, roadside.lamp))
-        for _ in range(rng.integers(1, 5)):
-            things.append((kerb + side * 0.5, rng.uniform(7, 50), roadside.sign))
-        for _ in range(rng.poisson(5 * busy)):
-            things.append((kerb + (path - kerb) * rng.uniform(0.15, 0.9), rng.uniform(6, 45), roadside.person))
-        for _ in range(rng.poisson(0.7)):
-            near = rng.choice((vehicles.bicycle, roadside.cabinet))
-            things.append((path - side * 0.6, rng.uniform(7, 30), near))
-        if street.green[side]:
-            for _ in range(rng.integers(2, 7)):
-                things.append((path + side * (1 + street.green[side] * 0.6), rng.uniform(8, 80), roadside.tree))
-        if street.crossing:
-            things.append((kerb + side * 0.5, crossing - 5.5 + rng.uniform(0, 0.5), roadside.traffic_light))
-    if street.crossing:
-        for _ in range(rng.poisson(2.5 * busy)):
-            x = rng.uniform(-street.kerb[-1], street.kerb[1])
-            things.append((x, max(crossing - rng.uniform(1.5, 4.5), 7), roadside.person))
-    if rng.random() < 0.75:  # ahead in the camera's lane
-        things.append((rng.normal(0, 0.2), rng.uniform(9, 45), _car(away=True)))
-    for lane in range(street.lanes):
-        oncoming, z = lane >= street.lanes // 2, rng.uniform(8, 30)
-        while z < 90:
-            x = -street.lane * (lane + 1) + rng.normal(0, 0.15)
-            if rng.random() < 0.12 and not oncoming:
-                things.append((x, z, _box(int(rng.choice((BUS, TRUCK))))))
-            elif rng.random() < 0.7 * busy:
-                things.append((x, z, _car(away=not oncoming)))
-            z += rng.uniform(13, 40)
-    if rng.random() < 0.35:
-        things.append((street.kerb[1] - 2.2 * street.bays[1] - 0.5, rng.uniform(8, 25), _rider))
-    return things
+        _houses(street, side, edge, style)
+    if rng.random() < 0.1:
+        deck = [(-edge, 5, 70), (edge, 5, 70), (edge, 7, 70), (-edge, 7, 70)]
+        street.polygons([deck], materials.material(rng, "rock", 0.15), "bridge")
+    _things(street, road, sidewalk)
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    hood = y > HEIGHT * (0.9 + 0.08 * (2 * x / WIDTH - 1) ** 2)
+    street.cover(hood, plain(rng, (0.2, 0.2, 0.22)), IDS["ego vehicle"])
+    labels = street.labels.astype(np.uint8)
+    labels[:, :2] = labels[:, -2:] = labels[:2] = IDS["out of roi"]
+    return street.photograph(0.008), labels
 
 
-def _car(away: bool):
-    return lambda rng, view, x, z, light: vehicles.car(rng, view, x, z, away, light)
+def _ground(street: Street, road: float, sidewalk: float) -> None:
+    """Paint the road with its markings, what runs along it, and the sidewalks."""
+    rng = street.rng
+    street.strip(-road - sidewalk, road + sidewalk, materials.material(rng, "paving", 0.15), "sidewalk")
+    street.strip(-road, road, materials.material(rng, "asphalt", 0.2), "road")
+    if rng.random() < 0.5:
+        street.strip(road - 2, road, materials.material(rng, "paving", 0.2), "parking")
+    if rng.random() < 0.4:
+        street.strip(-3.5, -1, materials.material(rng, "gravel", 0.2), "rail track")
+        for x in (-3, -1.5):
+            street.strip(x - 0.06, x + 0.06, plain(rng, (0.3, 0.28, 0.27)), "rail track")
+    dashes = [[(-0.07, 0, z), (-0.07, 0, z + 3), (0.07, 0, z + 3), (0.07, 0, z)] for z in np.arange(4, 90, 8)]
+    street.polygons(dashes, plain(rng, (0.85, 0.85, 0.82)), "road")
 
 
-def _box(label: int):
-    return lambda rng, view, x, z, light: vehicles.box(rng, view, x, z, label, light)
+def _houses(street: Street, side: int, edge: float, style: Style) -> None:
+    """Paint the houses and gardens of one side."""
+    rng, x, far = street.rng, side * edge, FAR
+    while far > 2 * NEAR:
+        near = max(far - rng.uniform(8, 18), NEAR)
+        if rng.random() < style.gardens:
+            for z in np.sort(rng.uniform(near, far, 3))[::-1]:
+                street.stand("tree", "vegetation", rng.uniform(4, 9), (x + side * rng.uniform(1.5, 5), 0, z + 1))
+            name, material, top = BARRIERS[rng.integers(len(BARRIERS))]
+            street.wall(x, (near, far), top, materials.material(rng, material, 0.15), name)
+        else:
+            storeys, surface = rng.integers(*style.storeys), materials.material(rng, rng.choice(style.walls), 0.2)
+            top, out, back = 3 * storeys + 0.6, x + 3 * side, x + 9 * side
+            roof = [(x, top, far), (x, top, near), (out, top + 2.5, near), (out, top + 2.5, far)]
+            street.polygons([roof], plain(rng, rng.uniform(0.15, 0.4) * np.array((1.5, 0.9, 0.8))), "building")
+            street.polygons([[(x, 0, near), (x, top, near), (back, top, near), (back, 0, near)]], surface, "building")
+            street.wall(x, (near, far), top, surface, "building")
+            windows = [
+                [(x, y, z), (x, y + 1.6, z), (x, y + 1.6, z + 1.2), (x, y, z + 1.2)]
+                for y in 3.0 * np.arange(storeys) + 1 for z in np.arange(near + 0.5, far - 1, 2.4)
+            ]  # fmt: skip
+            street.polygons(windows, plain(rng, rng.uniform(0.2, 0.6) * np.array((0.8, 1, 1.2)), 1.0), "building")
+        far = near
 
 
-def _rider(rng, view, x, z, light) -> None:
-    roadside.person(rng, view, x, z, light, riding=True)
-
-
-def _camera(rng: np.random.Generator, view: View, style: Style) -> np.ndarray:
-    """Render (h, w, 3) uint8: ego vehicle and image border, then effects of lens and sensor."""
-    across = (np.arange(WIDTH, dtype=np.float32) + 0.5) / WIDTH * 2 - 1
-    bonnet = HEIGHT * (0.985 - 0.085 * np.sqrt(np.clip(1 - (across * 1.02) ** 2, 0, 1)))
-    rows = np.arange(HEIGHT, dtype=np.float32)[:, None]
-    ego = rows > bonnet
-    metal = 52 + 60 * np.exp(-np.abs(rows - bonnet) / 2.5) + 25 * np.abs(across)
-    view.image[ego] = np.clip(metal, 0, 255)[ego][:, None]
-    view.labels[ego] = EGO
-    view.labels[:, :2] = view.labels[:, -2:] = view.labels[:2] = BORDER
-    small = cv2.GaussianBlur(cv2.resize(view.image, (64, 32), interpolation=cv2.INTER_AREA), (0, 0), 3)
-    sharp, glare = cv2.GaussianBlur(view.image, (0, 0), 0.55), cv2.resize(small, (WIDTH, HEIGHT))
-    image = cv2.addWeighted(sharp, 0.93, glare, 0.07, 0)
-    far = across[None] ** 2 + (rows / HEIGHT * 2 - 1) ** 2
-    grain = rng.uniform(0.3, 1.0) * noise(rng, HEIGHT, WIDTH, 2, 1)
-    image = np.clip(image * (1.03 - 0.07 * far)[..., None] + grain[..., None], 0, 255).astype(np.uint8)
-    gain, gamma = rng.uniform(0.95, 1.25) * np.array(style.cast), rng.uniform(0.85, 1.15)
-    tone = 255 * np.clip(np.arange(256)[:, None] / 255 * gain, 0, 1) ** gamma
-    levels = np.round(tone / STEP) * STEP
-    return cv2.LUT(image, np.clip(levels, 0, 255).astype(np.uint8)[None])
+def _things(street: Street, road: float, sidewalk: float) -> None:
+    """Draw traffic, people and what stands on the sidewalks."""
+    rng, things = street.rng, []
+    for figure, name, height, mean, low, high in THINGS:
+        for _ in range(rng.poisson(mean)):
+            x = rng.choice((-1, 1)) * np.interp(rng.uniform(low, high), (0, 1, 2), (0, road, road + sidewalk))
+            things.append((8 + 45 * rng.random() ** 1.4, x, figure, name, height * rng.uniform(0.85, 1.15)))
+    for z, x, figure, name, height in sorted(things, reverse=True):
+        street.stand(figure, name, height, (x, 0, z))
+        if name in ("bicycle", "motorcycle") and rng.random() < 0.6:
+            street.stand("person", "rider", 1.6, (x, 0.4, z))

@@ -147,10 +147,8 @@ def _find_pairs(folder: Path) -> list[tuple[str, Path, Path, str]]:
         maps, map_names = _find_files(folder, _MAP, *(f"{home}/{split}" for home in homes), f"{short}_label")
         for name in sorted(image_names ^ map_names)[:1]:
             if name in image_names:
-                home = maps or folder / MAPS / split
-                raise UserError(f"{images / name}.jpg: no label map {name}.png in {home}; unpack it again")
-            home = images or folder / split
-            raise UserError(f"{maps / name}.png: no image {name}.jpg in {home}; unpack it again, or delete this map")
+                raise UserError(f"{images / name}.jpg: no label map {name}.png in {maps}; unpack it again")
+            raise UserError(f"{maps / name}.png: no image {name}.jpg in {images}; unpack it again, or delete this map")
         pairs += [(split, images, maps, name) for name in sorted(image_names, key=lambda name: (int(name), name))]
     if not pairs:
         archives_needed = f"train2017.zip, val2017.zip and {MAPS}.zip"
@@ -158,12 +156,12 @@ def _find_pairs(folder: Path) -> list[tuple[str, Path, Path, str]]:
     return pairs
 
 
-def _find_files(folder: Path, pattern: re.Pattern, *candidates: str) -> tuple[Path | None, set[str]]:
-    """Return the first candidate folder with matching files, and their names without suffix."""
+def _find_files(folder: Path, pattern: re.Pattern, *candidates: str) -> tuple[Path, set[str]]:
+    """Return the first candidate with matching files, or else the first, and their names without suffix."""
     for candidate in candidates:
         home = folder / candidate
         if home.is_dir():
             names = {match[1] for path in home.iterdir() if (match := pattern.fullmatch(path.name))}
             if names:
                 return home, names
-    return None, set()
+    return folder / candidates[0], set()

@@ -113,7 +113,7 @@ def _mitochondria(rng: np.random.Generator, cells: Cells, slices: int, side: int
     """Place one in each host and dendrite; one quarter of the image stays empty in the first half of the slices."""
     late = rng.integers(0, 2, 2) * side / 2  # left, top of that quarter
     made = []
-    for cell in np.flatnonzero((cells.kind == HOST) | (cells.kind == DENDRITE)):
+    for cell in np.flatnonzero((cells.kind == HOST) | (cells.kind == DENDRITE)).tolist():
         points, room = cells.points[:, cell], cells.radius[cell]
         if cells.kind[cell] == DENDRITE:
             points = tissue.curve(rng, points[rng.integers(POINTS)] + rng.normal(0, 12, 2), rng.uniform(5, 90))
@@ -228,7 +228,7 @@ def _pixels(at: np.ndarray, side: int) -> np.ndarray:
 def _synapses(rng: np.random.Generator, cells: Cells) -> list[_Synapse]:
     """Place one at each bouton and clear cell, where it is closest to one of its three nearest neighbors."""
     found = []
-    for bouton in np.flatnonzero((cells.kind == BOUTON) | (cells.kind == CLEAR)):
+    for bouton in np.flatnonzero((cells.kind == BOUTON) | (cells.kind == CLEAR)).tolist():
         apart = np.hypot(*(cells.points[:, None] - cells.points[None, :, [bouton]]).transpose(3, 0, 1, 2))
         other = rng.choice(np.argsort(apart.min((0, 1)) - cells.radius)[1:4])
         there, here = np.unravel_index(apart[..., other].argmin(), (POINTS, POINTS))

@@ -105,11 +105,11 @@ def populate(rng: np.random.Generator, side: int) -> Cells:
                 points = curve(rng, corner + rng.uniform(0, quarter, 2), rng.uniform(*length))
                 apart = np.hypot(*(points[:, None] - taken).transpose(2, 0, 1))
                 if (apart > 0.9 * (radii + r)).all():
-                    found.append((points, rng.normal(0, 0.5, 2), r, kind, rng.uniform(*gray)))
+                    found.append((points, rng.normal(0, 0.5, 2), r, kind, np.float32(rng.uniform(*gray))))
                     taken, radii = np.concatenate((taken, points)), np.append(radii, np.full(POINTS, r))
                     break
-    points, drift, radius, kind, gray = (np.array(column) for column in zip(*found))
-    return Cells(points.transpose(1, 0, 2), drift, radius, kind, gray.astype(np.float32))
+    curves, *others = (np.array(column) for column in zip(*found))
+    return Cells(curves.transpose(1, 0, 2), *others)
 
 
 def cut(cells: Cells, x: np.ndarray, y: np.ndarray, z: int) -> Plane:

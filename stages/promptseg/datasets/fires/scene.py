@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from promptseg.datasets.fires.recipes import LANDS, LIGHTS, PROPS, SKIES, Recipe
-from promptseg.synthetic.texture import blur, noise, polygon, ridge, smoothstep
+from promptseg.synthetic.noise import noise, ridge, smoothstep
 
 MARGIN = 16  # pixels of canvas around a frame, for the drift of the camera
 FLAME = 0.22  # heat above which a pixel is flame
@@ -43,12 +43,12 @@ class Scene:
         """Render image (h, w, 3), near infrared (h, w) and mask (h, w) of 0 and 255, all uint8, at frame `t`."""
         heat = self._heat(t)
         flame = smoothstep(heat, FLAME - 0.09, FLAME + 0.09)
-        glow = blur(flame, 0.05 * self.h) * 0.8 + blur(flame, 0.22 * self.h) * 1.6
+        glow = _blur(flame, 0.05 * self.h) * 0.8 + _blur(flame, 0.22 * self.h) * 1.6
         warm = glow[..., None] * np.array((1.0, 0.46, 0.15), np.float32)
         image = np.where(self.sky[..., None], self.albedo, self.albedo * (self.ambient + warm))
         colors = np.stack([np.interp(heat * self.recipe.heat, _HEAT, channel) for channel in zip(*_FLAME_RGB)], -1)
         image += (colors.astype(np.float32) - image) * flame[..., None]
-        image += blur(flame, 0.02 * self.h)[..., None] * np.array((0.16, 0.07, 0.01), np.float32)  # in the lens
+        image += _blur(flame, 0.02 * self.h)[..., None] * np.array((0.16, 0.07, 0.01), np.float32)  # in the lens
         veil, billow = self._smoke(t, flame)
         gray = np.array((1.0, 0.97, 0.93), np.float32) * (self.recipe.soot * (0.6 + 0.4 * billow))[..., None]
         image += (gray * (self.ambient * 1.05 + 0.9 * warm) - image) * veil[..., None]
@@ -139,7 +139,7 @@ class Scene:
         veil = smoothstep(billow + 0.9 * source - 1.02 + 0.3 * self.recipe.smoke, 0.0, 0.45) * (source > 0)
         soft = cv2.GaussianBlur(billow, (0, 0), 0.012 * self.h)
         relief = soft - np.roll(soft, (-7, -5), (0, 1))  # lit from above
-        haze = 0.18 * self.recipe.smoke * np.clip(blur(source, 0.1 * self.h), 0, 1)
+        haze = 0.18 * self.recipe.smoke * np.clip(_blur(source, 0.1 * self.h), 0, 1)
         veil = np.clip(np.maximum(veil * (0.5 + 0.5 * self.recipe.smoke), haze), 0, 0.96)
         return veil * (1 - 0.5 * flame), np.clip(0.35 + 1.8 * relief + 0.3 * billow, 0, 1)
 
@@ -151,7 +151,7 @@ class Scene:
 
         def stand(points, color, shines=False):
             for canvas, paint in ((front, color), (cover, (1, 1, 1))) + (((lamps, color),) if shines else ()):
-                polygon(canvas, points, paint)
+                _polygon(canvas, points, paint)
 
         for _ in range(r.trunks):
             x, lean, thick = rng.uniform(0, self.w), rng.normal(0, 0.04 * self.h), rng.uniform(0.005, 0.025) * self.h
@@ -161,8 +161,8 @@ class Scene:
         for _ in range(int(self.w * 0.7) if r.land in ("dry", "green", "scrub") else 0):  # blades of grass
             x, foot = rng.uniform(0, self.w), self.h - MARGIN - rng.uniform(-0.02, 0.03) * self.h
             tip = (x + rng.normal(0, 0.02 * self.h), foot - rng.uniform(0.02, 0.06) * self.h)
-            color = rng.uniform(0.5, 1) * np.array(LANDS[r.land][1])
-            stand([(x - 1, foot + MARGIN), tip, (x + 1, foot + MARGIN)], color)
+            straw = rng.uniform(0.5, 1) * np.array(LANDS[r.land][1])
+            stand([(x - 1, foot + MARGIN), tip, (x + 1, foot + MARGIN)], straw)
         for place, kind in enumerate(r.props):
             at = np.array(((place + rng.uniform(0.2, 0.8)) / len(r.props), rng.uniform(0.72, 0.95)))
             at = at * (self.width, self.height) + MARGIN
@@ -173,7 +173,7 @@ class Scene:
         self.front = front.astype(np.float32) / 255 * texture
         self.cover = cover[..., 0].astype(np.float32) / 255
         self.lamps = lamps.astype(np.float32) / 255
-        self.lamps += np.stack([blur(self.lamps[..., c], 4.0) for c in range(3)], -1)
+        self.lamps += np.stack([_blur(self.lamps[..., c], 4.0) for c in range(3)], -1)
 
     def _sparks(self, image: np.ndarray, t: int) -> None:
         """Embers over the flames: a few bright pixels, different in each frame, not in the mask."""
@@ -186,7 +186,9 @@ class Scene:
                 if 1 <= row < self.h - 1 and 1 <= column < self.w - 1:
                     image[row, column] = (1.0, 0.6, 0.2)
 
-    def _camera(self, t: int, image: np.ndarray, near: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, ...]:
+    def _camera(
+        self, t: int, image: np.ndarray, near: np.ndarray, mask: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Drift, vignette, tint, grain, and JPEG artifacts; mask 0 and 255."""
         rng = np.random.default_rng((self.seed, t, 1))
         top, left = (MARGIN + int(round(s * t)) for s in self.drift)
@@ -202,3 +204,18 @@ class Scene:
 
 def _bytes(values: np.ndarray) -> np.ndarray:
     return (np.clip(values, 0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def _blur(values: np.ndarray, sigma: float) -> np.ndarray:
+    """Apply a Gaussian blur to (h, w), at a quarter of the size where sigma is large."""
+    h, w = values.shape
+    if sigma < 8:
+        return cv2.GaussianBlur(values, (0, 0), max(sigma, 0.1))
+    small = cv2.resize(values, (max(w // 4, 1), max(h // 4, 1)), interpolation=cv2.INTER_AREA)
+    return cv2.resize(cv2.GaussianBlur(small, (0, 0), sigma / 4), (w, h), interpolation=cv2.INTER_LINEAR)
+
+
+def _polygon(canvas: np.ndarray, points: np.ndarray, color) -> None:
+    """Fill a polygon (n, 2) of x, y with smooth edges; canvas: (h, w, 3) uint8, color: RGB in [0, 1]."""
+    at = np.round(np.asarray(points) * 16).astype(np.int32)
+    cv2.fillPoly(canvas, [at], [min(255.0, float(c) * 255) for c in color], cv2.LINE_AA, 4)

@@ -77,7 +77,8 @@ def parse_labels(classes, background=None, ignore=None, threshold=None, others="
 def _table(listed: dict[str, list[int]], names: list[str], colors: bool) -> dict[int, int]:
     """Build `Labels.table` from the values of each option. Raises ValueError where two options share a value."""
     ids = {"background": 0, "ignore": IGNORED} | {f"classes.{name}": i for i, name in enumerate(names, 1)}
-    table, option_of = {}, {}
+    table: dict[int, int] = {}
+    option_of: dict[int, str] = {}
     for key, numbers in listed.items():
         for number in numbers:
             if option_of.setdefault(number, key) != key:
@@ -127,7 +128,7 @@ def _are_colors(parsed: dict[str, list], values: str | None) -> bool:
 
 def _numbers(entries: list, colors: bool) -> list[int]:
     """Flatten the parsed entries of an option to ids or color codes."""
-    numbers = []
+    numbers: list[int] = []
     for kind, entry in entries:
         three = [entry[0] << 16 | entry[1] << 8 | entry[2]] if kind == "three" and colors else entry
         numbers += three if kind == "three" else [entry]

@@ -75,7 +75,7 @@ class Pattern:
         """
         path = ""
         for text, field in self._elements:
-            value = values.get(field, text)
+            value = values.get(field, text) if field else text
             path += value + "/" if text == "**/" and value not in ("", text) else value
         return path
 

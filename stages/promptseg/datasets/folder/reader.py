@@ -164,7 +164,7 @@ def read(folder: Path, options: Options = Options()) -> Iterator[Sample]:
     _check_groups(folder, entries)
     masks = MaskReader(options.labels())
     if not options.stack:
-        window = tuple(options.window) if options.window else None
+        window = (options.window[0], options.window[1]) if options.window else None
         return iter([_file_sample(folder, entry, masks, window) for entry in entries])
     open_stack = lru_cache(_OPEN_STACKS)(Stack)
     stacks = [_page_samples(folder, entry, masks, options.block, open_stack) for entry in entries]

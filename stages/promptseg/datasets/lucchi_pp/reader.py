@@ -166,7 +166,7 @@ def _number_files(folder: Path) -> dict[int, Path]:
     """Map slice numbers to the PNG files of a folder. Raise UserError if a name has no number, or two the same."""
     if not folder.is_dir():
         raise UserError(f"{folder}: not found; Train_In, Train_Out, Test_In and Test_Out of the archive are needed")
-    numbers = {}
+    numbers: dict[int, Path] = {}
     for path in sorted(p for p in folder.iterdir() if p.suffix.lower() == ".png" and not p.name.startswith(".")):
         match = _NUMBERED.fullmatch(path.name)
         if not match:

@@ -102,7 +102,8 @@ def _read_lists(folder: Path) -> tuple[Path, dict[str, list[tuple[str, str]]]]:
     root = next((root for root in (folder, folder / FOLDER) if (root / LISTS["train"]).is_file()), None)
     if root is None:
         raise UserError(f"{folder}: neither {LISTS['train']} nor {FOLDER}/{LISTS['train']} found; unpack {FOLDER}.zip")
-    listed, list_of = {}, {}
+    listed = {}
+    list_of: dict[str, str] = {}
     for split, list_name in LISTS.items():
         names = _read_names(root / list_name)
         for name in names:

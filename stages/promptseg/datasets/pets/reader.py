@@ -165,7 +165,8 @@ def _list_names(folder: Path, suffix: str) -> set[str]:
 
 def _read_lists(annotations: Path) -> tuple[dict[str, int], dict[str, str]]:
     """Read {name: species} and {name: split} from the existing lists. Raise UserError if they contradict each other."""
-    species, splits = {}, {}
+    species: dict[str, int] = {}
+    splits: dict[str, str] = {}
     existing = [name for name in LISTS if (annotations / name).is_file()]
     if len(existing) == 1:
         missing = annotations / next(name for name in LISTS if name not in existing)

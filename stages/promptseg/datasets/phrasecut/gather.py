@@ -63,7 +63,10 @@ def gather(wanted: Iterable[Wanted], hosts: tuple[str, ...], by_hand: str) -> No
         return
     for folder in {image.path.parent for image in missing}:
         folder.mkdir(parents=True, exist_ok=True)
-    done, failed, local = [], {}, threading.local()  # shared by all threads
+    # Shared by all threads.
+    done: list[Wanted] = []
+    failed: dict[str, str] = {}
+    local = threading.local()
     bar = progress.bar(total=len(missing), unit="image", leave=True)
 
     def download(image: Wanted) -> None:
@@ -102,7 +105,7 @@ def _get(session: requests.Session, image: Wanted, hosts: tuple[str, ...]) -> No
             break
         except requests.RequestException as error:
             reason = type(error).__name__
-            if isinstance(error, requests.HTTPError):
+            if isinstance(error, requests.HTTPError) and error.response is not None:
                 reason = f"the server responds with {error.response.status_code}"
                 if error.response.status_code < 500:
                     raise _Failed(reason) from None
@@ -120,7 +123,7 @@ def _get(session: requests.Session, image: Wanted, hosts: tuple[str, ...]) -> No
             raise _Failed(f"the image is {width}x{height}, not {expected} as annotated")
         os.replace(aside, image.path)
     except OSError as error:
-        reason = error.strerror or error
+        reason = error.strerror or str(error)
         raise UserError(f"{image.path}: cannot be written: {reason}; free disk space, then try again") from None
     finally:
         aside.unlink(missing_ok=True)

@@ -72,8 +72,8 @@ def _entries(file: TextIO, path: Path) -> Iterator[dict]:
         while not ended and len(text) - at < MAX_ENTRY + 2:  # 2: the delimiters before and after it
             chunk = file.read(MAX_ENTRY)
             text, at, ended = text[at:] + chunk, 0, not chunk
-            at = _SPACE.match(text).end()
-        delimiter, at = text[at : at + 1], _SPACE.match(text, at + 1).end()
+            at = _skip_space(text, 0)
+        delimiter, at = text[at : at + 1], _skip_space(text, at + 1)
         if not count and delimiter == "[" and text[at : at + 1] == "]":
             delimiter, at = "]", at + 1
         if delimiter == "]":
@@ -92,7 +92,11 @@ def _entries(file: TextIO, path: Path) -> Iterator[dict]:
         if not isinstance(entry, dict):
             raise UserError(f"{path}: entry {count} is {shown(entry)}, not an object; download it again")
         yield entry
-        at = _SPACE.match(text, at).end()
+        at = _skip_space(text, at)
+
+
+def _skip_space(text: str, at: int) -> int:
+    return _SPACE.match(text, at).end()  # type: ignore[union-attr]  # it matches the empty string
 
 
 def _reject(constant: str) -> None:

@@ -6,6 +6,7 @@ gigabytes, as 16-bit pixel coordinates some tens of megabytes.
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 
 MAX_COORDINATE = 2**15 - 1  # pixels, positive or negative
 _START = -(2**15)  # the row (_START, 0) precedes the points of each polygon
@@ -24,7 +25,7 @@ def pack(instances: object) -> bytes:
     Raises:
         ValueError: the nesting is different, or a coordinate is not a finite number up to MAX_COORDINATE.
     """
-    rows = []
+    rows: list[ArrayLike] = []
     for instance in _list(instances):
         for polygon in _list(instance):
             if len(_list(polygon)) >= 3:

@@ -172,14 +172,15 @@ def _load(folder: Path) -> Release:
     root = next((place for place in (folder, folder / NAME) if (place / INFO).is_file()), None)
     if root is None:
         raise UserError(f"{folder}: no {INFO} here or in {NAME} below; unpack or download the official files there")
-    sizes, tasks, splits = _read_sizes(root), list(_read_tasks(root)), {}
+    sizes, tasks = _read_sizes(root), list(_read_tasks(root))
+    splits: dict[int, str] = {}
     for task in tasks:
         if task.image_id not in sizes:
             raise UserError(f"{root / INFO}: no image {task.image_id}, which task {task.id} refers to; restore it")
         if splits.setdefault(task.image_id, task.split) != task.split:
             both = f"{splits[task.image_id]} and in {task.split}"
             raise UserError(f"{root}: image {task.image_id} has tasks in {both}; restore the official refer_*.json")
-    image_folders = {}
+    image_folders: dict[int, str] = {}
     for name in IMAGE_FOLDERS:
         files = {entry.name for entry in os.scandir(root / name)} if (root / name).is_dir() else set()
         image_folders |= {id: name for id in splits if id not in image_folders and f"{id}.jpg" in files}
@@ -199,7 +200,7 @@ def _natural(id: str) -> tuple[list[int], str]:
 
 def _read_sizes(root: Path) -> dict[int, tuple[int, int]]:
     """Read the (width, height) of each image. Raises UserError."""
-    sizes = {}
+    sizes: dict[int, tuple[int, int]] = {}
     for number, entry in enumerate(jsonlist.entries(root / INFO), 1):
         try:
             id = jsonlist.integer(entry, "image_id", 1, _MAX_ID)

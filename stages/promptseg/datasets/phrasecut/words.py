@@ -1,93 +1,90 @@
-"""Names of colors and objects, and the phrases that refer to them.
+"""Words that hold for the things in an image, and phrases that refer to some of these.
 
-Phrases are composed as in PhraseCut: name, attributes, relations; a phrase that fits several objects refers to all.
+The words are those that the built-in CLIP knows, within the limits that it was trained with.
 """
 
-from dataclasses import dataclass, field
+import itertools
 
+import cv2
 import numpy as np
 
-COLORS = {
-    "red": (0.72, 0.1, 0.09), "blue": (0.12, 0.26, 0.62), "green": (0.16, 0.46, 0.18), "yellow": (0.88, 0.72, 0.12),
-    "orange": (0.9, 0.45, 0.08), "white": (0.88, 0.87, 0.84), "black": (0.08, 0.08, 0.09), "brown": (0.4, 0.24, 0.12),
-    "gray": (0.48, 0.48, 0.49), "pink": (0.87, 0.48, 0.57), "purple": (0.42, 0.2, 0.5), "tan": (0.74, 0.6, 0.43),
-}  # fmt: skip
+from promptseg.synthetic import colors
+
+ADJECTIVES = (("small", "large"), ("dark", "bright"), colors.NAMES, ("striped", "checkered"))
+NOUNS = ("thing", "circle", "oval", "square", "rectangle", "triangle", "star", "ring", "crescent")
+PLACES = {"left": "on the", "right": "on the", "top": "at the", "bottom": "at the", "middle": "in the"}
+SLOTS = (*ADJECTIVES, NOUNS, tuple(PLACES))  # words of one slot exclude each other; in the order of a phrase
+SLOT_OF = {word: slot for slot, words in enumerate(SLOTS) for word in words}
+NOUN = SLOT_OF["thing"]
+
+Words = tuple[set[str], set[str]]  # that certainly hold, and that may hold; the latter include the former
 
 
-@dataclass
-class Thing:
-    """An object that can be referred to. ids: its canvas ids; relation: such as ("on", "table")."""
+def find_words(image: np.ndarray, region: np.ndarray, nouns: list[str], texture: str, visible: float) -> Words:
+    """Find the words for a thing.
 
-    name: str
-    attributes: tuple[str, ...]
-    ids: set[int]
-    relation: tuple[str, str] | None = None
-    size: float = 0.0  # its height in pixels as drawn, for `small` and `large`
-    place: float = field(default=0.5)  # its middle, as a share of the image width
+    Args:
+        image: (h, w, 3) uint8.
+        region: the visible part of the thing, (h, w) bool.
+        nouns: its noun, or those where it is about as wide as long and where it is not; empty: nothing is certain.
+        texture: of it: "striped", "checkered" or "".
+        visible: share of the thing that is visible.
 
-
-@dataclass(frozen=True)
-class Phrase:
-    """A phrase with its components, and the indices of the objects that it refers to."""
-
-    text: str
-    name: str
-    attributes: tuple[str, ...]
-    relation: tuple[str, str] | None
-    kind: str  # PhraseCut's `type`: name, attribute, relation
-    things: tuple[int, ...]
-
-
-def phrases(rng: np.random.Generator, things: list[Thing], count: int) -> list[Phrase]:
-    """Select up to `count` phrases with different referents, preferring those that distinguish similar objects."""
-    found: dict[tuple[int, ...], list[Phrase]] = {}
-    for phrase in _candidates(things):
-        found.setdefault(phrase.things, []).append(phrase)
-    each = [options[rng.integers(len(options))] for options in found.values()]
-    alike = {phrase.text: len([t for t in things if t.name == phrase.name]) - len(phrase.things) for phrase in each}
-    rank = {phrase.text: (alike[phrase.text] > 0) + (len(phrase.things) > 1) + rng.uniform(0, 2.5) for phrase in each}
-    chosen, names = [], []
-    for phrase in sorted(each, key=lambda phrase: -rank[phrase.text]):
-        if names.count(phrase.name) < 2 and len(chosen) < count:
-            chosen.append(phrase)
-            names.append(phrase.name)
-    return chosen
+    Returns:
+        The words that certainly hold, and those that may hold.
+    """
+    at, color = np.argwhere(region), (image[region].mean(axis=0) / 255).astype(np.float32)
+    (y, x), share = at.mean(axis=0) / region.shape, region.mean()
+    tone, off = float(color @ colors.LUMA - (image @ colors.LUMA).mean() / 255), max(abs(x - 0.5), abs(y - 0.5))
+    certain, possible = colors.color_names(color)
+    for word, value, sure, perhaps in (
+        ("small", -share, -0.01, -0.018), ("large", share, 0.07, 0.045), ("dark", -tone, 0.18, 0.05),
+        ("bright", tone, 0.18, 0.05), ("left", -x, -0.36, -0.46), ("right", x, 0.64, 0.54), ("top", -y, -0.36, -0.46),
+        ("bottom", y, 0.64, 0.54), ("middle", -off, -0.12, -0.2),
+    ):  # fmt: skip
+        certain |= {word} if value > sure else set()
+        possible |= {word} if value > perhaps else set()
+    if not nouns:
+        return set(), possible | {"thing", *colors.NAMES}
+    width, length = sorted(cv2.minAreaRect(at.astype(np.float32))[1])
+    shapes = {nouns[0]} if width > 0.9 * length else {nouns[-1]} if width < 0.8 * length else set(nouns)
+    if visible < 0.9:
+        possible |= set(NOUNS)
+    elif len(shapes) == 1:
+        certain |= shapes
+    certain |= {"thing", texture} - {""}
+    return certain, possible | certain | shapes | ({"circle"} if "ring" in shapes else set())
 
 
-def _candidates(things: list[Thing]) -> list[Phrase]:
-    """Return every phrase that excludes an object of its name, and the plain name of each kind."""
-    out = []
-    for name in dict.fromkeys(thing.name for thing in things):
-        kin = [i for i, thing in enumerate(things) if thing.name == name]
-        options = {(): "name"}
-        options |= {(word,): "attribute" for i in kin for word in things[i].attributes}
-        for attributes, kind in options.items():
-            named = tuple(i for i in kin if set(attributes) <= set(things[i].attributes))
-            out.append(_phrase(name, attributes, None, kind, named))
-        for relation in dict.fromkeys(things[i].relation for i in kin if things[i].relation):
-            named = tuple(i for i in kin if things[i].relation == relation)
-            out.append(_phrase(name, (), relation, "relation", named))
-        if len(kin) > 1:
-            out += _compared(name, kin, things)
-    return out
+def choose_phrases(rng: np.random.Generator, things: list[Words], count: int) -> list[tuple[dict, tuple[int, ...]]]:
+    """Choose phrases with different referents, preferring those with several words or referents.
+
+    Args:
+        rng: random generator.
+        things: the words for each thing.
+        count: the largest number of phrases.
+
+    Returns:
+        For each phrase its name, attributes and relation_descriptions, as in PhraseCut, and the indices of all things
+        that it refers to. It cannot mean any other thing, and has no more words than that takes.
+    """
+    found: dict[tuple[int, ...], list[tuple[str, ...]]] = {}
+    for size, (certain, _) in itertools.product((1, 2, 3), things):
+        for words in itertools.combinations(sorted(certain, key=lambda word: (SLOT_OF[word], word)), size):
+            slots = {SLOT_OF[word] for word in words}
+            if len(slots) == size and NOUN in slots and words[0] != "thing":
+                meant, perhaps = (tuple(i for i, own in enumerate(things) if own[k].issuperset(words)) for k in (0, 1))
+                if meant == perhaps and all(len(other) == size and other != words for other in found.get(meant, ())):
+                    found.setdefault(meant, []).append(words)
+    phrases = [(options[rng.integers(len(options))], meant) for meant, options in found.items()]
+    ranks = [rng.uniform(0, 2) + (len(meant) > 1) + (len(words) > 1) for words, meant in phrases]
+    return [(_structure(*phrases[i]), phrases[i][1]) for i in np.argsort(ranks)[: -count - 1 : -1]]
 
 
-def _compared(name: str, kin: list[int], things: list[Thing]) -> list[Phrase]:
-    """Return phrases for the left, right, small or large object where the difference is clear."""
-    out = []
-    by_place, by_size = (sorted(kin, key=key) for key in (lambda i: things[i].place, lambda i: things[i].size))
-    if len(kin) == 2 and things[by_place[1]].place - things[by_place[0]].place > 0.25:
-        for i, word in zip(by_place, ("on the left", "on the right")):
-            out.append(_phrase(name, (word,), None, "attribute", (i,)))
-    for i, j, word in ((by_size[-1], by_size[-2], "large"), (by_size[0], by_size[1], "small")):
-        if not 0.67 < things[i].size / things[j].size < 1.5:
-            out.append(_phrase(name, (word,), None, "attribute", (i,)))
-    return out
-
-
-def _phrase(name: str, attributes: tuple, relation: tuple | None, kind: str, named: tuple[int, ...]) -> Phrase:
-    """Compose a phrase: attributes before the name, those that begin with `on` after it, relations last."""
-    before = [word for word in attributes if not word.startswith("on ")]
-    after = [word for word in attributes if word.startswith("on ")]
-    text = " ".join([*before, name, *after, *(relation or ())])
-    return Phrase(text, name, attributes, relation, kind, named)
+def _structure(words: tuple[str, ...], meant: tuple[int, ...]) -> dict:
+    """Divide words into the components of a phrase."""
+    return {
+        "name": next(word for word in words if SLOT_OF[word] == NOUN) + "s" * (len(meant) > 1),
+        "attributes": [word for word in words if SLOT_OF[word] < NOUN],
+        "relation_descriptions": [[PLACES[word], word] for word in words if word in PLACES],
+    }

@@ -126,7 +126,8 @@ def _read_lists(folder: Path) -> tuple[Path, dict[str, list[tuple[str, str]]]]:
     root = next((root for root in roots if (root / LISTS["test"]).parent.is_dir()), None)
     if root is None:
         raise UserError(f"{folder}: neither train_test_split nor {FOLDER}/train_test_split found; unpack {FOLDER}.zip")
-    listed, list_of = {}, {}
+    listed = {}
+    list_of: dict[tuple[str, str], str] = {}
     for split, list_name in LISTS.items():
         clouds = sorted(_read_names(root / list_name))
         for cloud in clouds:
@@ -147,7 +148,7 @@ def _read_names(path: Path) -> list[tuple[str, str]]:
             entries = json.loads(file.read())
         if not isinstance(entries, list):
             raise ValueError
-        names = [tuple(str(entry).split("/")[1:]) for entry in entries]
+        names = [str(entry).split("/")[1:] for entry in entries]
     except FileNotFoundError:
         raise UserError(f"{path}: not found; unpack {FOLDER}.zip again") from None
     except ValueError:  # not JSON, or not text
@@ -155,4 +156,4 @@ def _read_names(path: Path) -> list[tuple[str, str]]:
     for name, entry in zip(names, entries):
         if len(name) != 2 or name[0] not in SYNSETS or not name[1].isprintable() or name[1] in ("", ".", ".."):
             raise UserError(f"{path}: {str(entry)[:60]!r} is not a cloud of ShapeNetPart; download it again")
-    return names
+    return [(synset, id) for synset, id in names]

@@ -213,13 +213,13 @@ def _sample(item: Item) -> Sample:
 def _fold_samples(items: list[Item], fold: int) -> Iterator[Sample]:
     """Yield a sample for every image and class of its side of the fold."""
     novel = set(range(5 * fold + 1, 5 * fold + 6))
-    containing: dict[tuple[str, int], list[Item]] = {}  # by split and class
+    containing: dict[tuple[str | None, int], list[Item]] = {}  # by split and class
     selected = []
     for item in items:
-        present = set(np.flatnonzero(np.bincount(_read_mask(item.mask).ravel(), minlength=256))) - {0, IGNORED}
+        present = set(np.flatnonzero(np.bincount(_read_mask(item.mask).ravel(), minlength=256)).tolist()) - {0, IGNORED}
         for number in sorted(present & novel if item.split == "test" else present - novel):
-            selected.append((item, int(number)))
-            containing.setdefault((item.split, int(number)), []).append(item)
+            selected.append((item, number))
+            containing.setdefault((item.split, number), []).append(item)
     for item, number in selected:
         name = CLASSES[number - 1]
         yield Sample(

@@ -1,1 +1,0 @@
-"""Generated point clouds of objects."""
