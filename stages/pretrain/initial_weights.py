@@ -15,10 +15,9 @@ be learned at the same time, and none of them lowers the loss without the others
   differ most within an image: the convolutions and the hypernetwork pass these on linearly.
 
 On images of four flat regions with a point prompt, the mean area under the ROC curve of the first predictions is 0.79,
-against 0.50 otherwise; from step 100 to 150 the IoU is 0.63, against 0.12. The learning rate must be low, or training
-undoes the initialization: 1e-3 or 2e-3 for Muon, where without it 6e-3 is best. On general images, boxes and points
-reach an IoU of 0.47 and 0.32 after 1,500 steps of 8 images; without it 0.42 and 0.20, which is the IoU of filled boxes,
-and points are ignored.
+against 0.50 otherwise. The learning rate must be low, or training undoes the initialization: 1e-3 or 2e-3 for Muon,
+where without it 6e-3 is best. On general images, boxes and points reach an IoU of 0.47 and 0.32 after 1,500 steps of 8
+images; without it 0.42 and 0.20, which is the IoU of filled boxes, and points are ignored.
 """
 
 import math
@@ -44,32 +43,26 @@ LINEAR = 2.0  # added before GELU, which is linear from there
 
 
 def initialize_sam(network: SamModel, pixels: torch.Tensor) -> SamModel:
-    """Initialize a network in place.
+    """Initialize a network in place, from torch's seed and images as it takes them; returns the same network.
 
-    Args:
-        network: the network; the weights follow from torch's seed and the images.
-        pixels: (n, 3, size, size), images as the network takes them, padded with 0.
-
-    Returns:
-        The same network.
+    pixels: (n, 3, size, size), padded with 0.
     """
     initialize_layers(network)
     _initialize_encoder(network)
     positions = network.get_image_wide_positional_embeddings()[0].flatten(1).detach()  # (width, tokens)
     _, directions = torch.linalg.eigh(positions @ positions.T)
     content, position = directions.T.chunk(2)  # by the variance of positions along them
-    _shrink_embeddings(network)
-    _initialize_attention(network.mask_decoder, position, content)
-    _initialize_mask_head(network.mask_decoder, *_principal_directions(network, pixels, content))
+    decoder, prompts = network.mask_decoder, network.prompt_encoder
+    embeddings = (decoder.iou_token, decoder.mask_tokens, *prompts.point_embed, prompts.not_a_point_embed)
+    for embedding in (*embeddings, prompts.no_mask_embed):
+        embedding.weight.data *= EMBEDDING
+    _initialize_attention(decoder, position, content)
+    _initialize_mask_head(decoder, *_principal_directions(network, pixels, content))
     return network
 
 
 def initialize_layers(network: nn.Module) -> None:
-    """Initialize layers in place, each kind as usual.
-
-    Linear layers as in the original vision transformer (Glorot & Bengio 2010), convolutions as in He et al. 2015, and
-    embeddings with torch's default.
-    """
+    """Initialize layers in place: linear as in Glorot & Bengio 2010, convolutions as in He et al. 2015."""
     for module in network.modules():
         if isinstance(module, nn.Linear):
             nn.init.xavier_uniform_(module.weight)
@@ -82,11 +75,7 @@ def initialize_layers(network: nn.Module) -> None:
 
 
 def zero_initialize_adapter(decoder: AdaptedMaskDecoder) -> None:
-    """Zero-initialize the output layers of a prompt adapter, in place.
-
-    The image guide and the refined token start at zero, and only the biases of the adapter's attention remain. With
-    random output layers the adapter would first have to unlearn the damage that it does.
-    """
+    """Zero-initialize the output layers of a prompt adapter, which would first unlearn the damage of random ones."""
     for last in (decoder.guiding_conv[-1], decoder.prompt_adapter.refined_mlp.proj_out):
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
@@ -103,13 +92,6 @@ def _initialize_encoder(network: SamModel) -> None:
     nn.init.orthogonal_(encoder.neck.conv1.weight)
     nn.init.dirac_(encoder.neck.conv2.weight)
     encoder.neck.layer_norm2.weight.data *= FEATURE
-
-
-def _shrink_embeddings(network: SamModel) -> None:
-    decoder, encoder = network.mask_decoder, network.prompt_encoder
-    embeddings = (decoder.iou_token, decoder.mask_tokens, *encoder.point_embed, encoder.not_a_point_embed)
-    for embedding in (*embeddings, encoder.no_mask_embed):
-        embedding.weight.data *= EMBEDDING
 
 
 def _initialize_attention(decoder: SamMaskDecoder, position: torch.Tensor, content: torch.Tensor) -> None:
@@ -141,10 +123,7 @@ def _set_attention(attention: SamAttention, queries: torch.Tensor, values: torch
 def _principal_directions(
     network: SamModel, pixels: torch.Tensor, content: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Directions in the span of `content` in which features differ most within an image, and the mean feature.
-
-    Shapes (width / 8, width) and (width,).
-    """
+    """Directions (width / 8, width) in the span of `content` in which features differ most, and their mean (width,)."""
     features = network.vision_encoder(pixels).last_hidden_state.flatten(2)  # (n, width, tokens)
     patch = network.config.vision_config.patch_size
     valid = nn.functional.max_pool2d(pixels.abs().amax(dim=1, keepdim=True), patch).flatten(2) > 0
@@ -156,10 +135,7 @@ def _principal_directions(
 
 
 def _initialize_mask_head(decoder: SamMaskDecoder, directions: torch.Tensor, mean: torch.Tensor) -> None:
-    """Pass each direction and its opposite through the first GELU and the ReLU, so that their difference is linear.
-
-    The last channel is constant.
-    """
+    """Pass each direction and its opposite through GELU and ReLU: their difference is linear; the last is constant."""
     count = len(directions)
     both = torch.cat([directions, -directions])
     difference = torch.cat([torch.eye(count), -torch.eye(count)], dim=1)

@@ -9,18 +9,17 @@ import numpy as np
 from promptseg.data import image_io, records
 from promptseg.data.records import Record
 from settings import PhraseSplits
-from world import phrases, rendering
-from world.attributes import Attributes, scene_attributes
-from world.phrases import Phrase
-from world.scene import Scene
+from world import rendering
+from world.attributes import describe
+from world.phrases import sample_negative, sample_positive
 
 METADATA = {"classes": ["referent"], "dataset": "synthetic phrases"}
 SUPPORT_CANDIDATES = 150  # preceding images, of which the last suitable one is the support image
-MIN_SUPPORT_AREA = 0.01  # of a support image that the referents must cover
+NO_SUPPORT = np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), np.uint8)  # the record is prompted by the phrase alone
 
 
 def write(config: PhraseSplits, seed: int, name: str, out: Path) -> None:
-    """Write the records of a split.
+    """Write the records of a split as a Parquet file.
 
     Args:
         config: number of records, kind of images, share of negative phrases.
@@ -30,58 +29,24 @@ def write(config: PhraseSplits, seed: int, name: str, out: Path) -> None:
         out: Parquet file.
     """
     with records.RecordWriter(out, Record, METADATA) as writer:
-        for record in _records(config, seed, name):
+        for record in itertools.islice(_records(config, seed, name), getattr(config, name)):
             writer.add(record)
-            if writer.count == getattr(config, name):
-                return
 
 
 def _records(config: PhraseSplits, seed: int, name: str) -> Iterator[Record]:
     split = "test" if name == "support" else name
-    recent: deque[tuple[Scene, list[Attributes]]] = deque(maxlen=SUPPORT_CANDIDATES)
-    negatives_due = 0.0
+    recent, negatives_due = deque(maxlen=SUPPORT_CANDIDATES), 0.0
     for index in itertools.count():
-        scene = rendering.render(seed, split, index, config.kind)
-        attributes = scene_attributes(scene)
+        image = describe(seed, split, index, config.kind)
         rng = np.random.default_rng((seed, rendering.SPLITS.index(split), index))
-        negative = negatives_due >= 1 and name != "support"
-        sample = phrases.sample_negative if negative else phrases.sample_positive
-        phrase = sample(rng, scene, attributes, name == "test")
-        support = None if phrase is None else _support(phrase, recent)
-        if phrase is not None and (name != "support" or support[1].any()):
+        sample = sample_negative if negatives_due >= 1 and name != "support" else sample_positive
+        phrase = sample(rng, image, held_out=name == "test")
+        support = phrase and phrase.support(reversed(recent))
+        if phrase and (support or name != "support"):
             negatives_due += config.negative_share - (negatives_due >= 1)
-            yield _record(f"{name}/{index:06d}", scene, phrase, support)
-        recent.append((scene, attributes))
-
-
-def _support(phrase: Phrase, recent: deque[tuple[Scene, list[Attributes]]]) -> tuple[np.ndarray, np.ndarray]:
-    """The last image that shows certain referents of a phrase, and no uncertain ones, with their mask.
-
-    Without one, a black image with an empty mask, for which the record is prompted by the phrase alone.
-    """
-    for scene, attributes in reversed(recent):
-        certain, uncertain = phrases.find_referents(phrase.words, scene, attributes)
-        pixels = sum(attributes[i].pixels for i in certain)
-        if not uncertain and pixels >= MIN_SUPPORT_AREA * scene.labels.size:
-            return scene.image, Phrase(phrase.text, phrase.words, certain).mask(scene)
-    return np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), np.uint8)
-
-
-def _record(id: str, scene: Scene, phrase: Phrase, support: tuple[np.ndarray, np.ndarray]) -> Record:
-    height, width = scene.labels.shape
-    return Record(
-        id=id,
-        group=id,
-        image=image_io.encode_png(scene.image),
-        mask=image_io.encode_png(phrase.mask(scene)),
-        height=height,
-        width=width,
-        source=id,
-        top=0,
-        left=0,
-        source_height=height,
-        source_width=width,
-        text=phrase.text,
-        support_image=image_io.encode_png(support[0]),
-        support_mask=image_io.encode_png(support[1]),
-    )
+            id, (height, width) = f"{name}/{index:06d}", image.scene.labels.shape
+            arrays = (image.scene.image, phrase.mask(image.scene), *(support or NO_SUPPORT))
+            pixels, mask, support_image, support_mask = map(image_io.encode_png, arrays)
+            place = (id, 0, 0, height, width)  # a whole image and no tile
+            yield Record(id, id, pixels, mask, height, width, *place, phrase.text, support_image, support_mask)
+        recent.append(image)

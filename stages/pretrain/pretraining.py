@@ -6,108 +6,94 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from promptseg.core import files
-from promptseg.core.devices import Processes, configure_torch
-from promptseg.core.train_config import Train
+from promptseg.core import devices, fingerprint
+from promptseg.core.devices import Processes
 from promptseg.nn import weights
 from promptseg.nn.segmenter import Segmenter
-from promptseg.training import train_settings, trainer
+from promptseg.training import epochs, train_settings, trainer
 from promptseg.training.checkpoint_manager import CheckpointManager
 from promptseg.training.training_run import TRAIN, Phase, TrainingRun
 from promptseg.training.training_split import TrainingSplit
-from settings import ClipTraining, SamTraining
+from settings import Training
 
-HERE = Path(__file__).parent
+
+class RenderedSplit(TrainingSplit):
+    """Items that are rendered anew in each epoch; epoch 0, which is validated on, has the same ones each time.
+
+    split: of `rendering.SPLITS`; count: number of items of an epoch.
+    """
+
+    def __init__(self, split: str, count: int, segmenter: Segmenter, config: Training, seed: int):
+        super().__init__(segmenter, seed)
+        self.split, self.count, self.config = split, count, config
+
+    def __len__(self) -> int:
+        return self.count
+
+    def id(self, index: int) -> str:
+        """Name of an item."""
+        return f"{self.split}/{index:06d}"
+
+    def number(self, index: int, epoch: int) -> int:
+        """Number of an item among those of all epochs."""
+        return max(epoch - 1, 0) * self.count + index
 
 
 @dataclass(frozen=True)
 class Setup:
-    """A model with its data and loss.
-
-    Attributes:
-        segmenter: the model.
-        config: training settings, with the model's defaults filled in.
-        splits: training and validation split.
-        trainable: names of the trainable parameters.
-        losses: as Phase takes them.
-        write: (folder, trained parameters by name): writes the checkpoint.
-    """
+    """A model with its data and loss."""
 
     segmenter: Segmenter
-    config: Train
-    splits: list[TrainingSplit]
-    trainable: list[str]
-    losses: Callable
-    write: Callable[[Path, dict[str, torch.Tensor]], None]
+    splits: list[RenderedSplit]  # to train and to validate on
+    losses: Callable = epochs.mask_losses  # (segmenter, train settings) and then as Phase takes them
+    # Prefix of the parameters that alone are trained and written, and their config.json; None: all are written, and the
+    # settings name those that are trained.
+    part: tuple[str, dict] | None = None
+
+    def write(self, folder: Path, trained: dict[str, torch.Tensor]) -> None:
+        """Write a checkpoint in fp16, with the trained parameters by name."""
+        prefix, config = self.part or ("", self.segmenter.configuration())
+        tensors = {**self.segmenter.state_dict(), **trained}
+        stored = {name: value for name, value in tensors.items() if name.startswith(prefix)}
+        tensors = half_precision(weights.without_prefix(stored, prefix))
+        weights.write(folder, config, tensors, self.segmenter.files())
 
 
-@dataclass(frozen=True)
-class Paths:
-    """Files of a training.
-
-    Attributes:
-        resume: folder of the state to resume from; removed at the end.
-        checkpoint: folder of the trained checkpoint.
-        curve: CSV file of the training curve.
-        start: folder of the checkpoint that training starts from; None: from initial weights.
-    """
-
-    resume: Path
-    checkpoint: Path
-    curve: Path
-    start: Path | None = None
+# (settings, seed, checkpoint to start from) -> setup
+Builder = Callable[[Training, int, Path | None], Setup]
 
 
-# (settings, seed, checkpoint to start from, processes) -> setup
-Builder = Callable[[SamTraining | ClipTraining, int, Path | None, Processes], Setup]
-
-
-def train(name: str, build: Builder, config: SamTraining | ClipTraining, seed: int, paths: Paths) -> None:
-    """Train a checkpoint and write it in fp16, with its curve.
+def train(
+    name: str, build: Builder, config: Training, seed: int, outputs: trainer.Outputs, start: Path | None = None
+) -> None:
+    """Train a checkpoint, from initial weights or from another one, and write it in fp16, with its curve.
 
     The checkpoint is of the epoch with the best validation IoU, or of the last one for a model without masks.
 
-    Args:
-        name: of the model.
-        build: builder of its setup.
-        config: training settings.
-        seed: of images, prompts and initial weights.
-        paths: files.
-
     Raises:
-        UserError: the loss is not finite.
+        UserError: a setting is missing or unknown, or the loss is not finite.
     """
     processes = Processes()
-    configure_torch(processes)
+    devices.configure_torch(processes)
     torch.manual_seed(seed)
-    setup = build(config, seed, paths.start, processes)
-    phase = Phase(TRAIN, setup.config.epochs, setup.config, setup.trainable, setup.losses)
-    code = {str(path.relative_to(HERE)): files.sha256(path) for path in sorted(HERE.rglob("*.py"))}
-    inputs = {"model": name, "settings": config.model_dump(mode="json"), "seed": seed, "code": code}
-    if paths.start is not None:
-        inputs["start"] = weights.digest(paths.start)
-    run = TrainingRun(setup.segmenter, *setup.splits, [phase], processes, seed)
-    checkpoints = CheckpointManager(paths.resume, inputs, setup.write, processes)
-    trainer.train(run, checkpoints, trainer.Outputs(paths.resume, paths.checkpoint, paths.curve))
-
-
-def complete(train: Train, segmenter: Segmenter) -> Train:
-    """Fill in the model's defaults as fine-tuning does. Raises UserError for missing keys and unknown names."""
-    train = train.completed(segmenter.TRAIN_DEFAULTS)
-    train_settings.check(train)
-    return train
-
-
-def checkpoint_writer(segmenter: Segmenter) -> Callable[[Path, dict[str, torch.Tensor]], None]:
-    """Return a function that writes a checkpoint in fp16, as the model's `load` takes it."""
-    return functools.partial(_write, segmenter)
+    setup = build(config, seed, start)
+    segmenter = setup.segmenter.to(processes.device)
+    settings = config.train.completed(segmenter.TRAIN_DEFAULTS)
+    train_settings.check(settings)
+    if setup.part:
+        trainable = segmenter.set_trainable_prefixes(setup.part[:1])
+    else:
+        trainable = segmenter.set_trainable(settings.trainable)
+    losses = functools.partial(setup.losses, segmenter, settings)
+    phase = Phase(TRAIN, settings.epochs, settings, trainable, losses)
+    run = TrainingRun(segmenter, *setup.splits, [phase], processes, seed)
+    inputs = {
+        "model": name, "settings": config.model_dump(mode="json"), "seed": seed,
+        "start": start and weights.digest(start), "code": fingerprint.digest(Path(__file__).parent.rglob("*.py")),
+    }  # fmt: skip
+    trainer.train(run, CheckpointManager(outputs.resume, inputs, setup.write, processes), outputs)
 
 
 def half_precision(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Convert floating-point tensors to fp16."""
     return {name: value.half() if value.is_floating_point() else value for name, value in tensors.items()}
-
-
-def _write(segmenter: Segmenter, folder: Path, trained: dict[str, torch.Tensor]) -> None:
-    tensors = {**segmenter.state_dict(), **trained}
-    weights.write(folder, segmenter.configuration(), half_precision(tensors), segmenter.files())

@@ -33,9 +33,8 @@ def learn_merges(corpus: list[str]) -> list[tuple[str, str]]:
     split = [(*word[:-1], word[-1] + END_OF_WORD) for word in corpus]
     merges = []
     while counts := Counter(pair for word in split for pair in itertools.pairwise(word)):
-        best = min(counts, key=lambda pair: (-counts[pair], pair))
-        merges.append(best)
-        split = [_merge(word, best) for word in split]
+        merges.append(min(counts, key=lambda pair: (-counts[pair], pair)))
+        split = [_merge(word, merges[-1]) for word in split]
     return merges
 
 
@@ -47,11 +46,6 @@ def _merge(word: tuple[str, ...], pair: tuple[str, str]) -> tuple[str, ...]:
         else:
             out.append(symbol)
     return tuple(out)
-
-
-def size() -> int:
-    """Return the number of tokens; the last two are those of start and end."""
-    return len(json.loads(files()["vocab.json"]))
 
 
 def words() -> list[str]:

@@ -7,8 +7,7 @@ from pathlib import Path
 import settings
 import yaml
 from world import rendering
-from world.attributes import Attributes, scene_attributes
-from world.scene import Scene
+from world.attributes import DescribedImage, describe
 
 PRETRAIN = Path(__file__).parents[2] / "stages" / "pretrain"
 RAW = yaml.safe_load((PRETRAIN / "params.yaml").read_text())
@@ -16,13 +15,8 @@ INDICES = range(40)
 
 
 @functools.cache
-def scenes() -> list[Scene]:
-    return [rendering.render(0, "train", index, "general") for index in INDICES]
-
-
-@functools.cache
-def attributes() -> list[list[Attributes]]:
-    return [scene_attributes(scene) for scene in scenes()]
+def described() -> list[DescribedImage]:
+    return [describe(0, "train", index, "general") for index in INDICES]
 
 
 def digest(index: int, kind: str) -> str:

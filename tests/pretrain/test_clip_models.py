@@ -3,20 +3,17 @@
 import json
 
 import clip_models
-import contrastive_loss
 import numpy as np
 import phrase_groups
 import pretraining
 import pytest
 import torch
 import vocabulary
-from decoder_loss import DecoderLoss
-from pretraining import Paths
 from promptseg import models, tiny
-from promptseg.core.devices import Processes
 from promptseg.core.train_config import Train
 from promptseg.nn import clip, text_encoder, weights
 from promptseg.training.running_metrics import MetricSums
+from promptseg.training.trainer import Outputs
 from synthetic_scenes import clip_training
 
 
@@ -24,8 +21,8 @@ from synthetic_scenes import clip_training
 def clip_checkpoint(tmp_path_factory):
     """A trained checkpoint of CLIP."""
     folder = tmp_path_factory.mktemp("clip")
-    paths = Paths(folder / "state", folder / "clip", folder / "curve.csv")
-    pretraining.train("clip", clip_models.build_clip, clip_training(), 0, paths)
+    outputs = Outputs(folder / "state", folder / "clip", folder / "curve.csv")
+    pretraining.train("clip", clip_models.build_clip, clip_training(), 0, outputs)
     return folder / "clip"
 
 
@@ -34,14 +31,14 @@ def test_positive_pairs_are_contrasted_with_negative_ones_alone():
     positive = torch.tensor([[True, True, False, False], [False, False, False, False]])
     negative = torch.tensor([[False, False, False, True], [True, True, True, True]])
     # The third pair is uncertain; the second row has no positive pair.
-    (loss,) = contrastive_loss.multi_positive_loss(scores, positive, negative).tolist()
+    (loss,) = clip_models.multi_positive_loss(scores, positive, negative).tolist()
     assert loss == pytest.approx((np.log1p(np.exp(-2.0)) + np.log1p(np.exp(-1.0))) / 2)
 
 
 def test_each_word_of_the_phrases_is_one_token_and_others_are_letters():
     files = vocabulary.files()
     tokenizer, vocab = text_encoder.tokenizer(files), json.loads(files["vocab.json"])
-    assert vocabulary.files() == files and sorted(vocab.values()) == list(range(vocabulary.size()))
+    assert vocabulary.files() == files and sorted(vocab.values()) == list(range(len(vocab)))
     assert all(len(tokenizer.tokenize(word)) == 1 for word in vocabulary.words())
     assert len(tokenizer.tokenize("mitochondria")) > 1 and len(tokenizer("dark spots").input_ids) == 4
 
@@ -55,12 +52,13 @@ def test_shipped_tokenizers_are_those_of_the_phrases():
 def test_clip_checkpoint_has_the_layout_of_the_hub(clip_checkpoint):
     network, tokenizer = clip.convert(clip_checkpoint)
     assert {value.dtype for value in weights.tensors(clip_checkpoint / "model.safetensors").values()} == {torch.float16}
-    assert network.config.text_config.eos_token_id == vocabulary.size() - 1 and tokenizer == vocabulary.files()
+    assert network.config.text_config.eos_token_id == network.config.text_config.vocab_size - 1
+    assert tokenizer == vocabulary.files()
 
 
 def test_clipseg_trains_its_decoder_on_frozen_clip(clip_checkpoint, tmp_path):
-    paths = Paths(tmp_path / "state", tmp_path / "clipseg", tmp_path / "curve.csv", clip_checkpoint)
-    pretraining.train("clipseg", clip_models.build_clipseg, clip_training(), 0, paths)
+    outputs = Outputs(tmp_path / "state", tmp_path / "clipseg", tmp_path / "curve.csv")
+    pretraining.train("clipseg", clip_models.build_clipseg, clip_training(), 0, outputs, clip_checkpoint)
     segmenter = models.load("clipseg").load(tmp_path / "clipseg", 1)
     tensors = weights.tensors(clip_checkpoint / "model.safetensors")
     state = segmenter.network.clip.state_dict()
@@ -71,9 +69,9 @@ def test_clipseg_trains_its_decoder_on_frozen_clip(clip_checkpoint, tmp_path):
 def test_uncertain_pixels_are_ignored_for_their_phrase_alone(clip_checkpoint):
     config = clip_training()
     groups = [phrase_groups.sample_group(0, "train", index, config) for index in range(3)]
-    segmenter = clip_models.build_clipseg(config, 0, clip_checkpoint, Processes()).segmenter
-    loss = DecoderLoss(segmenter, Train(epochs=1, trainable=["decoder"], loss="bce"))
-    samples = [sample for group in groups for sample in loss._samples(group)]
+    setup = clip_models.build_clipseg(config, 0, clip_checkpoint)
+    transform = setup.segmenter.transform
+    samples = [sample for group in groups for sample in clip_models.phrase_targets(transform, group)]
     rows = [phrases for group in groups for phrases in group.phrases]
     for sample, phrases in zip(samples, rows, strict=True):
         target, weight = sample.targets(32)
@@ -83,6 +81,6 @@ def test_uncertain_pixels_are_ignored_for_their_phrase_alone(clip_checkpoint):
             assert prompt.get("text").phrase == phrase.text and (support is None or 0 < support.weight < 1)
         for phrase, mask in zip(phrases, target, strict=True):
             assert phrase.objects or not mask.any()
-    split = clip_models._splits(segmenter, config, 0)[0]
-    losses = loss.losses(split, groups, 1, MetricSums())
+    train = Train(epochs=1, trainable=["decoder"], loss="bce")
+    losses = setup.losses(setup.segmenter, train, setup.splits[0], groups, 1, MetricSums())
     assert sum(map(len, losses)) == sum(map(len, rows))

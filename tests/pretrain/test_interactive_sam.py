@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from generated_split import PromptSampling, sample_prompted_image
-from interactive_sam import InteractiveSam, _iou
+from prompted_images import sample_prompted_image
 from promptseg.nn import sam_network
 from promptseg.nn.segmenter import LossContext
 from promptseg.training.losses import dice
+from sam_models import InteractiveSam, _iou
 from synthetic_scenes import sam_training
 from transformers import SamModel
 
@@ -16,8 +16,8 @@ from transformers import SamModel
 def batch():
     """A segmenter with features, prompts and loss context of two images."""
     segmenter, config = InteractiveSam(sam_network.create(SamModel, "tiny", 0)), sam_training()
-    sampling = PromptSampling((("flat", 1.0),), config.boxes, config.points, config.jitter)
-    samples = [sample_prompted_image(0, "train", index, sampling) for index in (0, 1)]
+    config = config.model_copy(update={"kinds": {"flat": 1.0}})
+    samples = [sample_prompted_image(0, "train", index, config) for index in (0, 1)]
     transform, side = segmenter.transform, segmenter.side
     target = torch.from_numpy(
         np.stack([transform.from_image(each, side) for sample in samples for each in sample.targets])

@@ -1,10 +1,11 @@
 """Groups of images with phrases, crops and support images: the training data of the tiny CLIP and CLIPSeg."""
 
+import numpy as np
 import phrase_groups
 import pytest
 from synthetic_scenes import clip_training
 from world.attributes import SLOTS
-from world.held_out import is_held_out
+from world.phrases import MIN_SUPPORT_AREA, is_held_out
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +55,6 @@ def test_support_image_is_another_image_that_certainly_matches(groups):
                     pixels, mask = support
                     (other,) = [image for image in group.images if image.scene.image is pixels]
                     assert other is not group.images[position] and other.matches(phrase.words)
-                    assert mask.mean() >= phrase_groups.MIN_SUPPORT_AREA and mask.dtype == bool
+                    assert mask.mean() >= MIN_SUPPORT_AREA and set(np.unique(mask)) == {0, 1}
                     count += 1
     assert count

@@ -8,9 +8,7 @@ import pytest
 import sam_models
 import settings
 import torch
-from pretraining import Paths
 from promptseg import models
-from promptseg.core.devices import Processes
 from promptseg.models.pa_sam import PaSam
 from promptseg.models.sam import Sam
 from promptseg.nn import weights
@@ -19,14 +17,15 @@ from promptseg.prompts import Prompt
 from promptseg.prompts.box import Box
 from promptseg.training import checkpoint_manager
 from promptseg.training.checkpoint_manager import CheckpointManager
+from promptseg.training.trainer import Outputs
 from synthetic_scenes import RAW, sam_training
 from transformers import SamConfig, SamModel
 
 
 def test_trained_checkpoint_loads_as_sam_and_resuming_gives_the_same_bytes(tmp_path, monkeypatch):
     def train(name):
-        paths = Paths(tmp_path / "state", tmp_path / name, tmp_path / f"{name}.csv")
-        pretraining.train("sam", sam_models.build_sam, sam_training(), 0, paths)
+        outputs = Outputs(tmp_path / "state", tmp_path / name, tmp_path / f"{name}.csv")
+        pretraining.train("sam", sam_models.build_sam, sam_training(), 0, outputs)
         return [(tmp_path / name / "model.safetensors").read_bytes(), (tmp_path / f"{name}.csv").read_bytes()]
 
     whole, real = train("whole"), CheckpointManager.save
@@ -62,8 +61,8 @@ def test_relatives_start_from_sam_and_train_their_own_parameters(name, tmp_path)
     train = {**RAW[name]["train"], "epochs": 1, "batch_size": 2}
     small = {"images": 2, "val_images": 1, "boxes": 2, "train": train}
     config = settings.SamTraining.model_validate({**RAW[name], **small})
-    paths = Paths(tmp_path / "state", tmp_path / name, tmp_path / "curve.csv", tmp_path / "sam")
-    pretraining.train(name, sam_models.BUILDERS[name], config, 0, paths)
+    outputs = Outputs(tmp_path / "state", tmp_path / name, tmp_path / "curve.csv")
+    pretraining.train(name, sam_models.BUILDERS[name], config, 0, outputs, tmp_path / "sam")
     trained = models.load(name).load(tmp_path / name, 1).network.state_dict()
     unchanged = {
         key for key, value in sam.network.state_dict().items() if torch.equal(trained[key], value.half().float())
@@ -89,7 +88,7 @@ def test_untrained_adapter_predicts_nearly_the_masks_of_its_sam(tmp_path, monkey
     @torch.inference_mode()
     def relative_difference():
         config = settings.SamTraining.model_validate(RAW["pa_sam"])
-        adapted = sam_models.build_pa_sam(config, 0, tmp_path, Processes()).segmenter.eval()
+        adapted = sam_models.build_pa_sam(config, 0, tmp_path).segmenter.eval()
         assert PaSam.samples_hard_points and not adapted.samples_hard_points
         logits = sam.eval().decode(sam.encode([image]), prompts)[0]
         adapted_logits = adapted.adapt(adapted.encode([image]), prompts, hard=False).logits

@@ -4,20 +4,21 @@ import re
 
 import cv2
 import numpy as np
-from synthetic_scenes import attributes, scenes
-from world import colors, phrases, rendering
-from world.attributes import SHAPES, SLOTS, scene_attributes
-from world.held_out import HELD_OUT
+from promptseg.synthetic import colors
+from synthetic_scenes import described
+from world import phrases
+from world.attributes import SHAPES, SLOTS, describe
+from world.phrases import HELD_OUT
 from world.scene import BACKGROUND
 
 
 def sampled(sample, draws, key=(), held_out=False):
     """Scenes with their attributes, and phrases about them."""
-    for number, (scene, own) in enumerate(zip(scenes(), attributes(), strict=True)):
+    for number, image in enumerate(described()):
         for draw in range(draws):
-            phrase = sample(np.random.default_rng((*key, number, draw)), scene, own, held_out)
+            phrase = sample(np.random.default_rng((*key, number, draw)), image, held_out)
             if phrase is not None:
-                yield scene, own, phrase
+                yield image.scene, image.attributes, phrase
 
 
 def test_every_word_of_a_positive_phrase_holds_for_its_referents():
@@ -116,10 +117,9 @@ def test_held_out_pairs_occur_in_all_test_phrases_and_in_no_others():
 def test_every_word_occurs_in_some_phrase():
     expected, found = {word for words in SLOTS.values() for word in words}, set()
     for index in range(400):
-        scene = rendering.render(1, "train", index, "general")
-        own = scene_attributes(scene)
+        image = describe(1, "train", index, "general")
         for draw in range(6):
-            phrase = phrases.sample_positive(np.random.default_rng((4, index, draw)), scene, own, held_out=False)
+            phrase = phrases.sample_positive(np.random.default_rng((4, index, draw)), image, held_out=False)
             found |= set(phrase.words) if phrase else set()
         if found == expected:
             break

@@ -8,16 +8,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from promptseg.synthetic import figures
+from promptseg.synthetic.figures import FIGURES
+from promptseg.synthetic.materials import MATERIALS
 from synthetic_scenes import INDICES, PRETRAIN, digest
-from world import rendering, target_masks
-from world.kinds import KINDS
-from world.scene import BACKGROUND
+from world import rendering
+from world.fills import TEXTURES
+from world.objects import BUILDS
+from world.outlines import OUTLINES
+from world.scene import BACKGROUND, KINDS
 
 
 def test_images_are_the_same_in_any_process_and_order():
     here = [digest(index, kind) for kind in KINDS for index in (5, 2)]
     code = (
-        "from synthetic_scenes import digest; from world.kinds import KINDS; "
+        "from synthetic_scenes import digest; from world.scene import KINDS; "
         "print([digest(n, k) for k in reversed(KINDS) for n in (2, 5)][::-1])"
     )
     env = {
@@ -53,7 +58,7 @@ def test_masks_are_the_pixels_that_an_object_changes(monkeypatch):
     monkeypatch.setattr(
         rendering, "_photograph", lambda rng, image, kind: np.clip(image * 255 + 0.5, 0, 255).astype(np.uint8)
     )
-    real = rendering.Canvas.add_object
+    real = rendering.SceneCanvas.add_object
     compared = 0
     for index in range(30):
         last = {}
@@ -63,7 +68,7 @@ def test_masks_are_the_pixels_that_an_object_changes(monkeypatch):
             real(self, family, parts, radius, center, 0.0, 1.0)
             last["after"] = self.image.copy(), self.labels.copy(), self.objects[-1]
 
-        monkeypatch.setattr(rendering.Canvas, "add_object", add_object)
+        monkeypatch.setattr(rendering.SceneCanvas, "add_object", add_object)
         rendering.render(0, "test", index, "general")
         if last:
             (image, labels), (image_after, labels_after, added) = last["before"], last["after"]
@@ -74,56 +79,44 @@ def test_masks_are_the_pixels_that_an_object_changes(monkeypatch):
     assert compared >= 10
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_targets_are_large_enough_and_visible(kind):
-    count = 0
-    for index in INDICES:
-        scene = rendering.render(0, "val", index, kind)
-        targets = target_masks.sample_targets(np.random.default_rng(index), scene, 6)
-        assert len(targets) in (0, 6)
-        count += len(targets) > 0
-        for mask in targets:
-            assert mask.dtype == bool and mask.sum() >= target_masks.MIN_PIXELS
-            assert target_masks.is_visible(scene.image, mask)
-    assert count > 0.7 * len(INDICES)
-
-
-def test_no_object_is_visible_in_a_flat_image():
-    mask = np.zeros((60, 60), bool)
-    mask[20:40, 20:40] = True
-    flat = np.full((60, 60, 3), 90, np.uint8)
-    assert not target_masks.is_visible(flat, mask)
-    flat[mask] = 110
-    assert target_masks.is_visible(flat, mask)
-
-
-def test_faint_images_are_gray_and_fine_ones_have_thin_strokes():
-    faint = [rendering.render(0, "val", index, "faint").image for index in range(10)]
-    assert all((image == image[..., :1]).all() for image in faint)
-    fine = [rendering.render(0, "val", index, "fine") for index in range(20)]
-    strokes = [each.stroke for scene in fine for each in scene.objects if each.stroke]
+def test_kinds_differ_in_color_strokes_textures_and_size():
+    scenes = {kind: [rendering.render(0, "val", index, kind) for index in range(20)] for kind in KINDS}
+    objects = {kind: [each for scene in rendered for each in scene.objects] for kind, rendered in scenes.items()}
+    assert all((scene.image == scene.image[..., :1]).all() for scene in scenes["faint"])
+    strokes = [each.stroke for each in objects["fine"] if each.stroke]
     assert len(strokes) > 10 and np.median(strokes) <= 4
+    assert {each.texture for each in objects["plain"]} <= {"plain", None}
+
+    def median_area(kind):
+        sizes = [scene.labels.size for scene in scenes[kind] for _ in scene.objects]
+        areas = zip(objects[kind], sizes, strict=True)
+        return np.median([each.full_pixels / size for each, size in areas if each.shape != BACKGROUND])
+
+    assert median_area("plain") > 2 * median_area("general")
 
 
-def test_plain_images_have_no_textures_and_larger_objects():
-    plain, general = ([rendering.render(0, "val", n, kind) for n in range(20)] for kind in ("plain", "general"))
-    assert {each.texture for scene in plain for each in scene.objects} <= {"plain", None}
+def imported(path: Path) -> set[str]:
+    """Return the names of the modules that a file imports."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            names |= {node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+    return names
 
-    def median_area(scenes):
-        objects = [(scene, each) for scene in scenes for each in scene.objects if each.shape != BACKGROUND]
-        return np.median([each.full_pixels / scene.labels.size for scene, each in objects])
 
-    assert median_area(plain) > 2 * median_area(general)
-
-
-def test_synthetic_images_share_no_code_with_the_samples_of_datasets():
-    files = [path for path in PRETRAIN.rglob("*.py") if PRETRAIN / "data" not in path.parents]
-    assert len(files) > 20
-    for path in files:
-        names = []
-        for node in ast.walk(ast.parse(path.read_text())):
-            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-        assert not [name for name in names if name.startswith(("promptseg.synthetic", "promptseg.datasets"))], path
-        if path.parent.name == "world":
-            assert not [name for name in names if name.startswith("promptseg")], path
+def test_samples_have_other_objects_and_textures_than_the_training_images():
+    """Both are drawn with one kit, from other shapes and other materials, so that zero-shot scores are zero-shot."""
+    own = [path for path in PRETRAIN.rglob("*.py") if PRETRAIN / "data" not in path.parents]
+    samples = [path for path in (PRETRAIN.parent / "promptseg").rglob("*.py") if path.parent.name != "pretrain"]
+    assert len(own) > 15 and len(samples) > 100
+    kit = {f"promptseg.synthetic.{name}" for name in ("canvas", "colors", "noise", "outlines")}
+    for path in own:
+        used = {name for name in imported(path) if name.startswith(("promptseg.synthetic.", "promptseg.datasets"))}
+        assert {".".join(name.split(".")[:3]) for name in used} <= kit, path
+    for path in samples:
+        assert not [name for name in imported(path) if name.split(".")[0] in ("world", "pretrain")], path
+    assert not FIGURES.keys() & {*OUTLINES, *BUILDS} and not MATERIALS.keys() & set(TEXTURES)
+    for name in FIGURES:  # a single shape is what pretraining draws
+        assert len(figures.parts(name)) > 1, name

@@ -2,19 +2,28 @@
 
 A phrase is made of some of an object's attributes, in the order of English. It refers to every object that has them
 all. Objects for which that is uncertain, because they are partly hidden or have a color between two names, are ignored
-in the mask; a phrase with more uncertain than certain pixels is not used.
+in the mask; a phrase with more uncertain than certain pixels is not used. Some pairs of words occur together in test
+phrases alone: a test of compositional generalization.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from promptseg.data.image_io import IGNORED
+from promptseg.synthetic import colors
 
-from world.attributes import SHAPES, SLOTS, Attributes
-from world.held_out import HELD_OUT, is_held_out
+from world.attributes import SHAPES, SLOTS, DescribedImage
 from world.scene import BACKGROUND, Scene
 
 SLOT_OF = {word: slot for slot, words in SLOTS.items() for word in words}
 ORDER = tuple(SLOTS)  # of the slots in a phrase
+# One color and one texture for each shape, in steps that use every color and every texture.
+HELD_OUT = frozenset(
+    (words[(step * i + start) % len(words)], shape)
+    for words, step, start in ((colors.NAMES, 5, 3), (SLOTS["texture"], 1, 0))
+    for i, shape in enumerate(SHAPES)
+)
 SYNONYMS = {
     "circle": ("circle", "disc"), "spot": ("spot", "dot"), "line": ("line", "strand"),
     BACKGROUND: (BACKGROUND, "ground"),
@@ -27,25 +36,18 @@ PLACES = {
 TRIES = 12
 GRAY_SHARE = 0.25  # how often "gray" may be used, as in many images all objects are gray
 BACKGROUND_SHARE = 0.2  # share of phrases about a background region, where there are objects as well
-IGNORED = 255  # in a mask, as in data.image_io
 MIN_AREA = 0.002  # smallest visible object to make a phrase about, as a share of the image
+MIN_SUPPORT_AREA = 0.01  # of a support image that the referents must cover
 
 
 @dataclass(frozen=True)
 class Phrase:
-    """A referring phrase.
+    """A referring phrase, with indices in `Scene.objects`."""
 
-    Attributes:
-        text: in English.
-        words: its attributes, at most one for each slot.
-        objects: indices in `Scene.objects` of its referents; empty for a negative phrase.
-        uncertain: indices of possible referents.
-    """
-
-    text: str
-    words: tuple[str, ...]
-    objects: tuple[int, ...]
-    uncertain: tuple[int, ...] = ()
+    text: str  # in English
+    words: tuple[str, ...]  # its attributes, at most one for each slot
+    objects: tuple[int, ...]  # its referents; empty for a negative phrase
+    uncertain: tuple[int, ...] = ()  # possible referents
 
     def mask(self, scene: Scene) -> np.ndarray:
         """Mask of the referents, (h, w) uint8: 1 on them, IGNORED on uncertain ones, 0 elsewhere."""
@@ -55,21 +57,26 @@ class Phrase:
         )
         return np.where(uncertain, np.uint8(IGNORED), certain.astype(np.uint8))
 
+    def support(self, images: Iterable[DescribedImage]) -> tuple[np.ndarray, np.ndarray] | None:
+        """Find the first image with certain and no uncertain referents, (h, w, 3) uint8, and their mask (h, w)."""
+        for image in images:
+            certain, uncertain = image.referents(self.words)
+            if not uncertain and image.pixels(certain) >= MIN_SUPPORT_AREA * image.scene.labels.size:
+                return image.scene.image, Phrase(self.text, self.words, certain).mask(image.scene)
+        return None
 
-def sample_positive(
-    rng: np.random.Generator, scene: Scene, attributes: list[Attributes], held_out: bool
-) -> Phrase | None:
-    """Sample a phrase about a random object of a scene.
 
-    Args:
-        rng: random generator.
-        scene: the scene.
-        attributes: of its objects.
-        held_out: whether the phrase is a held-out pair of words, or has none.
+def is_held_out(words: tuple[str, ...]) -> bool:
+    """Whether two of these words are a held-out pair."""
+    return any((first, second) in HELD_OUT for first in words for second in words)
 
-    Returns:
-        The phrase with all its referents; None where none was found.
+
+def sample_positive(rng: np.random.Generator, image: DescribedImage, held_out: bool) -> Phrase | None:
+    """Sample a phrase about a random object, with all its referents; None where none was found.
+
+    It is a held-out pair of words, or has none.
     """
+    scene, attributes = image.scene, image.attributes
     candidates = [i for i, each in enumerate(attributes) if each.pixels >= MIN_AREA * scene.labels.size]
     if held_out:
         candidates = [i for i in candidates if _held_out_words(rng, attributes[i].certain)]
@@ -80,43 +87,21 @@ def sample_positive(
         index = candidates[rng.integers(len(candidates))]
         certain, background = attributes[index].certain, scene.objects[index].shape == BACKGROUND
         words = _held_out_words(rng, certain) if held_out else _words_of(rng, certain, background)
-        if not words or is_held_out(words) != held_out:
-            continue
-        referents, uncertain = find_referents(words, scene, attributes)
-        certain_pixels, uncertain_pixels = (
-            sum(attributes[i].pixels for i in indices) for indices in (referents, uncertain)
-        )
-        if certain_pixels > uncertain_pixels:
-            return Phrase(to_english(rng, words, len(referents) > 1), words, referents, uncertain)
+        if words and is_held_out(words) == held_out:
+            referents, uncertain = image.referents(words)
+            if image.pixels(referents) > image.pixels(uncertain):
+                return Phrase(to_english(rng, words, len(referents) > 1), words, referents, uncertain)
     return None
 
 
-def sample_negative(
-    rng: np.random.Generator, scene: Scene, attributes: list[Attributes], held_out: bool
-) -> Phrase | None:
-    """Sample a phrase without referents: of arbitrary words, or of words that hold in the scene but not together.
-
-    Args, Returns: as of sample_positive.
-    """
-    present = sorted(set().union(*(each.certain for each in attributes)))
+def sample_negative(rng: np.random.Generator, image: DescribedImage, held_out: bool) -> Phrase | None:
+    """Sample a phrase without referents: of arbitrary words, or of words that hold in the image but not together."""
+    present = sorted(set().union(*(each.certain for each in image.attributes)))
     for _ in range(TRIES):
         words = _random_words(rng, present if rng.random() < 0.5 and present else None)
-        if words and is_held_out(words) == held_out and find_referents(words, scene, attributes) == ((), ()):
+        if words and is_held_out(words) == held_out and image.referents(words) == ((), ()):
             return Phrase(to_english(rng, words, bool(rng.random() < 0.3)), words, ())
     return None
-
-
-def find_referents(
-    words: tuple[str, ...], scene: Scene, attributes: list[Attributes]
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Find the indices of the objects that certainly have all these words, and of those that may have them."""
-    possible = [
-        i
-        for i, (each, own) in enumerate(zip(scene.objects, attributes, strict=True))
-        if own.pixels and (each.shape == BACKGROUND) == (BACKGROUND in words) and own.possible.issuperset(words)
-    ]
-    certain = tuple(i for i in possible if attributes[i].certain.issuperset(words))
-    return certain, tuple(i for i in possible if i not in certain)
 
 
 def to_english(rng: np.random.Generator, words: tuple[str, ...], plural: bool) -> str:

@@ -1,15 +1,18 @@
 """Rendering of a scene: background regions, objects over each other, illumination, blur and noise."""
 
 from dataclasses import replace
+from functools import partial
 
 import cv2
 import numpy as np
+from promptseg.synthetic import colors, noise
+from promptseg.synthetic.canvas import Canvas
+from promptseg.synthetic.outlines import Outline, rasterize
 
-from world import colors, fills, noise, objects
-from world.kinds import KINDS, Kind
+from world import objects
+from world.fills import Fill, sample_fill
 from world.objects import Family, Part
-from world.outlines import rasterize
-from world.scene import BACKGROUND, Scene, SceneObject
+from world.scene import BACKGROUND, KINDS, Kind, Scene, SceneObject
 
 SPLITS = ("train", "val", "test")
 SIDES = (160, 256)  # smallest and largest side, pixels
@@ -18,34 +21,23 @@ MAX_OCCLUSION = 0.35  # share of an object's area that may cover earlier objects
 TRIES = 4  # positions that are tried for an object
 
 
-class Canvas:
-    """An image under construction.
-
-    Attributes:
-        image: (h, w, 3) float32.
-        labels: (h, w) int16, id of the part that each pixel shows.
-        objects: so far, background regions first.
-    """
+class SceneCanvas(Canvas):
+    """A canvas that labels each part, and lists the objects so far, background regions first."""
 
     def __init__(self, rng: np.random.Generator, height: int, width: int):
-        self.rng, self.height, self.width = rng, height, width
-        self.image = np.zeros((height, width, 3), np.float32)
-        self.labels = np.zeros((height, width), np.int16)
+        super().__init__(rng, height, width)
         self.objects: list[SceneObject] = []
         self._parts = 0
 
-    def add_background(self, mask: np.ndarray, fill: fills.Fill) -> None:
+    def add_background(self, mask: np.ndarray, fill: Fill) -> None:
         """Paint a background region. mask: (h, w) bool."""
-        surface = fill.paint(self.rng, self.height, self.width)
-        np.copyto(self.image, surface, where=mask[..., None])
-        self.labels[mask] = self._parts
+        self.cover(mask, partial(fill.paint, self.rng), self._parts)
         self.objects.append(SceneObject(BACKGROUND, "body", (self._parts,), fill.texture, int(mask.sum())))
         self._parts += 1
 
-    def has_room(self, parts: list[Part], radius: float, x: float, y: float) -> bool:
-        """Whether an object at this position would cover little of earlier objects."""
-        mask, left, top = rasterize(parts[-1].outline, radius, x, y)
-        rows, columns, inside = self._window(mask, left, top)
+    def has_room(self, outline: Outline, radius: float, x: float, y: float) -> bool:
+        """Whether an outline at this position would cover little of earlier objects."""
+        rows, columns, inside = self.window(*rasterize(outline, radius, x, y))
         covered = self.labels[rows, columns][inside > 0]
         backgrounds = sum(each.shape == BACKGROUND for each in self.objects)
         return len(covered) > 0 and np.count_nonzero(covered >= backgrounds) <= MAX_OCCLUSION * len(covered)
@@ -54,76 +46,36 @@ class Canvas:
         self, family: Family, parts: list[Part], radius: float, center: tuple[float, float], edge_blur: float,
         opacity: float,
     ) -> None:  # fmt: skip
-        """Paint an object over the image.
-
-        Args:
-            family: of the object.
-            parts: from the lowest to the topmost.
-            radius: pixels.
-            center: x, y in pixels.
-            edge_blur: sigma, pixels.
-            opacity: in [0, 1].
-        """
-        first_part, full_pixels = self._parts, 0
-        for part in parts:
-            mask, left, top = rasterize(part.outline, radius, *center)
-            full_pixels = max(full_pixels, int(np.count_nonzero(mask)))
-            rows, columns, inside = self._window(mask, left, top)
-            if inside.size:
-                self._blend(self.image[rows, columns], inside, part.fill, edge_blur, opacity)
-                self.labels[rows, columns][inside > 0] = self._parts
-            self._parts += 1
-        texture = parts[0].fill.texture if len(parts) == 1 else None
-        stroke = parts[0].outline.stroke(radius) if len(parts) == 1 else 0
-        ids = tuple(range(first_part, self._parts))
+        """Paint an object over the image. parts: from the lowest to the topmost; others as of Canvas.paint."""
+        ids = tuple(range(self._parts, self._parts + len(parts)))
+        full_pixels = max(
+            self.paint(part.outline, radius, center, partial(part.fill.paint, self.rng), id, edge_blur, opacity)
+            for id, part in zip(ids, parts, strict=True)
+        )
+        texture, stroke = (parts[0].fill.texture, parts[0].outline.stroke(radius)) if len(parts) == 1 else (None, 0)
         self.objects.append(SceneObject(family.shape, family.build, ids, texture, full_pixels, stroke))
-
-    def _blend(
-        self, window: np.ndarray, inside: np.ndarray, fill: fills.Fill, edge_blur: float, opacity: float
-    ) -> None:
-        """Paint a part into a window of the image."""
-        alpha = inside.astype(np.float32)
-        if edge_blur > 0.3:
-            alpha = cv2.GaussianBlur(alpha, (0, 0), edge_blur)
-        window += (fill.paint(self.rng, *inside.shape) - window) * (opacity * alpha)[..., None]
-
-    def _window(self, mask: np.ndarray, left: int, top: int) -> tuple[slice, slice, np.ndarray]:
-        """Rows and columns of the canvas under a mask, and the part of the mask on the canvas."""
-        rows = slice(max(top, 0), max(min(top + mask.shape[0], self.height), 0))
-        columns = slice(max(left, 0), max(min(left + mask.shape[1], self.width), 0))
-        inside = mask[rows.start - top : max(rows.stop - top, 0), columns.start - left : max(columns.stop - left, 0)]
-        return rows, columns, inside
+        self._parts += len(parts)
 
 
 def render(seed: int, split: str, index: int, kind: str) -> Scene:
-    """Render the scene with this index; it depends on the arguments alone.
-
-    Args:
-        seed: of all scenes.
-        split: of SPLITS.
-        index: 0, 1, ...
-        kind: of KINDS.
-    """
+    """Render the scene with an index 0, 1, ... in one of SPLITS; it depends on the arguments alone."""
     rng = np.random.default_rng((seed, SPLITS.index(split), index, list(KINDS).index(kind)))
-    composition = KINDS[kind]
-    height, width = (int(side) for side in rng.integers(SIDES[0], SIDES[1] + 1, 2))
-    canvas = Canvas(rng, height, width)
-    _add_backgrounds(canvas, composition)
-    _add_objects(canvas, composition)
-    image = _photograph(rng, canvas.image, composition)
-    return Scene(image, canvas.labels, tuple(canvas.objects))
+    canvas = SceneCanvas(rng, *(int(side) for side in rng.integers(SIDES[0], SIDES[1] + 1, 2)))
+    _add_backgrounds(canvas, KINDS[kind])
+    _add_objects(canvas, KINDS[kind])
+    return Scene(_photograph(rng, canvas.image, KINDS[kind]), canvas.labels, tuple(canvas.objects))
 
 
-def _add_backgrounds(canvas: Canvas, kind: Kind) -> None:
+def _add_backgrounds(canvas: SceneCanvas, kind: Kind) -> None:
     """Paint one region, or several with wavy borders; later ones may resemble the first."""
     rng, height, width = canvas.rng, canvas.height, canvas.width
-    texture = None if kind.textured else "plain"
-    first = fills.sample_fill(rng, 0.5 * min(height, width), texture=texture)
+    texture, size = None if kind.textured else "plain", 0.5 * min(height, width)
+    first = sample_fill(rng, size, texture=texture)
     canvas.add_background(np.ones((height, width), bool), first)
     for _ in range(rng.integers(0, kind.max_backgrounds) if rng.random() < 0.7 else 0):
-        fill = fills.sample_fill(rng, 0.5 * min(height, width), texture=texture)
+        fill = sample_fill(rng, size, texture=texture)
         if rng.random() < kind.camouflaged:
-            fill = fills.blend_fill(fill, first.color, rng.uniform(0.5, 0.9))
+            fill = fill.blended(first.color, rng.uniform(0.5, 0.9))
         if rng.random() < 0.5:  # all on one side of a border
             angle = rng.uniform(0, 2 * np.pi)
             y, x = np.mgrid[-0.5 : 0.5 : height * 1j, -0.5 : 0.5 : width * 1j].astype(np.float32)
@@ -131,26 +83,24 @@ def _add_backgrounds(canvas: Canvas, kind: Kind) -> None:
             field = x * np.float32(np.cos(angle)) + y * np.float32(np.sin(angle)) + wave * rng.uniform(0, 0.5)
             mask = field > rng.uniform(-0.25, 0.35)
         else:  # islands
-            field = noise.cloudy(rng, height, width, rng.uniform(0.15, 0.7) * width)
-            mask = field > rng.uniform(0.45, 0.7)
+            mask = noise.cloudy(rng, height, width, rng.uniform(0.15, 0.7) * width) > rng.uniform(0.45, 0.7)
         if mask.any():
             canvas.add_background(mask, fill)
 
 
-def _add_objects(canvas: Canvas, kind: Kind) -> None:
+def _add_objects(canvas: SceneCanvas, kind: Kind) -> None:
     """Paint families of objects, large ones first, so that small ones stay visible."""
-    rng, side = canvas.rng, min(canvas.height, canvas.width)
+    rng, side, remaining = canvas.rng, min(canvas.height, canvas.width), MAX_OBJECTS
     count = int(rng.integers(1, MAX_FAMILIES + 1))
     radii = np.sort(np.exp(rng.uniform(*np.log(kind.radii), count)) * side)[::-1]
     # In some images all families share a color name.
     color_name = colors.NAMES[rng.integers(len(colors.NAMES))] if rng.random() < 0.3 else None
     background = canvas.image.reshape(-1, 3).mean(axis=0)
-    remaining = MAX_OBJECTS
     for radius in radii:
         family = objects.sample_family(rng, kind, float(max(radius, 2.5)), color_name)
         if rng.random() < kind.camouflaged:
             amount = rng.uniform(0.3, 0.7)
-            fill, other_fill = (fills.blend_fill(each, background, amount) for each in (family.fill, family.other_fill))
+            fill, other_fill = (each.blended(background, amount) for each in (family.fill, family.other_fill))
             family = replace(family, fill=fill, other_fill=other_fill)
         max_members = int(np.clip(0.25 * (side / radius) ** 2, 1, 40))
         members = min(remaining, int(np.exp(rng.uniform(0, np.log(max_members + 1)))))
@@ -162,7 +112,7 @@ def _add_objects(canvas: Canvas, kind: Kind) -> None:
             for _ in range(TRIES):
                 position = rng.normal(cluster, spread) if spread else rng.uniform(-0.05, 1.05, 2)
                 x, y = position * (canvas.width, canvas.height)
-                if canvas.has_room(parts, own_radius, x, y):
+                if canvas.has_room(parts[-1].outline, own_radius, x, y):
                     canvas.add_object(family, parts, own_radius, (x, y), min(edge_blur, own_radius / 4), opacity)
                     remaining -= 1
                     break

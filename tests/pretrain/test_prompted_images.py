@@ -1,27 +1,26 @@
-"""Prompted images and splits that are rendered during training."""
+"""Prompted images: their targets, their prompts, and the split that is rendered during training."""
 
-from dataclasses import replace
-
-import generated_split
 import numpy as np
+import prompted_images
 import pytest
-from generated_split import GeneratedSplit, PromptSampling, sample_prompted_image
-from imports import STAGES
-from promptseg.core.devices import Processes
+import settings
+from prompted_images import PromptedSplit, sample_prompted_image
 from promptseg.data import masks
 from promptseg.models.sam import Sam
 from promptseg.nn import sam_network
-from synthetic_scenes import PRETRAIN, sam_training
+from synthetic_scenes import INDICES, sam_training
 from transformers import SamModel
+from world import rendering
+from world.scene import KINDS
 
-SAMPLING = PromptSampling((("general", 1.0),), 4, 4, 0.1)
+PROMPTS = settings.Prompts(kinds={"general": 1.0}, boxes=4, points=4, jitter=0.1)
 
 
 @pytest.fixture
 def split():
     def make(count):
         segmenter = Sam(sam_network.create(SamModel, "tiny", 0))
-        return GeneratedSplit("train", count, segmenter, sam_training(), 0, Processes())
+        return PromptedSplit("train", count, segmenter, sam_training(), 0)
 
     return make
 
@@ -32,7 +31,7 @@ def targets_of(split, index, epoch):
 
 
 def test_boxes_come_before_points_and_both_fit_their_targets():
-    sample, again = (sample_prompted_image(0, "train", 3, SAMPLING) for _ in range(2))
+    sample, again = (sample_prompted_image(0, "train", 3, PROMPTS) for _ in range(2))
     assert (sample.image == again.image).all() and len(sample.prompts) == len(sample.targets) == 8
     assert [prompt.get("box") is not None for prompt in sample.prompts] == 4 * [True] + 4 * [False]
     for prompt, target in zip(sample.prompts, sample.targets, strict=True):
@@ -45,7 +44,9 @@ def test_boxes_come_before_points_and_both_fit_their_targets():
 
 
 def test_without_jitter_boxes_are_tight_and_all_else_is_equal():
-    tight, moved = (sample_prompted_image(0, "train", 3, replace(SAMPLING, jitter=jitter)) for jitter in (0.0, 0.1))
+    tight, moved = (
+        sample_prompted_image(0, "train", 3, PROMPTS.model_copy(update={"jitter": jitter})) for jitter in (0.0, 0.1)
+    )
     for prompt, other, target in zip(tight.prompts[:4], moved.prompts[:4], tight.targets, strict=False):
         corners, other_corners = prompt.get("box").corners, other.get("box").corners
         assert (corners == masks.bounding_box(target)).all() and (other_corners != corners).any()
@@ -61,26 +62,37 @@ def test_each_epoch_has_its_own_images_and_validation_always_the_same(split):
 
 
 def test_curriculum_sets_the_kinds_of_the_first_epochs_and_not_of_validation(split, monkeypatch):
-    kinds, real = [], generated_split.sample_prompted_image
+    kinds, real = [], prompted_images.sample_prompted_image
 
-    def sample(seed, name, index, sampling):
-        kinds.append([kind for kind, _ in sampling.kinds])
-        return real(seed, name, index, sampling)
+    def sample(seed, name, index, config):
+        kinds.append(list(config.kinds))
+        return real(seed, name, index, config)
 
-    monkeypatch.setattr(generated_split, "sample_prompted_image", sample)
+    monkeypatch.setattr(prompted_images, "sample_prompted_image", sample)
     made = split(3)
     for epoch in (1, 2, 3, 0):
         made.take(1, epoch)
     assert kinds == [["flat"], ["plain"], ["general"], ["general"]]
 
 
-def test_images_of_other_processes_are_the_same(split, monkeypatch):
-    alone, pooled = split(4), split(4)
-    monkeypatch.setenv("PYTHONPATH", f"{PRETRAIN}:{STAGES}")
-    pooled._pool = generated_split._process_pool(1)
-    for epoch in (1, 2, 0):
-        for index in (2, 0, 3, 1):
-            own, other = (made.take(index, epoch) for made in (alone, pooled))
-            assert np.array_equal(own.image, other.image)
-            assert np.array_equal(own.targets(256)[0], other.targets(256)[0])
-    pooled._pool.shutdown()
+@pytest.mark.parametrize("kind", KINDS)
+def test_targets_are_large_enough_and_visible(kind):
+    count = 0
+    for index in INDICES:
+        scene = rendering.render(0, "val", index, kind)
+        targets = prompted_images.sample_targets(np.random.default_rng(index), scene, 6)
+        assert len(targets) in (0, 6)
+        count += len(targets) > 0
+        for mask in targets:
+            assert mask.dtype == bool and mask.sum() >= prompted_images.MIN_PIXELS
+            assert prompted_images.is_visible(scene.image, mask)
+    assert count > 0.7 * len(INDICES)
+
+
+def test_no_object_is_visible_in_a_flat_image():
+    mask = np.zeros((60, 60), bool)
+    mask[20:40, 20:40] = True
+    flat = np.full((60, 60, 3), 90, np.uint8)
+    assert not prompted_images.is_visible(flat, mask)
+    flat[mask] = 110
+    assert prompted_images.is_visible(flat, mask)
