@@ -1,12 +1,13 @@
-"""Write the numbers of the default study into docs/default-study.md, or check that they are those of metrics/.
+"""Write the numbers of the default study into docs/default-study.md and docs/dvc.md, or check that they are current.
 
-    python docs/results.py            rewrites the table of runs
-    python docs/results.py --check    exit code 1 where the page has other numbers
+    python docs/results.py            rewrites the table of runs, and what `dvc metrics show` prints
+    python docs/results.py --check    exit code 1 where a page has other numbers
 
 The table has the runs for which the studies report a score, and the best run of each dataset that needs no oracle.
 """
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -14,6 +15,8 @@ import pandas as pd
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "default-study.md"
+DVC_PAGE = ROOT / "docs" / "dvc.md"
+SHOW = "$ dvc metrics show metrics/em-*-20.json\n"
 HEADER = "| run | training | prompt | IoU, mean (95 %) | Dice, mean | boundary IoU | reported, full scale |\n"
 
 
@@ -47,9 +50,22 @@ def updated(page: str, project: Path = ROOT) -> str:
     return f"{before}{header}{line}\n{table(project).rstrip()}{rest}"
 
 
+def shown(page: str, project: Path = ROOT) -> str:
+    """The text of the page with what the command after SHOW prints in a project."""
+    before, command, after = page.partition(SHOW)
+    files = sorted(str(path.relative_to(project)) for path in project.glob(SHOW.split()[-1]))
+    words = [sys.executable, "-m", "dvc", "metrics", "show", *files]
+    done = subprocess.run(words, cwd=project, capture_output=True, text=True, check=True)
+    lines = [line.rstrip() for line in done.stdout.strip().splitlines()]
+    return before + command + "\n".join(lines) + after[after.index("\n```") :]
+
+
 if __name__ == "__main__":
-    text = PAGE.read_text("utf-8")
-    new = updated(text)
-    if sys.argv[1:] == ["--check"]:
-        sys.exit(new != text and f"{PAGE}: other numbers than metrics/; run python docs/results.py")
-    PAGE.write_text(new, "utf-8")
+    for path, update in ((PAGE, updated), (DVC_PAGE, shown)):
+        text = path.read_text("utf-8")
+        new = update(text)
+        if sys.argv[1:] == ["--check"]:
+            if new != text:
+                sys.exit(f"{path}: other numbers than metrics/; run python docs/results.py")
+        else:
+            path.write_text(new, "utf-8")

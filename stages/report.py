@@ -9,15 +9,15 @@ def main(params: Path, scores: Path, summaries: Path, plots: Path, leaderboard: 
     page: Path,
 ):  # fmt: skip
     from promptseg.core import study
-    from promptseg.report import dataset_table
+    from promptseg.report import charts, tables
     from promptseg.report import leaderboard as table
     from promptseg.report import page as html
 
     settings = study.load(params)
     rows = table.leaderboard(settings, scores)
     table.write_leaderboard(rows, leaderboard)
-    table.write_chart(rows, chart)
-    dataset_table.write_dataset_table(datasets, list(settings.datasets), summaries)
+    charts.write_bar_chart(rows, chart)
+    tables.write_rows(datasets, *tables.dataset_table(list(settings.datasets), summaries))
     html.write_page(page, settings, rows, html.Sources(chart, plots, summaries))
 
 

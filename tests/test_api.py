@@ -12,6 +12,7 @@ from promptseg.core.errors import UserError
 from promptseg.download import checkpoints
 from promptseg.inference import prediction
 from promptseg.prompts import Prompt
+from promptseg.prompts.box import Box
 from promptseg.prompts.points import Points
 
 
@@ -39,13 +40,26 @@ def test_a_point_gives_mask_probability_and_score(sam, image):
     assert np.array_equal(result.probability, expected)
 
 
+@pytest.mark.parametrize("name", ["sam", "sam2"])
+@pytest.mark.parametrize("points, negative", [([[60, 40]], [[5, 5]]), ([[60, 40], [62, 30]], []), ([], [[70, 55]])])
+def test_points_and_a_box_are_one_prompt(name, points, negative, image):
+    model = promptseg.load(name, source="tiny")
+    result = model.segment(image, points=points, negative_points=negative, box=[40, 20, 80, 60])
+    labels = np.array([1] * len(points) + [0] * len(negative))
+    prompt = Prompt.of(Points(np.array([*points, *negative], float), labels), Box(np.array([40.0, 20, 80, 60])))
+    features = model.segmenter.encode([image])
+    expected = prediction.probability_maps(model.segmenter, features, [prompt], (1, 96, 128))
+    assert np.array_equal(result.probability, expected) and result.classes == ["object"]
+    assert not np.array_equal(result.probability, model.segment(image, box=[40, 20, 80, 60]).probability)
+
+
 def test_files_arrays_and_images_of_pillow_are_alike(sam, image, tmp_path):
     Image.fromarray(image).save(tmp_path / "a.png")
     boxes = [[40, 20, 80, 60], [90, 60, 120, 90]]
-    expected = sam.segment(image, boxes=boxes).probability
+    expected = sam.segment(image, box=boxes).probability
     for given in (tmp_path / "a.png", str(tmp_path / "a.png"), Image.fromarray(image)):
-        assert np.array_equal(sam.segment(given, boxes=boxes).probability, expected)
-    single = [sam.segment(image, boxes=[box]).probability for box in boxes]
+        assert np.array_equal(sam.segment(given, box=boxes).probability, expected)
+    single = [sam.segment(image, box=box).probability for box in boxes]
     np.testing.assert_allclose(expected, np.maximum(*single), atol=1e-5)
 
 
@@ -74,8 +88,15 @@ def test_a_checkpoint_and_a_fine_tuned_run_are_loaded_from_their_folders(tmp_pat
     [
         ({"text": "a cat"}, "sam takes .*; given: text"),
         ({}, "given: no prompt"),
-        ({"points": [[1, 1]], "boxes": [[0, 0, 5, 5]]}, "given: box and points"),
-        ({"negative_points": [[1, 1]]}, "give points on it"),
+        ({"points": [[1, 1]], "box": [0, 0, 5, 5], "text": "a cat"}, "given: box and points and text"),
+        ({"points": [[1, 1]], "box": [[0, 0, 5, 5], [1, 1, 9, 9]]}, "with points give one"),
+        ({"points": [[1, 1, 1]]}, "points: rows of 2 numbers are expected"),
+        ({"box": "0,0,5,9"}, "box: rows of 4 numbers are expected"),
+        ({"box": [0, 0, 5]}, "box: rows of 4 numbers are expected"),
+        ({"box": [5, 0, 5, 9]}, "image: the box 5,0,5,9: empty"),
+        ({"box": [0, 0, float("nan"), 9]}, "image: the box 0,0,nan,9: empty"),
+        ({"box": [0, 0, 129, 9]}, "image: the box 0,0,129,9 exceeds the image, which is 128x96"),
+        ({"negative_points": [[1, 1]]}, "give a point on it or a box"),
         ({"points": [[128, 5]]}, "outside the image"),
         ({"points": [[1, 1]], "threshold": 1.0}, "threshold 1: a number between"),
     ],
@@ -83,6 +104,18 @@ def test_a_checkpoint_and_a_fine_tuned_run_are_loaded_from_their_folders(tmp_pat
 def test_wrong_prompts_are_one_line(sam, image, prompt, message):
     with pytest.raises(UserError, match=message):
         sam.segment(image, **prompt)
+
+
+def test_a_message_names_the_file_of_the_image(sam, image, tmp_path):
+    Image.fromarray(image).save(tmp_path / "a.png")
+    with pytest.raises(UserError, match=f"^{tmp_path}/a.png: the point 128,5 is outside"):
+        sam.segment(tmp_path / "a.png", points=[[128, 5]])
+
+
+@pytest.mark.parametrize("name", ["medsam", "pa_sam"])
+def test_models_that_take_points_and_a_box_apart_refuse_them_together(name, image):
+    with pytest.raises(UserError, match=f"{name} takes .*; given: box and points"):
+        promptseg.load(name, source="tiny").segment(image, points=[[60, 40]], box=[40, 20, 80, 60])
 
 
 @pytest.mark.parametrize("shape, kind", [((5, 5, 4), np.uint8), ((5, 5), np.float32), ((5,), np.uint8)])

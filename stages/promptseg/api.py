@@ -3,7 +3,7 @@
 import promptseg
 
 model = promptseg.load("sam2")
-result = model.segment("cat.jpg", points=[[300, 190]])
+result = model.segment("cat.jpg", points=[[300, 190]], negative_points=[[10, 10]], box=[100, 60, 460, 350])
 result.mask, result.probability, result.score
 """
 
@@ -25,7 +25,7 @@ from promptseg.evaluation import counts
 from promptseg.inference import prediction
 from promptseg.nn import finetuned_weights, weights
 from promptseg.nn.segmenter import Segmenter
-from promptseg.prompts import Prompt, PromptPart
+from promptseg.prompts import Prompt
 from promptseg.prompts.box import Box
 from promptseg.prompts.points import Points
 from promptseg.prompts.text import Text
@@ -73,19 +73,19 @@ class Model:
         *,
         points: Sequence[Sequence[float]] = (),
         negative_points: Sequence[Sequence[float]] = (),
-        boxes: Sequence[Sequence[float]] = (),
+        box: Sequence[float] | Sequence[Sequence[float]] = (),
         text: str | Sequence[str] = (),
         threshold: float = 0.5,
     ) -> Result:
         """Segment an image.
 
-        Give prompts of one kind, or none for a model that takes none.
+        Give prompts of one kind, points with one box, or none for a model that takes none.
 
         Args:
             image: a PNG, JPEG or TIFF file; a (h, w) or (h, w, 3) uint8 array; or an image of Pillow.
             points: x, y in pixels, all on one object.
             negative_points: x, y in pixels that are not on it.
-            boxes: x0, y0, x1, y1 in pixels, an object each.
+            box: x0, y0, x1, y1 in pixels; or several, an object each.
             text: a phrase, or one for each class.
             threshold: probability in (0, 1) from which on a pixel is foreground.
 
@@ -93,17 +93,14 @@ class Model:
             UserError: the image cannot be read, or the model does not take the prompts.
         """
         pixels = _pixels(image)
-        parts = _parts(points, negative_points, boxes, [text] if isinstance(text, str) else list(text))
-        self._check(parts, threshold)
-        phrases = [part.phrase for _, part in parts if isinstance(part, Text)]
-        classes = phrases or (["object"] if parts else self.classes)
+        phrases = [text] if isinstance(text, str) else list(text)
+        image_prompts = [*_object_prompts(points, negative_points, box), *_text_prompts(phrases)]
+        self._check(image_prompts, threshold)
         height, width = pixels.shape[:2]
-        if parts:
-            for _, part in parts:
-                part.check_inside(height, width, "image")
-            image_prompts = [Prompt.of(part, target=target) for target, part in parts]
-        else:
-            image_prompts = [Prompt(target) for target in range(1, len(classes) + 1)]
+        for part in (part for prompt in image_prompts for part in prompt.parts.values()):
+            part.check_inside(height, width, str(image) if isinstance(image, str | Path) else "image")
+        classes = phrases or (["object"] if image_prompts else self.classes)
+        image_prompts = image_prompts or [Prompt(target) for target in range(1, len(classes) + 1)]
         features = self.segmenter.encode([pixels])
         shape = (len(classes), height, width)
         probability = prediction.probability_maps(self.segmenter, features, image_prompts, shape)
@@ -111,14 +108,13 @@ class Model:
         inside = probability.max(axis=0)[mask > 0]
         return Result(mask, probability, float(inside.mean()) if len(inside) else 0.0, classes)
 
-    def _check(self, parts: list[tuple[int, PromptPart]], threshold: float) -> None:
+    def _check(self, image_prompts: list[Prompt], threshold: float) -> None:
         """Raise UserError unless the model takes these prompts."""
-        kinds = {part.KIND for _, part in parts}
-        kind = prompts.join_kinds(map(prompts.model_kind, kinds))
-        if len(kinds) > 1 or kind not in self.segmenter.PROMPTS:
+        kinds = {kind for prompt in image_prompts for kind in prompt.parts}
+        if prompts.join_kinds(map(prompts.model_kind, kinds)) not in self.segmenter.PROMPTS:
             given = " and ".join(sorted(kinds)) or "no prompt"
             raise UserError(f"{self.segmenter.NAME} takes {', '.join(self.prompts)}; given: {given}")
-        if not parts and not self.classes:
+        if not image_prompts and not self.classes:
             raise UserError(f"{self.segmenter.NAME}: which classes? load the weights of a fine-tuned run")
         if not 0.0 < threshold < 1.0:
             raise UserError(f"threshold {threshold:g}: a number between 0 and 1 is expected")
@@ -192,14 +188,30 @@ def _pixels(image: Pixels) -> np.ndarray:
     return image
 
 
-def _parts(points, negative_points, boxes, phrases: list[str]) -> list[tuple[int, PromptPart]]:
-    """Each prompt with the number of its class."""
-    parts: list[tuple[int, PromptPart]] = []
-    if len(points):
-        coordinates = np.array([*points, *negative_points], float).reshape(-1, 2)
-        parts.append((1, Points(coordinates, np.array([1] * len(points) + [0] * len(negative_points)))))
-    elif len(negative_points):
-        raise UserError("negative_points say where the object is not; give points on it as well")
-    parts += [(1, Box(np.array(box, float))) for box in boxes]
-    parts += [(target, Text(phrase)) for target, phrase in enumerate(phrases, 1)]
-    return parts
+def _object_prompts(points, negative_points, box) -> list[Prompt]:
+    """Prompts for one object: all points with the box, or each box."""
+    on, off = _rows(points, 2, "points"), _rows(negative_points, 2, "negative_points")
+    boxes = [Box(corners) for corners in _rows(box, 4, "box")]
+    if not len(on) and not len(off):
+        return [Prompt.of(each) for each in boxes]
+    clicked = Points(np.concatenate([on, off]), np.repeat([1, 0], [len(on), len(off)]))
+    if not boxes:
+        clicked.check_alone()
+    if len(boxes) > 1:
+        raise UserError("box: with points give one")
+    return [Prompt.of(*boxes, clicked)]
+
+
+def _text_prompts(phrases: list[str]) -> list[Prompt]:
+    return [Prompt.of(Text(phrase), target=target) for target, phrase in enumerate(phrases, 1)]
+
+
+def _rows(values, count: int, name: str) -> np.ndarray:
+    """Coordinates, or rows of them, as an array (n, count) float64. name: of the argument."""
+    try:
+        rows = np.array(values, float)
+    except (TypeError, ValueError):
+        rows = np.empty(())
+    if rows.ndim not in (1, 2) or rows.size and rows.shape[-1] != count:
+        raise UserError(f"{name}: rows of {count} numbers are expected")
+    return rows.reshape(-1, count)

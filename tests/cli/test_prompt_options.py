@@ -56,6 +56,19 @@ def test_all_points_are_one_prompt():
     assert prompt.get("points").labels.tolist() == [1, 1, 0]
 
 
+def test_points_and_one_box_are_one_prompt():
+    request = parse(point=["1,2"], no_point=["5,6"], box=["1,2,30,40"])
+    (prompt,) = built(request)
+    assert request.kind == "box + points" and {*prompt.parts} == {"box", "points"}
+    assert prompt.get("points").labels.tolist() == [1, 0] and prompt.get("box").corners.tolist() == [1, 2, 30, 40]
+    (prompt,) = built(parse(no_point=["5,6"], box=["1,2,30,40"]))
+    assert prompt.get("points").labels.tolist() == [0]
+    refused(lambda: parse(point=["1,2"], box=["1,2,3,4", "5,6,7,8"]), "with --point give one --box")
+    refused(lambda: parse(no_point=["5,6"]), "negative points say where the object is not")
+    request.check("sam2", models.segmenter_class("sam2").PROMPTS)
+    refused(lambda: request.check("medsam", frozenset({"box"})), "medsam takes no --point; give --box")
+
+
 def test_automatic_masks_have_settings():
     assert parse(auto=True).generator == AutomaticMasks()
     assert parse(auto=True, auto_points=16).generator == AutomaticMasks(points=16)
@@ -63,13 +76,13 @@ def test_automatic_masks_have_settings():
 
 
 def test_a_prompt_outside_the_image_is_refused_with_its_name():
-    refused(lambda: parse(box=["1,2,61,4"]).prompts(1, 40, 60, "cat"), "cat: --box 1,2,61,4", "60x40")
+    refused(lambda: parse(box=["1,2,61,4"]).prompts(1, 40, 60, "cat"), "cat: the box 1,2,61,4", "60x40")
     refused(lambda: parse(point=["1,41"]).prompts(1, 40, 60, "cat"), "cat: the point 1,41", "60x40")
 
 
-@pytest.mark.parametrize("given", [{"text": ["a"]}, {"point": ["1,2"]}, {"auto": True}, {"support": Path("a.png")}])
+@pytest.mark.parametrize("given", [{"text": ["a"]}, {"auto": True}, {"support": Path("a.png")}])
 def test_kinds_that_do_not_combine_are_refused(given):
-    refused(lambda: parse(box=["1,2,3,4"], **given), "give one of --auto, --box, ", "only --support and --text go")
+    refused(lambda: parse(box=["1,2,3,4"], **given), "give one of --auto, --box, ", "--support and --text go")
 
 
 def test_a_model_that_does_not_take_a_kind_names_the_options_that_it_takes():

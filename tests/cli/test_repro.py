@@ -1,10 +1,15 @@
 """`promptseg repro`: the results of a serial run, sooner; failures and kills; with commands of seconds."""
 
+import contextlib
+import fcntl
 import os
+import pty
 import re
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -270,6 +275,28 @@ def test_a_batch_ends_with_the_stage_that_fails_and_what_ended_before_is_recorde
     assert "it is broken: b" in process.text() and "copy@a" not in process.text()
     assert not (folder / "c.out").exists()
     assert "copy@a" not in run(folder, "dvc", "status")
+
+
+def test_a_terminal_shows_the_stages_that_run_and_the_last_lines_of_their_output(project):
+    folder = project(seconds=1.5)
+    step = (folder / "step.py").read_text()
+    (folder / "step.py").write_text(step + 'print("log of", name, flush=True); time.sleep(1)\n')
+    ours, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
+    env = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    process = subprocess.Popen(["promptseg", "repro", "-j", "2"], cwd=folder, env=env, stderr=terminal)
+    os.close(terminal)
+    shown = b""
+    with contextlib.suppress(OSError):  # its other end is closed
+        while data := os.read(ours, 4096):
+            shown += data
+    os.close(ours)
+    assert process.wait() == 0
+    shown = shown.decode()
+    assert re.search(r"\bc +\d+ s  log of c", shown) and re.search(r"\bd +\d+ s  ", shown)
+    states = re.split(r"[\r\n]+|\x1b\[A", shown)
+    assert max(map(len, states)) < 60
+    assert {line.split()[1] for line in states if re.match(r"\[\d/5\] \w \d+\.\d s", line)} == set(GRAPH)
 
 
 def test_a_folder_without_a_project_is_one_line(tmp_path):

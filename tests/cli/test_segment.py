@@ -19,6 +19,7 @@ from promptseg.nn import finetuned_weights, weights
 from promptseg.prompts import Prompt
 from promptseg.prompts.automatic import AutomaticMasks
 from promptseg.prompts.box import Box
+from promptseg.prompts.points import Points
 from promptseg.prompts.support import Support
 from promptseg.prompts.text import Text
 from typer.testing import CliRunner
@@ -63,9 +64,9 @@ def run(folder, tmp_path, monkeypatch):
     monkeypatch.chdir(folder)
     monkeypatch.setenv("PROMPTSEG_MIRROR", NO_HUB)
 
-    def call(*arguments) -> list[str] | str:
-        arguments = [str(each) for each in arguments]
-        result = CliRunner().invoke(main.app, ["segment", *arguments, "--out", str(tmp_path / "out")])
+    def call(*arguments, out=tmp_path / "out") -> list[str] | str:
+        arguments = [str(each) for each in (*arguments, "--out", out)]
+        result = CliRunner().invoke(main.app, ["segment", *arguments])
         if isinstance(result.exception, UserError):
             message = str(result.exception)
             assert len(message.splitlines()) == 1 and message.isprintable()
@@ -109,7 +110,7 @@ def test_a_mask_an_overlay_and_run_lengths_that_agree(run, tmp_path):
     for label, annotation in enumerate(entry["annotations"], 1):
         assert annotation["category_id"] == label and annotation["area"] == np.count_nonzero(mask == label)
         segmentation = annotation["segmentation"]
-        assert np.array_equal(rle.decode(rle.decompress(segmentation["counts"]), *segmentation["size"]), mask == label)
+        assert np.array_equal(rle.decode(segmentation), mask == label)
         if annotation["area"]:
             y, x = np.nonzero(mask == label)
             assert annotation["bbox"] == [x.min(), y.min(), np.ptp(x) + 1, np.ptp(y) + 1]
@@ -133,13 +134,26 @@ def test_positive_and_negative_points_are_one_prompt(run, tmp_path):
     assert entry["annotations"][0]["category"] == "object"
 
 
+def test_points_and_a_box_are_one_prompt(folder, run, tmp_path):
+    path = photo(tmp_path / "a.png")
+    segmenter = models.load("sam").load(folder / "data/checkpoints/sam", 1)
+    box = Box(np.array([5.0, 6, 30, 38]))
+    for points, labels, options in (
+        ([[30, 20], [10, 12.5]], [1, 0], ("--point", "30,20", "--no-point", "10,12.5")),
+        ([[10, 12.5]], [0], ("--no-point", "10,12.5")),
+    ):
+        run(path, "--model", "sam", *options, "--box", "5,6,30,38")
+        entry = json.loads((tmp_path / "out/a.json").read_text())
+        assert entry["prompts"] == [{"target": 1, "points": points, "labels": labels, "box": [5, 6, 30, 38]}]
+        prompt = Prompt.of(Points(np.array(points), np.array(labels)), box)
+        assert np.array_equal(np.array(Image.open(tmp_path / "out/a_mask.png")), predicted(segmenter, path, [prompt]))
+
+
 def square(size, left, top, side, iou):
     mask = np.zeros(size, bool)
     mask[top : top + side, left : left + side] = True
     box = left, top, left + side - 1, top + side - 1
-    return generated_masks.GeneratedMask(
-        rle.encode(mask), size, box, iou, 0.97, (left + 0.5, top + 0.5), (0, 0, *size[::-1])
-    )
+    return generated_masks.GeneratedMask(rle.encode(mask), box, iou, 0.97, (left + 0.5, top + 0.5), (0, 0, *size[::-1]))
 
 
 @pytest.mark.parametrize("count", [0, 3, 300])
@@ -160,7 +174,7 @@ def test_automatic_masks_are_numbered_and_smaller_ones_are_on_top(count, folder,
     assert entry["automatic"]["points"] == 7
     assert [annotation["id"] for annotation in entry["annotations"]] == [*range(1, count + 1)]
     for annotation, mask in zip(entry["annotations"], masks, strict=True):
-        assert np.array_equal(rle.decode(rle.decompress(annotation["segmentation"]["counts"]), 40, 60), mask.mask())
+        assert np.array_equal(rle.decode(annotation["segmentation"]), mask.mask())
         assert (annotation["predicted_iou"], annotation["stability_score"]) == (mask.iou, 0.97)
         assert annotation["area"] == mask.mask().sum() >= (labels == annotation["id"]).sum()
         assert (labels[mask.mask()] > 0).all()
@@ -218,6 +232,14 @@ def test_a_cascade_refines_probability_maps_as_its_stage_does(folder, run, tmp_p
     assert np.array_equal(np.array(Image.open(tmp_path / "out/a_mask.png")), expected)
 
 
+def test_tiny_weights_are_those_of_the_cascade_too(run, tmp_path, monkeypatch):
+    """In a folder without data/checkpoints."""
+    path = photo(tmp_path / "a.png")
+    monkeypatch.chdir(tmp_path)
+    words = ("--model", "clipseg", "--checkpoint", "tiny", "--text", "fire", "--cascade", "sam")
+    assert run(path, *words)[0].startswith("a: fire ")
+
+
 def test_a_fine_tuned_run_starts_a_cascade_as_well(run, tmp_path):
     path = photo(tmp_path / "a.png")
     assert run(path, "--weights", "data/weights/pets", "--cascade", "sam")[0].startswith("a: cat ")
@@ -237,6 +259,32 @@ def test_folders_stacks_and_all_file_types(run, tmp_path):
     assert {name for name in written(tmp_path / "out") if name.endswith(".json")} == {f"{name}.json" for name in names}
     entry = json.loads((tmp_path / "out/stack_002.json").read_text())
     assert entry["image"] == {"file_name": (home / "stack.tif").as_posix(), "height": 24, "width": 30, "slice": 2}
+
+
+def test_images_of_one_name_do_not_replace_each_others_results(run, tmp_path):
+    names = ["a.png", "a.jpg", "sub/a.png"]
+    seeds = {name: photo(tmp_path / "images" / name, seed=seed) for seed, name in enumerate(names)}
+    lines = run(*seeds.values(), "--model", "clipseg", "--text", "fire")
+    shown = ["images/a", "a.jpg", "sub/a"]
+    assert [line.partition(":")[0] for line in lines] == shown
+    endings = "_mask.png", "_overlay.png", ".json"
+    assert written(tmp_path / "out") == sorted(name + ending for name in shown for ending in endings)
+    for name, path in zip(shown, seeds.values(), strict=True):
+        assert json.loads((tmp_path / f"out/{name}.json").read_text())["image"]["file_name"] == path.as_posix()
+
+
+def test_results_do_not_replace_images(run, tmp_path):
+    paths = photo(tmp_path / "a.png"), photo(tmp_path / "a_mask.png", seed=1)
+    before = [path.read_bytes() for path in paths]
+    message = run(*paths, "--model", "clipseg", "--text", "fire", out=tmp_path)
+    assert message.startswith(f"{paths[1]}: an image, which results of {paths[0]} would replace; give another --out")
+    assert [path.read_bytes() for path in paths] == before
+
+
+def test_help_names_all_results(run, tmp_path):
+    shown = " ".join(CliRunner().invoke(main.app, ["segment", "--help"]).stdout.split())
+    run(photo(tmp_path / "a.png"), "--model", "clipseg", "--text", "fire")
+    assert all(name.replace("a", "NAME", 1) in shown for name in written(tmp_path / "out"))
 
 
 def test_earlier_results_are_no_input(run, tmp_path):
@@ -324,20 +372,20 @@ def test_a_note_says_that_a_checkpoint_is_tiny(name, arguments, folder, tmp_path
         ),
         (["--model", "sam", "--box", "1,2,3"], "--box '1,2,3': 4 numbers with commas between them are expected"),
         (["--model", "sam", "--point", "1,nan"], "--point '1,nan': 2 numbers"),
-        (["--model", "sam", "--box", "1,2,61,4"], "a: --box 1,2,61,4 exceeds the image, which is 60x40"),
-        (["--model", "sam", "--box", "-1,2,5,4"], "a: --box -1,2,5,4 exceeds the image"),
+        (["--model", "sam", "--box", "1,2,61,4"], "a: the box 1,2,61,4 exceeds the image, which is 60x40"),
+        (["--model", "sam", "--box", "-1,2,5,4"], "a: the box -1,2,5,4 exceeds the image"),
         (["--model", "sam", "--box", "5,2,5,4"], "--box 5,2,5,4: empty"),
         (["--model", "sam", "--point", "60,4"], "a: the point 60,4 is outside the image, which is 60x40"),
-        (["--model", "sam", "--no-point", "6,4"], "--no-point says where the object is not; give a --point"),
-        (
-            ["--model", "sam", "--point", "6,4", "--box", "1,2,3,4"],
-            "give one of --auto, --box, --point, --support, --text (only --support and --text go together)",
-        ),
+        (["--model", "sam", "--no-point", "6,4"], "negative points say where the object is not; give"),
+        (["--model", "sam", "--point", "6,4", "--box", "1,2,3,4", "--box", "5,6,7,8"], "with --point give one --box"),
+        (["--model", "sam", "--point", "60,4", "--box", "1,2,3,4"], "a: the point 60,4 is outside the image"),
+        (["--model", "medsam", "--point", "6,4", "--box", "1,2,3,4"], "medsam takes no --point; give --box"),
+        (["--model", "pa_sam", "--point", "6,4", "--box", "1,2,3,4"], "pa_sam takes no --box with --point; give --box"),
         (["--model", "sam", "--point", "6,4", "--classes", "a,b"], "--classes names 2, but there is 1"),
         (["--model", "clipseg", "--auto"], "clipseg takes no --auto; give --support or --text"),
         (
             ["--model", "sam", "--auto", "--box", "1,2,3,4"],
-            "give one of --auto, --box, --point, --support, --text (only --support and --text go together)",
+            "give one of --auto, --box, --point, --support, --text (only --box and --point, --support and --text go ",
         ),
         (["--model", "sam", "--box", "1,2,3,4", "--auto-points", "9"], "--auto-points belongs to --auto"),
         (["--model", "clipseg", "--support", "a.png"], "--support IMAGE and --support-mask MASK go together"),
@@ -374,8 +422,8 @@ def test_files_that_are_no_images(run, tmp_path):
     for name in ("page.png", "page.tif"):
         (tmp_path / name).write_text("<html>")
         assert run(tmp_path / name, *arguments).startswith(f"{tmp_path / name}: not a PNG, JPEG or TIFF image")
-    twins = photo(tmp_path / "x/a.png"), photo(tmp_path / "y/a.jpg")
-    assert "would have the same name as those of" in run(*twins, *arguments)
+    photo(tmp_path / "images/b.png")
+    assert "images: the folder of the results" in run(tmp_path / "images", *arguments, out=tmp_path)
     assert "too narrow for sam" in run(photo(tmp_path / "line.png", (1, 900)), "--model", "sam", "--point", "3,0")
 
 
@@ -407,6 +455,10 @@ def test_one_unreadable_image_does_not_keep_the_others(run, tmp_path, image):
     for name in ("a.png", "c.png"):
         (folder / name).write_bytes(image.read_bytes())
     (folder / "b.png").write_bytes(image.read_bytes()[:60])
+    tifffile.imwrite(folder / "d.tif", np.zeros((2, 64, 72), np.uint16), photometric="minisblack")
     message = run(folder, "--model", "sam", "--box", "10,10,50,50")
-    assert message == "1 of 3 images not segmented; they are listed above"
+    assert message == "2 of 4 images not segmented; they are listed above"
     assert sorted(path.name for path in (tmp_path / "out").glob("*_mask.png")) == ["a_mask.png", "c_mask.png"]
+    arguments = ["segment", str(folder), "--model", "sam", "--box", "10,10,50,50", "--out", str(tmp_path / "out")]
+    listed = CliRunner().invoke(main.app, arguments).stderr.splitlines()[-2:]
+    assert [line.split(": ")[1] for line in listed] == [str(folder / "b.png"), str(folder / "d.tif")]

@@ -102,6 +102,19 @@ def test_repro_leaves_every_result_and_a_second_one_runs_nothing(clean):
     assert ran(run(clean, "dvc", "repro")) == []
 
 
+def test_the_notebook_comes_to_a_verdict(clean):
+    """Its cells, with another dataset."""
+    cells = json.loads((clean / "docs/examples/verdict.ipynb").read_text())["cells"]
+    code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    assert code.count('DATASET = "covid"') == 1
+    (clean / "docs/examples/verdict.py").write_text(code.replace('DATASET = "covid"', 'DATASET = "em"'))
+    printed = run(clean, "env", "MPLBACKEND=agg", "python", "docs/examples/verdict.py").splitlines()
+    scores = {name: json.loads((clean / f"metrics/{name}.json").read_text())["iou_mean"] for name in RUNS}
+    shown = f"em-unet {scores['em-unet']:.3f} with it: a difference of"
+    assert "Without a person, there is nothing to compare: one kind of run is missing." in printed or shown in printed[0]
+    assert printed[-1] == "With prompts from the ground truth, there is nothing to compare: one kind of run is missing."
+
+
 def test_the_repository_is_small(root):
     """The built-in checkpoints aside, which have 20 MB together."""
     sizes = {path: (root / path).stat().st_size for path in run(root, "git", "ls-files").split()}

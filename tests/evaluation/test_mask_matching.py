@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from promptseg.core.errors import UserError
 from promptseg.data import image_io, records, rle
-from promptseg.data.generated_masks import GeneratedMask, run_lengths, to_json
+from promptseg.data.generated_masks import GeneratedMask, segmentations, to_json
 from promptseg.data.records import Prediction, Record
 from promptseg.evaluation import mask_matching, score_table
 from promptseg.evaluation.evaluate import Outputs, evaluate
@@ -19,14 +19,14 @@ TARGET[5:7, 8:11] = 2
 TARGET[:, 11] = 255
 
 
-def area(rows: slice, columns: slice) -> list[int]:
+def area(rows: slice, columns: slice) -> dict:
     mask = np.zeros(TARGET.shape, bool)
     mask[rows, columns] = True
     return rle.encode(mask)
 
 
-def generated(counts: list[int]) -> GeneratedMask:
-    return GeneratedMask(counts, TARGET.shape, (0, 0, 1, 1), 0.9, 0.97, (1.0, 2.0), (0, 0, 12, 8))
+def generated(segmentation: dict) -> GeneratedMask:
+    return GeneratedMask(segmentation, (0, 0, 1, 1), 0.9, 0.97, (1.0, 2.0), (0, 0, 12, 8))
 
 
 def test_masks_inside_a_class_are_united_and_the_best_is_kept_by_itself():
@@ -76,12 +76,12 @@ def test_without_masks_or_objects_there_is_nothing_to_match():
 
 
 def test_masks_are_read_back_from_their_json_and_other_sizes_are_refused():
-    counts = [area(slice(1, 4), slice(1, 5)), area(slice(0, 8), slice(0, 12))]
-    text = to_json([generated(runs) for runs in counts])
-    assert run_lengths(text, 8, 12) == counts
+    masks = [area(slice(1, 4), slice(1, 5)), area(slice(0, 8), slice(0, 12))]
+    text = to_json([generated(mask) for mask in masks])
+    assert segmentations(text, 8, 12) == masks
     assert json.loads(text)[0]["area"] == 12 and json.loads(text)[0]["predicted_iou"] == 0.9
     with pytest.raises(UserError, match="12 x 8"):
-        run_lengths(text, 12, 8)
+        segmentations(text, 12, 8)
 
 
 def write(folder, masks: list[GeneratedMask], tiled: bool = False):
@@ -116,7 +116,7 @@ def test_the_evaluation_scores_the_union_and_marks_it_as_oracle(tmp_path, tiled)
 
 
 def test_masks_of_another_size_are_refused_and_named(tmp_path):
-    wrong = GeneratedMask(rle.encode(np.ones((4, 4), bool)), (4, 4), (0, 0, 1, 1), 0.9, 0.97, (1.0, 2.0), (0, 0, 4, 4))
+    wrong = GeneratedMask(rle.encode(np.ones((4, 4), bool)), (0, 0, 1, 1), 0.9, 0.97, (1.0, 2.0), (0, 0, 4, 4))
     split, predictions = write(tmp_path, [wrong])
     with pytest.raises(UserError, match=f"^{predictions}: p/0: "):
         ScoredImages(records.open_split(split), records.open_predictions(predictions))[0]

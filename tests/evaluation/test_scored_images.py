@@ -64,7 +64,7 @@ def test_automatic_masks_of_overlapping_tiles_have_numbers_of_their_own(tmp_path
             mask = np.zeros((12, 12), bool)
             mask[area] = True
             box, crop = (0, 0, 1, 1), (0, 0, 12, 12)
-            generated.append(GeneratedMask(rle.encode(mask), mask.shape, box, 0.9, 0.97, (1.0, 2.0), crop))
+            generated.append(GeneratedMask(rle.encode(mask), box, 0.9, 0.97, (1.0, 2.0), crop))
         predictions.append(Prediction(row.id, b"", "[]", to_json(generated)))
     expected = np.zeros((12, 20), int)
     expected[1:4, 1:5], expected[6:11, 2:6] = 1, 2

@@ -5,9 +5,9 @@ from functools import partial
 
 import numpy as np
 import torch
-from promptseg.inference import automatic_masks
 from promptseg.models.sam import Sam
 from segment_anything import modeling
+from segment_anything.utils import amg
 
 # transformers' names -> segment_anything's, in this order
 RENAMED = (
@@ -85,7 +85,7 @@ def lively(ours: Sam, image: np.ndarray) -> Sam:
         lambda _, inputs, out: activations.append(decoder.activation(out).mean(dim=(0, 2, 3)))
     )
     side = min(ours.transform.content_size(*image.shape[:2]))
-    points = torch.as_tensor(automatic_masks.grid(5) * side, dtype=torch.float32)
+    points = torch.as_tensor(amg.build_point_grid(5) * side, dtype=torch.float32)
     labels = torch.ones(1, len(points), 1, dtype=torch.long)
     embedding = ours.image_embeddings(ours.encode([image]))
     out = ours.network(image_embeddings=embedding, input_points=points[None, :, None], input_labels=labels)

@@ -1,5 +1,6 @@
 """Automatic masks against segment_anything's on the same weights, and each shortcut against the full computation."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import cv2
@@ -11,10 +12,9 @@ from promptseg import models
 from promptseg.data import rle
 from promptseg.data.generated_masks import GeneratedMask
 from promptseg.inference import automatic_masks
-from promptseg.inference.automatic_masks import suppress
+from promptseg.inference.automatic_masks import suppress, without_small_regions
 from promptseg.inference.mask_upsampling import MaskUpsampler
 from promptseg.inference.point_decoder import PointDecoder
-from promptseg.inference.small_regions import remove_small_regions
 from promptseg.nn import batch_sizes
 from promptseg.nn.image_transform import ImageTransform
 from promptseg.prompts.automatic import AutomaticMasks
@@ -149,26 +149,29 @@ def test_masks_do_not_depend_on_the_batch_size(sam, monkeypatch):
     assert all(iou(a.mask(), b.mask()) > 0.99 for a, b in zip(first, again))
 
 
+def generated(mask: np.ndarray, box=(0, 0, 9, 9), iou=0.9, crop=(0, 0, 200, 150)) -> GeneratedMask:
+    return GeneratedMask(rle.encode(mask), box, iou, 0.97, (box[0] + 9.0, box[1] + 9.0), crop)
+
+
+def test_suppression_keeps_the_higher_score_and_of_equal_ones_the_first():
+    masks = [generated(NOISE[..., i] > 99) for i in (0, 1, 2, 0)]
+    assert suppress(masks, [1, 1, 1, 1], 0.5) == masks[:1]
+    assert suppress(masks, [0.5, 1, 1, 0.2], 0.5) == masks[1:2]
+    apart = [replace(masks[0], box=(30, 0, 39, 9)), masks[1]]
+    assert suppress(apart, [0.1, 0.2], 0.0) == apart[::-1] and suppress([], [], 0.5) == []
+
+
 @pytest.mark.parametrize("threshold", [0.3, 0.7, 1.0])
-def test_suppression_equals_that_of_torchvision_and_ties_stay_in_order(threshold):
+def test_masks_of_a_crop_are_suppressed_as_by_torchvision(threshold):
     rng = np.random.default_rng(0)
     corners = rng.integers(0, 60, (300, 2))
     boxes = np.concatenate([corners, corners + rng.integers(0, 40, (300, 2))], axis=1)
-    scores = rng.integers(0, 20, 300) / 20
-    expected = nms(
-        torch.tensor(boxes, dtype=torch.float32), torch.tensor(scores, dtype=torch.float32), threshold
-    ).tolist()
-    assert suppress(boxes, scores, threshold) == expected
-    same = np.tile(boxes[:1] + [0, 0, 9, 9], (4, 1))
-    assert suppress(same, np.ones(4), 0.5) == [0]
-    assert suppress(same, np.array([0.5, 1, 1, 0.2]), 0.5) == [1]
-
-
-@pytest.mark.parametrize("size", [(150, 200), (1024, 2048), (77, 33)])
-def test_crops_are_those_of_segment_anything(size):
-    boxes, layers = amg.generate_crop_boxes(size, 2, 512 / 1500)
-    crops = list(automatic_masks.crop_boxes(*size, AutomaticMasks(crop_layers=2)))
-    assert crops == [(tuple(box), layer) for box, layer in zip(boxes, layers)]
+    scores = torch.tensor(np.sort(rng.integers(0, 20, 300) / 20)[::-1].copy(), dtype=torch.float32)
+    accepted: list[int] = []
+    for i, box in enumerate(boxes):
+        if not automatic_masks._overlaps(box, boxes[accepted], threshold):
+            accepted.append(i)
+    assert accepted == nms(torch.tensor(boxes, dtype=torch.float32), scores, threshold).tolist()
 
 
 def test_of_overlapping_masks_from_two_crops_that_of_the_smaller_crop_stays(monkeypatch):
@@ -179,7 +182,7 @@ def test_of_overlapping_masks_from_two_crops_that_of_the_smaller_crop_stays(monk
         for x0, y0, x1, y1 in boxes.get(crop, []):
             mask = np.zeros(IMAGE.shape[:2], bool)
             mask[y0 : y1 + 1, x0 : x1 + 1] = True
-            yield GeneratedMask(rle.encode(mask), mask.shape, (x0, y0, x1, y1), iou, 0.97, (x0 + 9.0, y0 + 9.0), crop)
+            yield generated(mask, (x0, y0, x1, y1), iou, crop)
 
     def generate_crop(segmenter, features, crop, settings):
         return list(masks_of(crop.box, 0.99 if crop.box == whole else 0.9))  # the predicted IoU does not count
@@ -190,15 +193,21 @@ def test_of_overlapping_masks_from_two_crops_that_of_the_smaller_crop_stays(monk
     assert [(mask.crop, mask.box) for mask in masks] == [(crop, boxes[crop][0]), (whole, boxes[whole][1])]
 
 
-def test_small_regions_are_removed_as_by_segment_anything():
+def test_holes_are_filled_before_islands_are_removed():
     rng = np.random.default_rng(0)
     for level in (0.0, 0.4, 0.8):
-        mask = cv2.GaussianBlur(rng.normal(size=(60, 80)), (0, 0), 2) > level * 0.2
+        pixels = cv2.GaussianBlur(rng.normal(size=(60, 80)), (0, 0), 2) > level * 0.2
         for area in (1, 20, 5000):
-            filled, holes = amg.remove_small_regions(mask, area, "holes")
+            filled, holes = amg.remove_small_regions(pixels, area, "holes")
             expected, islands = amg.remove_small_regions(filled, area, "islands")
-            cleaned, changed = remove_small_regions(mask, area)
-            assert np.array_equal(cleaned, expected) and changed == (holes or islands)
+            mask = generated(pixels)
+            cleaned = without_small_regions(mask, area)
+            assert np.array_equal(cleaned.mask(), expected) and (cleaned is not mask) == (holes or islands)
+            if cleaned is not mask:
+                y, x = np.nonzero(expected)
+                assert cleaned == replace(
+                    mask, segmentation=cleaned.segmentation, box=(x.min(), y.min(), x.max(), y.max())
+                )
 
 
 def test_random_weights_generate_no_masks():

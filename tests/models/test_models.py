@@ -19,6 +19,7 @@ from promptseg.training.losses import dice
 KINDS = {
     "points": [PromptConfig(points=1), PromptConfig(points=3)],
     "box": [PromptConfig(box=True)],
+    "box + points": [PromptConfig(box=True, points=1), PromptConfig(box=True, points=3)],
     "mask": [PromptConfig(mask=True)],
     "text": [PromptConfig(text=["black spots"])],
     "support": [PromptConfig(support=True)],

@@ -13,6 +13,7 @@ from promptseg.core.train_config import Train
 from promptseg.data import depth_maps, image_io, point_clouds, records
 from promptseg.data.depth_maps import VIEWS, Views
 from promptseg.datasets.shapenet_part import reader as shapenet_part
+from promptseg.datasets.shapenet_part import sample as shapenet_part_sample
 from promptseg.inference import prediction
 from promptseg.models.pointclip import TEMPLATE, PointClip
 from promptseg.nn import weights
@@ -20,8 +21,7 @@ from promptseg.nn.clip import TINY
 from promptseg.nn.segmenter import Features
 from promptseg.prompts import Prompt, PromptConfig
 from promptseg.prompts.text import Text
-from promptseg.synthetic.point_clouds.surfaces import points
-from promptseg.synthetic.point_clouds.things import THINGS
+from promptseg.synthetic import solids
 from transformers import CLIPConfig, CLIPModel
 
 PHRASES = ("chair back", "chair seat", "mug")
@@ -30,7 +30,7 @@ PHRASES = ("chair back", "chair seat", "mug")
 def generate(thing: str, seed: int = 0, count: int = 600) -> tuple[np.ndarray, np.ndarray]:
     """A synthetic point cloud (count, 2, 3) uint8 and the labels of its parts (count,), from 0."""
     rng = np.random.default_rng(seed)
-    places, _, parts = points(THINGS[thing](rng), count, rng)
+    places, _, parts = solids.points(rng, shapenet_part_sample.OBJECTS[thing].split("|")[0], count)
     return point_clouds.encode(places), parts
 
 

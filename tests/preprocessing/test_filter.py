@@ -14,7 +14,8 @@ def choose(samples, settings, cap):
     """The records of samples that are one split: (sample, its windows) each, and the report."""
     tiler = Tiler(settings)
     with ThreadPool(2) as pool:
-        counts = filter.measure(samples, tiler, pool)
+        measured = filter.measure(samples, tiler, pool)
+    counts = {index: each for index, each in enumerate(measured) if each is not None}
     choice = filter.choose(list(range(len(samples))), counts, settings, cap)
     chosen = []
     for index, places in choice.windows:

@@ -21,6 +21,12 @@ from refusing import refused
             "ground truth with jitter (oracle)",
             "box an instance, jitter 0.02",
         ),
+        (
+            {"points": 2, "box": True, "per": "instance"},
+            "box + points",
+            "ground truth (oracle)",
+            "box + 2 random points an instance",
+        ),
         ({"mask": True}, "mask", "ground truth (oracle)", "mask"),
         ({"mask": True, "per": "instance"}, "mask", "ground truth (oracle)", "mask an instance"),
         ({"text": ["black spots"]}, "text", "text", '"black spots"'),

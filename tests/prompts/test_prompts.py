@@ -158,6 +158,19 @@ def test_a_box_is_the_bounding_box_of_its_region(mask, per):
         assert list(prompt.parts) == ["box"]
 
 
+def test_a_box_and_points_are_parts_of_one_prompt(mask):
+    prompts, regions = build(PromptConfig(box=True, points=2, per="instance"), mask, NAMES[:2])
+    assert len(prompts) == 4
+    for prompt, region in zip(prompts, regions, strict=True):
+        ys, xs = np.nonzero(region)
+        assert prompt.get("box").corners.tolist() == [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]
+        assert inside(points_of(prompt), region).all() and prompt.get("points").labels.tolist() == [1, 1]
+    moved = prompts[0].translate(10, 20)
+    assert (points_of(moved) - points_of(prompts[0])).tolist() == [[10, 20]] * 2
+    assert (moved.get("box").corners - prompts[0].get("box").corners).tolist() == [10, 20, 10, 20]
+    assert same(from_json(to_json(prompts)), prompts)
+
+
 @pytest.mark.parametrize("shape", [(40, 60), (60, 40)])
 def test_jitter_moves_each_side_outward_by_at_most_its_share_of_the_longer_side(shape):
     mask = np.zeros(shape, np.uint8)
@@ -302,7 +315,7 @@ def test_translating_moves_points_and_boxes():
 @pytest.mark.parametrize(
     "settings, message",
     [
-        ({"points": 1, "box": True}, "do not go together"),
+        ({"points": 1, "mask": True}, "do not go together"),
         ({"text": "class", "points": 1}, "do not go together"),
         ({"text": "class", "sampling": "center"}, "sampling belongs to points"),
         ({"points": 1, "jitter": 0.1}, "jitter belongs to box"),
@@ -320,6 +333,7 @@ def test_settings_that_do_not_fit_are_refused(settings, message):
     [
         ({"points": 2}, "points", True),
         ({"box": True}, "box", True),
+        ({"points": 1, "box": True}, "box + points", True),
         ({"mask": True}, "mask", True),
         ({"text": "class"}, "text", False),
         ({"support": True}, "support", False),

@@ -7,7 +7,7 @@ import numpy as np
 from promptseg.core.settings import validate
 from promptseg.core.study import Study
 from promptseg.evaluation import score_table
-from promptseg.report import leaderboard, page, run_figure
+from promptseg.report import charts, leaderboard, page, run_figure
 
 EVIL = '<script>alert(1)</script>"><img src=x onerror=alert(2)>{{ 7 * 7 }}'
 SUMMARY = {
@@ -101,6 +101,6 @@ class Project:
         """The page, as `stages/report.py` writes it."""
         settings, rows = settings or study(), self.rows(settings)
         chart, path = self.root / "chart.png", self.root / "report.html"
-        leaderboard.write_chart(rows, chart)
+        charts.write_bar_chart(rows, chart)
         page.write_page(path, settings, rows, page.Sources(chart, self.plots, self.summaries))
         return path.read_text("utf-8")

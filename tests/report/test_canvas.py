@@ -21,6 +21,15 @@ def test_rare_colors_survive_the_palette(tmp_path):
         assert (np.asarray(file.convert("RGB"))[0, : len(colors)] == colors).all()
 
 
+def test_the_nearest_colors_of_a_palette_are_taken():
+    view, colors = noise(), np.random.default_rng(1).integers(0, 256, (16, 3))
+    image = canvas.with_palette(view, colors, 0)
+    assert image.mode == "P" and {tuple(rgb) for _, rgb in image.convert("RGB").getcolors()} <= set(map(tuple, colors))
+    found = np.asarray(image.convert("RGB"), int)
+    nearest = np.linalg.norm(view[:, :, None].astype(int) - colors, axis=-1).min(axis=-1)
+    assert (np.linalg.norm(found - view, axis=-1) - nearest).max() < 10
+
+
 def test_further_colors_can_be_protected(tmp_path):
     view, colors = noise(), canvas.class_colors(60)[40:]
     view[0, : len(colors)] = colors
@@ -29,7 +38,7 @@ def test_further_colors_can_be_protected(tmp_path):
         assert (np.asarray(file.convert("RGB"))[0, : len(colors)] == colors).all()
 
 
-@pytest.mark.parametrize(("count", "least"), [(6, 25), (18, 12), (20, 12), (182, 12)])
+@pytest.mark.parametrize(("count", "least"), [(6, 25), (18, 12), (182, 12), (254, 11)])
 def test_colors_of_classes_differ_from_each_other_and_from_gray(count, least):
     colors = canvas.class_colors(count)
     assert colors.shape == (count, 3) and colors.dtype == np.uint8
@@ -40,11 +49,16 @@ def test_colors_of_classes_differ_from_each_other_and_from_gray(count, least):
 
 
 def test_a_class_keeps_its_color_however_many_classes_there_are():
-    few, many = canvas.class_colors(18), canvas.class_colors(182)
-    assert (few[:12] == many[:12]).all()
-    for count in (0, 1, 6, 7, 18, 19, 20, 100, 182):
+    most = canvas.class_colors(254)
+    for count in (0, 1, 6, 18, 182, 254):
         colors = canvas.class_colors(count)
-        assert len(colors) == count and (colors == (few if count <= 18 else many)[:count]).all()
+        assert len(colors) == count and (colors == most[:count]).all()
+
+
+def test_text_is_cut_where_the_view_ends():
+    view = np.full((20, 60, 3), 255, np.uint8)
+    cut, words = canvas.text(view, "word " * 2000, (10, 0)), canvas.text(view, "word…", (10, 0))
+    assert (view == 255).all() and (words[:, 10:45] == cut[:, 10:45]).mean() > 0.9 and (cut[:, 58:] == 255).all()
 
 
 def test_wrapped_text_fits_the_width_but_for_the_last_line():

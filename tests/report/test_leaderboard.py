@@ -1,4 +1,4 @@
-"""Leaderboard and chart: right rows, fixed decimals, equal bytes."""
+"""Leaderboard: right rows, fixed decimals."""
 
 import csv
 import json
@@ -6,7 +6,6 @@ import json
 import pyarrow
 import pyarrow.parquet
 import pytest
-from PIL import Image
 from promptseg.core.errors import UserError
 from promptseg.report import leaderboard
 from report_project import EVIL, ORACLE, ORDER, SETTINGS, Project, study
@@ -117,24 +116,3 @@ def test_missing_or_damaged_scores_are_named(project, content):
     path.unlink() if content is None else path.write_bytes(content)
     with pytest.raises(UserError, match=r"em-sam\.parquet: .*dvc repro"):
         project.rows()
-
-
-def test_chart_is_small_legible_and_equal_each_time(project, tmp_path, monkeypatch):
-    rows = project.rows()
-    leaderboard.write_chart(rows, tmp_path / "a.png")
-    import matplotlib
-
-    monkeypatch.setitem(matplotlib.rcParams, "font.size", 30.0)  # a user's own style
-    leaderboard.write_chart(rows, tmp_path / "b.png")
-    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
-    assert matplotlib.rcParams["font.size"] == 30.0
-    assert (tmp_path / "a.png").stat().st_size < 100_000
-    with Image.open(tmp_path / "a.png") as image:
-        assert image.width > 900 and image.info.keys() <= {"transparency"}
-
-
-def test_chart_of_many_runs_stays_small(project, tmp_path):
-    row = project.rows()[0]
-    rows = [row | {"run": f"model-{n}", "dataset": f"set-{n // 5}"} for n in range(40)]
-    leaderboard.write_chart(rows, tmp_path / "a.png")
-    assert (tmp_path / "a.png").stat().st_size < 100_000

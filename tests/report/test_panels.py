@@ -29,11 +29,6 @@ def test_the_preview_of_prepared_data_reaches_no_scores():
     assert not any(name.startswith("evaluation/") for name in names)
 
 
-@pytest.mark.parametrize(("size", "expected"), [((80, 40), (20, 40)), ((3, 4), (40, 30)), ((1, 900), (40, 1))])
-def test_fit_keeps_the_aspect_and_at_least_a_pixel(size, expected):
-    assert panels.fit(*size, SIDE) == expected
-
-
 def test_dim_is_dark_and_of_few_grays():
     ramp = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)
     dark = panels.dim(ramp)
@@ -68,11 +63,13 @@ def test_ignored_pixels_are_hatched(size):
     assert not lines.any()
 
 
-def test_outline_of_some_thickness():
-    thin, thick = BACKGROUND.copy(), BACKGROUND.copy()
-    panels.outline(thin, mask(_1=(10, 20)) == 1, canvas.WHITE)
-    panels.outline(thick, mask(_1=(10, 20)) == 1, canvas.WHITE, 3)
-    assert 0 < is_color(thin, canvas.WHITE).sum() < is_color(thick, canvas.WHITE).sum()
+def test_outlines_have_one_color_or_that_of_their_class():
+    labels, white, colored, thick = mask(_1=(5, 15), _3=(20, 35)), *(BACKGROUND.copy() for _ in range(3))
+    panels.outline(white, labels, canvas.WHITE)
+    panels.outline(colored, labels, COLORS)
+    panels.outline(thick, labels, canvas.WHITE, 3)
+    assert is_color(white, canvas.WHITE).sum() == 36 + 56 < is_color(thick, canvas.WHITE).sum()
+    assert [is_color(colored, color).sum() for color in COLORS] == [36, 0, 56]
 
 
 def test_labels_are_never_mixed_by_resizing():
@@ -81,18 +78,15 @@ def test_labels_are_never_mixed_by_resizing():
     assert panels.resize(labels, (17, 11)).shape == (11, 17)
 
 
-def test_padding_is_paper_around_the_middle():
-    square = panels.pad(np.zeros((10, 20, 3), np.uint8), SIDE)
-    assert square.shape == (SIDE, SIDE, 3)
-    assert panels.pad_left(np.zeros((10, 20, 3)), SIDE) == 10
-    assert (square[:10, 10:30] == 0).all() and (square == 0).all(axis=-1).sum() == 200
-
-
-def test_beside_and_trim():
-    view = np.zeros((10, 20, 3), np.uint8)
-    row = panels.beside([view, panels.pad(view, 20)[:10], view], gap=6)
-    assert row.shape == (10, 72, 3) and (row[:, 20:26] == 255).all()
-    assert panels.trim(np.concatenate([row, panels.paper(9, 72)])).shape == row.shape
+def test_views_of_any_size_are_put_together_on_paper():
+    view, wide = np.zeros((10, 20, 3), np.uint8), np.zeros((5, 30, 3), np.uint8)
+    row = panels.beside([view, wide, view], gap=6)
+    assert row.shape == (10, 82, 3) and (row == 0).all(axis=-1).sum() == 2 * 200 + 150
+    assert (row[:, 20:26] == 255).all() and (row[5:, 26:56] == 255).all()
+    page = panels.page([row, wide])
+    assert page.shape == (15 + 2 * panels.MARGIN, 82 + 2 * panels.MARGIN, 3)
+    assert (page == 0).all(axis=-1).sum() == 2 * 200 + 150 + 150 and (page[: panels.MARGIN] == 255).all()
+    assert panels.trim(panels.pad(row, 50, 0)).shape == row.shape
     assert panels.trim(panels.paper(9, 72)).shape[0] == 1
 
 
@@ -102,9 +96,3 @@ def test_legend_shows_every_color_in_as_many_lines_as_it_needs():
     assert wide.shape[1] == 900 and narrow.shape[1] == 200 and narrow.shape[0] > wide.shape[0]
     for strip in wide, narrow:
         assert all(is_color(strip, color).sum() == 121 for _, color in entries)
-
-
-def test_page_has_a_margin():
-    page = panels.page([np.zeros((5, 30, 3), np.uint8), panels.titles(("one", "two"), 13, 30)])
-    assert page.shape[1] == 30 + 2 * panels.MARGIN and (page[: panels.MARGIN] == 255).all()
-    assert (page[panels.MARGIN, panels.MARGIN : -panels.MARGIN] == 0).all()

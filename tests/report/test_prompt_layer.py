@@ -24,18 +24,18 @@ def test_the_given_view_is_not_changed():
     assert (GRAY == 100).all() and (layer.finish() != GRAY).any()
 
 
-def test_scale_and_offset_place_a_point():
-    layer = PromptLayer(GRAY, (2, 0.5), offset=(20, 10), size=(100, 80))
+def test_the_scale_places_a_point():
+    layer = PromptLayer(GRAY, (2, 0.5))
     layer.point((30.5, 60.5), True, RED)
     rows, columns = changed(layer.finish())
-    assert (columns.mean(), rows.mean()) == pytest.approx((20 + 61 - 0.5, 10 + 30.25 - 0.5), abs=0.5)
+    assert (columns.mean(), rows.mean()) == pytest.approx((61 - 0.5, 30.25 - 0.5), abs=0.5)
 
 
 def test_a_point_outside_is_moved_to_the_border_of_the_image():
-    layer = PromptLayer(GRAY, (1, 1), offset=(20, 10), size=(100, 60))
-    layer.point((500, -30), False, RED)
+    layer = PromptLayer(GRAY, (1, 1), size=(100, 60))
+    layer.point((500, 30.5), False, RED)
     rows, columns = changed(layer.finish())
-    assert (columns.mean(), rows.mean()) == pytest.approx((119, 10), abs=1.0)
+    assert (columns.min(), columns.max(), rows.mean()) == pytest.approx((93, 105, 30), abs=2.0)
 
 
 def test_sizes_come_from_the_style():

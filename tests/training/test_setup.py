@@ -33,7 +33,7 @@ def test_settings_are_completed_and_auto_becomes_a_number(inputs):
     setup = set_up(make_job(loss="focal"), inputs(), Processes())
     config = setup.config
     assert (config.trainable, config.loss, config.lr, config.batch_size) == (["head"], "focal", 1e-3, 8)
-    assert setup.job.run.train == config and not setup.auto_batch_size
+    assert setup.job.run.train.model_dump() == config.model_dump() and not setup.auto_batch_size
     auto = set_up(make_job(batch_size="auto"), inputs(), Processes())
     assert auto.config.batch_size == 8 and auto.auto_batch_size and auto.job.run.train.batch_size == "auto"
 

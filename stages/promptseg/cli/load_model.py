@@ -26,7 +26,7 @@ class Selection:
         finetuned: folder of a fine-tuned run's weights.
         checkpoint: folder or file of released weights, `tiny` or `official`; None: those of the run or of the model in
             data/checkpoints, or official ones where a model has none there.
-        cascade: name of the model that refines the masks.
+        cascade: name of the model that refines the masks, with `tiny` or `official` weights too where that is given.
         classes: names of the classes; empty: as the prompts or the run have them.
     """
 
@@ -81,7 +81,9 @@ def load(selection: Selection, request: PromptRequest) -> LoadedModel:
     processes, refiner = Processes(), None
     devices.configure_torch(processes)
     if selection.cascade is not None:
-        refiner = _load_checkpoint(selection.cascade, _checkpoint(selection.cascade, {}), len(classes))
+        kind_of_weights = selection.checkpoint if selection.checkpoint in ("tiny", "official") else None
+        own = kind_of_weights or _checkpoint(selection.cascade, {})
+        refiner = _load_checkpoint(selection.cascade, own, len(classes))
         refiner.to(processes.device)
     return LoadedModel(segmenter.to(processes.device), request, classes, source, refiner)
 

@@ -72,24 +72,34 @@ def segment(
     classes: Annotated[
         str | None, typer.Option(help="names, with commas; text prompts of a model that takes them, without --text")
     ] = None,
-    out: Annotated[Path, typer.Option(help="folder for masks, overlays and run lengths")] = Path("segments"),
+    out: Annotated[Path, typer.Option(help="folder of the results, which have NAME in their names")] = Path("segments"),
     threshold: Annotated[float, typer.Option(help="probability from which on a pixel is foreground")] = 0.5,
     window: Annotated[str | None, typer.Option(help="LOW,HIGH: black and white in 16-bit images")] = None,
     **prompts,
 ):
-    """Segment images with a model of your choice: a mask, an overlay and COCO run lengths for each."""
+    """Segment images with a model of your choice: a mask, an overlay and COCO run lengths for each.
+
+    NAME_mask.png     0 background, 1, 2, ... the classes or the masks
+    NAME_overlay.png  the image with the masks and prompts over it
+    NAME.json         run lengths, areas and boxes, prompts, model
+
+    NAME is that of the image's file without suffix, after its subfolder
+    where a folder was given, with the number of a stack's slice: a, sub/a,
+    stack_007. Images that would share a NAME have their suffix or their
+    folder in it: a.png and a.jpg, or x/a and y/a.
+    """
     from promptseg.cli import open_images, prompt_options
 
     levels = open_images.parse_window(window) if window is not None else None
     request = prompt_options.parse(prompts, levels)
     own = [cascade] if weights or checkpoint else [model, cascade]  # their weights are in data/checkpoints, or fetched
-    if checkpoint != "official" and all((Path("data/checkpoints") / name).is_dir() for name in own if name):
+    if checkpoint == "tiny" or checkpoint != "official" and all((Path("data/checkpoints") / name).is_dir() for name in own if name):
         os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
     from promptseg.cli import load_model, segment
 
     names = load_model.parse_classes(classes) if classes is not None else []
     selection = load_model.Selection(model, weights, checkpoint, cascade, names)
-    opened = list(open_images.open_images(images, levels, exclude=out))
+    opened = open_images.open_images(images, levels, exclude=out)
     segment.segment(opened, load_model.load(selection, request), threshold, out)
 
 

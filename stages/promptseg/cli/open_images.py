@@ -1,6 +1,8 @@
 """Images from the command line: files, stacks slice by slice, and folders with all images below them."""
 
-from collections.abc import Callable, Iterator
+import os
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,6 +17,7 @@ from promptseg.data.tiff_stack import Stack
 from promptseg.prompts.command_line import numbers
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+Read = Callable[[], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,8 @@ class InputImage:
     """An image that is decoded when it is needed.
 
     Attributes:
-        name: of its results, with subfolders where it comes from a folder.
+        name: of its results: that of the file without its suffix, after its subfolders where it comes from a folder,
+            with the number of a slice. Images that would share a name have their suffixes or folders in it.
         path: of its file.
         slice: index in a stack; None for a single image.
         read: returns (h, w) or (h, w, 3) uint8; raises UserError.
@@ -31,31 +35,35 @@ class InputImage:
     name: str
     path: Path
     slice: int | None
-    read: Callable[[], np.ndarray]
+    read: Read
 
 
-def open_images(paths: list[Path], window: tuple[float, float] | None, exclude: Path) -> Iterator[InputImage]:
+def open_images(paths: list[Path], window: tuple[float, float] | None, exclude: Path) -> list[InputImage]:
     """Open files and folders in the order given; folders in natural order of their file names.
 
     Args:
-        paths: files and folders.
+        paths: files and folders; a file that is given twice is opened once.
         window: values that become black and white in 16-bit and float images.
         exclude: folder of earlier results, which is skipped.
 
+    Returns:
+        Images of different names. An image that cannot be opened raises when it is read.
+
     Raises:
-        UserError: a path does not exist, a folder has no images, or two images have the same name.
+        UserError: a path does not exist, or a folder has no images.
     """
-    opened: dict[str, Path] = {}
+    files = {}
     for given in paths:
-        for name, path in _files(given, exclude):
-            for image in _open(name, path, window):
-                if image.name in opened:
-                    raise UserError(
-                        f"{path}: its results would have the same name as those of {opened[image.name]}; segment them "
-                        "one after the other, each with its own --out"
-                    )
-                opened[image.name] = path
-                yield image
+        for depth, path in _files(given, exclude):
+            files.setdefault(os.path.abspath(path), (depth, path))
+    opened = [_open(path, window) for _, path in files.values()]
+    candidates = [_candidates(path, depth) for depth, path in files.values()]
+    names = _distinct(candidates, [[ending for ending, _, _ in inner] for inner in opened])
+    return [
+        InputImage(name + ending, path, index, read)
+        for name, (_, path), inner in zip(names, files.values(), opened, strict=True)
+        for ending, index, read in inner
+    ]
 
 
 def parse_window(text: str) -> tuple[float, float]:
@@ -66,32 +74,69 @@ def parse_window(text: str) -> tuple[float, float]:
     return low, high
 
 
-def _files(given: Path, exclude: Path) -> list[tuple[str, Path]]:
-    """Name and path of a file, or of all images in and below a folder, without hidden ones."""
+def _files(given: Path, exclude: Path) -> list[tuple[int, Path]]:
+    """A file, or all images in and below a folder but hidden ones; how many last parts of each path name it."""
     if not given.exists():
         raise UserError(f"{given}: not found")
     if not given.is_dir():
-        return [(given.stem, given)]
+        return [(1, given)]
+    if given.resolve().is_relative_to(exclude.resolve()):
+        raise UserError(f"{given}: the folder of the results, whose images are not read; give another --out")
     files = {}
     for path in given.rglob("*"):
         inner = path.relative_to(given)
         hidden = any(part.startswith(".") for part in inner.parts)
         if path.suffix.lower() in SUFFIXES and not hidden and path.is_file():
             if not path.resolve().is_relative_to(exclude.resolve()):
-                files[inner.as_posix()] = inner.with_suffix("").as_posix(), path
+                files[inner.as_posix()] = len(inner.parts), path
     if not files:
         raise UserError(f"{given}: no PNG, JPEG or TIFF image in this folder or below it")
     return [files[inner] for inner in sorted(files, key=natural)]
 
 
-def _open(name: str, path: Path, window: tuple[float, float] | None) -> Iterator[InputImage]:
+def _candidates(path: Path, depth: int) -> list[str]:
+    """Names of a file, the shortest first: without its suffix and with it, then with one more folder, and so on."""
+    parts = Path(os.path.abspath(path)).parts[1:]
+    tails = [Path(*parts[-count:]) for count in range(depth, len(parts) + 1)]
+    return [each.as_posix() for tail in tails for each in (tail.with_suffix(""), tail)]
+
+
+def _distinct(candidates: list[list[str]], endings: list[list[str]]) -> list[str]:
+    """The first candidate of each file that gives none of its images the name of another image.
+
+    Args:
+        candidates: of each file.
+        endings: of each file those that its images add to its name.
+    """
+    chosen = [0] * len(candidates)
+    while True:
+        names = [of_file[index] for of_file, index in zip(candidates, chosen, strict=True)]
+        counts = Counter(name + ending for name, of_file in zip(names, endings, strict=True) for ending in of_file)
+        shared = [
+            number for number, name in enumerate(names)
+            if any(counts[name + ending] > 1 for ending in endings[number])
+            and chosen[number] + 1 < len(candidates[number])
+        ]  # fmt: skip
+        if not shared:
+            return names
+        for number in shared:
+            chosen[number] += 1
+
+
+def _open(path: Path, window: tuple[float, float] | None) -> list[tuple[str, int | None, Read]]:
+    """The image in a file, or the slices of a stack: what each adds to the file's name, its index, and its pixels."""
     if not _is_stack(path):
-        yield InputImage(name, path, None, partial(image_io.read_image, path, window))
-        return
-    stack = Stack(path)
+        return [("", None, partial(image_io.read_image, path, window))]
+    try:
+        stack = Stack(path)
+    except UserError as error:
+        return [("", None, partial(_refuse, error))]
     digits = max(3, len(str(len(stack) - 1)))
-    for index in range(len(stack)):
-        yield InputImage(f"{name}_{index:0{digits}}", path, index, partial(stack.__getitem__, index))
+    return [(f"_{index:0{digits}}", index, partial(stack.__getitem__, index)) for index in range(len(stack))]
+
+
+def _refuse(error: UserError) -> np.ndarray:
+    raise error
 
 
 def _is_stack(path: Path) -> bool:

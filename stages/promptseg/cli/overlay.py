@@ -60,22 +60,17 @@ def _shaded(image: np.ndarray, mask: np.ndarray, colors: np.ndarray) -> tuple[np
     """The image with each label shaded and outlined in its color, and its size (width, height)."""
     size = panels.fit(*mask.shape, int(np.clip(max(mask.shape), SMALLEST, LARGEST)))
     view = panels.resize(image_io.to_rgb(image), size)
-    table = np.zeros((len(colors) + 1, 4), np.uint8)
-    table[1:] = np.pad(colors, ((0, 0), (0, 1)), constant_values=255)
-    cover = panels.layer(table[mask], view)
-    brightness = DIMMED + (1 - DIMMED) / 255 * cover[..., 3:]
-    view = canvas.tint(view * brightness, cover, SHADE)
-    small = panels.nearest(mask, view.shape[1::-1])
-    present = [number for number in np.unique(small).tolist() if number]
-    for number in present:  # all rims before all colors, so that neighbors do not cover each other
-        panels.outline(view, small == number, RIM, 4)
-    for number in present:
-        panels.outline(view, small == number, (colors[number - 1] // 2 + 127).tolist(), 2)  # lighter than the shade
+    layer = panels.color_layer(mask, colors, view)
+    brightness = DIMMED + (1 - DIMMED) / 255 * layer[..., 3:]
+    view = panels.tint(view * brightness, layer, SHADE)
+    small = panels.nearest(mask, size)
+    panels.outline(view, small, RIM, 4)  # all rims before all colors, so that neighbors do not cover each other
+    panels.outline(view, small, colors // 2 + 127, 2)  # lighter than the shade
     return view, size
 
 
 def _with_legend(view: np.ndarray, entries: list[tuple]) -> np.ndarray:
     """Put a legend below a view. entries: as `panels.legend` takes them."""
-    view = np.pad(view, ((0, 0), (0, max(0, MIN_WIDTH - view.shape[1])), (0, 0)), constant_values=255)
+    view = panels.pad(view, 0, MIN_WIDTH)
     legend = panels.legend(entries, view.shape[1] - panels.MARGIN)
-    return np.concatenate([view, np.pad(legend, ((0, 0), (panels.MARGIN, 0), (0, 0)), constant_values=255)])
+    return panels.below([view, panels.beside([panels.paper(1, panels.MARGIN), legend], 0)])

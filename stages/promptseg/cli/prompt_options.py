@@ -91,8 +91,10 @@ def parse(values: dict[str, Any], window: tuple[float, float] | None) -> PromptR
             given[name] = kind.parse(own, window)
     kind = prompts.join_kinds(given)
     if len(given) < 2:
-        classes = next(iter(given.values()), [])
-        return PromptRequest(kind, tuple((n, (part,)) for n, parts in enumerate(classes, 1) for part in parts))
+        alone = [(n, part) for classes in given.values() for n, parts in enumerate(classes, 1) for part in parts]
+        for _, part in alone:
+            part.check_alone()
+        return PromptRequest(kind, tuple((n, (part,)) for n, part in alone))
     for name, classes in given.items():
         if len(classes) > 1 or len(classes[0]) > 1:
             beside = " and ".join(_main_flag(other) for other in given if other != name)

@@ -15,8 +15,9 @@ import signal
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from statistics import mean
 
@@ -25,9 +26,6 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from dvc.repo.reproduce import get_active_graph, plan_repro
 from dvc.utils.serialize import ParseError, dumps_yaml, load_yaml
-from rich.console import Console
-from rich.live import Live
-from rich.table import Table
 
 from promptseg.cli.dvc_process import DvcProcess
 from promptseg.core import files, progress
@@ -36,7 +34,7 @@ from promptseg.core.errors import UserError
 LOCK = Path("dvc.lock")
 BATCH_STAGES, BATCH_SECONDS = 8, 30.0  # most stages of a process, and about how long these take together
 PAUSE = 0.05  # seconds between two polls of the processes
-GAP = 2  # spaces between the columns of the table
+STATUS = "{name:<{width}}  {seconds:4.0f} s  {output}"  # of a stage that runs
 
 
 @dataclass(frozen=True)
@@ -101,20 +99,19 @@ def _environment(jobs: int, plan: Plan) -> dict[str, str]:
     # threads stays the same, since the last bits of a sum may depend on it.
     environment = dict(os.environ) if jobs == 1 else {"OMP_WAIT_POLICY": "PASSIVE", **os.environ}
     if sys.stderr.isatty():
-        beside = max((len(name) for name in plan.stages), default=0) + len(" 1000 s") + 2 * GAP
-        environment[progress.WATCHED] = str(max(Console(stderr=True).width - beside, 20))
+        beside = len(STATUS.format(name="", seconds=0, output="", width=max(map(len, plan.stages), default=0)))
+        environment[progress.WATCHED] = str(max(progress.columns() - beside, 20))
     return environment
 
 
 def _run(plan: Plan, jobs: int, environment: dict[str, str]) -> None:
     """Run the stages of a plan. Raises UserError naming the first one that fails."""
-    console, total = Console(stderr=True), len(plan.stages)
+    total = len(plan.stages)
     waiting, pending = list(plan.stages), set(plan.stages)
     processes: list[DvcProcess] = []
     durations: dict[str, list[float]] = defaultdict(list)
     failed: list[str] = []
-    table = Live(console=console, transient=True, refresh_per_second=4) if console.is_terminal else _NoTable()
-    with table as live, _ended(processes):
+    with _status_lines(min(jobs, total)) as show, _ended(processes):
         while processes or (waiting and not failed):
             while not failed and len(processes) < jobs:
                 ready = [name for name in waiting if not plan.needs[name] & pending]
@@ -123,16 +120,15 @@ def _run(plan: Plan, jobs: int, environment: dict[str, str]) -> None:
                 batch = next_batch(spread(ready, {process.stage for process in processes}), jobs, durations)
                 waiting = [name for name in waiting if name not in batch]
                 processes.append(DvcProcess(batch, environment))
-            live.update(_table(processes))
+            show(processes)
             time.sleep(PAUSE)
             for process in processes:
                 for name, seconds in process.poll():
                     pending.remove(name)
                     durations[_verb(name)].append(seconds)
-                    line = f"[{total - len(pending)}/{total}] {name} {seconds:.1f} s"
-                    console.print(line, markup=False, highlight=False)
+                    progress.write(f"[{total - len(pending)}/{total}] {name} {seconds:.1f} s")
                 if process.failed:
-                    console.print(overprinted(process.text()), markup=False, highlight=False, soft_wrap=True)
+                    progress.write(overprinted(process.text()))
                     failed.append(process.failed)
             processes[:] = [process for process in processes if process.running]
     if failed:
@@ -186,25 +182,32 @@ def overprinted(text: str) -> str:
     return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in text.strip().split("\n"))
 
 
-def _table(processes: list[DvcProcess]) -> Table:
-    table = Table.grid(padding=(0, GAP))
+@contextlib.contextmanager
+def _status_lines(count: int) -> Iterator[Callable[[list[DvcProcess]], None]]:
+    """Lines at the bottom of the terminal, if there is one; yields what shows the processes in them."""
+    lines = [progress.bar(bar_format="{desc}", mininterval=0.25) for _ in range(count)]
+
+    def show(processes: list[DvcProcess]) -> None:
+        if not lines[0].disable:
+            for line, status in zip_longest(lines, _statuses(processes), fillvalue=""):
+                line.set_description_str(status[: progress.columns() - 1], refresh=False)
+                line.update(0)  # refreshes it, but not too often
+
+    try:
+        yield show
+    finally:
+        for line in reversed(lines):
+            line.close()
+
+
+def _statuses(processes: list[DvcProcess]) -> Iterator[str]:
+    """For each process its stage, for how long that has been running, and the last line of its output."""
+    width = max((len(process.stage) for process in processes), default=0)
     for process in processes:
-        lines = [line.strip() for line in process.text().replace("\r", "\n").splitlines() if line.strip()]
-        table.add_row(process.stage, f"{process.seconds:.0f} s", lines[-1] if lines else "")
-    return table
-
-
-class _NoTable:
-    """In place of the live table where there is no terminal."""
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-    def update(self, _: Table) -> None:
-        pass
+        output = [line.strip() for line in process.text().replace("\r", "\n").splitlines() if line.strip()]
+        yield STATUS.format(
+            name=process.stage, width=width, seconds=process.seconds, output=output[-1] if output else ""
+        )
 
 
 @contextlib.contextmanager

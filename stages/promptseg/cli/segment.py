@@ -1,9 +1,9 @@
-"""`promptseg segment`: a mask, an overlay and COCO run lengths for each image."""
+"""`promptseg segment`: a mask, an overlay and COCO run lengths for each image, in files of its name."""
 
 import json
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from promptseg.core.errors import UserError
 from promptseg.core.runs import CascadePrompt
 from promptseg.data import generated_masks, image_io, rle
 from promptseg.evaluation import counts
-from promptseg.inference import automatic_masks, prediction
+from promptseg.inference import prediction
 from promptseg.inference.component_prompts import component_prompts
 from promptseg.nn.segmenter import Features, Segmenter
 from promptseg.prompts import Prompt
@@ -46,44 +46,59 @@ class Result:
     summary: str
 
 
-def segment(images: Iterable[InputImage], model: LoadedModel, threshold: float, out: Path) -> None:
-    """Write <name>_mask.png, <name>_overlay.png and <name>.json for each image, and print a line.
+def segment(images: Sequence[InputImage], model: LoadedModel, threshold: float, out: Path) -> None:
+    """Write NAME_mask.png, NAME_overlay.png and NAME.json for each image, and print a line with its name.
 
     A pixel belongs to the most probable class where that reaches the threshold, as when a run is scored, and else to
     the background (0). Automatic masks are numbered 1, 2, ... in the order of the JSON file, by falling predicted IoU;
     where they overlap, the mask shows the smallest.
 
     Args:
-        images: are read one at a time.
+        images: are read one at a time; their names differ.
         model: with its prompts.
         threshold: probability in (0, 1).
         out: folder of the results.
 
     Raises:
-        UserError: the threshold is wrong; or images cannot be read or prompted for, after all others are done.
+        UserError: the threshold is wrong, or a result would replace an image; or images cannot be read or prompted for,
+            after all others are done.
     """
     if not 0.0 < threshold < 1.0:
         raise UserError(f"--threshold {threshold:g}: a number between 0 and 1 is expected")
+    _check_outputs(images, out)
     errors: list[UserError] = []
-    count = 0
     for image in images:
-        count += 1
         start = time.perf_counter()
         try:
             result = _result(model, image, threshold)
         except UserError as error:
             errors.append(error)
             continue
-        _write_png(out / f"{image.name}_mask.png", result.mask)
-        _write_png(out / f"{image.name}_overlay.png", result.view)
-        files.write_json(out / f"{image.name}.json", _metadata(image, model, result))
+        mask, view, annotations = _outputs(image, out)
+        _write_png(mask, result.mask)
+        _write_png(view, result.view)
+        files.write_json(annotations, _metadata(image, model, result))
         print(f"{image.name}: {result.summary}, {time.perf_counter() - start:.1f} s", flush=True)
-    if len(errors) > 1 or errors and count > 1:
+    if errors and len(images) > 1:
         for error in errors:
             print(f"error: {error}", file=sys.stderr)
-        raise UserError(f"{len(errors)} of {count} images not segmented; they are listed above")
+        raise UserError(f"{len(errors)} of {len(images)} images not segmented; they are listed above")
     if errors:
         raise errors[0]
+
+
+def _outputs(image: InputImage, out: Path) -> list[Path]:
+    """Paths of the mask, the overlay and the JSON file of an image."""
+    return [out / f"{image.name}{ending}" for ending in ("_mask.png", "_overlay.png", ".json")]
+
+
+def _check_outputs(images: Sequence[InputImage], out: Path) -> None:
+    """Raise UserError where a result would replace an image that is to be segmented."""
+    inputs = {image.path.resolve() for image in images}
+    for image in images:
+        for path in _outputs(image, out):
+            if path.resolve() in inputs:
+                raise UserError(f"{path}: an image, which results of {image.path} would replace; give another --out")
 
 
 def _result(model: LoadedModel, image: InputImage, threshold: float) -> Result:
@@ -129,6 +144,8 @@ def _component_prompts(maps: np.ndarray, config: CascadePrompt) -> list[Prompt]:
 
 def _automatic_masks(model: LoadedModel, pixels: np.ndarray, image: InputImage) -> Result:
     """All masks that the model generates by itself."""
+    from promptseg.inference import automatic_masks  # imports torchvision, which takes seconds
+
     settings = model.request.generator
     masks = automatic_masks.generate(model.segmenter, _encode(model.segmenter, pixels, image), pixels, settings)
     entries = json.loads(generated_masks.to_json(masks))
@@ -157,7 +174,7 @@ def _annotations(mask: np.ndarray, classes: list[str]) -> list[dict]:
             "category": name,
             "area": int(np.count_nonzero(mask == label)),
             "bbox": list(cv2.boundingRect((mask == label).astype(np.uint8))),
-            "segmentation": {"size": list(mask.shape), "counts": rle.compress(rle.encode(mask == label))},
+            "segmentation": rle.encode(mask == label),
         }
         for label, name in enumerate(classes, 1)
     ]

@@ -8,8 +8,8 @@ import ctypes
 import os
 
 import torch
-import torch.distributed
 from accelerate import PartialState
+from accelerate.utils import reduce
 
 from promptseg.core import portable
 from promptseg.core.distributed import Ranks
@@ -40,11 +40,9 @@ class Processes(Ranks):
             return
         flat = torch.cat([value.reshape(-1) for value in values])
         with self.collective():
-            torch.distributed.all_reduce(flat)
-        start = 0
-        for value in values:
-            value.copy_(flat[start : start + value.numel()].view_as(value))
-            start += value.numel()
+            flat = reduce(flat, "sum")
+        for value, total in zip(values, flat.split([value.numel() for value in values])):
+            value.copy_(total.view_as(value))
 
     def close(self) -> None:
         """Leave the process group."""

@@ -44,14 +44,12 @@ class Ranks:
         """
         if self.world == 1:
             return [value]
-        import torch.distributed
+        from accelerate import PartialState
+        from accelerate.utils import gather_object
 
-        if not torch.distributed.is_initialized():
-            torch.distributed.init_process_group("gloo")
-        values = [None] * self.world
         with self.collective():
-            torch.distributed.all_gather_object(values, value)
-        return values
+            PartialState(cpu=True)  # joins a group of gloo, unless Processes has joined one
+            return gather_object([value])
 
     @contextlib.contextmanager
     def collective(self) -> Iterator[None]:
@@ -68,6 +66,6 @@ class Ranks:
     def close(self) -> None:
         """Leave the process group."""
         if self.world > 1:
-            import torch.distributed
+            from accelerate import PartialState
 
-            torch.distributed.destroy_process_group()
+            PartialState(cpu=True).destroy_process_group()

@@ -43,7 +43,7 @@ def write_fingerprints(stages: Path, out: Path) -> None:
             write_text(out / verb, digest(closure([script])) + "\n")
             continue
         for name in names(modules[0]):
-            files = closure([script, *(module_file(module.format(name)) for module in modules)])
+            files = closure([script, *_files(module.format(name) for module in modules)])
             write_text(out / verb / name, digest(files) + "\n")
 
 
@@ -86,6 +86,11 @@ def module_file(module: str) -> Path | None:
     return path / "__init__.py" if (path / "__init__.py").is_file() else None
 
 
+def _files(names: Iterable[str]) -> list[Path]:
+    """The files of those names that are modules."""
+    return [file for name in names if (file := module_file(name))]
+
+
 def _name(path: Path) -> str:
     return path.relative_to(PACKAGE.parent).as_posix() if path.is_relative_to(PACKAGE.parent) else path.name
 
@@ -98,10 +103,10 @@ def _imported(path: Path) -> list[Path]:
     found = [file for module in modules for file in sorted(path.parent.glob("*.py"))]
     for node in _nodes(_tree(path)):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "promptseg":
-            found += [module_file(node.module), *(module_file(f"{node.module}.{alias.name}") for alias in node.names)]
+            found += _files([node.module, *(f"{node.module}.{alias.name}" for alias in node.names)])
         elif isinstance(node, ast.Import):
-            found += [module_file(alias.name) for alias in node.names if alias.name.split(".")[0] == "promptseg"]
-    return [file for file in found if file is not None]
+            found += _files(alias.name for alias in node.names if alias.name.split(".")[0] == "promptseg")
+    return found
 
 
 def _nodes(tree: ast.AST) -> Iterator[ast.AST]:

@@ -21,3 +21,13 @@ def bar(items=None, *, main: bool = True, leave: bool = False, **settings) -> tq
     if columns:  # the output is a file, which keeps every state of the bar: refresh rarely, in ASCII
         settings |= {"mininterval": 1.0, "ascii": True, "ncols": columns}
     return tqdm(items, disable=not (main and (columns or sys.stderr.isatty())), leave=leave, **settings)
+
+
+def write(text: str) -> None:
+    """Write lines to stderr, above the bars."""
+    tqdm.write(text, file=sys.stderr)
+
+
+def columns() -> int:
+    """Return the width of the terminal that the bars are on."""
+    return os.get_terminal_size(sys.stderr.fileno()).columns or 80  # some terminals say 0

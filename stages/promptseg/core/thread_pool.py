@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import cv2
 
@@ -34,7 +34,7 @@ class ThreadPool(ThreadPoolExecutor):
         Raises:
             Exception: whatever a call raises, in its place; nothing is submitted after it.
         """
-        pending = deque()
+        pending: deque[Future] = deque()
         try:
             for item in items:
                 pending.append(self.submit(function, item))

@@ -59,8 +59,8 @@ class Train(Settings):
         return self.model_copy(update=missing)
 
     @property
-    def images_per_batch(self) -> int:
-        """Images of a batch; with `batch_size: auto` the largest that is tried."""
+    def images_per_batch(self) -> int | None:
+        """Images of a batch; with `batch_size: auto` the largest that is tried, None where nothing was given."""
         return AUTO_BATCH_SIZE if self.batch_size == "auto" else self.batch_size
 
     @pydantic.model_validator(mode="after")
@@ -72,3 +72,12 @@ class Train(Settings):
         if "lora" in self.model_fields_set and "lora" not in (self.trainable or []):
             raise ValueError("lora belongs to trainable: [lora]")
         return self
+
+
+class CompleteTrain(Train):
+    """Settings of which none is missing, with a number as batch_size; `training.train_settings.check` returns them."""
+
+    trainable: list[str]
+    loss: str
+    batch_size: PositiveInt
+    lr: PositiveFloat

@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 
 import numpy as np
+import pycocotools.mask
 
 from promptseg.core.errors import UserError
 from promptseg.data import rle
@@ -14,8 +15,7 @@ class GeneratedMask:
     """A mask from automatic mask generation.
 
     Attributes:
-        counts: run lengths of the mask (`rle`).
-        size: height and width of the image.
+        segmentation: the mask, encoded (`rle`).
         box: x0, y0, x1, y1 of the mask's first and last pixels.
         iou: predicted IoU, the model's estimate of the mask's quality.
         stability: IoU of the masks thresholded at +-offset.
@@ -23,8 +23,7 @@ class GeneratedMask:
         crop: x0, y0, x1, y1 of the crop of the image that the mask was generated in.
     """
 
-    counts: list[int]
-    size: tuple[int, int]
+    segmentation: dict
     box: tuple[int, int, int, int]
     iou: float
     stability: float
@@ -33,7 +32,7 @@ class GeneratedMask:
 
     def mask(self) -> np.ndarray:
         """Decode the mask, (h, w) bool."""
-        return rle.decode(self.counts, *self.size)
+        return rle.decode(self.segmentation)
 
 
 def to_json(masks: list[GeneratedMask]) -> str:
@@ -41,8 +40,8 @@ def to_json(masks: list[GeneratedMask]) -> str:
     return json.dumps(
         [
             {
-                "segmentation": {"size": list(mask.size), "counts": rle.compress(mask.counts)},
-                "area": rle.area(mask.counts),
+                "segmentation": mask.segmentation,
+                "area": int(pycocotools.mask.area(mask.segmentation)),
                 "bbox": _xywh(mask.box),
                 "predicted_iou": round(mask.iou, 6),
                 "point_coords": [[round(value, 2) for value in mask.point]],
@@ -54,17 +53,16 @@ def to_json(masks: list[GeneratedMask]) -> str:
     )
 
 
-def run_lengths(text: str, height: int, width: int) -> list[list[int]]:
-    """Parse the run lengths (`rle`) of each mask from `to_json`'s text.
+def segmentations(text: str, height: int, width: int) -> list[dict]:
+    """Parse the segmentation (`rle`) of each mask from `to_json`'s text.
 
-    Raises UserError where a mask is damaged or not of this size.
+    Raises UserError where a mask is not of this size.
     """
-    counts = []
-    for entry in json.loads(text):
-        if entry["segmentation"]["size"] != [height, width]:
-            raise UserError(f"a mask of {entry['segmentation']['size']}, but the image is {height} x {width}")
-        counts.append(rle.decompress(entry["segmentation"]["counts"]))
-    return counts
+    parsed = [entry["segmentation"] for entry in json.loads(text)]
+    for segmentation in parsed:
+        if segmentation["size"] != [height, width]:
+            raise UserError(f"a mask of {segmentation['size']}, but the image is {height} x {width}")
+    return parsed
 
 
 def _xywh(box: tuple[int, int, int, int]) -> list[int]:

@@ -14,22 +14,38 @@
 | truncated, wrong checksum, other than declared    | refused                                                    |
 """
 
-import re
+import contextlib
+import functools
+import gzip
+import lzma
 import shutil
+import stat
 import sys
+import tarfile
 import unicodedata
-from collections.abc import Iterator
-from pathlib import Path
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO
+
+from tqdm.utils import CallbackIOWrapper
 
 from promptseg.core import progress
 from promptseg.core.errors import UserError
-from promptseg.download.archive_members import DAMAGE, SUFFIXES, Member, opened
 
+SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
 MAX_MEMBERS = 1_000_000
 # Deflate can reach 1032; images hardly shrink, and a stack of masks is seldom alone in an archive.
 MAX_RATIO, SMALL = 300, 1 << 30  # bytes out for each byte in, checked for archives that hold more than 1 GiB
+MAX_HEADER = 16 << 20  # bytes: tarfile reads a long name whole, whatever length a crafted header declares
 CHUNK = 1 << 20
+_DAMAGE = (
+    zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError,
+    ValueError, OverflowError,
+)  # fmt: skip
+
+Member = tuple[tarfile.TarInfo, Callable[[], IO[bytes]]]  # also of a .zip; the function opens the bytes of a file
 
 
 def is_archive(path: Path) -> bool:
@@ -49,13 +65,16 @@ def unpack(archive: Path, folder: Path) -> None:
             member.
     """
     archive, folder = Path(archive), Path(folder)
+    if not archive.name.lower().endswith(SUFFIXES):
+        raise UserError(f"{archive}: not an archive of a known kind; give one of {', '.join(SUFFIXES)}, or unpack it")
     try:
-        with opened(archive) as members:
-            chosen = _checked(archive, members)
+        with _opened(archive) as members:
+            chosen = _checked(archive, folder, members)
             folder.mkdir(parents=True, exist_ok=True)
-            _fits(archive, folder, sum(member.size for member in chosen.values()))
             _write(archive, folder, chosen)
-    except DAMAGE as error:
+    except tarfile.FilterError as error:
+        raise UserError(f"{archive}: {error}; unpack it by hand if you trust it") from None
+    except _DAMAGE as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{archive}: truncated or damaged ({reason:.120}); fetch it again") from None
     except FileNotFoundError as error:
@@ -66,107 +85,133 @@ def unpack(archive: Path, folder: Path) -> None:
         ) from None
 
 
-def _checked(archive: Path, members: Iterator[Member]) -> dict[tuple[str, ...], Member]:
-    """Files and folders to write, by the parts of their names. Raises UserError at the first that is refused."""
+@contextlib.contextmanager
+def _opened(archive: Path) -> Iterator[Iterator[Member]]:
+    """Open an archive and yield its members in their order."""
+    if archive.name.lower().endswith(".zip"):
+        with zipfile.ZipFile(archive) as file:
+            yield _zip_members(archive, file)
+        return
+    with open(archive, "rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+    with (
+        (gzip.open if packed else open)(archive, "rb") as file,
+        tarfile.open(fileobj=file, mode="r:", tarinfo=_StrictTarInfo) as tar,
+    ):
+        yield _tar_members(tar, file)
+
+
+def _zip_members(archive: Path, file: zipfile.ZipFile) -> Iterator[Member]:
+    """Members of a .zip, with the types that they would have in a .tar."""
+    entries = file.infolist()
+    if sum(entry.compress_size for entry in entries) > archive.stat().st_size:
+        raise zipfile.BadZipFile("its members overlap")
+    for entry in entries:
+        if entry.flag_bits & 0x1:
+            raise UserError(f"{archive}: {entry.filename!r} is encrypted; unpack it by hand and give the folder")
+        info = tarfile.TarInfo(entry.orig_filename)  # all of it; `filename` ends at the first zero byte
+        info.size, kind = entry.file_size, stat.S_IFMT(entry.external_attr >> 16)
+        if kind == stat.S_IFLNK:
+            with file.open(entry) as source:
+                info.type, info.linkname = tarfile.SYMTYPE, source.read(4096).decode("utf-8", "replace")
+        elif entry.is_dir():
+            info.type = tarfile.DIRTYPE
+        elif kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+            info.type = tarfile.CHRTYPE
+        yield info, functools.partial(file.open, entry)
+
+
+def _tar_members(tar: tarfile.TarFile, file: IO[bytes]) -> Iterator[Member]:
+    for info in tar:
+        yield info, functools.partial(tar.extractfile, info)
+    # Read to the end, where gzip has its checksum; tar pads with zeros to a round size.
+    if file.read(MAX_HEADER) and file.read(1):
+        raise tarfile.ReadError("it continues after its end mark")
+
+
+class _StrictTarInfo(tarfile.TarInfo):
+    """Refuses headers that are damaged or cut off, which tarfile takes for the archive's end, or too long."""
+
+    @classmethod
+    def frombuf(cls, buf, encoding, errors):
+        """Parse a header."""
+        try:
+            info = super().frombuf(buf, encoding, errors)
+        except tarfile.HeaderError as error:
+            if buf == bytes(tarfile.BLOCKSIZE):
+                raise
+            raise tarfile.ReadError(f"{error}: it ends before its end mark") from None
+        if not info.isreg() and not 0 <= info.size <= MAX_HEADER:
+            raise tarfile.ReadError("a header is too long")
+        return info
+
+
+def _checked(archive: Path, folder: Path, members: Iterator[Member]) -> dict[PurePosixPath, Member]:
+    """Files and folders to write. Raises UserError or FilterError at the first that is refused."""
     chosen, by_form, links, total = {}, {}, 0, 0
-    for count, member in enumerate(members, 1):
-        total += max(0, member.size)
+    for count, (info, opener) in enumerate(members, 1):
+        total += max(0, info.size)
         if count > MAX_MEMBERS:
             raise UserError(f"{archive}: more than {MAX_MEMBERS:,} members; unpack it by hand and give the folder")
         if total > max(SMALL, MAX_RATIO * archive.stat().st_size):
             raise UserError(f"{archive}: it would grow more than {MAX_RATIO} times, which images do not; not unpacked")
-        parts = _parts(archive, member.name)
-        if not parts or "__MACOSX" in parts or parts[-1].startswith("._"):
+        path, link = PurePosixPath(info.name), info.issym() or info.islnk()
+        where = f"{archive}: {info.name!r}"
+        # tarfile's filter reads paths as this system does, and would strip the `/` of `/x`.
+        if path.is_absolute() or ".." in path.parts or _odd(info.name) or link and _odd(info.linkname):
+            raise UserError(f"{where} is unprintable or may lead elsewhere; unpack it by hand if you trust it")
+        if not path.parts or "__MACOSX" in path.parts or path.name.startswith("._"):
             continue
-        where = f"{archive}: {member.name!r}"
-        if member.kind == "special" or member.size < 0:
-            raise UserError(f"{where} is neither file nor folder; unpack it by hand and give the folder")
-        if member.kind == "link":
-            if _leads_out(member):
-                raise UserError(
-                    f"{where} is a link that leads out of the archive; unpack it by hand and give the folder"
-                )
+        tarfile.data_filter(info, folder)
+        if info.issparse() or info.size < 0:
+            raise UserError(f"{where} is a sparse or damaged file; unpack it by hand and give the folder")
+        if link:
             links += 1
             continue
-        form = unicodedata.normalize("NFC", "/".join(parts)).casefold()
-        if form in by_form and not by_form[form].kind == member.kind == "folder":
+        form = unicodedata.normalize("NFC", str(path)).casefold()
+        if form in by_form and not (by_form[form].isdir() and info.isdir()):
             raise UserError(f"{where} and {by_form[form].name!r} would be one file on some disks; rename one of them")
-        by_form[form] = chosen[parts] = member
+        by_form[form], chosen[path] = info, (info, opener)
     if links:
         print(f"note: {archive.name}: {links} links were skipped", file=sys.stderr)
     return chosen
 
 
-def _parts(archive: Path, name: str) -> tuple[str, ...]:
-    """The parts of a member's name. Raises UserError unless it is a plain path below the archive's top."""
-    if any(unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Zl", "Zp") for letter in name):
-        raise UserError(f"{archive}: the name {name!r} has unprintable characters; unpack it by hand")
-    parts = tuple(part for part in name.split("/") if part not in ("", "."))
-    if name.startswith("/") or "\\" in name or ".." in parts or re.match("[A-Za-z]:", name):
-        raise UserError(f"{archive}: the name {name!r} may lead elsewhere; unpack it by hand if you trust it")
-    return parts
+def _odd(path: str) -> bool:
+    """Whether a path has unprintable characters, or a drive or folders in Windows' notation."""
+    unprintable = any(unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Zl", "Zp") for letter in path)
+    return unprintable or "\\" in path or bool(PureWindowsPath(path).drive)
 
 
-def _leads_out(link: Member) -> bool:
-    """Whether a link leads above the archive's top, or its target is unknown."""
-    if not link.target or link.target.startswith("/") or "\\" in link.target or re.match("[A-Za-z]:", link.target):
-        return True
-    depth = 0
-    for part in link.target.split("/"):
-        depth += {"": 0, ".": 0, "..": -1}.get(part, 1)
-        if depth < 0:
-            return True
-    return False
-
-
-def _fits(archive: Path, folder: Path, total: int) -> None:
-    free = shutil.disk_usage(folder).free
+def _write(archive: Path, folder: Path, chosen: dict[PurePosixPath, Member]) -> None:
+    total, free = sum(info.size for info, _ in chosen.values()), shutil.disk_usage(folder).free
     if total > free:
         raise UserError(
             f"{archive}: unpacked it takes {total:,} bytes, and {folder} has {free:,} free; free some "
             "space and try again"
         )
-
-
-def _write(archive: Path, folder: Path, chosen: dict[tuple[str, ...], Member]) -> None:
-    total = sum(member.size for member in chosen.values())
     with progress.bar(total=total, unit="B", unit_scale=True, desc=archive.name) as bar:
-        for parts, member in chosen.items():
-            target = folder.joinpath(*parts)
-            if member.kind == "folder":
+        for path, (info, opener) in chosen.items():
+            target, where = folder / path, f"{archive}: {info.name!r}"
+            if info.isdir():
                 target.mkdir(parents=True, exist_ok=True)
                 continue
             target.parent.mkdir(parents=True, exist_ok=True)
-            where = f"{archive}: {member.name!r}"
-            with member.open() as source:
+            with opener() as source:
                 if target.exists():
-                    _compare(where, source, target)
+                    if not _same(source, target):
+                        raise UserError(f"{where} exists already, with other contents: {target}; remove one of the two")
                     continue
-                with open(target, "xb") as out:
-                    for chunk in _pieces(where, source, member.size):
-                        out.write(chunk)
-                        bar.update(len(chunk))
+                with open(target, "xb") as out:  # both libraries read no more than the declared size
+                    shutil.copyfileobj(source, CallbackIOWrapper(bar.update, out, "write"), CHUNK)
+                    if out.tell() != info.size:
+                        raise UserError(f"{where} holds less than the {info.size:,} bytes that it declares")
 
 
-def _pieces(where: str, source: IO[bytes], size: int) -> Iterator[bytes]:
-    """The bytes of a member, neither more nor fewer than declared."""
-    written = 0
-    while chunk := source.read(CHUNK):
-        written += len(chunk)
-        if written > size:
-            break
-        yield chunk
-    if written != size:
-        raise UserError(
-            f"{where} holds {'more' if written > size else 'less'} than the {size:,} bytes that it declares"
-        )
-
-
-def _compare(where: str, source: IO[bytes], target: Path) -> None:
-    """Raise UserError unless an existing file has the same bytes (a licence that several archives contain)."""
+def _same(source: IO[bytes], target: Path) -> bool:
+    """Whether an existing file has the same bytes (a license that several archives contain)."""
     with open(target, "rb") as existing:
         while chunk := source.read(CHUNK):
             if existing.read(len(chunk)) != chunk:
-                break
-        if chunk or existing.read(1):
-            raise UserError(f"{where} exists already, with other contents: {target}; remove one of the two")
+                return False
+        return not existing.read(1)

@@ -120,8 +120,8 @@ def _from_hub(repository: str, revision: str | None, tensors: str) -> Path:
     except Exception as error:  # its errors and those of httpx and of JSON have no common base
         reason = _first_line(failure or error)
         raise UserError(
-            f"{repository}: cannot be downloaded from the hub ({reason}); download its files by hand and set "
-            "models.<name>.source to their folder"
+            f"{repository}: cannot be downloaded from the hub ({reason}); download its files by hand and give "
+            "their folder: models.<name>.source in params.yaml, or --checkpoint"
         ) from error
 
 

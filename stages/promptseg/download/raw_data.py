@@ -6,8 +6,7 @@ from promptseg import datasets
 from promptseg.core import params
 from promptseg.core.errors import UserError
 from promptseg.core.files import replacing
-from promptseg.download.archive_members import SUFFIXES
-from promptseg.download.archives import is_archive, unpack
+from promptseg.download.archives import SUFFIXES, is_archive, unpack
 
 
 def obtain(name: str, settings: "params.Download", scale: params.Scale, seed: int, folder: Path) -> None:

@@ -18,7 +18,7 @@ def present(counts: np.ndarray) -> np.ndarray:
         (..., K) bool.
     """
     relevant = 4 if counts.shape[-2] == 1 else 3  # with several classes, true negatives alone do not count
-    return counts[..., :relevant].any(axis=-1)
+    return np.any(counts[..., :relevant], axis=-1)
 
 
 def mean(values: np.ndarray, where: np.ndarray) -> float:

@@ -67,7 +67,7 @@ def count(
         intersection = union = 0
         if positive or claimed:
             band, guess_band = masks.boundary_band(true), masks.boundary_band(guess)
-            intersection, union = np.count_nonzero(band & guess_band), np.count_nonzero(band | guess_band)
+            intersection, union = int(np.count_nonzero(band & guess_band)), int(np.count_nonzero(band | guess_band))
         tn = pixels - positive - claimed + tp
         result[label - 1] = tp, claimed - tp, positive - tp, tn, intersection, union
     return result

@@ -32,29 +32,31 @@ class Match:
     mask_numbers: np.ndarray
 
 
-def match(target: np.ndarray, run_lengths: list[list[int]], classes: int) -> Match:
+def match(target: np.ndarray, segmentations: list[dict], classes: int) -> Match:
     """Match automatic masks with the ground truth.
 
     Args:
         target: (h, w) uint8, 0 background, i class i, 255 ignored.
-        run_lengths: of each mask (`rle`).
+        segmentations: of each mask (`rle`), of the target's size.
         classes: number of classes.
 
     Returns:
         The matched masks.
 
     Raises:
-        UserError: the runs of a mask do not fit the size.
+        UserError: the run lengths of a mask are damaged.
     """
-    height, width = target.shape
     objects, class_of = _objects(target, classes)
     sizes = np.bincount(objects.ravel(), minlength=len(class_of))
     counted = target != IGNORED
     best_iou = np.zeros(len(class_of))  # of each object
     best_mask = np.full(len(class_of), -1)
-    assigned = np.zeros(len(run_lengths), np.uint8)  # class of each mask, 0 for none
-    for number, counts in enumerate(run_lengths):
-        mask = rle.decode(counts, height, width) & counted
+    assigned = np.zeros(len(segmentations), np.uint8)  # class of each mask, 0 for none
+    areas = np.zeros(len(segmentations), np.int64)
+    for number, segmentation in enumerate(segmentations):
+        mask = rle.decode(segmentation)
+        areas[number] = np.count_nonzero(mask)
+        mask &= counted
         area = np.count_nonzero(mask)
         intersection = np.bincount(objects[mask], minlength=len(class_of))
         by_class = np.bincount(class_of, intersection, minlength=classes + 1)
@@ -72,8 +74,8 @@ def match(target: np.ndarray, run_lengths: list[list[int]], classes: int) -> Mat
     union, best_single = np.zeros(target.shape, np.uint8), np.zeros(target.shape, np.uint8)
     mask_numbers = np.zeros(target.shape, np.int32)
     # From the largest to the smallest; of equal ones the first is written last.
-    for number in sorted(range(len(run_lengths)), key=lambda i: (-rle.area(run_lengths[i]), -i)):
-        mask = rle.decode(run_lengths[number], height, width)
+    for number in sorted(range(len(segmentations)), key=lambda i: (-areas[i], -i)):
+        mask = rle.decode(segmentations[number])
         mask_numbers[mask] = number + 1
         if assigned[number]:
             union[mask] = assigned[number]

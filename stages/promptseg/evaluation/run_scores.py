@@ -1,5 +1,7 @@
 """Scores of a run, collected image by image."""
 
+from typing import Any
+
 import numpy as np
 
 from promptseg.core.errors import UserError
@@ -72,7 +74,7 @@ class RunScores:
         for id, (group, counts) in self._images.items():
             values = metrics.compute_metrics(counts, task)
             for index, name in enumerate(self.classes):
-                row = {"id": id, "group": group, "class": name}
+                row: dict[str, Any] = {"id": id, "group": group, "class": name}
                 row |= {key: int(number) for key, number in zip(COUNTS, counts[index], strict=True) if key in used}
                 rows.append(row | {key: float(value[index]) for key, value in values.items()})
         return rows

@@ -83,8 +83,8 @@ class ScoredImages:
         if not prediction.generated_masks:
             return ScoredImage(*about, self._probability(record, prediction), image_prompts)
         try:
-            run_lengths = generated_masks.run_lengths(prediction.generated_masks, *target.shape)
-            match = mask_matching.match(target, run_lengths, self._classes)
+            segmentations = generated_masks.segmentations(prediction.generated_masks, *target.shape)
+            match = mask_matching.match(target, segmentations, self._classes)
         except UserError as error:
             raise UserError(f"{self._predictions.path}: {record.id}: {error}") from None
         return ScoredImage(*about, match.union, image_prompts, match.best_single, match.mask_numbers)
@@ -117,7 +117,7 @@ class ScoredImages:
             image[window.rows, window.columns] = tile.image
             window.of(target)[:] = tile.target
             image_prompts += [prompt.translate(record.left, record.top) for prompt in tile.prompts]
-            if tile.best_single is not None:
+            if tile.best_single is not None and tile.mask_numbers is not None:
                 best_single.add(tile.best_single, window)
                 shifted = np.where(tile.mask_numbers > 0, tile.mask_numbers + mask_numbers.max(), 0)
                 window.of(mask_numbers)[:] = shifted

@@ -7,18 +7,21 @@ of higher predicted IoU whose box overlaps by more than nms.
 The original upsamples every candidate first and drops most of them later. Here candidates are processed by decreasing
 predicted IoU, and those whose small logits show that they are certainly unstable, or certainly suppressed by an
 accepted mask, are never upsampled: they would be dropped anyway, and a dropped mask suppresses nothing. Uncertain
-candidates are upsampled and decided exactly.
+candidates are upsampled and decided exactly. Boxes and stability of a mask are computed in numpy, several times as fast
+as by segment_anything's functions, with the same results; all else is segment_anything's.
+
+segment_anything imports torchvision, which takes seconds: import this module only where masks are generated.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from segment_anything.utils import amg
+from torchvision.ops import box_iou, nms
 
 from promptseg.data import rle
 from promptseg.data.generated_masks import GeneratedMask
-from promptseg.inference import small_regions
 from promptseg.inference.mask_upsampling import MaskUpsampler
 from promptseg.inference.point_decoder import DecodedPoints, PointDecoder
 from promptseg.nn import batch_sizes
@@ -27,7 +30,6 @@ from promptseg.nn.segmenter import Features
 from promptseg.prompts.automatic import AutomaticMasks
 
 OFFSET = 1.0  # of the thresholds of stability, in logits
-EDGE = 20.0  # pixels within which a box touches its crop's edge
 # Largest difference of stability between small and upsampled logits, and the number of samples from which it holds.
 STABILITY_ERROR, MIN_SAMPLES = 0.1, 64
 
@@ -50,67 +52,44 @@ def generate(
         Masks by decreasing predicted IoU, where there are crops those of smaller crops first. None is empty.
     """
     height, width = image.shape[:2]
-    masks, crops = [], list(crop_boxes(height, width, settings))
-    for box, layer in crops:
+    masks: list[GeneratedMask] = []
+    crops, layers = amg.generate_crop_boxes((height, width), settings.crop_layers, settings.crop_overlap)
+    for box, layer in zip(crops, layers):
         x0, y0, x1, y1 = box
         crop_features = features if layer == 0 else segmenter.encode([image[y0:y1, x0:x1]])
-        masks += _generate_crop(segmenter, crop_features, _Crop(box, layer, height, width), settings)
+        masks += _generate_crop(segmenter, crop_features, _Crop(tuple(box), layer, height, width), settings)
     if len(crops) > 1:
-        areas = np.array([(x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in (mask.crop for mask in masks)], float)
-        masks = [masks[i] for i in suppress(_boxes(masks), -areas, settings.crop_nms)]
+        areas = [(x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in (mask.crop for mask in masks)]
+        masks = suppress(masks, [-area for area in areas], settings.crop_nms)
     if settings.min_area:
-        cleaned = [small_regions.remove_small_regions(mask.mask(), settings.min_area) for mask in masks]
-        masks = [_replace_pixels(mask, pixels) if changed else mask for mask, (pixels, changed) in zip(masks, cleaned)]
-        unchanged = np.array([not changed for _, changed in cleaned], float)
-        masks = [masks[i] for i in suppress(_boxes(masks), unchanged, max(settings.nms, settings.crop_nms))]
+        cleaned = [without_small_regions(mask, settings.min_area) for mask in masks]
+        unchanged = [float(new is old) for new, old in zip(cleaned, masks)]
+        masks = suppress(cleaned, unchanged, max(settings.nms, settings.crop_nms))
     return masks
 
 
-def grid(side: int) -> np.ndarray:
-    """Points on a regular grid in the unit square, row by row: (side ** 2, 2) float64 x, y."""
-    ticks = np.linspace(1 / (2 * side), 1 - 1 / (2 * side), side)
-    return np.stack(np.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2)
-
-
-def crop_boxes(height: int, width: int, settings: AutomaticMasks) -> Iterator[tuple[Box, int]]:
-    """Yield box and layer of all crops: the image itself in layer 0, then 2 ** layer overlapping crops a side."""
-    yield (0, 0, width, height), 0
-    for layer in range(1, settings.crop_layers + 1):
-        count = 2**layer
-        overlap = int(settings.crop_overlap * min(height, width) * 2 / count)
-        crop_width, crop_height = (-(-(overlap * (count - 1) + length) // count) for length in (width, height))
-        for x0 in ((crop_width - overlap) * i for i in range(count)):
-            for y0 in ((crop_height - overlap) * i for i in range(count)):
-                yield (x0, y0, min(x0 + crop_width, width), min(y0 + crop_height, height)), layer
-
-
-def suppress(boxes: np.ndarray, scores: np.ndarray, threshold: float) -> list[int]:
-    """Greedy non-maximum suppression.
+def suppress(masks: list[GeneratedMask], scores: list[float], threshold: float) -> list[GeneratedMask]:
+    """Apply non-maximum suppression.
 
     Args:
-        boxes: (k, 4) x0, y0, x1, y1.
-        scores: (k,).
-        threshold: IoU above which the box of lower score is removed.
+        masks: with their boxes.
+        scores: of the masks.
+        threshold: IoU of boxes above which the mask of lower score is removed.
 
     Returns:
-        Indexes of the remaining boxes by decreasing score; equal scores in the order of the boxes.
+        The remaining masks by decreasing score; equal scores in the order of the masks.
     """
-    accepted: list[int] = []
-    for i in np.argsort(-scores, kind="stable"):
-        if not (box_iou(boxes[i], boxes[accepted]) > threshold).any():
-            accepted.append(int(i))
-    return accepted
+    boxes = torch.tensor([mask.box for mask in masks], dtype=torch.float32).reshape(-1, 4)
+    return [masks[i] for i in nms(boxes, torch.tensor(scores, dtype=torch.float32), threshold).tolist()]
 
 
-def box_iou(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Compute the IoU of a box (4,) with each of boxes (k, 4); 0 where both are empty.
-
-    In float32, compared as float64, as in torchvision's nms, so that ties with a threshold are decided alike.
-    """
-    box, boxes = box.astype(np.float32), boxes.astype(np.float32)
-    intersection = np.maximum(np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2]), 0).prod(axis=1)
-    union = (box[2:] - box[:2]).prod() + (boxes[:, 2:] - boxes[:, :2]).prod(axis=1) - intersection
-    return (intersection / np.where(union > 0, union, 1)).astype(float)
+def without_small_regions(mask: GeneratedMask, min_area: int) -> GeneratedMask:
+    """Fill holes, then remove islands, of less than `min_area` pixels; the same object where there are none."""
+    pixels, filled = amg.remove_small_regions(mask.mask(), min_area, "holes")
+    pixels, removed = amg.remove_small_regions(pixels, min_area, "islands")
+    if not (filled or removed):
+        return mask
+    return replace(mask, segmentation=rle.encode(pixels), box=tuple(_box(pixels).tolist()))
 
 
 @dataclass(frozen=True)
@@ -151,18 +130,15 @@ def _generate_crop(
         pixels, stability = _upsample(upsampler, candidate)
         if pixels is None or np.float32(stability) < np.float32(settings.stability):
             continue
-        ys, xs = np.flatnonzero(pixels.any(axis=1)), np.flatnonzero(pixels.any(axis=0))
-        top, left = int(candidate.reach[0]), int(candidate.reach[1])
-        box = np.array([xs[0] + left, ys[0] + top, xs[-1] + left, ys[-1] + top])
-        in_image = box + [x0, y0, x0, y0]
-        if _touches_crop(in_image, crop) or (box_iou(box, boxes) > settings.nms).any():
+        top, left = candidate.reach[:2].tolist()
+        box = _box(pixels) + [left, top, left, top]
+        if _touches_crop(box, crop) or _overlaps(box, boxes, settings.nms):
             continue
         boxes = np.vstack([boxes, box])
-        size = crop.height, crop.width
-        counts = rle.encode(pixels, top + y0, left + x0, *size)
+        segmentation = rle.encode(pixels, top + y0, left + x0, crop.height, crop.width)
         point = (float(candidate.point[0] + x0), float(candidate.point[1] + y0))
-        corners = tuple(int(value) for value in in_image)
-        masks.append(GeneratedMask(counts, size, corners, candidate.iou, stability, point, crop.box))
+        corners = tuple((box + [x0, y0, x0, y0]).tolist())
+        masks.append(GeneratedMask(segmentation, corners, candidate.iou, stability, point, crop.box))
     return masks
 
 
@@ -171,7 +147,8 @@ def _candidates(
 ) -> list[_Candidate]:
     """Candidates from all points of the crop's grid, in their order."""
     x0, y0, x1, y1 = crop.box
-    points = grid(int(settings.points / settings.crop_fewer_points**crop.layer)) * [x1 - x0, y1 - y0]
+    side = int(settings.points / settings.crop_fewer_points**crop.layer)
+    points = amg.build_point_grid(side) * [x1 - x0, y1 - y0]
     inputs = points * segmenter.transform.scale(y1 - y0, x1 - x0)
     candidates: list[_Candidate] = []
     size = batch_sizes.for_device(batch_sizes.POINTS, segmenter.device)
@@ -234,17 +211,18 @@ def _upsample(upsampler: MaskUpsampler, candidate: _Candidate) -> tuple[np.ndarr
 
 
 def _touches_crop(box: np.ndarray, crop: _Crop) -> bool:
-    """Whether a box in the image ends at the crop's edge, and so may be cut off, and not at the image's."""
-    at_crop = np.abs(box - crop.box) <= EDGE
-    at_image = np.abs(box - [0, 0, crop.width, crop.height]) <= EDGE
-    return bool((at_crop & ~at_image).any())
+    """Whether a box in the crop ends at its edge, and so may be cut off, and not at the image's."""
+    image = [0, 0, crop.width, crop.height]
+    return bool(amg.is_box_near_crop_edge(torch.from_numpy(box)[None], list(crop.box), image))
 
 
-def _boxes(masks: list[GeneratedMask]) -> np.ndarray:
-    return np.array([mask.box for mask in masks]).reshape(-1, 4)
+def _overlaps(box: np.ndarray, boxes: np.ndarray, threshold: float) -> bool:
+    """Whether the IoU of a box with any of the boxes (k, 4) is above a threshold, decided as torchvision's nms does."""
+    iou = box_iou(*(torch.as_tensor(each, dtype=torch.float32) for each in (box[None], boxes)))
+    return bool((iou.double() > threshold).any())
 
 
-def _replace_pixels(mask: GeneratedMask, pixels: np.ndarray) -> GeneratedMask:
-    ys, xs = np.flatnonzero(pixels.any(axis=1)), np.flatnonzero(pixels.any(axis=0))
-    box = (int(xs[0]), int(ys[0]), int(xs[-1]), int(ys[-1]))
-    return replace(mask, counts=rle.encode(pixels), box=box)
+def _box(mask: np.ndarray) -> np.ndarray:
+    """x0, y0, x1, y1 of the first and last pixels of a mask that is not empty."""
+    ys, xs = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return np.array([xs[0], ys[0], xs[-1], ys[-1]])

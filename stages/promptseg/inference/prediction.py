@@ -151,7 +151,7 @@ def _predict_record(job: Job, index: int, run: Run) -> Prediction:
     record, metadata = job.records[index], job.records.metadata
     features = job.features([index])
     if run.prompt.kind == "automatic":
-        from promptseg.inference import automatic_masks  # SAM's alone; other models need not wait for its network
+        from promptseg.inference import automatic_masks  # imports torchvision, which takes seconds
 
         image = records.image(record)
         masks = automatic_masks.generate(job.segmenter, features, image, run.prompt.generator)

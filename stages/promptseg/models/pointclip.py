@@ -43,6 +43,7 @@ class PointClip(Segmenter):
     ENCODER = ("network.vision_model.",)
     PROMPTS = frozenset({"text"})
     TRAINABLE = {}
+    transform: Views  # type: ignore[assignment]  # in the place of an ImageTransform, see Segmenter.MODALITY
 
     def __init__(self, network: CLIPModel, tokenizer: dict[str, bytes], weights: list[float]):
         super().__init__()

@@ -16,7 +16,7 @@ OFFICIAL = ("facebook/sam-vit-base", "70c1a07f894ebb5b307fd9eaaee97b9dfc16068f")
 
 
 class Sam(SamSegmenter):
-    """SAM; takes points, boxes and masks, and generates masks without a prompt."""
+    """SAM; takes points, a box or both, and masks, and generates masks without a prompt."""
 
     NAME = "sam"
 

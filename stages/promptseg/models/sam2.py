@@ -33,7 +33,7 @@ OFFICIAL = ("facebook/sam2.1-hiera-tiny", "de431c4043854a71d8101e17995dfe596bf10
 
 
 class Sam2(SamSegmenter):
-    """SAM 2 for images; takes points, boxes and masks, and generates masks without a prompt."""
+    """SAM 2 for images; takes points, a box or both, and masks, and generates masks without a prompt."""
 
     NAME = "sam2"
     # The mask decoder's first convolutions depend on the image alone, so their output is part of the features.

@@ -5,6 +5,7 @@ positions of all pairs of tokens twice, 805 MB each time in a global block of Vi
 and SAM 2's computes a product of queries and keys that nothing reads.
 """
 
+from collections.abc import Callable
 from types import MethodType
 
 import torch
@@ -70,7 +71,7 @@ def hiera_attention(layer: Sam2MultiScaleAttention, hidden_states: torch.Tensor,
     return layer.proj(attended.transpose(1, 2).reshape(n, height, width, -1))
 
 
-_FORWARD = {SamVisionSdpaAttention: relative_attention, Sam2MultiScaleAttention: hiera_attention}
+_FORWARD: dict[type, Callable] = {SamVisionSdpaAttention: relative_attention, Sam2MultiScaleAttention: hiera_attention}
 
 
 def use_efficient(network: nn.Module) -> None:

@@ -69,7 +69,8 @@ def choose(segmenter: Segmenter) -> Precision:
     """
     segmenter.to("cuda" if torch.cuda.is_available() else "cpu")
     images = [_image_with_boxes(seed) for seed in range(3)]
-    seconds, masks = {}, {}
+    seconds: dict[str, float] = {}
+    masks: dict[str, list[torch.Tensor]] = {}
     for precision in ("fp32", "bf16"):
         apply(segmenter, precision)
         times, masks[precision] = [], []

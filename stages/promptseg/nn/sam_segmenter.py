@@ -19,11 +19,11 @@ class SamSegmenter(Segmenter):
         network: the network.
         transform: its image transform.
         single_mask: always return the decoder's single mask, as a fine-tuned decoder was trained to. Otherwise a
-            single point, which is ambiguous, gets the best of three masks by predicted IoU, and every other prompt the
-            single mask (Kirillov et al. 2023, section 3).
+            single point without a box, which is ambiguous, gets the best of three masks by predicted IoU, and every
+            other prompt the single mask (Kirillov et al. 2023, section 3).
     """
 
-    PROMPTS = frozenset({"points", "box", "mask", "automatic"})
+    PROMPTS = frozenset({"points", "box", "box + points", "mask", "automatic"})
     ENCODER = ("network.vision_encoder.",)
     LORA_TARGETS = ".attn.qkv"
     TRAINABLE = {
@@ -69,7 +69,8 @@ class SamSegmenter(Segmenter):
     ) -> torch.Tensor:
         """As `decode`. masks: (n, 1, side, side) logits, with one prompt an image."""
         points, labels, boxes = self.sparse_prompts(prompts)
-        ambiguous = not self.single_mask and masks is None and points is not None and points.shape[2] == 1
+        single_point = points is not None and points.shape[2] == 1 and boxes is None and masks is None
+        ambiguous = single_point and not self.single_mask
         out = self.network(
             image_embeddings=self.image_embeddings(features),
             input_points=points,

@@ -44,8 +44,8 @@ def prepare(pixels: torch.Tensor, coverage: np.ndarray, steps: tuple[str, ...]) 
 
 def _crop(pixels: torch.Tensor, inside: np.ndarray) -> torch.Tensor:
     """Crop to the object with a margin, pad to a square and resize back (object_crop of the original)."""
-    top, bottom = _span(inside.any(axis=1))
-    left, right = _span(inside.any(axis=0))
+    top, bottom = _span(np.any(inside, axis=1))
+    left, right = _span(np.any(inside, axis=0))
     crop = pixels[:, top:bottom, left:right]
     missing = crop.shape[1] - crop.shape[2]
     width, height = max(missing, 0), max(-missing, 0)

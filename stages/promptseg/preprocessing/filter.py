@@ -51,10 +51,11 @@ def measure(samples: list[Sample], tiler: Tiler, pool: ThreadPool) -> list[Pixel
             if tiler.settings.skip_invalid:
                 return None
             raise
-        windows = tiler.windows(*mask.shape)
+        height, width = mask.shape
+        windows = tiler.windows(height, width)
         labelled, ignored = _nonzero(mask, windows), _nonzero(cv2.inRange(mask, IGNORED, IGNORED), windows)
         pixels = np.array([window.height * window.width for window in windows], np.int32)
-        return PixelCounts(*mask.shape, pixels - ignored, labelled - ignored)
+        return PixelCounts(height, width, pixels - ignored, labelled - ignored)
 
     return list(pool.map_ordered(count, samples))
 
@@ -77,17 +78,17 @@ class Choice:
 
 
 def choose(
-    indexes: list[int], counts: list[PixelCounts | None], settings: params.Dataset, max_images: int | None
+    indexes: list[int], counts: dict[int, PixelCounts], settings: params.Dataset, max_images: int | None
 ) -> Choice:
     """Choose the windows of a split that become records.
 
     Args:
-        indexes: of the split's samples in `counts`.
-        counts: of all samples.
+        indexes: of the split's samples.
+        counts: of all samples that can be read, by index.
         settings: min_foreground and min_pixels.
         max_images: number of records at most, evenly spaced; None: all.
     """
-    readable = [index for index in indexes if counts[index] is not None]
+    readable = [index for index in indexes if index in counts]
     valid, foreground = (
         np.concatenate([getattr(counts[index], name) for index in readable] or [np.empty(0, np.int32)])
         for name in ("valid", "foreground")

@@ -79,7 +79,7 @@ def find_across_splits(
         bits = np.array([fingerprints[i].bits for i in structured], np.uint64)
         thumbnails = np.stack([fingerprints[i].thumbnail for i in structured])
         _near_copies(structured, split_numbers, bits, thumbnails, like)
-    return [(ids[like[j]], splits[like[j]], ids[j], splits[j]) for j in np.flatnonzero(like < count)]
+    return [(ids[like[j]], splits[like[j]], ids[j], splits[j]) for j in np.flatnonzero(like < count).tolist()]
 
 
 def _copies(splits: np.ndarray, fingerprints: Sequence[Fingerprint], like: np.ndarray) -> None:

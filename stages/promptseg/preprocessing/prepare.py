@@ -10,6 +10,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -87,16 +88,17 @@ def prepare(name: str, settings: params.Dataset, max_images: int | None, seed: i
             if not choices[split].windows:
                 remedy = f"lower datasets.{name}.min_foreground or give more data"
                 raise UserError(f"{name}: no record is left for {split}; {remedy}")
-        aside = stack.enter_context(files.replacing(paths.out)) if ranks.main else None
+        aside = None
         if ranks.main:
+            aside = stack.enter_context(files.replacing(paths.out))
             for split in SPLITS:
                 (aside / f"{split}.parquet").mkdir(parents=True)
-        aside = ranks.gather(aside)[0]
+        folder = next(filter(None, ranks.gather(aside)))  # that of the main process
         shards = _distribute(choices, counts, job.tiler)
-        mine = [_write(job, shard, aside) for shard in shards[ranks.rank :: ranks.world]]
+        mine = [_write(job, shard, folder) for shard in shards[ranks.rank :: ranks.world]]
         written = [result for results in ranks.gather(mine) for result in results]
     if ranks.main:
-        report = {split: choices[split].report for split in SPLITS}
+        report: dict[str, Any] = {split: choices[split].report for split in SPLITS}
         for result in written:
             report[result.split]["records"] -= result.lost
             report[result.split]["dropped_unreadable"] += result.lost
@@ -147,20 +149,22 @@ def _metadata(name: str, modality: str, dataset: ModuleType, classes: tuple[str,
     return metadata
 
 
-def _measure(job: _Job, ranks: Ranks) -> list[PixelCounts | None]:
-    """Pixel counts of all samples, each measured by one process."""
+def _measure(job: _Job, ranks: Ranks) -> dict[int, PixelCounts]:
+    """Pixel counts of all samples that can be read, by index; each is measured by one process."""
     mine = [index for chunk in ranks.chunks(len(job.samples), CHUNK) for index in chunk]
-    counts = dict(zip(mine, measure([job.samples[index] for index in mine], job.tiler, job.pool)))
+    measured = measure([job.samples[index] for index in mine], job.tiler, job.pool)
+    counts = {index: each for index, each in zip(mine, measured) if each is not None}
     for share in ranks.gather(counts):
         counts |= share
-    return [counts[index] for index in range(len(job.samples))]
+    return counts
 
 
-def _distribute(choices: dict[str, Choice], counts: list[PixelCounts | None], tiler: Tiler) -> list[_Shard]:
+def _distribute(choices: dict[str, Choice], counts: dict[int, PixelCounts], tiler: Tiler) -> list[_Shard]:
     """The shards of all splits, each of whole samples and of about SHARD_PIXELS; at least one a split."""
     shards = []
     for split, choice in choices.items():
-        contents, room = [[]], SHARD_PIXELS
+        contents: list[list[tuple[int, np.ndarray]]] = [[]]
+        room = SHARD_PIXELS
         for index, chosen in choice.windows:
             grid = tiler.windows(counts[index].height, counts[index].width)
             pixels = sum(grid[place].height * grid[place].width for place in chosen)
@@ -204,7 +208,9 @@ def _write(job: _Job, shard: _Shard, folder: Path) -> _Written:
 def _warn_of_duplicates(name: str, written: list[_Written]) -> int:
     """Name near-duplicates in different splits on stderr; returns their number."""
     rows = [(result.split, id, fingerprint) for result in written for id, fingerprint in result.fingerprints.items()]
-    pairs = near_duplicates.find_across_splits(*([row[column] for row in rows] for column in range(3)))
+    pairs = near_duplicates.find_across_splits(
+        [split for split, _, _ in rows], [id for _, id, _ in rows], [fingerprint for _, _, fingerprint in rows]
+    )
     for first, first_split, second, second_split in pairs[:SHOWN]:
         print(
             f"warning: {name}: {first} ({first_split}) and {second} ({second_split}) are near-duplicates",

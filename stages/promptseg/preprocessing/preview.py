@@ -37,13 +37,13 @@ def preview(splits: dict[str, Path], out: Path) -> None:
     shown = {name: _pick(reader) for name, reader in readers.items()}
     with_support = any(record.support_image for picked in shown.values() for record in picked)
     titles = TITLES if with_support else TITLES[:2]
-    strip = panels.titles(titles, SIDE, len(titles) * (SIDE + panels.GAP) - panels.GAP)
-    rows = [panels.beside([strip] * COLUMNS, _SPACE)]
+    rows = [panels.beside([panels.titles(titles, SIDE)] * COLUMNS, _SPACE)]
     width = rows[0].shape[1]
     for name, picked in shown.items():
-        rows.append(_heading(name, len(readers[name]), width))
+        count = f"{len(readers[name]):,} record{'' if len(readers[name]) == 1 else 's'}"
+        rows.append(panels.line(f"{name} · {count}", width, above=10, size=14))
         views = [_panel(record, point_clouds.is_point_cloud(metadata), colors, len(titles)) for record in picked]
-        rows += [_side_by_side(views[start : start + COLUMNS], width) for start in range(0, len(views), COLUMNS)]
+        rows += [panels.beside(views[start : start + COLUMNS], _SPACE) for start in range(0, len(views), COLUMNS)]
     entries, listed = _legend(shown, classes, colors)
     if entries:
         rows.append(panels.legend(entries, width))
@@ -56,7 +56,7 @@ def _pick(reader: RecordReader) -> list[Record]:
 
 
 def _panel(record: Record, is_cloud: bool, colors: np.ndarray, count: int) -> np.ndarray:
-    """Caption and `count` views of a record: image, ground truth, and its support image or blank paper."""
+    """Caption and `count` views of a record: image, ground truth, and its support image or paper."""
     image, mask = records.image(record), records.mask(record)
     if is_cloud:
         drawing = point_cloud_figure.draw(image)
@@ -65,14 +65,12 @@ def _panel(record: Record, is_cloud: bool, colors: np.ndarray, count: int) -> np
     row = [image, panels.ground_truth(panels.dim(image), mask, colors)]
     if record.support_image:
         row.append(_support(record))
-    row = [panels.pad(view, SIDE) for view in row]
-    row += [panels.paper(SIDE, SIDE)] * (count - len(row))
-    row = panels.trim(panels.beside(row))
-    lines = [record.id, f"“{record.text}”"] if record.text else [record.id]
-    head = panels.paper(canvas.LINE * len(lines) + 6, row.shape[1])
-    for number, line in enumerate(lines):
-        head = canvas.text(head, line, (0, 4 + number * canvas.LINE), row.shape[1])
-    return np.concatenate([head, row])
+    row += [panels.paper(1, 1)] * (count - len(row))
+    row = panels.beside([panels.pad(view, 0, SIDE) for view in row])
+    head = [panels.line(record.id, row.shape[1], above=4)]
+    if record.text:
+        head.append(panels.line(f"“{record.text}”", row.shape[1]))
+    return panels.below([*head, row])
 
 
 def _support(record: Record) -> np.ndarray:
@@ -88,20 +86,6 @@ def _support(record: Record) -> np.ndarray:
 def _fewer_grays(image: np.ndarray) -> np.ndarray:
     """A gray image in fewer grays, since noise in all of them would make most of the file; colors are unchanged."""
     return image // GRAY_STEP * GRAY_STEP if (image == image[..., :1]).all() else image
-
-
-def _heading(split: str, count: int, width: int) -> np.ndarray:
-    text = f"{split} · {count:,} record{'' if count == 1 else 's'}"
-    return canvas.text(panels.paper(canvas.LINE + 16, width), text, (0, 10), width, size=14)
-
-
-def _side_by_side(views: list[np.ndarray], width: int) -> np.ndarray:
-    """Panels side by side, aligned at the top, on a strip of `width` pixels."""
-    strip = panels.paper(max(len(view) for view in views), width)
-    for number, view in enumerate(views):
-        left = number * (view.shape[1] + _SPACE)
-        strip[: len(view), left : left + view.shape[1]] = view
-    return strip
 
 
 def _legend(

@@ -35,7 +35,7 @@ def assign(samples: list[Sample], settings: params.Dataset, seed: int, ordered: 
         wanted = round(fraction * len(groups))
         if not ordered:
             numbers = {group: _uniform(f"{seed}/{split}/{group}") for group in groups}
-            groups.sort(key=numbers.get, reverse=True)
+            groups.sort(key=numbers.__getitem__, reverse=True)
             wanted = sum(number < fraction for number in numbers.values())
         count = min(len(groups) - 1, max(1, wanted)) if fraction else 0
         chosen = set(groups[len(groups) - count :])

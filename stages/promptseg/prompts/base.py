@@ -62,7 +62,7 @@ class PromptPart(ABC):
         Config: its keys in params.yaml, all with defaults; the main key is None or False where it is not used.
         ORACLE: whether `from_mask` takes it from the ground truth.
         MODEL_KIND: the kind of what `to_model` returns, where it is another: a model that takes that kind takes this.
-        COMBINES: kinds that it may stand beside in one prompt of params.yaml.
+        COMBINES: kinds that it may stand beside in one prompt.
         OPTIONS: its options on the command line.
     """
 
@@ -110,6 +110,9 @@ class PromptPart(ABC):
 
     def check_inside(self, height: int, width: int, name: str) -> None:
         """Raise UserError where the part lies outside an image of this size. name: of the image."""
+
+    def check_alone(self) -> None:
+        """Raise UserError where the part prompts for nothing without a part of another kind."""
 
     def to_model(self, transform: "ImageTransform", height: int, width: int) -> "PromptPart":
         """Convert from pixels of a (height, width) image to pixels of the model's input."""

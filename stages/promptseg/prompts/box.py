@@ -30,6 +30,7 @@ class Box(PromptPart):
     KIND: ClassVar[str] = "box"
     Config: ClassVar[type[Settings]] = Config
     ORACLE: ClassVar[bool] = True
+    COMBINES: ClassVar[frozenset[str]] = frozenset({"points"})
     OPTIONS: ClassVar[tuple[Option, ...]] = (
         Option("--box", "X0,Y0,X1,Y1 in pixels around an object; several: their union"),
     )
@@ -57,16 +58,16 @@ class Box(PromptPart):
 
     @classmethod
     def parse(cls, values: dict[str, Any], window: tuple[float, float] | None) -> list[list[Self]]:
-        boxes = [numbers(text, 4, "--box") for text in values["--box"]]
-        for x0, y0, x1, y1 in boxes:
-            if x0 >= x1 or y0 >= y1:
-                raise UserError(f"--box {as_text((x0, y0, x1, y1))}: empty; give X0,Y0,X1,Y1 with X0 < X1 and Y0 < Y1")
-        return [[cls(np.array(box)) for box in boxes]]
+        boxes = [cls(np.array(numbers(text, 4, "--box"))) for text in values["--box"]]
+        for box in boxes:
+            box._check_filled("--box")
+        return [boxes]
 
     def check_inside(self, height: int, width: int, name: str) -> None:
+        self._check_filled(f"{name}: the box")
         x0, y0, x1, y1 = self.corners
         if x0 < 0 or y0 < 0 or x1 > width or y1 > height:
-            raise UserError(f"{name}: --box {as_text(self.corners)} exceeds the image, which is {width}x{height}")
+            raise UserError(f"{name}: the box {as_text(self.corners)} exceeds the image, which is {width}x{height}")
 
     def to_model(self, transform, height: int, width: int) -> Self:
         return replace(self, corners=self.corners * np.tile(transform.scale(height, width), 2))
@@ -83,3 +84,9 @@ class Box(PromptPart):
     @classmethod
     def from_json(cls, entry: dict[str, Any]) -> Self | None:
         return cls(np.array(entry["box"], float)) if "box" in entry else None
+
+    def _check_filled(self, what: str) -> None:
+        """Raise UserError where the box has no area, or a corner is NaN."""
+        x0, y0, x1, y1 = self.corners
+        if not (x0 < x1 and y0 < y1):
+            raise UserError(f"{what} {as_text(self.corners)}: empty; give X0,Y0,X1,Y1 with X0 < X1 and Y0 < Y1")

@@ -32,8 +32,9 @@ class Points(PromptPart):
     KIND: ClassVar[str] = "points"
     Config: ClassVar[type[Settings]] = Config
     ORACLE: ClassVar[bool] = True
+    COMBINES: ClassVar[frozenset[str]] = frozenset({"box"})
     OPTIONS: ClassVar[tuple[Option, ...]] = (
-        Option("--point", "X,Y in pixels on the object; several: all on one object"),
+        Option("--point", "X,Y in pixels on the object; several: all on one object; alone or with one --box"),
         Option("--no-point", "X,Y in pixels that is not on the object"),
     )
 
@@ -63,14 +64,16 @@ class Points(PromptPart):
     def parse(cls, values: dict[str, Any], window: tuple[float, float] | None) -> list[list[Self]]:
         on = [numbers(text, 2, "--point") for text in values["--point"]]
         off = [numbers(text, 2, "--no-point") for text in values["--no-point"]]
-        if not on:
-            raise UserError("--no-point says where the object is not; give a --point that is on it as well")
         return [[cls(np.array(on + off), np.array([1] * len(on) + [0] * len(off)))]]
 
     def check_inside(self, height: int, width: int, name: str) -> None:
         for x, y in self.coordinates:
             if not (0 <= x < width and 0 <= y < height):
                 raise UserError(f"{name}: the point {as_text((x, y))} is outside the image, which is {width}x{height}")
+
+    def check_alone(self) -> None:
+        if not (self.labels == 1).any():
+            raise UserError("negative points say where the object is not; give a point on it or a box as well")
 
     def to_model(self, transform, height: int, width: int) -> Self:
         return replace(self, coordinates=self.coordinates * transform.scale(height, width))

@@ -14,8 +14,8 @@ from promptseg.core.runs import Cascade
 from promptseg.core.study import Study
 from promptseg.core.thread_pool import ThreadPool
 from promptseg.evaluation import metrics
-from promptseg.report import curves, templates
-from promptseg.report.dataset_table import split_table
+from promptseg.report import tables, templates
+from promptseg.report.charts import LineChart, line_charts
 
 FIGURE_SCALE = 0.6  # of the figures of runs; the full ones are beside the page
 
@@ -25,7 +25,7 @@ class Sources:
     """What the page shows.
 
     Attributes:
-        chart: PNG of `leaderboard.write_chart`.
+        chart: PNG of `charts.write_bar_chart`.
         plots: folder with training/<run>.csv of fine-tuned runs, runs/<run>/thresholds.csv and runs/<run>/images.png.
         summaries: folder of <dataset>.json, {split: {key: number}}.
     """
@@ -58,7 +58,7 @@ def write_page(path: Path, study: Study, rows: list[dict], sources: Sources) -> 
     environment.filters["plain"] = _plain
     datasets = list(dict.fromkeys(row["dataset"] for row in rows))
     names = [row["run"] for row in rows]
-    plots, figures = sources.plots, [sources.plots / "runs" / name / "images.png" for name in names]
+    figures = [sources.plots / "runs" / name / "images.png" for name in names]
     with ThreadPool(Ranks().cores) as pool:
         images = dict(zip(names, pool.map_ordered(_figure, figures), strict=True))
     page = environment.get_template("report.html.j2").render(
@@ -70,12 +70,11 @@ def write_page(path: Path, study: Study, rows: list[dict], sources: Sources) -> 
         limits=_limits(study, rows),
         stand_ins=bool(_stand_ins(rows)),
         best_single=any(row.get("iou_best_single") is not None for row in rows),
-        chart=_embedded(sources.chart),
+        chart=_data_uri(_open(sources.chart), lossless=True),
         images=images,
-        training={name: _training(plots / "training" / f"{name}.csv") for name in names if name in study.finetune},
-        thresholds={name: _thresholds(plots / "runs" / name / "thresholds.csv") for name in names},
-        splits=split_table(list(study.datasets), sources.summaries),
-        size=(curves.WIDTH, curves.HEIGHT),
+        curves={name: _curves(sources.plots, name, name in study.finetune) for name in names},
+        finetuned=study.finetune,
+        datasets=tables.dataset_table(list(study.datasets), sources.summaries),
     )
     write_text(path, page)
 
@@ -129,48 +128,46 @@ def _limits(study: Study, rows: list[dict]) -> list[str]:
     return _stand_ins(rows) + limits
 
 
-def _training(path: Path) -> dict[str, dict]:
-    columns = curves.read(path, ("epoch", "loss", "val_loss", "val_iou", "val_foreground"))
-    epochs = columns["epoch"]
-    loss = {"training loss": (epochs, columns["loss"]), "validation loss": (epochs, columns["val_loss"])}
-    iou = {"validation IoU": (epochs, columns["val_iou"]), "predicted foreground": (epochs, columns["val_foreground"])}
-    return {"loss": curves.chart(loss, "epoch"), "iou": curves.chart(iou, "epoch", 1.0)}
-
-
-def _thresholds(path: Path) -> dict:
-    columns = curves.read(path, ("threshold", "iou", "precision", "recall"))
-    names = {"IoU": "iou", "precision": "precision", "recall": "recall"}
-    return curves.chart({name: (columns["threshold"], columns[key]) for name, key in names.items()}, "threshold", 1.0)
+def _curves(plots: Path, run: str, is_trained: bool) -> str:
+    """Loss and validation of a fine-tuned run by epoch, and scores of any run by threshold, as a data URI."""
+    charts = []
+    if is_trained:
+        names = ("epoch", "loss", "val_loss", "val_iou", "val_foreground")
+        epoch, loss, val_loss, iou, foreground = tables.read_columns(plots / "training" / f"{run}.csv", names).values()
+        charts += [
+            LineChart("Loss by epoch", epoch, {"training": loss, "validation": val_loss}),
+            LineChart("Validation by epoch", epoch, {"IoU": iou, "predicted foreground": foreground}, 1.0),
+        ]
+    scores = tables.read_columns(plots / "runs" / run / "thresholds.csv", ("threshold", "iou", "precision", "recall"))
+    threshold, iou, precision, recall = scores.values()
+    lines = {"IoU": iou, "precision": precision, "recall": recall}
+    charts.append(LineChart("Pooled scores by threshold", threshold, lines, 1.0))
+    return _data_uri(line_charts(charts), lossless=True)
 
 
 def _plain(value: object) -> object:
     return f"{value:,}" if isinstance(value, int) else f"{value:.3f}" if isinstance(value, float) else value
 
 
-def _embedded(path: Path) -> str:
-    """A PNG as a data URI."""
-    return _data_uri("png", _read(path))
-
-
 def _figure(path: Path) -> str:
     """The figure of a run, reduced to a quarter of its bytes, as a data URI."""
-    try:
-        with Image.open(io.BytesIO(_read(path))) as image:
-            size = [round(side * FIGURE_SCALE) for side in image.size]
-            reduced = image.convert("RGB").resize(size, Image.Resampling.LANCZOS)
-    except (OSError, SyntaxError) as error:  # SyntaxError: Pillow's for a broken PNG
-        raise UserError(f"{path}: damaged; delete it and run `dvc repro`") from error
-    data = io.BytesIO()
-    reduced.save(data, "WEBP", quality=50, method=2)
-    return _data_uri("webp", data.getvalue())
+    image = _open(path)
+    size = [round(side * FIGURE_SCALE) for side in image.size]
+    return _data_uri(image.resize(size, Image.Resampling.LANCZOS), quality=50, method=2)
 
 
-def _read(path: Path) -> bytes:
+def _open(path: Path) -> Image.Image:
     try:
-        return path.read_bytes()
+        with Image.open(path) as image:
+            return image.convert("RGB")
     except FileNotFoundError:
         raise UserError(f"{path}: not found; `dvc repro` makes it") from None
+    except (OSError, SyntaxError) as error:  # SyntaxError: Pillow's for a broken PNG
+        raise UserError(f"{path}: damaged; delete it and run `dvc repro`") from error
 
 
-def _data_uri(kind: str, data: bytes) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
+def _data_uri(image: Image.Image, **settings: int) -> str:
+    """An image as WebP. settings: of Pillow's encoder."""
+    data = io.BytesIO()
+    image.convert("RGB").save(data, "WEBP", **settings)
+    return f"data:image/webp;base64,{base64.b64encode(data.getvalue()).decode('ascii')}"

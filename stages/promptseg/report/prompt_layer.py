@@ -41,10 +41,9 @@ class PromptLayer:
     Args:
         view: (h, w, 3) uint8 with the resized image in it; it is not changed.
         scale: pixels of the view for one pixel of the image, x and y.
-        offset: x, y of the upper left corner of the resized image in the view.
-        size: (width, height) of the resized image in pixels of the view; None: it fills the view. Lines and points are
-            moved inside it, so that the box of a whole image stays visible, and captions are below it where there is
-            room.
+        size: (width, height) of the resized image at the upper left of the view; None: it fills the view. Lines and
+            points are moved inside it, so that the box of a whole image stays visible, and captions are below it where
+            there is room.
         style: sizes.
     """
 
@@ -52,16 +51,11 @@ class PromptLayer:
         self,
         view: np.ndarray,
         scale: Sequence[float],
-        offset: tuple[int, int] = (0, 0),
         size: tuple[int, int] | None = None,
         style: Style = RUN_FIGURE,
     ):
         self._view, self._scale, self._style = view.copy(), np.asarray(scale, float), style
-        size = size or (view.shape[1], view.shape[0])
-        # Whole numbers of OpenCV are centers of pixels, ours are their left and upper edges.
-        self._corner = np.array(offset) - 0.5
-        self._last = self._corner + np.array(size) - 0.5
-        self._bottom = offset[1] + size[1]
+        self._width, self._height = size or (view.shape[1], view.shape[0])
         self._captions: list[str] = []
 
     def box(self, corners: Sequence[float], color: Sequence[int]) -> None:
@@ -94,21 +88,22 @@ class PromptLayer:
         words = ", ".join(dict.fromkeys(self._captions))  # tiles of one image often have the same phrase
         if not words:
             return self._view
-        view, size, bottom = self._view, self._style.font_size, self._bottom
-        width, line = view.shape[1] - 8, round((canvas.LINE - 2) * size / canvas.FONT_SIZE)
-        lines = canvas.wrap(words, width, self._style.caption_lines, size)
+        view, size, bottom = self._view, self._style.font_size, self._height
+        line = round((canvas.LINE - 2) * size / canvas.FONT_SIZE)
+        lines = canvas.wrap(words, view.shape[1] - 8, self._style.caption_lines, size)
         height = len(lines) * line + 3
         below = view.shape[0] - bottom >= height
         top, left, ink = (bottom, 0, canvas.INK) if below else (bottom - height, 4, canvas.WHITE)
         if not below:
             view[max(top, 0) : bottom] //= 4
         for number, text in enumerate(lines):
-            view = canvas.text(view, text, (left, top + 1 + number * line), width, size, ink)
+            view = canvas.text(view, text, (left, top + 1 + number * line), size, ink)
         return view
 
     def _place(self, xy: Sequence[float]) -> tuple[int, int]:
         """A place in the view, in fractions of a pixel as OpenCV takes them."""
-        inside = np.clip(self._corner + np.asarray(xy, float) * self._scale, self._corner + 0.5, self._last)
+        # Whole numbers of OpenCV are centers of pixels, ours are their left and upper edges.
+        inside = np.clip(np.asarray(xy, float) * self._scale - 0.5, 0, (self._width - 1, self._height - 1))
         x, y = np.round(inside * 2**_SUBPIXEL).astype(int).tolist()
         return x, y
 

@@ -5,7 +5,6 @@ import numpy as np
 from promptseg.data.image_io import IGNORED
 from promptseg.evaluation.counts import label_map
 from promptseg.evaluation.scored_images import ScoredImage
-from promptseg.prompts import Prompt
 from promptseg.report import canvas, panels
 from promptseg.report.canvas import FALSE_NEGATIVE, FALSE_POSITIVE, TRUE_POSITIVE, WRONG_CLASS, write_png
 from promptseg.report.prompt_layer import PromptLayer
@@ -43,23 +42,22 @@ def panel(scored: ScoredImage, classes: list[str], side: int = 160) -> np.ndarra
         side: of a view, in pixels.
 
     Returns:
-        (side, 4 * side + gaps, 3) uint8; each view keeps the aspect ratio, is aligned at the top and padded with paper.
+        (side, 4 * side + gaps, 3) uint8; each view keeps the aspect ratio and is padded with paper.
     """
     target, probability = scored.target, scored.probability
-    height, width = target.shape
-    size = panels.fit(height, width, side)
+    size = panels.fit(*target.shape, side)
     image = panels.resize(scored.image, size)
     dim = panels.dim(image)
     colors = canvas.class_colors(len(classes))
     if scored.mask_numbers is not None:
-        image = _outlined_masks(image, scored.mask_numbers)
+        panels.outline(image, panels.nearest(scored.mask_numbers, size), canvas.WHITE)
     row = [
-        _prompted(image, scored.prompts, (size[0] / width, size[1] / height), side, colors),
-        panels.pad(panels.ground_truth(dim, target, colors), side),
-        panels.pad(_prediction(dim, probability, colors), side),
-        panels.pad(panels.hatch(_agreement(dim, target, probability), target), side),
+        _prompted(panels.pad(image, side, side), scored, size, colors),
+        panels.ground_truth(dim, target, colors),
+        _prediction(dim, probability, colors),
+        panels.hatch(_agreement(dim, target, probability), target),
     ]
-    return panels.beside(row)
+    return panels.beside([panels.pad(view, side, side) for view in row])
 
 
 def grid(
@@ -80,9 +78,9 @@ def grid(
         (h, w, 3) uint8.
     """
     side, width = rows[0].shape[:2]
-    strips = [panels.titles(TITLES, side, width)]
+    strips = [panels.titles(TITLES, side)]
     for row, caption in zip(rows, captions, strict=True):
-        strips += [canvas.text(panels.paper(canvas.LINE + 10, width), caption, (0, 8), width), panels.trim(row)]
+        strips += [panels.line(caption, width, above=8), panels.trim(row)]
     entries = [("true positive", TRUE_POSITIVE), ("false negative", FALSE_NEGATIVE), ("false positive", FALSE_POSITIVE)]
     if len(classes) > 1:
         entries.append(("wrong class", WRONG_CLASS))
@@ -94,39 +92,26 @@ def grid(
     return panels.page([*strips, panels.legend(entries, width)])
 
 
-def _prompted(
-    image: np.ndarray, prompts: list[Prompt], scale: tuple[float, float], side: int, colors: np.ndarray
-) -> np.ndarray:
+def _prompted(view: np.ndarray, scored: ScoredImage, size: tuple[int, int], colors: np.ndarray) -> np.ndarray:
     """The image with its prompts, in white, or in the colors of their classes where there are several."""
-    offset, size = (panels.pad_left(image, side), 0), (image.shape[1], image.shape[0])
-    layer = PromptLayer(panels.pad(image, side), scale, offset, size)
-    for prompt in prompts:
+    layer = PromptLayer(view, np.array(size) / scored.target.shape[::-1], size)
+    for prompt in scored.prompts:
         prompt.draw(layer, colors[prompt.target - 1].tolist() if len(colors) > 1 else canvas.WHITE)
     return layer.finish()
 
 
-def _outlined_masks(image: np.ndarray, mask_numbers: np.ndarray) -> np.ndarray:
-    """The image with the outline of each automatic mask, as far as smaller masks do not cover it."""
-    view, small = image.copy(), panels.nearest(mask_numbers, image.shape[1::-1])
-    for number in np.unique(small[small > 0]):
-        panels.outline(view, small == number, canvas.WHITE)
-    return view
-
-
 def _prediction(dim: np.ndarray, probability: np.ndarray, colors: np.ndarray) -> np.ndarray:
+    """Classes in their colors, as strong as their probability, and their contours where it is at least 0.5."""
     small = np.stack([panels.resize(values, dim.shape[1::-1]) for values in probability])
     best, strength = small.argmax(0), small.max(0)
     alpha = strength[..., None] * (0.85 / 255)
     view = (dim * (1 - alpha) + colors[best] * alpha).astype(np.uint8)
-    for index in range(len(colors)):
-        panels.outline(view, (best == index) & (strength >= _THRESHOLD), canvas.WHITE)
+    panels.outline(view, np.where(strength >= _THRESHOLD, best + 1, 0), canvas.WHITE)
     return view
 
 
 def _agreement(dim: np.ndarray, target: np.ndarray, probability: np.ndarray) -> np.ndarray:
     predicted = label_map(probability)  # exactly the pixels that were scored
     cases = [target == IGNORED, (target == 0) & (predicted == 0), target == predicted, predicted == 0, target == 0]
-    outcome = np.select(cases, [0, 0, 1, 2, 3], 4)
-    colors = [(*color, 255) for color in (TRUE_POSITIVE, FALSE_NEGATIVE, FALSE_POSITIVE, WRONG_CLASS)]
-    table = np.array([(0, 0, 0, 0), *colors], np.uint8)
-    return canvas.tint(dim, panels.layer(table[outcome], dim), canvas.TINT)
+    outcome = np.select(cases, [0, 0, 1, 2, 3], 4).astype(np.uint8)
+    return panels.tint(dim, panels.color_layer(outcome, canvas.OUTCOMES, dim), canvas.TINT)

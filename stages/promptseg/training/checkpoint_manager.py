@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -92,8 +93,8 @@ class CheckpointManager:
         if time.monotonic() - self._saved_at < SAVE_INTERVAL:
             return
         best, folder = self.best_folder(), self._folder / f"epoch-{checkpoint.rows[-1]['epoch']:04d}"
-        config = {"inputs": self._inputs, "rows": checkpoint.rows, "best": self._best}
-        tensors = {}
+        config: dict[str, Any] = {"inputs": self._inputs, "rows": checkpoint.rows, "best": self._best}
+        tensors: Tensors = {}
         for prefix, values in zip(PREFIXES, (checkpoint.parameters, checkpoint.optimizer), strict=True):
             config[prefix] = sorted(values)
             tensors |= {f"{prefix}{name}": value for name, value in values.items()}

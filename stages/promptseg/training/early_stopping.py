@@ -22,7 +22,7 @@ def foreground_collapse(row: dict) -> bool:
     training split. The study saw it after 50 epochs on the fires, where the whole image became foreground.
     """
     _, predicted, target = _foreground(row)
-    if predicted is None:
+    if predicted is None or target is None:
         return False
     return (
         predicted > MAX_FACTOR * target or target > MAX_FACTOR * predicted or abs(predicted - target) > MAX_DIFFERENCE

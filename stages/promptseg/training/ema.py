@@ -4,10 +4,13 @@ import contextlib
 from collections.abc import Iterator
 
 import torch
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
 class ExponentialMovingAverage:
     """average = decay * average + (1 - decay) * weights after each step, starting from the initial weights.
+
+    torch's AveragedModel would copy the frozen weights too; this has averages of the given parameters alone.
 
     Args:
         parameters: by name; they are read in `update` and swapped in `applied`.
@@ -18,14 +21,12 @@ class ExponentialMovingAverage:
     """
 
     def __init__(self, parameters: dict[str, torch.nn.Parameter], decay: float):
-        self._parameters, self._decay = parameters, decay
+        self._parameters, self._average = parameters, get_ema_multi_avg_fn(decay)
         self.averages = {name: parameter.detach().clone() for name, parameter in parameters.items()}
 
-    @torch.no_grad()
     def update(self) -> None:
         """Take in the weights after a step."""
-        for name, parameter in self._parameters.items():
-            self.averages[name].lerp_(parameter, 1 - self._decay)
+        self._average(list(self.averages.values()), list(self._parameters.values()), None)
 
     @contextlib.contextmanager
     def applied(self) -> Iterator[None]:

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from promptseg.core.devices import Processes
 from promptseg.core.thread_pool import ThreadPool
-from promptseg.core.train_config import Train
+from promptseg.core.train_config import CompleteTrain
 from promptseg.nn.segmenter import LossContext, Segmenter
 from promptseg.training import losses
 from promptseg.training.optimizer_steps import NonFiniteLossError, OptimizerSteps
@@ -70,8 +70,9 @@ def validate(run: TrainingRun, phase: Phase) -> EpochMetrics:
 
 
 def mask_losses(
-    segmenter: Segmenter, config: Train, split: TrainingSplit, items: list[TrainingItem], epoch: int, sums: MetricSums
-) -> list[torch.Tensor]:
+    segmenter: Segmenter, config: CompleteTrain, split: TrainingSplit, items: list[TrainingItem], epoch: int,
+    sums: MetricSums,
+) -> list[torch.Tensor]:  # fmt: skip
     """Compute the losses of the masks of these items; images with equally many prompts go through together.
 
     Args:

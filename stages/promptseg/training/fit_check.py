@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from promptseg.core import devices
 from promptseg.core.devices import Processes
 from promptseg.core.errors import UserError
-from promptseg.core.train_config import Lora, Train
+from promptseg.core.train_config import CompleteTrain, Lora, Train
 from promptseg.training import forecast
 from promptseg.training.forecast import ResourceForecast, format_bytes
 from promptseg.training.setup import Inputs, Job, Setup, set_up
@@ -83,11 +83,10 @@ def _memory_message(measured: ResourceForecast, setup: Setup, inputs: Inputs, pr
         other = set_up(setup.job.with_train(train), inputs, processes)
         needs = forecast.measure(other, inputs.cache, processes)
         if needs.fits_memory(other.config.batch_size):
-            suggestions.append(f"{description}, {format_bytes(needs.peak(other.config.batch_size))}")
+            suggestions.append(f"{description}, {needs.describe_peak(other.config.batch_size)}")
         else:
             suggestions += [f"{description} with {smaller}" for smaller in _smaller_batch(needs, other.config)]
-    peak = measured.peak(setup.config.batch_size)
-    needed = format_bytes(peak) if peak is not None else f"more than {format_bytes(measured.limit)}"
+    needed = measured.describe_peak(setup.config.batch_size)
     advice = f"these settings fit: {'; '.join(suggestions)}" if suggestions else "no other settings of this run fit"
     return (
         f"a batch of {setup.config.batch_size} needs {needed} of memory and {format_bytes(measured.limit)} are "
@@ -95,13 +94,13 @@ def _memory_message(measured: ResourceForecast, setup: Setup, inputs: Inputs, pr
     )
 
 
-def _smaller_batch(measured: ResourceForecast, config: Train) -> list[str]:
+def _smaller_batch(measured: ResourceForecast, config: CompleteTrain) -> list[str]:
     """The largest fraction of a batch that fits, in the same steps; empty where none does."""
     for divisor in range(2, config.batch_size + 1):
         batch_size = config.batch_size // divisor
         if config.batch_size % divisor == 0 and measured.fits_memory(batch_size):
             steps = config.grad_accumulation_steps * divisor
-            needed = format_bytes(measured.peak(batch_size))
+            needed = measured.describe_peak(batch_size)
             return [f"batch_size: {batch_size} and grad_accumulation_steps: {steps}, {needed}"]
     return []
 
@@ -116,9 +115,9 @@ def _alternatives(setup: Setup) -> Iterator[tuple[str, Train]]:
         if train.augment is not None:
             yield "augment: null, so that features are cached", train.model_copy(update={"augment": None})
         return
-    decoders = [name for name in train.trainable if name not in in_encoder]
+    decoders = [name for name in setup.config.trainable if name not in in_encoder]
     decoders = decoders or [name for name in segmenter.TRAINABLE if name not in in_encoder][:1]
-    if "lora" in in_encoder and "lora" not in train.trainable:
+    if "lora" in in_encoder and "lora" not in setup.config.trainable:
         trainable = ["lora", *decoders]
         yield (
             f"trainable: [{', '.join(trainable)}]",

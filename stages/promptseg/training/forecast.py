@@ -4,6 +4,7 @@ Steps with one image and with two are measured, and larger batches are extrapola
 random numbers of a training change.
 """
 
+import functools
 import math
 import shutil
 import time
@@ -52,7 +53,7 @@ class ResourceForecast:
     cache_bytes: int
     free_bytes: int
 
-    def peak(self, batch_size: int) -> int | None:
+    def peak(self, batch_size: int) -> float | None:
         """Peak memory of a process in bytes; None where it is unknown, as two images exceed the limit."""
         share, (one, two) = math.ceil(batch_size / self.world), self.peaks
         if share == 1 or one is None:
@@ -64,6 +65,11 @@ class ResourceForecast:
         peak = self.peak(batch_size)
         return peak is not None and peak <= self.limit
 
+    def describe_peak(self, batch_size: int) -> str:
+        """Describe the memory that a batch of so many images needs."""
+        peak = self.peak(batch_size)
+        return format_bytes(peak) if peak is not None else f"more than {format_bytes(self.limit)}"
+
     @property
     def fits_disk(self) -> bool:
         """Whether the features fit on the disk."""
@@ -72,8 +78,7 @@ class ResourceForecast:
     def describe(self, batch_size: int) -> str:
         """Describe the forecast for a batch of so many images, in a few lines."""
         train, val, missing = self.images
-        peak = self.peak(batch_size)
-        needed = format_bytes(peak) if peak is not None else f"more than {format_bytes(self.limit)}"
+        needed = self.describe_peak(batch_size)
         lines = [
             f"images  {train:,} to train on, {val:,} to validate on",
             f"memory  {needed} at the peak of a batch of {batch_size}; {format_bytes(self.limit)} available",
@@ -103,9 +108,9 @@ def measure(setup: Setup, cache: Path, processes: Processes) -> ResourceForecast
     missing = sum(split.count_missing(setup.checkpoint, cache) for split in (train, val))
     items = [train.take(i, 1) for i in sorted({len(train) * i // CANDIDATES for i in range(CANDIDATES)})] * 2
     largest = sorted(items, key=lambda item: -len(item.prompts))
-    peaks, step_seconds, encode_seconds, validate_seconds, cache_bytes = (
-        [None, None], [math.nan, math.nan], math.nan, math.nan, 0
-    )  # fmt: skip
+    peaks: list[int | None] = [None, None]
+    step_seconds = [math.nan, math.nan]
+    encode_seconds, validate_seconds, cache_bytes = math.nan, math.nan, 0
     try:
         with memory.track_peak(processes, limit), torch.no_grad():
             cache_bytes = missing * embedding_cache.size(train.features(items[:1]))
@@ -116,7 +121,7 @@ def measure(setup: Setup, cache: Path, processes: Processes) -> ResourceForecast
             with memory.track_peak(processes, limit) as peak:
                 _train_step(setup, largest[:count])
             peaks[i] = peak.bytes + _optimizer_bytes(setup)
-            step_seconds[i] = _seconds(lambda count=count: _train_step(setup, items[:count]), processes)
+            step_seconds[i] = _seconds(functools.partial(_train_step, setup, items[:count]), processes)
             if i == 0:
                 validate_seconds = _seconds(lambda: _validation_step(setup, items[:1]), processes)
     except memory.MemoryLimitError:
@@ -128,9 +133,9 @@ def measure(setup: Setup, cache: Path, processes: Processes) -> ResourceForecast
     forecast = ResourceForecast(
         world=processes.world,
         epochs=sum(phase.epochs for phase in setup.training.phases),
-        peaks=tuple(peaks),
+        peaks=(peaks[0], peaks[1]),
         limit=limit,
-        step_seconds=tuple(step_seconds),
+        step_seconds=(step_seconds[0], step_seconds[1]),
         encode_seconds=encode_seconds,
         validate_seconds=validate_seconds,
         images=(len(train), len(val), missing),
@@ -140,7 +145,7 @@ def measure(setup: Setup, cache: Path, processes: Processes) -> ResourceForecast
     return min(processes.gather(forecast), key=lambda each: each.limit - (each.peaks[0] or math.inf))
 
 
-def format_bytes(bytes: int) -> str:
+def format_bytes(bytes: float) -> str:
     return f"{bytes / 1e9:.1f} GB" if bytes >= 1e8 else f"{bytes / 1e6:.1f} MB"
 
 

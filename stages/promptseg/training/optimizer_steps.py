@@ -5,7 +5,7 @@ import math
 import torch
 
 from promptseg.core.devices import Processes
-from promptseg.core.train_config import Train
+from promptseg.core.train_config import CompleteTrain
 from promptseg.training import optimizers, schedule
 from promptseg.training.ema import ExponentialMovingAverage
 
@@ -40,7 +40,7 @@ class OptimizerSteps:
     """
 
     def __init__(
-        self, parameters: dict[str, torch.nn.Parameter], config: Train, processes: Processes, total: int
+        self, parameters: dict[str, torch.nn.Parameter], config: CompleteTrain, processes: Processes, total: int
     ):  # fmt: skip
         self._parameters = list(parameters.values())
         self._config, self._processes, self._total = config, processes, total
@@ -116,11 +116,12 @@ class OptimizerSteps:
 
     def load_state_dict(self, state: dict[str, torch.Tensor], step: int) -> None:
         """Continue from what `state_dict` returned after `step` steps."""
+        averages = self.ema.averages if self.ema else {}
         moments: dict[str, dict[str, torch.Tensor]] = {}
         for key, value in state.items():
             kind, _, name = key.partition(".")
             if kind == "ema":
-                self.ema.averages[name].copy_(value)
+                averages[name].copy_(value)
             else:
                 moments.setdefault(name, {})[kind] = value
         for optimizer, names in self._named_optimizers():
@@ -136,6 +137,7 @@ class OptimizerSteps:
         ]
 
     def _start_step(self) -> None:
-        self._batches, self._mask_count, self._loss_sum, self._ids = 0, 0, 0.0, []
+        self._batches, self._mask_count, self._loss_sum = 0, 0, 0.0
+        self._ids: list[str] = []
         for optimizer in self._optimizers:
             optimizer.zero_grad()

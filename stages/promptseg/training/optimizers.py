@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch.optim import Adam, AdamW, Muon, Optimizer
 
-from promptseg.core.train_config import Train
+from promptseg.core.train_config import CompleteTrain
 from promptseg.training.registry import Registry
 
 Parameters = dict[str, torch.nn.Parameter]
@@ -19,25 +19,25 @@ Parameters = dict[str, torch.nn.Parameter]
 OPTIMIZERS = Registry("train.optimizer")
 
 
-def get(name: str) -> Callable[[Parameters, Train], list[Optimizer]]:
+def get(name: str) -> Callable[[Parameters, CompleteTrain], list[Optimizer]]:
     """The optimizer of that name. Raises UserError, listing the known names."""
     return OPTIMIZERS.find(name)
 
 
 @OPTIMIZERS.register("adam")
-def adam(parameters: Parameters, config: Train) -> list[Optimizer]:
+def adam(parameters: Parameters, config: CompleteTrain) -> list[Optimizer]:
     """Adam (Kingma & Ba 2015); weight decay is added to the gradient."""
     return [Adam(parameters.values(), lr=config.lr, weight_decay=config.weight_decay, fused=True)]
 
 
 @OPTIMIZERS.register("adamw")
-def adamw(parameters: Parameters, config: Train) -> list[Optimizer]:
+def adamw(parameters: Parameters, config: CompleteTrain) -> list[Optimizer]:
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019)."""
     return [AdamW(parameters.values(), lr=config.lr, weight_decay=config.weight_decay, fused=True)]
 
 
 @OPTIMIZERS.register("muon")
-def muon(parameters: Parameters, config: Train) -> list[Optimizer]:
+def muon(parameters: Parameters, config: CompleteTrain) -> list[Optimizer]:
     """Muon (Jordan et al. 2024) for matrices, AdamW for all else and for embeddings, which are looked up.
 
     A step of Muon is as long in every direction in which the gradient is not 0, so that what few images show is not

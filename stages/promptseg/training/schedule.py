@@ -2,10 +2,10 @@
 
 import math
 
-from promptseg.core.train_config import Train
+from promptseg.core.train_config import CompleteTrain
 
 
-def lr_at(config: Train, step: int, total: int) -> float:
+def lr_at(config: CompleteTrain, step: int, total: int) -> float:
     """Compute the learning rate of a step.
 
     The first step of the warmup has 1 / n of the full rate and its n-th step all of it. The cosine is that of

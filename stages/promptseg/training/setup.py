@@ -10,7 +10,7 @@ from promptseg import models
 from promptseg.core.devices import Processes
 from promptseg.core.errors import UserError
 from promptseg.core.runs import FineTune
-from promptseg.core.train_config import Train
+from promptseg.core.train_config import CompleteTrain, Train
 from promptseg.data import records
 from promptseg.nn import lora, precision, weights
 from promptseg.nn.segmenter import Segmenter
@@ -69,19 +69,11 @@ class Setup:
     """
 
     job: Job
-    config: Train
+    config: CompleteTrain
     training: TrainingRun
+    train_split: RecordSplit
+    val_split: RecordSplit
     checkpoint: str
-
-    @property
-    def train_split(self) -> RecordSplit:
-        """Items to train on."""
-        return self.training.train_split
-
-    @property
-    def val_split(self) -> RecordSplit:
-        """Items to validate on."""
-        return self.training.val_split
 
     @property
     def auto_batch_size(self) -> bool:
@@ -116,8 +108,7 @@ def set_up(job: Job, inputs: Inputs, processes: Processes) -> Setup:
     segmenter.check_modality(metadata.get("modality", "image"), run.dataset)
     segmenter.check_training(job.run.train)
     segmenter.check_prompt(run.prompt)
-    train_settings.check(job.run.train)
-    config = job.run.train.model_copy(update={"batch_size": job.run.train.images_per_batch})
+    config = train_settings.check(job.run.train)
     segmenter.prepare_finetuned()
     torch.manual_seed(job.seed)  # for the initial weights of adapters
     phases = _phases(segmenter, config, job.max_epochs)
@@ -128,10 +119,10 @@ def set_up(job: Job, inputs: Inputs, processes: Processes) -> Setup:
     if len(train) == 0:
         raise UserError(f"{inputs.train}: no images to train on; lower datasets.{run.dataset}.min_foreground")
     training = TrainingRun(segmenter, train, val, phases, processes, job.seed)
-    return Setup(job, config, training, weights.digest(inputs.checkpoint))
+    return Setup(job, config, training, train, val, weights.digest(inputs.checkpoint))
 
 
-def _phases(segmenter: Segmenter, config: Train, max_epochs: int | None) -> list[Phase]:
+def _phases(segmenter: Segmenter, config: CompleteTrain, max_epochs: int | None) -> list[Phase]:
     """The pretext task where there is one, then the masks; the model is left as the last phase needs it."""
     pretext_epochs, train_epochs = (min(count, max_epochs or count) for count in (config.pretext_epochs, config.epochs))
     phases = []

@@ -98,7 +98,7 @@ def train(run: TrainingRun, checkpoints: CheckpointManager, outputs: Outputs) ->
     """
     rows = _Loop(run, checkpoints).run_phases()
     if run.processes.main:
-        best = checkpoints.best_folder()
+        best: Path = checkpoints.best_folder()  # type: ignore[assignment]  # the first epoch has made one
         weights.check(best)
         with files.replacing(outputs.weights) as aside:
             shutil.copytree(best, aside)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from promptseg.core.devices import Processes
-from promptseg.core.train_config import Train
+from promptseg.core.train_config import CompleteTrain
 from promptseg.nn.segmenter import Segmenter
 from promptseg.training.running_metrics import MetricSums
 from promptseg.training.training_split import TrainingItem, TrainingSplit
@@ -21,7 +21,7 @@ class Phase:
     Attributes:
         name: PRETEXT or TRAIN; weights are saved from the best epoch of TRAIN.
         epochs: number of epochs.
-        config: completed settings, with a number as batch_size.
+        config: settings of the phase.
         trainable: names of the parameters that are trained.
         compute_losses: (split, items, epoch, sums) -> losses (m,) each of these items, which it also adds to the sums.
         order_key: makes the order of the images differ from that of other phases.
@@ -29,7 +29,7 @@ class Phase:
 
     name: str
     epochs: int
-    config: Train
+    config: CompleteTrain
     trainable: list[str]
     compute_losses: Callable[[TrainingSplit, list[TrainingItem], int, MetricSums], list[torch.Tensor]]
     order_key: tuple[int, ...] = ()

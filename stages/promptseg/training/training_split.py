@@ -3,6 +3,7 @@
 import functools
 import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -89,7 +90,8 @@ class TrainingSplit(ABC):
 
     def features(self, items: list[TrainingItem]) -> Features:
         """Features of these items, tensors (len(items), ...) by name."""
-        return self.segmenter.encode([item.image for item in items])
+        images = [item.image for item in items]
+        return self.segmenter.encode(images)  # type: ignore[arg-type]  # where none is cached, all items have images
 
     def targets(self, items: list[TrainingItem], side: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Targets and weights of all prompts of these items, (m, side, side) each, on the model's device."""
@@ -133,7 +135,8 @@ class RecordSplit(TrainingSplit):
         self._path, self._prompt, self._augment = path, prompt, augment
         self._records: RecordReader = records.open_split(path)
         self.classes = self._records.metadata["classes"]
-        self._stored_features = None  # indexes -> features, where they are cached or pinned
+        # Indexes -> features, where they are cached or pinned.
+        self._stored_features: Callable[[list[int]], Features] | None = None
         first = self._records[0] if len(self._records) else None
         size = MASK_CACHE_BYTES // (first.height * first.width) if first else 0
         self._mask = functools.lru_cache(max(size, 1))(lambda index: records.mask(self._records[index]))
@@ -191,7 +194,7 @@ class RecordSplit(TrainingSplit):
         id = f"{record.id}/epoch{epoch}"
         image = records.image(record) if self._stored_features is None else None
         mask = self._mask(index)
-        if self._augment and epoch:
+        if self._augment and epoch and image is not None:
             image, mask = augmentation.augment(image, mask, self._augment, self.seed, id)
         support = records.support(record) if self._prompt.support else None
         source = PromptSource(id, mask, self.classes, self.seed, record.text, support)
