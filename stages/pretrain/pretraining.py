@@ -78,8 +78,7 @@ def train(
     torch.manual_seed(seed)
     setup = build(config, seed, start)
     segmenter = setup.segmenter.to(processes.device)
-    settings = config.train.completed(segmenter.TRAIN_DEFAULTS)
-    train_settings.check(settings)
+    settings = train_settings.check(config.train.completed(segmenter.TRAIN_DEFAULTS))
     if setup.part:
         trainable = segmenter.set_trainable_prefixes(setup.part[:1])
     else:

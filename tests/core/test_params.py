@@ -126,7 +126,7 @@ def test_defaults(section):
         ("models/sam/revision", "0" * 40, ["models.sam:", "official and revision go together"]),
         ("models/sam/official", "a/b", ["models.sam:", "official and revision go together"]),
         ("models/sam/networks", {}, ["models.sam.networks:"]),
-        (PROMPT, {"points": 1, "box": True}, ["zero_shot.em-sam.prompt:", "box and points do not go together"]),
+        (PROMPT, {"points": 1, "mask": True}, ["zero_shot.em-sam.prompt:", "mask and points do not go together"]),
         (PROMPT, {"points": 1, "text": ["a"]}, ["zero_shot.em-sam.prompt:", "text and points do not go together"]),
         (PROMPT, {"box": True, "mask": True}, ["zero_shot.em-sam.prompt:", "box and mask do not go together"]),
         (PROMPT, {"box": True, "text": ["a"]}, ["zero_shot.em-sam.prompt:", "text and box do not go together"]),

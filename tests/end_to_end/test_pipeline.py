@@ -111,7 +111,9 @@ def test_the_notebook_comes_to_a_verdict(clean):
     printed = run(clean, "env", "MPLBACKEND=agg", "python", "docs/examples/verdict.py").splitlines()
     scores = {name: json.loads((clean / f"metrics/{name}.json").read_text())["iou_mean"] for name in RUNS}
     shown = f"em-unet {scores['em-unet']:.3f} with it: a difference of"
-    assert "Without a person, there is nothing to compare: one kind of run is missing." in printed or shown in printed[0]
+    assert (
+        "Without a person, there is nothing to compare: one kind of run is missing." in printed or shown in printed[0]
+    )
     assert printed[-1] == "With prompts from the ground truth, there is nothing to compare: one kind of run is missing."
 
 
@@ -228,7 +230,7 @@ def test_two_clean_runs_give_the_same_lock(clean, root, tmp_path):
         ({"zero_shot.em-sam.dataset": "mars"}, r"unknown dataset 'mars'; known: em, covid"),
         (
             {"zero_shot.em-sam.prompt": {"text": ["fire"]}},
-            r"sam takes no text prompt; it takes automatic, box, mask, points",
+            r"sam takes no text prompt; it takes automatic, box, box \+ points, mask, points",
         ),
         ({"cascade.em-unet-sam.from": "mars"}, r"unknown run 'mars'; known: em-sam, covid-sam, em-unet"),
         ({"cascade.em-unet-sam.dataset": "covid"}, r"'covid', but em-unet is on 'em'"),

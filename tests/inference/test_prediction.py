@@ -108,7 +108,9 @@ def test_a_prompt_that_the_model_does_not_take_is_refused_before_anything_is_wri
     weights.write(tmp_path / "w", model.configuration(), model.state_dict())
     run = Run(dataset="em", model="sam", prompt=PromptConfig(text=["fire"]))
     inputs = prediction.Inputs(blobs("test", 2), tmp_path / "w", tmp_path / "e")
-    with pytest.raises(UserError, match="sam takes no text prompt; it takes automatic, box, mask, points"):
+    with pytest.raises(
+        UserError, match=r"sam takes no text prompt; it takes automatic, box, box \+ points, mask, points"
+    ):
         prediction.predict(run, inputs, tmp_path / "out.parquet")
     assert not (tmp_path / "out.parquet").exists() and not (tmp_path / "e").exists()
 

@@ -1,7 +1,7 @@
 """Checks of params.yaml before anything runs; a fine-tuned run would otherwise reach its test prompt after hours."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 
 from promptseg import datasets, models
 from promptseg.cli.raw_folders import RAW, download_name
@@ -24,14 +24,14 @@ def check() -> str:
         UserError: the first thing that cannot work.
     """
     settings = study.load()
-    for entry in settings.download.values():
-        datasets.load(entry.reader)
+    for download in settings.download.values():
+        datasets.load(download.reader)
     for name, entry in settings.datasets.items():
         _check_raw(name, entry, settings)
     classes = {name: _classes(name, entry) for name, entry in settings.datasets.items()}
     modalities = {name: datasets.modality(name, entry) for name, entry in settings.datasets.items()}
-    for name, entry in settings.models.items():
-        precision.check(entry.precision, models.segmenter_class(name))
+    for name, model in settings.models.items():
+        precision.check(model.precision, models.segmenter_class(name))
     for section in study.RUN_SECTIONS:
         for name, run in getattr(settings, section).items():
             with _named(f"{section}.{name}"):
@@ -40,7 +40,7 @@ def check() -> str:
                     _check_cascade(run, settings)
                 else:
                     _check_prompts(run, classes[run.dataset])
-    counts = {
+    counts: dict[str, Sized] = {
         "dataset": settings.datasets, "model": settings.models, "zero-shot run": settings.zero_shot,
         "cascade": settings.cascade, "fine-tuned run": settings.finetune,
     }  # fmt: skip
@@ -99,7 +99,8 @@ def _check_cascade(run: Cascade, settings: Study) -> None:
     """Raise UserError unless the model takes the prompts of a cascade and the other run has probability maps."""
     if not {"points", "box", "mask"} <= models.segmenter_class(run.model).PROMPTS:
         raise UserError(f"{run.model} takes no points, boxes and masks, as a cascade needs; use sam or sam2")
-    if settings.run(run.source).prompt.kind == "automatic":
+    source = settings.run(run.source)
+    if isinstance(source, Run) and source.prompt.kind == "automatic":
         raise UserError(
             f"from: {run.source} has automatic masks, which have no probability maps to refine; choose another run"
         )

@@ -145,7 +145,7 @@ class Inventory:
 
 def _official(name: str, entry: Model) -> tuple[str, str]:
     """Repository and commit of a model's released weights; empty where the hub has none."""
-    if entry.official:
+    if entry.official and entry.revision:  # they go together
         return entry.official, entry.revision
     return getattr(models.load(name), "OFFICIAL", ("", ""))
 

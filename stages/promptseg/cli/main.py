@@ -93,7 +93,11 @@ def segment(
     levels = open_images.parse_window(window) if window is not None else None
     request = prompt_options.parse(prompts, levels)
     own = [cascade] if weights or checkpoint else [model, cascade]  # their weights are in data/checkpoints, or fetched
-    if checkpoint == "tiny" or checkpoint != "official" and all((Path("data/checkpoints") / name).is_dir() for name in own if name):
+    if (
+        checkpoint == "tiny"
+        or checkpoint != "official"
+        and all((Path("data/checkpoints") / name).is_dir() for name in own if name)
+    ):
         os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
     from promptseg.cli import load_model, segment
 

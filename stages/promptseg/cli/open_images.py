@@ -52,7 +52,7 @@ def open_images(paths: list[Path], window: tuple[float, float] | None, exclude: 
     Raises:
         UserError: a path does not exist, or a folder has no images.
     """
-    files = {}
+    files: dict[str, tuple[int, Path]] = {}
     for given in paths:
         for depth, path in _files(given, exclude):
             files.setdefault(os.path.abspath(path), (depth, path))

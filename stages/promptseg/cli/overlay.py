@@ -33,7 +33,7 @@ def class_overlay(image: np.ndarray, mask: np.ndarray, classes: list[str], promp
     names = zip(classes, shares[1:], colors, strict=False)
     entries = [(f"{name}: {share:.1%}", color.tolist()) for name, share, color in names]
     view, size = _shaded(image, mask, colors)
-    scale = np.array(size) / mask.shape[::-1]
+    scale = (np.array(size) / mask.shape[::-1]).tolist()
     layer = PromptLayer(view, scale, style=PROMPTS)
     for prompt in prompts:
         prompt.draw(layer, colors[prompt.target - 1].tolist() if len(colors) > 1 else canvas.WHITE)
@@ -58,7 +58,8 @@ def mask_overlay(image: np.ndarray, labels: np.ndarray, count: int) -> np.ndarra
 
 def _shaded(image: np.ndarray, mask: np.ndarray, colors: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
     """The image with each label shaded and outlined in its color, and its size (width, height)."""
-    size = panels.fit(*mask.shape, int(np.clip(max(mask.shape), SMALLEST, LARGEST)))
+    height, width = mask.shape
+    size = panels.fit(height, width, int(np.clip(max(height, width), SMALLEST, LARGEST)))
     view = panels.resize(image_io.to_rgb(image), size)
     layer = panels.color_layer(mask, colors, view)
     brightness = DIMMED + (1 - DIMMED) / 255 * layer[..., 3:]

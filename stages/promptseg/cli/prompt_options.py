@@ -89,17 +89,17 @@ def parse(values: dict[str, Any], window: tuple[float, float] | None) -> PromptR
         if any(value not in (None, False, []) for value in own.values()):
             _check_combines(name, given)
             given[name] = kind.parse(own, window)
-    kind = prompts.join_kinds(given)
+    joined = prompts.join_kinds(given)
     if len(given) < 2:
         alone = [(n, part) for classes in given.values() for n, parts in enumerate(classes, 1) for part in parts]
         for _, part in alone:
             part.check_alone()
-        return PromptRequest(kind, tuple((n, (part,)) for n, part in alone))
+        return PromptRequest(joined, tuple((n, (part,)) for n, part in alone))
     for name, classes in given.items():
         if len(classes) > 1 or len(classes[0]) > 1:
             beside = " and ".join(_main_flag(other) for other in given if other != name)
             raise UserError(f"with {beside} give one {_main_flag(name)}")
-    return PromptRequest(kind, ((1, tuple(classes[0][0] for classes in given.values())),))
+    return PromptRequest(joined, ((1, tuple(classes[0][0] for classes in given.values())),))
 
 
 def with_prompt_options(command: Callable) -> Callable:
@@ -115,7 +115,8 @@ def with_prompt_options(command: Callable) -> Callable:
         return command(*args, **kwargs)
 
     prompted.__name__, prompted.__doc__ = command.__name__, command.__doc__
-    prompted.__signature__ = signature.replace(parameters=parameters + [_parameter(option) for option in options])
+    parameters += [_parameter(option) for option in options]
+    prompted.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]  # see PEP 362
     return prompted
 
 
@@ -138,6 +139,7 @@ def _parameter_name(option: Option) -> str:
 
 
 def _parameter(option: Option) -> inspect.Parameter:
+    kind: Any  # a variable of a known type cannot stand in an annotation
     kind, default = {str: (list[str], []), bool: (bool, False)}.get(option.type, (option.type | None, None))
     annotation = Annotated[kind, typer.Option(option.flag, help=option.help)]
     return inspect.Parameter(

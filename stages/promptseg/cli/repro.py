@@ -17,7 +17,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import chain, repeat
 from pathlib import Path
 from statistics import mean
 
@@ -189,7 +189,7 @@ def _status_lines(count: int) -> Iterator[Callable[[list[DvcProcess]], None]]:
 
     def show(processes: list[DvcProcess]) -> None:
         if not lines[0].disable:
-            for line, status in zip_longest(lines, _statuses(processes), fillvalue=""):
+            for line, status in zip(lines, chain(_statuses(processes), repeat(""))):
                 line.set_description_str(status[: progress.columns() - 1], refresh=False)
                 line.update(0)  # refreshes it, but not too often
 
@@ -228,7 +228,8 @@ def _short_lock(plan: Plan) -> Iterator[None]:
         entries = before | lock.get("stages", {})
         if entries:
             positions = {name: position for position, name in reversed([*enumerate([*before, *plan.order])])}
-            _write_lock({**lock, "stages": {name: entries[name] for name in sorted(entries, key=positions.get)}})
+            names = sorted(entries, key=positions.__getitem__)
+            _write_lock({**lock, "stages": {name: entries[name] for name in names}})
 
 
 def _write_lock(lock: dict) -> None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -25,6 +26,7 @@ from promptseg.inference import prediction
 from promptseg.inference.component_prompts import component_prompts
 from promptseg.nn.segmenter import Features, Segmenter
 from promptseg.prompts import Prompt
+from promptseg.prompts.automatic import AutomaticMasks
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,8 @@ def segment(images: Sequence[InputImage], model: LoadedModel, threshold: float, 
         files.write_json(annotations, _metadata(image, model, result))
         print(f"{image.name}: {result.summary}, {time.perf_counter() - start:.1f} s", flush=True)
     if errors and len(images) > 1:
-        for error in errors:
-            print(f"error: {error}", file=sys.stderr)
+        for each in errors:
+            print(f"error: {each}", file=sys.stderr)
         raise UserError(f"{len(errors)} of {len(images)} images not segmented; they are listed above")
     if errors:
         raise errors[0]
@@ -103,19 +105,21 @@ def _check_outputs(images: Sequence[InputImage], out: Path) -> None:
 
 def _result(model: LoadedModel, image: InputImage, threshold: float) -> Result:
     pixels = image.read()
-    if model.request.generator is not None:
-        return _automatic_masks(model, pixels, image)
+    settings = model.request.generator
+    if settings is not None:
+        return _automatic_masks(model, settings, pixels, image)
     return _class_masks(model, pixels, image, threshold)
 
 
 @torch.inference_mode()
 def _class_masks(model: LoadedModel, pixels: np.ndarray, image: InputImage, threshold: float) -> Result:
     """Masks of the classes that are prompted for."""
-    shape = (len(model.classes), *pixels.shape[:2])
+    height, width = pixels.shape[:2]
+    shape = (len(model.classes), height, width)
     image_prompts = model.request.prompts(*shape, image.name)
     features = _encode(model.segmenter, pixels, image)
     maps = in_eight_bits(prediction.probability_maps(model.segmenter, features, image_prompts, shape))
-    metadata = {"threshold": threshold}
+    metadata: dict[str, Any] = {"threshold": threshold}
     if model.refiner is not None:
         config = CascadePrompt()
         refining = _component_prompts(maps, config)
@@ -142,11 +146,10 @@ def _component_prompts(maps: np.ndarray, config: CascadePrompt) -> list[Prompt]:
     ]
 
 
-def _automatic_masks(model: LoadedModel, pixels: np.ndarray, image: InputImage) -> Result:
+def _automatic_masks(model: LoadedModel, settings: AutomaticMasks, pixels: np.ndarray, image: InputImage) -> Result:
     """All masks that the model generates by itself."""
     from promptseg.inference import automatic_masks  # imports torchvision, which takes seconds
 
-    settings = model.request.generator
     masks = automatic_masks.generate(model.segmenter, _encode(model.segmenter, pixels, image), pixels, settings)
     entries = json.loads(generated_masks.to_json(masks))
     annotations = [{"id": number, **entry} for number, entry in enumerate(entries, 1)]

@@ -130,9 +130,13 @@ class Statistics:
 
     def __init__(self, modality: str):
         self._modality = modality
-        self.splits, self.empty = Counter(), 0
-        self._ids, self._groups = set(), {}
-        self._smallest, self._largest, self._colors = (sys.maxsize, sys.maxsize), (0, 0), set()
+        self.splits: Counter[str | None] = Counter()
+        self.empty = 0
+        self._ids: set[str] = set()
+        self._groups: dict[str, str] = {}
+        self._smallest: tuple[int, ...] = (sys.maxsize, sys.maxsize)
+        self._largest: tuple[int, ...] = (0, 0)
+        self._colors: set[str] = set()
 
     def add(self, sample: Decoded) -> Iterator[str]:
         """Add a sample; yields what is wrong with it beside those before."""

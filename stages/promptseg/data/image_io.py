@@ -22,7 +22,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from promptseg.core.errors import UserError
 
@@ -147,21 +147,22 @@ def _open(path: Path, lossless: bool = False) -> Image.Image:
         raise UserError(f"{path}: truncated or damaged ({error}); fetch it again") from None
 
 
-def _check(image: Image.Image, path: Path, lossless: bool) -> None:
+def _check(image: ImageFile.ImageFile, path: Path, lossless: bool) -> None:
     """Check what the header says, before anything is decoded."""
     if lossless and image.format not in ("PNG", "TIFF"):
         raise UserError(f"{path}: a {image.format} blurs the labels of a mask; give it as PNG or TIFF")
     if image.width * image.height > MAX_PIXELS:
         size = f"{image.width}x{image.height}"
         raise UserError(f"{path}: {size} is more than {MAX_PIXELS:,} pixels; split it into smaller images first")
-    if getattr(image, "n_frames", 1) > 1:
-        raise UserError(f"{path}: it holds {image.n_frames} pages where one image is expected")
+    pages = getattr(image, "n_frames", 1)
+    if pages > 1:
+        raise UserError(f"{path}: it holds {pages} pages where one image is expected")
     # Pillow would keep only the upper bytes, which turns the 12 bits of a microscope to black.
     if image.mode in ("RGB", "LA", "RGBA") and any(";16" in str(tile[3]) for tile in image.tile):
         raise UserError(f"{path}: 16-bit color is not supported; save it with 8 bits")
 
 
-def _pixels(image: Image.Image, path: Path, window) -> np.ndarray:
+def _pixels(image: Image.Image, path: Path, window: tuple[float, float] | None) -> np.ndarray:
     if image.mode not in _ACCEPTED:
         raise UserError(f"{path}: images in {image.mode} are not supported; save it as RGB")
     if "transparency" in image.info and image.mode in ("1", "L", "P", "RGB"):
@@ -196,7 +197,7 @@ def _indices(mask: Image.Image, path: Path) -> np.ndarray:
 
 
 def _opaque(image: Image.Image, path: Path) -> Image.Image:
-    if image.getchannel("A").getextrema()[0] < 255:
+    if image.getchannel("A").getextrema()[0] < 255:  # type: ignore[operator]  # of one channel these are numbers
         raise UserError(f"{path}: it is partly transparent; flatten it first")
     return image.convert(image.mode[:-1])
 

@@ -25,7 +25,7 @@ from promptseg.data import arrow_columns, parquet_integrity
 GROUP_BYTES = 4 << 20
 CACHED_GROUPS = 16
 SHARDS = "shards"  # metadata key of a shard: how many the split has
-_TYPES = {str: pa.string(), bytes: pa.binary(), int: pa.int32()}
+_TYPES: dict[object, pa.DataType] = {str: pa.string(), bytes: pa.binary(), int: pa.int32()}
 
 
 class RecordWriter:
@@ -48,7 +48,9 @@ class RecordWriter:
         schema = pa.schema([(field.name, _TYPES[field.type]) for field in fields(kind)])
         text = json.dumps(metadata, sort_keys=True, allow_nan=False)
         self._schema = schema.with_metadata({parquet_integrity.METADATA: text})
-        self._rows, self._bytes, self._checksums, self.count = [], 0, [], 0
+        self._rows: list[list[str | bytes | int]] = []
+        self._checksums: list[list[int]] = []
+        self._bytes = self.count = 0
 
     def __enter__(self) -> "RecordWriter":
         self._aside = self._replacing.__enter__()

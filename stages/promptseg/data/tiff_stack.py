@@ -77,8 +77,8 @@ class Stack:
         self._count, self._run = len(pages), None
         self.shape = tuple(pages[0].shape)
         for index, page in enumerate(pages):
-            self._check(index, page, file.size)
-        file.seek(pages.next_page_offset)
+            self._check(index, page, file.size)  # type: ignore[arg-type]  # frames only where `useframes` is set
+        file.seek(pages.next_page_offset)  # type: ignore[arg-type]  # None only before all pages are listed
         end = file.read(self._tiff.tiff.offsetsize)
         if len(end) < self._tiff.tiff.offsetsize or any(end):
             raise UserError(f"{self.path}: truncated after slice {self._count - 1}; fetch it again")
@@ -109,10 +109,10 @@ class Stack:
 
     def _declared(self) -> int:
         """The number of slices that the description of the only page declares."""
-        if self._tiff.is_imagej:
-            return int(self._tiff.imagej_metadata.get("images", 1))
+        if (imagej := self._tiff.imagej_metadata) is not None:
+            return int(imagej.get("images", 1))
         if self._tiff.is_shaped:
-            return math.prod(self._tiff.shaped_metadata[0]["shape"][:-2])
+            return math.prod(self._tiff.shaped_metadata[0]["shape"][:-2])  # type: ignore[index]  # None: damaged
         return 1
 
     def _damaged(self, error: Exception, where: str = "") -> UserError:

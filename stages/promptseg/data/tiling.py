@@ -89,7 +89,7 @@ def overlapping(windows: Iterable[Window]) -> bool:
         if window.height > 0 and window.width > 0:
             span = window.left, window.columns.stop
             events += [(window.top, True, span), (window.rows.stop, False, span)]  # False < True: close, then open
-    spans = []  # columns of the windows on the current row, sorted and disjoint
+    spans: list[tuple[int, int]] = []  # columns of the windows on the current row, sorted and disjoint
     for _, opens, (left, right) in sorted(events):
         at = bisect_left(spans, (left, right))
         if not opens:

@@ -17,6 +17,7 @@
 import contextlib
 import functools
 import gzip
+import io
 import lzma
 import shutil
 import stat
@@ -92,13 +93,13 @@ def _opened(archive: Path) -> Iterator[Iterator[Member]]:
         with zipfile.ZipFile(archive) as file:
             yield _zip_members(archive, file)
         return
-    with open(archive, "rb") as file:
-        packed = file.read(2) == b"\x1f\x8b"
+    with open(archive, "rb") as raw:
+        packed = raw.read(2) == b"\x1f\x8b"
     with (
-        (gzip.open if packed else open)(archive, "rb") as file,
-        tarfile.open(fileobj=file, mode="r:", tarinfo=_StrictTarInfo) as tar,
+        (gzip.open if packed else open)(archive, "rb") as stream,
+        tarfile.open(fileobj=stream, mode="r:", tarinfo=_StrictTarInfo) as tar,
     ):
-        yield _tar_members(tar, file)
+        yield _tar_members(tar, stream)
 
 
 def _zip_members(archive: Path, file: zipfile.ZipFile) -> Iterator[Member]:
@@ -121,11 +122,11 @@ def _zip_members(archive: Path, file: zipfile.ZipFile) -> Iterator[Member]:
         yield info, functools.partial(file.open, entry)
 
 
-def _tar_members(tar: tarfile.TarFile, file: IO[bytes]) -> Iterator[Member]:
+def _tar_members(tar: tarfile.TarFile, stream: io.BufferedIOBase) -> Iterator[Member]:
     for info in tar:
-        yield info, functools.partial(tar.extractfile, info)
+        yield info, functools.partial(tar.extractfile, info)  # type: ignore[misc]  # None only for what is no file
     # Read to the end, where gzip has its checksum; tar pads with zeros to a round size.
-    if file.read(MAX_HEADER) and file.read(1):
+    if stream.read(MAX_HEADER) and stream.read(1):
         raise tarfile.ReadError("it continues after its end mark")
 
 
@@ -148,7 +149,9 @@ class _StrictTarInfo(tarfile.TarInfo):
 
 def _checked(archive: Path, folder: Path, members: Iterator[Member]) -> dict[PurePosixPath, Member]:
     """Files and folders to write. Raises UserError or FilterError at the first that is refused."""
-    chosen, by_form, links, total = {}, {}, 0, 0
+    chosen: dict[PurePosixPath, Member] = {}
+    by_form: dict[str, tarfile.TarInfo] = {}
+    links = total = 0
     for count, (info, opener) in enumerate(members, 1):
         total += max(0, info.size)
         if count > MAX_MEMBERS:
@@ -162,7 +165,7 @@ def _checked(archive: Path, folder: Path, members: Iterator[Member]) -> dict[Pur
             raise UserError(f"{where} is unprintable or may lead elsewhere; unpack it by hand if you trust it")
         if not path.parts or "__MACOSX" in path.parts or path.name.startswith("._"):
             continue
-        tarfile.data_filter(info, folder)
+        tarfile.data_filter(info, str(folder))
         if info.issparse() or info.size < 0:
             raise UserError(f"{where} is a sparse or damaged file; unpack it by hand and give the folder")
         if link:

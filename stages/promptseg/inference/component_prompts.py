@@ -7,6 +7,7 @@ from promptseg.core.runs import CascadePrompt
 from promptseg.data import masks
 from promptseg.data.masks import Region
 from promptseg.prompts import Prompt
+from promptseg.prompts.base import PromptPart
 from promptseg.prompts.box import Box
 from promptseg.prompts.mask import Mask
 from promptseg.prompts.points import Points
@@ -38,7 +39,8 @@ def component_prompts(probability: np.ndarray, config: CascadePrompt, target: in
 
 
 def _prompt(probability: np.ndarray, smooth: np.ndarray, region: Region, config: CascadePrompt, target: int) -> Prompt:
-    corners, kinds, parts = np.array(masks.region_box(region)), config.by.split(" + "), []
+    corners, kinds = np.array(masks.region_box(region)), config.by.split(" + ")
+    parts: list[PromptPart] = []
     if "points" in kinds:
         inside = region.full()
         on = peaks(smooth, inside, config.points)

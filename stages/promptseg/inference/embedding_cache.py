@@ -196,12 +196,13 @@ def _fill(folder: Path, segmenter: Segmenter, reader: RecordReader, processes: P
                 for name, values in rows.items():
                     maps[name][index] = values[position]
                 sums[index] = _checksum({name: values[position] for name, values in rows.items()})
-    for written in (*maps.values(), sums):
+    for written in maps.values():
         written.flush()
+    sums.flush()
 
 
 def _checksum(row: dict[str, np.ndarray]) -> int:
     crc = 0
     for name in sorted(row):
-        crc = zlib.crc32(np.ascontiguousarray(row[name]), crc)
+        crc = zlib.crc32(np.ascontiguousarray(row[name]).data, crc)
     return _PRESENT + crc

@@ -65,7 +65,7 @@ class MaskUpsampler:
             outer.append((axis.begin[first], axis.end[last]))
             inner.append((axis.end[first], axis.begin[last]))
         boxes = [np.stack([y[0], x[0], y[1], x[1]], axis=1) for y, x in (reach, outer, inner)]
-        return MaskBounds(*boxes, stability.cpu().numpy(), samples.cpu().numpy())
+        return MaskBounds(boxes[0], boxes[1], boxes[2], stability.cpu().numpy(), samples.cpu().numpy())
 
     def crop(self, logits: torch.Tensor, box: Box) -> torch.Tensor:
         """Upsample one mask (side, side) within a box only: (bottom - top, right - left)."""

@@ -1,5 +1,7 @@
 """Segmenter for SAM and its relatives: points, boxes and masks through transformers' networks."""
 
+from typing import ClassVar
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -24,7 +26,7 @@ class SamSegmenter(Segmenter):
     """
 
     PROMPTS = frozenset({"points", "box", "box + points", "mask", "automatic"})
-    ENCODER = ("network.vision_encoder.",)
+    ENCODER: ClassVar[tuple[str, ...]] = ("network.vision_encoder.",)
     LORA_TARGETS = ".attn.qkv"
     TRAINABLE = {
         "mask_decoder": ("network.mask_decoder.",),

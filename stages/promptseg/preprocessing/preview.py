@@ -1,5 +1,6 @@
 """Preview of a prepared dataset: a few records of each split on one page, images beside their ground truth."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -61,12 +62,12 @@ def _panel(record: Record, is_cloud: bool, colors: np.ndarray, count: int) -> np
     if is_cloud:
         drawing = point_cloud_figure.draw(image)
         image, mask = drawing.image, drawing.spread(mask)
-    image = _fewer_grays(panels.resize(image, panels.fit(*mask.shape, SIDE)))
-    row = [image, panels.ground_truth(panels.dim(image), mask, colors)]
+    image = _fewer_grays(panels.resize(image, panels.fit(mask.shape[0], mask.shape[1], SIDE)))
+    parts = [image, panels.ground_truth(panels.dim(image), mask, colors)]
     if record.support_image:
-        row.append(_support(record))
-    row += [panels.paper(1, 1)] * (count - len(row))
-    row = panels.beside([panels.pad(view, 0, SIDE) for view in row])
+        parts.append(_support(record))
+    parts += [panels.paper(1, 1)] * (count - len(parts))
+    row = panels.beside([panels.pad(view, 0, SIDE) for view in parts])
     head = [panels.line(record.id, row.shape[1], above=4)]
     if record.text:
         head.append(panels.line(f"“{record.text}”", row.shape[1]))
@@ -76,7 +77,7 @@ def _panel(record: Record, is_cloud: bool, colors: np.ndarray, count: int) -> np
 def _support(record: Record) -> np.ndarray:
     """The support image, with its mask outlined in white with a black rim."""
     image, mask = records.support(record)
-    view = _fewer_grays(panels.resize(image, panels.fit(*mask.shape, SIDE)))
+    view = _fewer_grays(panels.resize(image, panels.fit(mask.shape[0], mask.shape[1], SIDE)))
     small = panels.nearest(mask, view.shape[1::-1])
     for color, thickness in ((0, 0, 0), 3), (canvas.WHITE, 1):
         panels.outline(view, (small > 0) & (small != image_io.IGNORED), color, thickness)
@@ -90,15 +91,16 @@ def _fewer_grays(image: np.ndarray) -> np.ndarray:
 
 def _legend(
     shown: dict[str, list[Record]], classes: list[str], colors: np.ndarray
-) -> tuple[list[tuple[str, tuple | list | None]], list[int]]:
+) -> tuple[list[tuple[str, Sequence[int] | None]], list[int]]:
     """The legend's entries, and the indexes of the classes among them, in their order."""
-    cover = sum(_cover(records.mask(record)) for picked in shown.values() for record in picked)
+    covers = (_cover(records.mask(record)) for picked in shown.values() for record in picked)
+    cover = sum(covers, np.zeros(256, np.float32))
     share = cover[1 : len(classes) + 1]
     listed = list(range(len(classes))) if len(classes) > 1 else []
     if len(listed) > LISTED:
         largest = np.argsort(-share, kind="stable")[:LISTED]
         listed = sorted(index for index in largest.tolist() if share[index])
-    entries = [(classes[index], colors[index].tolist()) for index in listed]
+    entries: list[tuple[str, Sequence[int] | None]] = [(classes[index], colors[index].tolist()) for index in listed]
     if listed and (more := np.count_nonzero(share) - len(listed)) > 0:
         entries.append((f"and {more} more", None))
     if cover[image_io.IGNORED]:

@@ -21,6 +21,8 @@ from promptseg.prompts.base import PromptPart, PromptSource
 
 if TYPE_CHECKING:
     from promptseg.data.masks import Region
+    from promptseg.prompts.automatic import AutomaticMasks
+    from promptseg.prompts.base import Per
 
 __all__ = [
     "KINDS", "Prompt", "PromptConfig", "PromptPart", "PromptSource", "build_prompts", "from_json", "join_kinds",
@@ -39,11 +41,18 @@ def _kinds() -> dict[str, type[PromptPart]]:
 
 
 KINDS = _kinds()
-_FIELDS = {name: (f.annotation, f) for kind in KINDS.values() for name, f in kind.Config.model_fields.items()}
+_FIELDS: dict[str, Any] = {
+    name: (f.annotation, f) for kind in KINDS.values() for name, f in kind.Config.model_fields.items()
+}
 
 
 class _PromptConfig(Settings):
     """Prompt of a run in params.yaml: the keys of one kind, or of kinds that combine, or none."""
+
+    if TYPE_CHECKING:  # keys of kinds that are read here
+        jitter: float
+        per: Per
+        automatic: bool | AutomaticMasks
 
     @pydantic.model_validator(mode="after")
     def _check_kinds(self):
@@ -96,7 +105,7 @@ class _PromptConfig(Settings):
         return f"ground truth{' with jitter' * bool(self.jitter)} (oracle)" if self.oracle else self.kind
 
     @property
-    def generator(self):
+    def generator(self) -> "AutomaticMasks":
         """Settings of the automatic mask generator."""
         from promptseg.prompts.automatic import AutomaticMasks
 
@@ -115,7 +124,8 @@ class _PromptConfig(Settings):
 
 
 _ORDER = ["text", "support", *(name for name in KINDS if name not in ("text", "support"))]
-PromptConfig = pydantic.create_model("PromptConfig", __base__=_PromptConfig, __module__=__name__, **_FIELDS)
+# Any, as its fields are those of the modules that are here.
+PromptConfig: Any = pydantic.create_model("PromptConfig", __base__=_PromptConfig, __module__=__name__, **_FIELDS)
 
 
 def join_kinds(kinds: Iterable[str]) -> str:
@@ -147,8 +157,8 @@ class Prompt:
         """Build a prompt from its parts."""
         return cls(target, {part.KIND: part for part in parts}, is_classification)
 
-    def get(self, kind: str) -> PromptPart | None:
-        """The part of this kind, or None."""
+    def get(self, kind: str) -> Any:
+        """The part of this kind, of the kind's class, or None."""
         return self.parts.get(kind)
 
     def to_model(self, transform, height: int, width: int) -> "Prompt":
@@ -200,8 +210,8 @@ def build_prompts(config: Any, source: PromptSource) -> "tuple[list[Prompt], lis
                 prompts.append(Prompt.of(*parts, target=target))
                 regions.append(region)
             continue
-        parts = [KINDS[name].from_source(config, source, target) for name in config.kinds]
-        parts = [part for part in parts if part is not None]
+        built = [KINDS[name].from_source(config, source, target) for name in config.kinds]
+        parts = [part for part in built if part is not None]
         if parts or not config.kinds:
             prompts.append(Prompt.of(*parts, target=target, is_classification=source.is_classification))
             regions.append(masks.whole_region(of_class))

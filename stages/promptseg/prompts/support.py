@@ -66,6 +66,7 @@ class Support(PromptPart):
     @classmethod
     def from_source(cls, config: Any, source: PromptSource, target: int) -> Self | None:
         """Take the class as the support image shows it; None where it does not."""
+        assert source.support is not None  # as the settings want it
         image, mask = source.support
         of_class = mask == target
         if not of_class.any():
@@ -88,7 +89,7 @@ class Support(PromptPart):
                 "--support IMAGE and --support-mask MASK go together: the mask marks the object in the image"
             )
         image, mask = image_io.to_rgb(image_io.read_image(path, window)), image_io.read_gray(mask_path)
-        mask = mask.reshape(*mask.shape[:2], -1).any(axis=2)
+        mask = np.any(mask.reshape(*mask.shape[:2], -1), axis=2)
         image_io.check_same_size(image, mask, mask_path)
         if not mask.any():
             raise UserError(f"{mask_path}: it is black; the object in {path} should be white in it")

@@ -57,7 +57,7 @@ def class_colors(count: int) -> np.ndarray:
     return np.frombuffer(bytes.fromhex(_CLASS_COLORS), np.uint8).reshape(-1, 3)[:count]
 
 
-def write_png(path: Path, view: np.ndarray, colors: Sequence[Sequence[int]] = ()) -> None:
+def write_png(path: Path, view: np.ndarray, colors: Sequence[Sequence[int]] | np.ndarray = ()) -> None:
     """Write a view with a palette, a quarter of the bytes of RGB; equal views give equal files.
 
     Args:
@@ -69,7 +69,7 @@ def write_png(path: Path, view: np.ndarray, colors: Sequence[Sequence[int]] = ()
     outcomes = [np.array(color) * TINT + grays * (1 - TINT) for color in OUTCOMES]
     fixed = np.concatenate([[PAPER, INK, *OUTCOMES, GREEN, ORANGE, BLUE, GRAY, *colors], *outcomes])
     others = Image.fromarray(view).quantize(_COLORS - len(fixed), method=Image.Quantize.MEDIANCUT, kmeans=1)
-    image = with_palette(view, np.concatenate([fixed, np.reshape(others.getpalette(), (-1, 3))]), len(fixed))
+    image = with_palette(view, np.concatenate([fixed, np.array(others.getpalette()).reshape(-1, 3)]), len(fixed))
     with replacing(path) as aside:
         image.save(aside, format="PNG", optimize=True)
 
@@ -91,7 +91,7 @@ def with_palette(view: np.ndarray, colors: np.ndarray, fixed: int) -> Image.Imag
     for index, code in enumerate(colors[:fixed] @ base):  # Pillow's search is off by a few values
         indices[codes == code] = index
     image = Image.fromarray(indices)
-    image.putpalette(palette.getpalette())
+    image.putpalette(colors.tobytes())
     return image
 
 
@@ -144,7 +144,8 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
 
     The basic layout, since the other one is only available where a system library is.
     """
-    package = Path(importlib.util.find_spec("matplotlib").submodule_search_locations[0])
+    spec = importlib.util.find_spec("matplotlib")
+    package = Path(spec.submodule_search_locations[0])  # type: ignore[union-attr, index]  # an installed package
     return ImageFont.truetype(
         package / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf", size, layout_engine=ImageFont.Layout.BASIC
     )

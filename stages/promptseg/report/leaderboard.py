@@ -76,7 +76,8 @@ def _training(run: Run | Cascade, study: Study) -> str:
 
 def _prompt_source(run: Run | Cascade, study: Study) -> str:
     if isinstance(run, Cascade):
-        return f"{study.run(run.source).prompt.source} (cascade)"
+        source = study.run(run.source).prompt.source  # type: ignore[union-attr]  # no cascade follows a cascade
+        return f"{source} (cascade)"
     return run.prompt.source
 
 

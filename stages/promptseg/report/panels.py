@@ -149,7 +149,7 @@ def titles(words: tuple[str, ...], side: int) -> np.ndarray:
     return beside([line(title, side, size=12) for title in words])
 
 
-def legend(entries: list[tuple[str, tuple | list | None]], width: int) -> np.ndarray:
+def legend(entries: Sequence[tuple[str, Sequence[int] | None]], width: int) -> np.ndarray:
     """A legend in as many lines of `width` pixels as it needs. entries: names and colors; None: text alone."""
     rows: list[list[np.ndarray]] = [[]]
     for name, color in entries:

@@ -50,12 +50,13 @@ class PromptLayer:
     def __init__(
         self,
         view: np.ndarray,
-        scale: Sequence[float],
+        scale: Sequence[float] | np.ndarray,
         size: tuple[int, int] | None = None,
         style: Style = RUN_FIGURE,
     ):
         self._view, self._scale, self._style = view.copy(), np.asarray(scale, float), style
-        self._width, self._height = size or (view.shape[1], view.shape[0])
+        self._width: int = size[0] if size else view.shape[1]
+        self._height: int = size[1] if size else view.shape[0]
         self._captions: list[str] = []
 
     def box(self, corners: Sequence[float], color: Sequence[int]) -> None:

@@ -1,5 +1,7 @@
 """Figure of a run: images with their prompts, ground truth, prediction, and the agreement of the two."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from promptseg.data.image_io import IGNORED
@@ -45,7 +47,7 @@ def panel(scored: ScoredImage, classes: list[str], side: int = 160) -> np.ndarra
         (side, 4 * side + gaps, 3) uint8; each view keeps the aspect ratio and is padded with paper.
     """
     target, probability = scored.target, scored.probability
-    size = panels.fit(*target.shape, side)
+    size = panels.fit(target.shape[0], target.shape[1], side)
     image = panels.resize(scored.image, size)
     dim = panels.dim(image)
     colors = canvas.class_colors(len(classes))
@@ -81,7 +83,9 @@ def grid(
     strips = [panels.titles(TITLES, side)]
     for row, caption in zip(rows, captions, strict=True):
         strips += [panels.line(caption, width, above=8), panels.trim(row)]
-    entries = [("true positive", TRUE_POSITIVE), ("false negative", FALSE_NEGATIVE), ("false positive", FALSE_POSITIVE)]
+    entries: list[tuple[str, Sequence[int] | None]] = [
+        ("true positive", TRUE_POSITIVE), ("false negative", FALSE_NEGATIVE), ("false positive", FALSE_POSITIVE),
+    ]  # fmt: skip
     if len(classes) > 1:
         entries.append(("wrong class", WRONG_CLASS))
     entries.append(("ignored (hatched)", canvas.GRAY))
