@@ -1,13 +1,14 @@
 # make repro: install what is missing, then rebuild everything, JOBS stages at a time.
 # make test: install what is missing, then run all tests.
-# make lint: style of the code; needs ruff.
+# make test-fast: tests that take no training, no torchrun and no whole pipeline.
+# make lint: style and types of the code; needs ruff and mypy (the extra `lint`).
 # make pretrain: train the tiny checkpoints anew; hours, and no part of the other two.
 PYTHON ?= python3
 VENV := .venv
 JOBS ?= 2
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: repro test lint pretrain install clean
+.PHONY: repro test test-fast lint pretrain install clean
 
 repro: install
 	promptseg check
@@ -17,9 +18,13 @@ repro: install
 test: install
 	python -m pytest -n auto --dist loadgroup
 
+test-fast: install
+	python -m pytest -n auto --dist loadgroup -m "not slow"
+
 lint:
 	ruff check stages docs tests
 	ruff format --check stages docs tests
+	mypy stages/promptseg
 
 pretrain: install
 	dvc --cd stages/pretrain repro

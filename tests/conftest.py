@@ -14,6 +14,23 @@ settings.load_profile("promptseg")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 ROOT = Path(__file__).parent.parent
+# Tests that train, start torchrun, run a pipeline, or go through all models or datasets: not in `make test-fast`.
+SLOW = (
+    "cli/test_doctor.py", "cli/test_repro.py", "cli/test_segment.py", "core/test_distributed.py",
+    "core/test_fingerprint.py", "core/test_portable.py", "datasets/test_datasets.py",
+    "download/test_checkpoints.py", "end_to_end/", "inference/", "models/", "nn/test_attention.py",
+    "nn/test_pretrained.py", "nn/test_sam_checkpoint.py", "pretrain/", "test_api.py",
+    "training/test_doctor_fit.py", "training/test_fit_check.py", "training/test_forecast.py",
+    "training/test_memory.py", "training/test_setup.py", "training/test_trainer.py",
+    "training/test_training_loop.py",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        path = item.path.relative_to(ROOT / "tests").as_posix()
+        if path.startswith(SLOW):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +40,7 @@ def root() -> Path:
 
 @pytest.fixture
 def blobs(tmp_path):
-    """Makes a container of pictures with one or two bright discs on a noisy ground, the discs being the mask."""
+    """Makes a container of images with one or two bright discs on a noisy ground, the discs being the mask."""
 
     def make(
         name: str, count: int, size: tuple[int, int] = (64, 64), seed: int = 0, empty: tuple[int, ...] = ()

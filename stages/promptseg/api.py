@@ -10,7 +10,7 @@ result.mask, result.probability, result.score
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -30,7 +30,7 @@ from promptseg.prompts.box import Box
 from promptseg.prompts.points import Points
 from promptseg.prompts.text import Text
 
-Pixels = str | Path | np.ndarray | Image.Image
+Pixels: TypeAlias = str | Path | np.ndarray | Image.Image
 
 
 @dataclass(frozen=True)
@@ -115,12 +115,15 @@ class Model:
             given = " and ".join(sorted(kinds)) or "no prompt"
             raise UserError(f"{self.segmenter.NAME} takes {', '.join(self.prompts)}; given: {given}")
         if not image_prompts and not self.classes:
-            raise UserError(f"{self.segmenter.NAME}: which classes? load the weights of a fine-tuned run")
+            raise UserError(f"{self.segmenter.NAME}: which classes? give `classes`, or load a fine-tuned run")
         if not 0.0 < threshold < 1.0:
             raise UserError(f"threshold {threshold:g}: a number between 0 and 1 is expected")
 
 
-def load(name: str | None = None, *, source: str | Path = "official", finetuned: str | Path | None = None) -> Model:
+def load(
+    name: str | None = None, *, source: str | Path = "official", finetuned: str | Path | None = None,
+    classes: Sequence[str] = (),
+) -> Model:  # fmt: skip
     """Load a model, on a GPU where there is one.
 
     Args:
@@ -128,6 +131,7 @@ def load(name: str | None = None, *, source: str | Path = "official", finetuned:
         source: "official": the released weights, from the Hugging Face hub or its cache; "tiny": the built-in network;
             or a folder or file: a checkpoint of data/checkpoints, or released weights.
         finetuned: folder of a fine-tuned run (data/weights/<run>), whose checkpoint `source` must then be.
+        classes: names of the classes, for a model that takes no prompt; left out, those of the fine-tuned run.
 
     Raises:
         UserError: the model is unknown, or its weights are missing or do not fit.
@@ -136,7 +140,10 @@ def load(name: str | None = None, *, source: str | Path = "official", finetuned:
     name = name or run.get("model")
     if name is None:
         raise UserError(f"which model? known: {', '.join(models.names())}")
-    classes = run.get("classes", [])
+    known = run.get("classes", [])
+    if classes and known and len(classes) != len(known):
+        raise UserError(f"{finetuned}: has {len(known)} classes; {len(classes)} names are given")
+    classes = list(classes or known)
     if finetuned and not is_checkpoint(source):
         raise UserError(f"{finetuned}: give the checkpoint that it was trained from as source, data/checkpoints/{name}")
     segmenter = load_segmenter(name, str(source), max(len(classes), 1))

@@ -42,7 +42,15 @@ def test_output_says_when_it_was_recorded():
 
 
 def test_all_commands_are_found():
-    assert {command.split()[0] for command in commands()} == {"make", "promptseg", "dvc", "torchrun", "python", "."}
+    assert {command.split()[0] for command in commands()} == {
+        "make",
+        "promptseg",
+        "dvc",
+        "torchrun",
+        "python",
+        "pip",
+        ".",
+    }
 
 
 @pytest.mark.parametrize("command", [command for command in commands() if command.startswith("promptseg ")])

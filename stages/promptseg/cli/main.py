@@ -70,7 +70,11 @@ def segment(
     ] = None,
     cascade: Annotated[str | None, typer.Option(help="sam or sam2: refine the masks, which become its prompts")] = None,
     classes: Annotated[
-        str | None, typer.Option(help="names, with commas; text prompts of a model that takes them, without --text")
+        str | None,
+        typer.Option(
+            help="names, with commas; text prompts of a model that takes them, without --text; needed for a model that "
+            "takes no prompt and was not fine-tuned"
+        ),
     ] = None,
     out: Annotated[Path, typer.Option(help="folder of the results, which have NAME in their names")] = Path("segments"),
     threshold: Annotated[float, typer.Option(help="probability from which on a pixel is foreground")] = 0.5,
