@@ -38,6 +38,14 @@ def test_the_printed_metrics_are_those_of_the_metrics(root, results):
     assert results.shown(text.replace(row, row.replace("0.", "1."))) == text
 
 
+def test_the_number_of_runs_is_that_of_the_leaderboard(root):
+    skip_with_other_results(root)
+    runs = len(pd.read_csv(root / "plots" / "leaderboard.csv"))
+    for page in ("README.md", "docs/default-study.md", "docs/benchmarks.md"):
+        text = " ".join((root / page).read_text("utf-8").split())
+        assert re.findall(r"(?:runs|all|study:) (\d+) (?:runs|are in)", text) == [str(runs)], page
+
+
 def test_a_changed_number_is_seen(root, results):
     text = (root / "docs" / "default-study.md").read_text("utf-8")
     row = next(line for line in text.splitlines() if line.startswith("| em-sam-20 |"))
