@@ -1,11 +1,15 @@
 """Small things that many tests need. No test needs the network, a GPU, or files that are not in the project."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from hypothesis import settings
+from promptseg import datasets
+from promptseg.core import files
 from promptseg.data import image_io, records
 
 # Time limits of single examples say more about a busy machine than about the code.
@@ -17,12 +21,14 @@ ROOT = Path(__file__).parent.parent
 # Tests that train, start torchrun, run a pipeline, or go through all models or datasets: not in `make test-fast`.
 SLOW = (
     "cli/test_doctor.py", "cli/test_repro.py", "cli/test_segment.py", "core/test_distributed.py",
-    "core/test_fingerprint.py", "core/test_portable.py", "datasets/test_datasets.py",
+    "core/test_fingerprint.py", "core/test_portable.py", "datasets/test_cityscapes",
+    "datasets/test_datasets.py", "datasets/test_em.py", "datasets/test_fires.py", "datasets/test_lucchi_pp.py",
     "download/test_checkpoints.py", "end_to_end/", "inference/", "models/", "nn/test_attention.py",
-    "nn/test_pretrained.py", "nn/test_sam_checkpoint.py", "pretrain/", "test_api.py",
-    "training/test_doctor_fit.py", "training/test_fit_check.py", "training/test_forecast.py",
-    "training/test_memory.py", "training/test_setup.py", "training/test_trainer.py",
-    "training/test_training_loop.py",
+    "nn/test_lora.py", "nn/test_precision.py", "nn/test_pretrained.py", "nn/test_sam_checkpoint.py",
+    "nn/test_unets.py", "preprocessing/test_prepare.py", "pretrain/", "test_api.py",
+    "training/test_checkpoint_manager.py", "training/test_doctor_fit.py", "training/test_fit_check.py",
+    "training/test_forecast.py", "training/test_memory.py", "training/test_setup.py",
+    "training/test_trainer.py", "training/test_training_loop.py",
 )  # fmt: skip
 
 
@@ -36,6 +42,25 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(scope="session")
 def root() -> Path:
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def written_sample(tmp_path_factory) -> Callable[[str], Path]:
+    """The folder of a dataset's sample with seed 0, written once for all tests and workers; tests do not change it."""
+    home = tmp_path_factory.getbasetemp()
+    home = (home.parent if "PYTEST_XDIST_WORKER" in os.environ else home) / "samples"
+    home.mkdir(exist_ok=True)
+
+    def written(name: str) -> Path:
+        folder = home / name
+        with FileLock(home / f"{name}.lock"):
+            if not folder.is_dir():
+                with files.replacing(folder) as aside:
+                    aside.mkdir()
+                    datasets.load_sample(name).write(aside, 0)
+        return folder
+
+    return written
 
 
 @pytest.fixture

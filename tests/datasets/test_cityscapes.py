@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from PIL import Image
 from promptseg.datasets.cityscapes import reader as cityscapes
-from promptseg.datasets.cityscapes import sample as cityscapes_sample
 from refusing import refused
 
 REAL = Path(os.environ.get("PROMPTSEG_REAL_DATA", "/nonexistent")) / "cityscapes"
@@ -150,10 +149,8 @@ def test_a_subset_of_the_data_and_stray_files_are_accepted(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def sample_folder(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("sample")
-    cityscapes_sample.write(folder, 0)
-    return folder
+def sample_folder(written_sample) -> Path:
+    return written_sample("cityscapes")
 
 
 def test_sample_is_read_and_verified(sample_folder):

@@ -9,7 +9,6 @@ from PIL import Image
 from promptseg.datasets.cityscapes import reader as cityscapes
 from promptseg.datasets.cityscapes.scene import STYLES, street_scene
 from promptseg.datasets.cityscapes_pairs import reader as cityscapes_pairs
-from promptseg.datasets.cityscapes_pairs import sample as cityscapes_pairs_sample
 from promptseg.download import kaggle
 from refusing import digest, refused
 from test_cityscapes import best_threshold
@@ -121,10 +120,8 @@ def test_missing_parts_and_stray_files(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def sample_folder(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("sample")
-    cityscapes_pairs_sample.write(folder, 0)
-    return folder
+def sample_folder(written_sample) -> Path:
+    return written_sample("cityscapes_pairs")
 
 
 def test_sample_is_read_and_verified(sample_folder):

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from PIL import Image
 from promptseg.datasets.coco_stuff import reader as coco_stuff
-from promptseg.datasets.coco_stuff import sample as coco_stuff_sample
 from refusing import refused
 
 REAL = Path(os.environ.get("PROMPTSEG_REAL_DATA", "/nonexistent")) / "coco_stuff"
@@ -135,10 +134,8 @@ def test_other_files_are_left_out(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def stand_in(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("coco_stuff")
-    coco_stuff_sample.write(folder, 0)
-    return folder
+def stand_in(written_sample) -> Path:
+    return written_sample("coco_stuff")
 
 
 def test_stand_in_reads_as_the_official_data(stand_in):

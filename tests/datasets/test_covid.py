@@ -164,10 +164,8 @@ def test_unprintable_names_are_refused(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def sample_folder(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("sample")
-    covid_sample.write(folder, 0)
-    return folder
+def sample_folder(written_sample) -> Path:
+    return written_sample("covid")
 
 
 def test_sample_is_in_the_official_layout(sample_folder):

@@ -16,7 +16,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from filelock import FileLock
 from imports import PACKAGE, STAGES, reached
 from promptseg import datasets
 from promptseg.cli import verify
@@ -119,22 +118,8 @@ def read_all(case: Case, folder: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def stand_in(tmp_path_factory) -> Callable[[str], Path]:
-    """Return the folder of a dataset's stand-in, written once for all workers; tests do not change it."""
-    home = tmp_path_factory.getbasetemp()
-    home = (home.parent if "PYTEST_XDIST_WORKER" in os.environ else home) / "stand_ins"
-    home.mkdir(exist_ok=True)
-
-    def written(name: str) -> Path:
-        folder = home / name
-        with FileLock(home / f"{name}.lock"):
-            if not folder.is_dir():
-                with files.replacing(folder) as aside:
-                    aside.mkdir()
-                    datasets.load_sample(name).write(aside, 0)
-        return folder
-
-    return written
+def stand_in(written_sample) -> Callable[[str], Path]:
+    return written_sample
 
 
 @pytest.fixture(scope="session")

@@ -58,10 +58,8 @@ def has_foreground(masks: np.ndarray) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def sample_folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("em")
-    em_sample.write(folder, 0)
-    return folder
+def sample_folder(written_sample) -> Path:
+    return written_sample("em")
 
 
 @pytest.mark.parametrize(

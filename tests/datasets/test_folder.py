@@ -12,7 +12,6 @@ from PIL import Image
 from promptseg.core import params
 from promptseg.core.errors import UserError
 from promptseg.datasets.folder import reader as folder
-from promptseg.datasets.folder import sample as folder_sample
 
 LEAVES = {
     "masks": "labels/{name}.png", "group": "(plant[0-9]+)_", "classes": {"leaf": "#3c8c3c", "spot": "#b4501e"},
@@ -192,10 +191,8 @@ def test_few_stacks_are_open_at_a_time(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def stand_in(tmp_path_factory) -> Path:
-    root = tmp_path_factory.mktemp("leaves")
-    folder_sample.write(root, 0)
-    return root
+def stand_in(written_sample) -> Path:
+    return written_sample("folder")
 
 
 def test_stand_in_has_the_default_layout(stand_in):

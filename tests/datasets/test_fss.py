@@ -189,10 +189,8 @@ def test_the_support_image_contains_the_object(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def stand_in(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("fss") / "sample"
-    fss_sample.write(folder, 0)
-    return folder
+def stand_in(written_sample) -> Path:
+    return written_sample("fss")
 
 
 def test_stand_in_reads_as_the_official_data(stand_in):

@@ -204,10 +204,8 @@ def test_download_unpacks_the_archive_and_removes_it(tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def sample_folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("lucchi_pp")
-    lucchi_pp_sample.write(folder, 0)
-    return folder
+def sample_folder(written_sample) -> Path:
+    return written_sample("lucchi_pp")
 
 
 def test_sample_is_read_and_verified(sample_folder):

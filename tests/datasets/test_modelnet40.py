@@ -1,6 +1,7 @@
 """ModelNet40: the official layout, and errors of one line for incomplete or damaged folders."""
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,17 +11,14 @@ from promptseg.core import params
 from promptseg.core.errors import UserError
 from promptseg.data import point_cloud_files, point_clouds
 from promptseg.datasets.modelnet40 import reader as modelnet40
-from promptseg.datasets.modelnet40 import sample as modelnet40_sample
 from promptseg.preprocessing import prepare
 
 LISTS = ("modelnet40_train.txt", "modelnet40_test.txt")
 
 
 @pytest.fixture(scope="module")
-def stand_in(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("modelnet40")
-    modelnet40_sample.write(folder, 0)
-    return folder
+def stand_in(written_sample) -> Path:
+    return written_sample("modelnet40")
 
 
 @pytest.fixture

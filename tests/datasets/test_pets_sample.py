@@ -11,10 +11,8 @@ from refusing import digest
 
 
 @pytest.fixture(scope="module")
-def sample_folder(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("sample")
-    pets_sample.write(folder, 0)
-    return folder
+def sample_folder(written_sample) -> Path:
+    return written_sample("pets")
 
 
 def test_sample_is_in_the_official_layout(sample_folder):

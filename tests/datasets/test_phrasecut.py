@@ -12,7 +12,6 @@ from PIL import Image
 from promptseg.core.errors import UserError
 from promptseg.datasets.phrasecut import polygons
 from promptseg.datasets.phrasecut import reader as phrasecut
-from promptseg.datasets.phrasecut import sample as phrasecut_sample
 from promptseg.synthetic import colors
 from refusing import digest
 
@@ -205,10 +204,8 @@ def test_duplicates_and_leaks(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def stand_in(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("sample")
-    phrasecut_sample.write(folder, 0)
-    return folder
+def stand_in(written_sample) -> Path:
+    return written_sample("phrasecut")
 
 
 def test_stand_in_has_the_official_layout(stand_in):

@@ -135,10 +135,8 @@ def test_stray_files_are_ignored_and_unprintable_names_refused(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def sample_folder(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("sample")
-    qata_sample.write(folder, 0)
-    return folder
+def sample_folder(written_sample) -> Path:
+    return written_sample("qata")
 
 
 def test_sample_is_read_back(sample_folder, capsys):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,17 +10,14 @@ from promptseg.core import params
 from promptseg.core.errors import UserError
 from promptseg.data import point_clouds, records
 from promptseg.datasets.shapenet_part import reader as shapenet_part
-from promptseg.datasets.shapenet_part import sample as shapenet_part_sample
 from promptseg.preprocessing import prepare
 
 SIZES = [4, 2, 2, 4, 4, 3, 3, 2, 4, 2, 6, 2, 3, 3, 3, 3]  # parts of each category, as PointNet's code has them
 
 
 @pytest.fixture(scope="module")
-def stand_in(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("shapenet_part")
-    shapenet_part_sample.write(folder, 0)
-    return folder
+def stand_in(written_sample) -> Path:
+    return written_sample("shapenet_part")
 
 
 @pytest.fixture

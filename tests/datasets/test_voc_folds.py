@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from PIL import Image
 from promptseg.datasets.voc import reader as voc
-from promptseg.datasets.voc import sample as voc_sample
 from refusing import refused
 from test_voc import TINY, build, by_id, save_mask
 
@@ -79,10 +78,8 @@ def test_a_fold_decodes_masks_when_it_is_read(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def stand_in(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("sample")
-    voc_sample.write(folder, 0)
-    return folder
+def stand_in(written_sample) -> Path:
+    return written_sample("voc")
 
 
 def test_stand_in_resembles_the_official_data(stand_in):
