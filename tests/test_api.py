@@ -138,3 +138,11 @@ def test_unknown_names_are_refused():
 def test_importing_the_package_does_not_import_torch(root):
     code = "import sys, promptseg; assert 'torch' not in sys.modules; assert callable(promptseg.load)"
     subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": str(root / "stages")}, check=True, timeout=60)
+
+
+def test_a_model_without_prompts_takes_the_names_of_its_classes(image):
+    model = promptseg.load("unet", source="tiny", classes=["leaf", "spot"])
+    result = model.segment(image)
+    assert result.classes == ["leaf", "spot"] and result.probability.shape == (2, 96, 128)
+    with pytest.raises(UserError, match="^unet: which classes\\? give `classes`, or load a fine-tuned run$"):
+        promptseg.load("unet", source="tiny").segment(image)
