@@ -96,12 +96,10 @@ def segment(
 
     levels = open_images.parse_window(window) if window is not None else None
     request = prompt_options.parse(prompts, levels)
-    own = [cascade] if weights or checkpoint else [model, cascade]  # their weights are in data/checkpoints, or fetched
-    if (
-        checkpoint == "tiny"
-        or checkpoint != "official"
-        and all((Path("data/checkpoints") / name).is_dir() for name in own if name)
-    ):
+    # Models whose weights are in data/checkpoints, or else fetched.
+    named = [name for name in ([cascade] if weights or checkpoint else [model, cascade]) if name]
+    here = all((Path("data/checkpoints") / name).is_dir() for name in named)
+    if checkpoint == "tiny" or (here and checkpoint != "official"):
         os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
     from promptseg.cli import load_model, segment
 
