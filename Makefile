@@ -24,7 +24,7 @@ test-fast: install
 lint:
 	ruff check stages docs tests
 	ruff format --check stages docs tests
-	mypy stages/promptseg
+	mypy stages/promptseg tests/benchmarks
 
 pretrain: install
 	dvc --cd stages/pretrain repro

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import matplotlib.cbook
+import matplotlib
 import numpy as np
 import torch
 from original_sam import lively, original
@@ -99,8 +99,8 @@ def square_photograph(path: str | None) -> np.ndarray:
     In images that are not square, transformers scales SAM 2's points as if the aspect ratio was preserved, so that they
     lie elsewhere than it reports.
     """
-    with open(path, "rb") if path else matplotlib.cbook.get_sample_data("grace_hopper.jpg") as file:
-        image = np.asarray(Image.open(file).convert("RGB"))
+    photograph = path or Path(matplotlib.get_data_path()) / "sample_data/grace_hopper.jpg"  # comes with matplotlib
+    image = np.asarray(Image.open(photograph).convert("RGB"))
     side = min(image.shape[:2])
     return image[:side, :side].copy()
 

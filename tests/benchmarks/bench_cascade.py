@@ -11,6 +11,7 @@ fires=../fires. IMAGES of each are taken at even distances, and the largest clas
 
 import sys
 from pathlib import Path
+from typing import get_args
 
 import cv2
 import numpy as np
@@ -22,7 +23,7 @@ from promptseg.inference.component_prompts import component_prompts
 from promptseg.nn.sam_segmenter import SamSegmenter
 
 IMAGES = 7
-KINDS = CascadePrompt.model_fields["by"].annotation.__args__
+KINDS = get_args(CascadePrompt.model_fields["by"].annotation)
 PATCHES, SIDE = 22, 352
 
 

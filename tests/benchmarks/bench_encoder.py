@@ -42,9 +42,10 @@ def seconds(work: Callable[..., object], *args) -> float:
     return time.process_time() - start
 
 
-def linear_shapes(model: Segmenter, image: np.ndarray) -> Counter:
+def linear_shapes(model: Segmenter, image: np.ndarray) -> Counter[tuple[int, int, int]]:
     """Count the products of the encoder's linear layers by shape: (rows, in, out)."""
-    shapes, hooks = Counter(), []
+    shapes: Counter[tuple[int, int, int]] = Counter()
+    hooks = []
     for name, module in model.named_modules():
         if name.startswith(model.ENCODER) and isinstance(module, torch.nn.Linear):
             hooks.append(
@@ -75,7 +76,7 @@ def profile_shares(model: Segmenter, image: np.ndarray) -> str:
     """Describe the share of each group of operations in the time of the encoder."""
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
         model.encode([image])
-    spent = defaultdict(float)
+    spent: dict[str, float] = defaultdict(float)
     for event in profile.key_averages():
         group = next((name for name, keys in GROUPS.items() if any(key in event.key for key in keys)), "other")
         spent[group] += event.self_cpu_time_total
@@ -95,7 +96,7 @@ def measure(name: str) -> None:
     linear = sum(2 * rows * i * o * count for (rows, i, o), count in shapes.items())
     print(f"{name}: {flops / 1e9:.0f} GFLOP an image, {100 * linear / flops:.0f} % of it in linear layers")
     least: dict[tuple[str, str], float] = defaultdict(lambda: float("inf"))
-    dtypes = {"fp32": torch.float32, "bf16": torch.bfloat16}
+    dtypes: dict[precision.Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
     squares = {kind: torch.randn(SIDE, SIDE).to(dtype) for kind, dtype in dtypes.items()}
     layers = {
         kind: [(linear_inputs(*shape, dtype), count) for shape, count in shapes.items()]

@@ -44,7 +44,7 @@ def write_split(path: Path, side: int, step: int) -> int:
 
     image, mask, count = draw(side, step)
     pngs = image_io.encode_png(image), image_io.encode_png(mask)
-    with records.RecordWriter(path, records.Record, {"classes": ["nucleus"], "dataset": "slide"}) as out:
+    with records.RecordWriter(path, records.Record, {"classes": ["nucleus"], "dataset": "slide", "seed": 0}) as out:
         out.add(records.Record("slide", "slide", *pngs, side, side, "slide", 0, 0, side, side))
     return count
 
@@ -56,7 +56,7 @@ def predict(split: Path, prompt: dict, folder: Path) -> None:
     from promptseg.prompts import PromptConfig
 
     run = Run(dataset="slide", model="sam", prompt=PromptConfig(**prompt))
-    prediction.predict(run, 0, prediction.Inputs(split, TINY_SAM, folder / "cache"), folder / "predictions.parquet")
+    prediction.predict(run, prediction.Inputs(split, TINY_SAM, folder / "cache"), folder / "predictions.parquet")
     print(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f}")
 
 

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import matplotlib.cbook
+import matplotlib
 import numpy as np
 import torch
 from original_sam import original
@@ -45,7 +45,7 @@ def random_prompts(height: int, width: int) -> dict[str, list[Prompt]]:
     sizes = rng.uniform(0.05, 0.2, (COUNT, 2)) * [width, height]
     points = [Points(center[None], np.array([1])) for center in corners + sizes / 2]
     boxes = [Box(np.concatenate([corner, corner + size])) for corner, size in zip(corners, sizes, strict=True)]
-    by_kind = {"points": points, "boxes": boxes}
+    by_kind: dict[str, list] = {"points": points, "boxes": boxes}
     return {kind: [Prompt.of(part, target=i) for i, part in enumerate(parts, 1)] for kind, parts in by_kind.items()}
 
 
@@ -89,8 +89,8 @@ def main() -> None:
     if len(sys.argv) > 1:
         image = np.asarray(Image.open(sys.argv[1]).convert("RGB"))
     else:
-        with matplotlib.cbook.get_sample_data("grace_hopper.jpg") as file:  # a photograph that comes with matplotlib
-            image = np.asarray(Image.open(file).convert("RGB"))
+        photograph = Path(matplotlib.get_data_path()) / "sample_data/grace_hopper.jpg"  # comes with matplotlib
+        image = np.asarray(Image.open(photograph).convert("RGB"))
     height, width = image.shape[:2]
     with torch.inference_mode():
         if "PROMPTSEG_SAM2" in os.environ:

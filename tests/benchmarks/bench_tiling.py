@@ -13,16 +13,18 @@ HEIGHT, WIDTH, TILE, OVERLAP, ROUNDS = 2858, 3999, 256, 64, 7
 
 
 def ours(image):
-    blender = Blender(*image.shape[1:], len(image))
-    for window in windows(*image.shape[1:], TILE, OVERLAP):
+    channels, height, width = image.shape
+    blender = Blender(height, width, channels)
+    for window in windows(height, width, TILE, OVERLAP):
         blender.add(window.of(image), window)
     return blender.result()[0]
 
 
 def naive(image):
     """Sum weight x value and weights, divided at the end; weights are computed and arrays allocated for each tile."""
-    weighted, total = np.zeros(image.shape, np.float32), np.zeros(image.shape[1:], np.float32)
-    for window in windows(*image.shape[1:], TILE, OVERLAP):
+    _, height, width = image.shape
+    weighted, total = np.zeros(image.shape, np.float32), np.zeros((height, width), np.float32)
+    for window in windows(height, width, TILE, OVERLAP):
         rows, columns = np.ogrid[1 : window.height + 1, 1 : window.width + 1]
         down = np.minimum(rows, window.height + 1 - rows)
         across = np.minimum(columns, window.width + 1 - columns)

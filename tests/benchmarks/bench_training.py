@@ -56,8 +56,8 @@ def draw(number: int) -> tuple[np.ndarray, np.ndarray]:
 def write_split(folder: Path, name: str, count: int) -> Path:
     with records.RecordWriter(folder / name, records.Record, {"classes": ["disc"]}) as out:
         for number in range(count):
-            id, data = f"{name}/{number}", map(image_io.encode_png, draw(number))
-            out.add(records.Record(id, "g", *data, HEIGHT, WIDTH, id, 0, 0, HEIGHT, WIDTH))
+            id, (image, mask) = f"{name}/{number}", map(image_io.encode_png, draw(number))
+            out.add(records.Record(id, "g", image, mask, HEIGHT, WIDTH, id, 0, 0, HEIGHT, WIDTH))
     return folder / name
 
 

@@ -4,9 +4,6 @@ DVC runs one stage at a time, but releases its lock while a stage's command runs
 `dvc repro --single-item` beside each other. A process costs 0.3 s of CPU time besides its stages (on a graph of 265
 stages; each stage costs DVC up to 1.3 s more, most of it for writing dvc.lock), so a process gets several stages where
 these are short. Stages on the longest chain of dependents come first.
-
-DVC parses dvc.lock and writes it again whenever a stage ends. Entries of stages that must run say nothing to DVC, so
-they are set aside meanwhile; those of stages that did not come to run are put back.
 """
 
 import contextlib
@@ -18,20 +15,19 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain, repeat
-from pathlib import Path
 from statistics import mean
 
 import networkx
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from dvc.repo.reproduce import get_active_graph, plan_repro
-from dvc.utils.serialize import ParseError, dumps_yaml, load_yaml
 
+from promptseg.cli import lock_entries
 from promptseg.cli.dvc_process import DvcProcess
-from promptseg.core import files, progress
+from promptseg.cli.lock_entries import LockEntries
+from promptseg.core import progress
 from promptseg.core.errors import UserError
 
-LOCK = Path("dvc.lock")
 BATCH_STAGES, BATCH_SECONDS = 8, 30.0  # most stages of a process, and about how long these take together
 PAUSE = 0.05  # seconds between two polls of the processes
 STATUS = "{name:<{width}}  {seconds:4.0f} s  {output}"  # of a stage that runs
@@ -66,9 +62,14 @@ def reproduce(jobs: int, targets: list[str]) -> None:
             beside it end with their stages, and no other is started.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as Ctrl-C: dvc.lock is put in order
+    lock_entries.recover()
     plan = _plan(targets)
-    with _short_lock(plan):
-        _run(plan, jobs, _environment(jobs, plan))
+    entries = LockEntries(plan.order, set(plan.stages) - plan.changed)
+    try:
+        entries.set_aside()
+        _run(plan, jobs, _environment(jobs, plan), entries.end)
+    finally:
+        entries.restore()
 
 
 def _plan(targets: list[str]) -> Plan:
@@ -104,8 +105,8 @@ def _environment(jobs: int, plan: Plan) -> dict[str, str]:
     return environment
 
 
-def _run(plan: Plan, jobs: int, environment: dict[str, str]) -> None:
-    """Run the stages of a plan. Raises UserError naming the first one that fails."""
+def _run(plan: Plan, jobs: int, environment: dict[str, str], end: Callable[[str], None]) -> None:
+    """Run the stages of a plan, and call `end` with each that has ended. Raises UserError naming the first to fail."""
     total = len(plan.stages)
     waiting, pending = list(plan.stages), set(plan.stages)
     processes: list[DvcProcess] = []
@@ -125,6 +126,7 @@ def _run(plan: Plan, jobs: int, environment: dict[str, str]) -> None:
             for process in processes:
                 for name, seconds in process.poll():
                     pending.remove(name)
+                    end(name)
                     durations[_verb(name)].append(seconds)
                     progress.write(f"[{total - len(pending)}/{total}] {name} {seconds:.1f} s")
                 if process.failed:
@@ -208,31 +210,3 @@ def _statuses(processes: list[DvcProcess]) -> Iterator[str]:
         yield STATUS.format(
             name=process.stage, width=width, seconds=process.seconds, output=output[-1] if output else ""
         )
-
-
-@contextlib.contextmanager
-def _short_lock(plan: Plan) -> Iterator[None]:
-    """Keep the entries of changed stages out of dvc.lock; put back those of stages that did not run.
-
-    At the end all have their old places, and new ones, which DVC appends as stages end, follow as in a serial run.
-    """
-    lock = load_yaml(LOCK) if LOCK.exists() else {}
-    before = lock.get("stages", {})
-    if before:
-        _write_lock({**lock, "stages": {name: before[name] for name in before if name not in plan.changed}})
-    try:
-        yield
-    finally:
-        with contextlib.suppress(FileNotFoundError, ParseError):  # no stage has ended, or DVC was interrupted writing
-            lock = load_yaml(LOCK)
-        entries = before | lock.get("stages", {})
-        if entries:
-            positions = {name: position for position, name in reversed([*enumerate([*before, *plan.order])])}
-            names = sorted(entries, key=positions.__getitem__)
-            _write_lock({**lock, "stages": {name: entries[name] for name in names}})
-
-
-def _write_lock(lock: dict) -> None:
-    files.write_text(LOCK, dumps_yaml(lock))
-    with Repo(".") as repo, repo.scm_context(quiet=True) as context:
-        context.track_file(str(LOCK))  # with `core.autostage`, git's index has what DVC wrote last
