@@ -7,20 +7,19 @@ import types
 
 import pytest
 import yaml
+from huggingface_hub import constants
 from promptseg import models
 from promptseg.cli import doctor, main
-from promptseg.core.errors import UserError
 from promptseg.nn import weights
 from promptseg.training import memory
+from refusing import refused
 from typer.testing import CliRunner
 
 PARAMS = {
     "scale": {"data": "sample", "checkpoints": "tiny"},
     "download": {name: {"reader": name, "source": None} for name in ("em", "fires", "covid")},
     "datasets": {
-        "em": {"raw": "data/raw/em", "reader": "em"},
-        "fires": {"raw": "data/raw/fires", "reader": "fires"},
-        "covid": {"raw": "data/raw/covid", "reader": "covid"},
+        **{name: {"raw": f"data/raw/{name}", "reader": name} for name in ("em", "fires", "covid")},
         "lungs": {"raw": "data/raw/covid", "reader": "covid", "classes": ["lung"]},
     },
     "models": {"sam": {"source": None, "official": "example/sam", "revision": "0" * 40}, "unet": {"source": None}},
@@ -45,6 +44,7 @@ def run(tmp_path, monkeypatch):
     for key in ("KAGGLE_USERNAME", "KAGGLE_KEY", "KAGGLE_API_TOKEN"):
         monkeypatch.delenv(key, raising=False)
     monkeypatch.setenv("KAGGLE_CONFIG_DIR", str(tmp_path / "keys"))
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     (tmp_path / "dvc.lock").write_text(yaml.safe_dump(LOCK))
 
     def call(**changes):
@@ -59,91 +59,87 @@ def run(tmp_path, monkeypatch):
     return call
 
 
-def fill(folder):
-    """Make everything that PARAMS needs."""
+@pytest.fixture(scope="module")
+def full(tmp_path_factory):
+    """Everything that PARAMS needs; tests do not change it."""
+    folder = tmp_path_factory.mktemp("full")
     for name in PARAMS["download"]:
-        (folder / "data/raw" / name).mkdir(parents=True, exist_ok=True)
+        (folder / "data/raw" / name).mkdir(parents=True)
     (folder / "data/summaries").mkdir()
     for name in PARAMS["datasets"]:
-        (folder / "data/prepared" / name).mkdir(parents=True, exist_ok=True)
+        (folder / "data/prepared" / name).mkdir(parents=True)
         summary = '{"train": {"records": 1980, "images": 165}, "val": {"records": 0}, "test": {"records": 7}}'
         (folder / "data/summaries" / f"{name}.json").write_text(summary)
     for name in PARAMS["models"]:
         model = models.load(name).create("tiny", 0)
         weights.write(folder / "data/checkpoints" / name, model.configuration(), model.state_dict())
+    return folder
+
+
+@pytest.fixture
+def filled(full, tmp_path):
+    return shutil.copytree(full, tmp_path, dirs_exist_ok=True)
+
+
+def cache(tmp_path, repository, revision, *files):
+    """Put files of a repository into the hub's cache."""
+    snapshot = tmp_path / f"hub/models--{repository.replace('/', '--')}/snapshots" / revision
+    snapshot.mkdir(parents=True, exist_ok=True)
+    for file in files:
+        (snapshot / file).write_text("")
 
 
 def test_an_empty_project_is_told_how_to_fill_it(run):
-    lines, code = run()
+    lines, code = run(download={"voc": {"reader": "voc"}})  # which no dataset reads, so that it has its own stage
     assert code == 0
-    assert ["em", "sample", "missing", "automatic"] in lines
-    assert ["fires", "sample", "missing", "by hand"] in lines
-    assert ["covid", "sample", "missing", "login"] in lines
-    assert ["em", "data/raw/em", "missing", "missing"] in lines
-    assert ["lungs", "data/raw/covid", "missing", "missing"] in lines
-    assert ["sam", "tiny", "missing", "example/sam", "no"] in lines
-    assert ["unet", "tiny", "missing", "none on the hub"] in lines
-    assert lines[-1] == [
-        "dvc repro preprocess@em preprocess@fires preprocess@covid preprocess@lungs checkpoint@sam checkpoint@unet"
-    ]
+    for line in (
+        ["voc", "sample", "missing", "automatic"], ["em", "sample", "missing", "automatic"],
+        ["fires", "sample", "missing", "by hand"], ["covid", "sample", "missing", "login"],
+        ["em", "data/raw/em", "missing", "missing"], ["lungs", "data/raw/covid", "missing", "missing"],
+        ["sam", "tiny", "missing", "example/sam", "no"], ["unet", "tiny", "missing", "none on the hub"],
+    ):  # fmt: skip
+        assert line in lines
+    stages = [f"preprocess@{name}" for name in PARAMS["datasets"]]
+    assert lines[-1] == [" ".join(["dvc repro download@voc", *stages, "checkpoint@sam checkpoint@unet"])]
 
 
-def test_a_full_project_has_all(run, tmp_path):
-    fill(tmp_path)
+def test_of_a_full_project_only_what_is_missing_or_differs_is_named(run, filled):
     lines, code = run()
     assert code == 0 and lines[-1] == ["all that params.yaml needs is here"]
     assert ["em", "sample", "here", "automatic"] in lines
     assert ["em", "data/raw/em", "here", "1,980, 0, 7"] in lines
     assert any(line[:2] == ["sam", "tiny"] and re.fullmatch(r"tiny, 1\.\d MB", line[2]) for line in lines)
-
-
-def test_only_what_is_missing_is_named(run, tmp_path):
-    fill(tmp_path)
-    shutil.rmtree(tmp_path / "data/prepared/em")
-    shutil.rmtree(tmp_path / "data/checkpoints/unet")
+    lines, _ = run(datasets={"em": {**PARAMS["datasets"]["em"], "tile": 128}})
+    assert ["em", "data/raw/em", "here", "datasets.em differed"] in lines and lines[-1] == ["dvc repro preprocess@em"]
+    shutil.rmtree(filled / "data/prepared/em")
+    shutil.rmtree(filled / "data/checkpoints/unet")
     lines, code = run()
     assert code == 0 and lines[-1] == ["dvc repro preprocess@em checkpoint@unet"]
     assert ["em", "data/raw/em", "here", "missing"] in lines
 
 
-def test_data_made_with_other_settings_counts_as_missing(run, tmp_path):
-    fill(tmp_path)
+def test_data_made_with_other_settings_counts_as_missing(run, filled):
     lines, code = run(scale={"data": "official", "checkpoints": "official"})
     assert ["em", "official", "scale.data was sample", "automatic"] in lines
     assert ["lungs", "data/raw/covid", "scale.data was sample", "missing"] in lines
     assert any(line[:2] == ["sam", "official"] and line[2].startswith("tiny, ") for line in lines)
     # No stage can obtain the fires.
-    blocked = [line[0] for line in lines if line[0].startswith("cannot work: ")]
-    assert code == 1 and len(blocked) == 1
-    assert blocked[0].startswith(
-        "cannot work: fires: its official files are obtained by hand; `dvc repro download@fires`"
-    )
+    (blocked,) = [line[0] for line in lines if line[0].startswith("cannot work: ")]
+    message = "cannot work: fires: its official files are obtained by hand; `dvc repro download@fires`"
+    assert code == 1 and blocked.startswith(message)
     assert lines[-2] == ["dvc repro preprocess@em preprocess@covid preprocess@lungs checkpoint@sam checkpoint@unet"]
     assert lines[-1] == ["for covid log in first, as shown above"]
 
 
-def test_other_settings_of_an_entry_are_noticed(run, tmp_path):
-    fill(tmp_path)
-    lines, _ = run(datasets={"em": {**PARAMS["datasets"]["em"], "tile": 128}})
-    assert ["em", "data/raw/em", "here", "datasets.em differed"] in lines
-    assert lines[-1] == ["dvc repro preprocess@em"]
-
-
 def test_a_folder_of_the_user_is_a_dataset_without_a_download(run, tmp_path):
-    mine = {"mine": {"raw": "../images", "reader": "folder"}}
+    mine = {"mine": {"raw": "images", "reader": "folder"}}
     lines, code = run(datasets=mine)
-    assert ["mine", "../images", "missing", "missing"] in lines and code == 1
-    assert ["cannot work: mine: no folder ../images; correct datasets.mine.raw in params.yaml"] in lines
-    (tmp_path.parent / "images").mkdir(exist_ok=True)
+    assert ["mine", "images", "missing", "missing"] in lines and code == 1
+    assert ["cannot work: mine: no folder images; correct datasets.mine.raw in params.yaml"] in lines
+    (tmp_path / "images").mkdir()
     lines, code = run(datasets=mine)
-    assert ["mine", "../images", "here", "missing"] in lines and code == 0
-    assert any(line[0].startswith("dvc repro") and " preprocess@mine" in line[0] for line in lines)
-
-
-def test_a_download_that_no_dataset_reads_has_its_own_stage(run):
-    lines, _ = run(download={"voc": {"reader": "voc"}})
-    assert ["voc", "sample", "missing", "automatic"] in lines
-    assert lines[-1][0].startswith("dvc repro download@voc preprocess@em")
+    assert ["mine", "images", "here", "missing"] in lines and code == 0
+    assert lines[-1][0].startswith("dvc repro ") and " preprocess@mine" in lines[-1][0]
 
 
 @pytest.mark.parametrize("there", [True, False])
@@ -170,43 +166,27 @@ def test_a_source_that_does_not_exist_cannot_work(section, name, run, tmp_path):
     assert run(**{section: entry})[1] == 0
 
 
-def test_the_cache_of_the_hub_is_read_and_not_the_hub(run, tmp_path, monkeypatch):
-    from huggingface_hub import constants
+def test_the_cache_of_the_hub_is_read_and_not_the_hub(run, tmp_path):
+    """Released weights are those of the model's file where params.yaml names none."""
+    more = {"clip_decoder_cnn": {}, "pa_sam": {}}
+    repository, revision = models.load("clip_decoder_cnn").OFFICIAL
+    cache(tmp_path, "example/sam", "0" * 40, "config.json")
+    lines, _ = run(models=more)
+    assert ["sam", "tiny", "missing", "example/sam", "no"] in lines
+    assert ["clip_decoder_cnn", "tiny", "missing", repository, "no"] in lines
+    assert ["pa_sam", "tiny", "missing", "none on the hub"] in lines
+    cache(tmp_path, "example/sam", "0" * 40, "model.safetensors")
+    cache(tmp_path, repository, revision, "config.json", "pytorch_model.bin")  # it has no model.safetensors
+    lines, _ = run(models=more)
+    assert ["sam", "tiny", "missing", "example/sam", "yes"] in lines
+    assert ["clip_decoder_cnn", "tiny", "missing", repository, "yes"] in lines
 
-    snapshot = tmp_path / "hub/models--example--sam/snapshots" / ("0" * 40)
-    snapshot.mkdir(parents=True)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    (snapshot / "config.json").write_text("{}")
-    assert ["sam", "tiny", "missing", "example/sam", "no"] in run()[0]
-    (snapshot / "model.safetensors").write_text("")
-    assert ["sam", "tiny", "missing", "example/sam", "yes"] in run()[0]
 
-
-def test_the_machine_is_described(run, monkeypatch, tmp_path):
+def test_the_machine_is_described_and_wrong_params_end_in_one_line(run, monkeypatch, tmp_path):
     monkeypatch.setattr(memory, "CGROUP", tmp_path)
     (tmp_path / "memory.max").write_text("2000000000\n")
     lines, _ = run()
     assert ["memory", "2.0 GB"] in lines
     assert any(line[0] == "processor" and re.search(r"\d+ cores?$", line[1]) for line in lines)
     assert all(any(line[0] == name and line[1] != "not installed" for line in lines) for name in doctor.PACKAGES)
-
-
-def test_params_that_are_wrong_end_in_one_line(run):
-    with pytest.raises(UserError, match="params.yaml: models.sam.parts"):
-        run(models={"sam": {"parts": 3}})
-
-
-def test_released_weights_are_those_of_the_model_s_file_where_params_name_none(run, tmp_path, monkeypatch):
-    from huggingface_hub import constants
-
-    repository, revision = models.load("clip_decoder_cnn").OFFICIAL
-    lines, _ = run(models={"clip_decoder_cnn": {}, "pa_sam": {}})
-    assert ["clip_decoder_cnn", "tiny", "missing", repository, "no"] in lines
-    assert ["pa_sam", "tiny", "missing", "none on the hub"] in lines
-    snapshot = tmp_path / "hub" / f"models--{repository.replace('/', '--')}" / "snapshots" / revision
-    snapshot.mkdir(parents=True)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    for file in ("config.json", "pytorch_model.bin"):  # it has no model.safetensors
-        (snapshot / file).write_text("")
-    lines, _ = run(models={"clip_decoder_cnn": {}})
-    assert ["clip_decoder_cnn", "tiny", "missing", repository, "yes"] in lines
+    refused(lambda: run(models={"sam": {"parts": 3}}), "params.yaml: models.sam.parts")

@@ -20,11 +20,24 @@ def test_slices_behind_one_header_are_slices(tmp_path):
         assert all(np.array_equal(each.read(), each_slice) for each, each_slice in zip(images, slices, strict=True))
 
 
-def test_16_bit_images_are_opened_with_a_window(tmp_path):
+def test_files_that_are_no_images_or_need_a_window_are_refused_when_they_are_read(tmp_path):
     values = np.linspace(0, 4000, 40 * 60).reshape(40, 60).astype(np.uint16)
     Image.fromarray(values).save(tmp_path / "a.png")
+    for name in ("page.png", "page.tif"):
+        (tmp_path / name).write_text("<html>")
+    tifffile.imwrite(tmp_path / "s.tif", np.zeros((2, 4, 4), np.uint16), photometric="minisblack")
+    for name, *words in (
+        ("page.png", f"{tmp_path / 'page.png'}: not a PNG, JPEG or TIFF image"), ("a.png", "need a window"),
+        ("page.tif", f"{tmp_path / 'page.tif'}: not a PNG, JPEG or TIFF image"),
+        ("s.tif", "s.tif: slice 0 is uint16", "not 8-bit gray"),
+    ):  # fmt: skip
+        (image,) = open_images.open_images([tmp_path / name], None, tmp_path / "out")
+        assert image.name == name.partition(".")[0]
+        refused(image.read, *words)
     (image,) = open_images.open_images([tmp_path / "a.png"], (0, 4000), tmp_path / "out")
     assert image.read().min() == 0 and image.read().max() == 255
+    (tmp_path / "empty").mkdir()
+    refused(lambda: names([tmp_path / "empty"], tmp_path), "no PNG, JPEG or TIFF image in this folder")
 
 
 def names(paths, tmp_path):
@@ -50,8 +63,11 @@ def test_names_have_as_much_of_the_path_as_tells_images_apart(tmp_path):
     assert names([tmp_path / "s.tif", image("s_001.png")], tmp_path) == ["s.tif_000", "s.tif_001", "s_001.png"]
 
 
-def test_a_stack_that_cannot_be_opened_raises_when_it_is_read(tmp_path):
-    tifffile.imwrite(tmp_path / "s.tif", np.zeros((2, 4, 4), np.uint16), photometric="minisblack")
-    (image,) = open_images.open_images([tmp_path / "s.tif"], None, tmp_path / "out")
-    assert image.name == "s"
-    refused(image.read, "s.tif: slice 0 is uint16", "not 8-bit gray")
+def test_folders_are_searched_for_all_file_types_in_natural_order_but_for_hidden_files_and_results(tmp_path):
+    image = Image.fromarray(np.zeros((4, 4), np.uint8))
+    for name in ("b10.jpg", "b9.JPG", "deep/er/c.tiff", ".hidden/d.png", "one.tif", "out/a_mask.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        image.save(tmp_path / name)
+    (tmp_path / "notes.txt").write_text("none")
+    tifffile.imwrite(tmp_path / "stack.tif", np.zeros((2, 4, 4), np.uint8), photometric="minisblack")
+    assert names([tmp_path], tmp_path) == ["b9", "b10", "deep/er/c", "one", "stack_000", "stack_001"]

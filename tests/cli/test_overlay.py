@@ -1,5 +1,7 @@
 """Overlays of `promptseg segment`."""
 
+from unittest import mock
+
 import numpy as np
 import pytest
 from promptseg.cli import overlay
@@ -38,37 +40,21 @@ def test_an_overlay_shows_each_class_the_prompts_and_leaves_the_rest_gray():
 
 
 def test_prompts_draw_themselves_in_pixels_of_the_image(monkeypatch):
-    class Layer:
-        def __init__(self, view, scale, **_):
-            self.view = view
-            calls.append(("scale", tuple(scale)))
-
-        def box(self, corners, color):
-            calls.append(("box", tuple(corners), tuple(color)))
-
-        def point(self, xy, positive, color):
-            calls.append(("point", tuple(xy), bool(positive), tuple(color)))
-
-        def caption(self, text):
-            calls.append(("caption", text))
-
-        def finish(self):
-            return self.view
-
-    calls = []
-    monkeypatch.setattr(overlay, "PromptLayer", Layer)
+    layer = mock.Mock()
+    layer.return_value.finish.side_effect = lambda: layer.call_args.args[0]
+    monkeypatch.setattr(overlay, "PromptLayer", layer)
     prompts = [
         Prompt.of(Text("a cat"), Box(np.array([1.0, 2, 3, 4]))),
         Prompt.of(Points(np.array([[5.0, 6], [7, 8]]), np.array([1, 0]))),
     ]
     overlay.class_overlay(np.zeros((320, 160, 3), np.uint8), np.ones((320, 160), np.uint8), ["cat"], prompts)
-    assert calls == [
-        ("scale", (2.0, 2.0)),
-        ("caption", "“a cat”"),
-        ("box", (1, 2, 3, 4), canvas.WHITE),
-        ("point", (5, 6), True, canvas.WHITE),
-        ("point", (7, 8), False, canvas.WHITE),
-    ]
+    assert tuple(layer.call_args.args[1]) == (2, 2)
+    drawn = [(name, *(np.array(each).tolist() for each in args)) for name, args, _ in layer.return_value.method_calls]
+    white = np.array(canvas.WHITE).tolist()
+    assert drawn == [
+        ("caption", "“a cat”"), ("box", [1, 2, 3, 4], white), ("point", [5, 6], True, white),
+        ("point", [7, 8], False, white), ("finish",),
+    ]  # fmt: skip
 
 
 def test_masks_without_names_are_counted_in_the_legend():

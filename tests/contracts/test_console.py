@@ -2,16 +2,15 @@
 
 import re
 import shlex
-from pathlib import Path
 
 import pytest
 import typer
 import yaml
+from conftest import ROOT
 from hydra.core.override_parser.overrides_parser import OverridesParser  # DVC's, for -S
 from promptseg.cli import main
 from promptseg.core import study
 
-ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"(?P<before>[^\n]*)\n\n?```console\n(?P<body>.*?)\n```", re.DOTALL)
 DVC = {"push", "pull", "repro", "dag", "status", "commit", "remote", *(f"{name} show" for name in ("metrics", "plots"))}
@@ -33,27 +32,21 @@ def commands() -> list[str]:
     return sorted(set(lines))
 
 
-def test_output_says_when_it_was_recorded():
+def of(*first: str) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("command", [command for command in commands() if command.split()[0] in first])
+
+
+def test_output_says_when_it_was_recorded_and_all_commands_are_found():
     shown = [(page, before) for page, before, body in blocks() if any(not line.startswith("$ ") for line in body)]
     assert len(shown) > 10
     for page, before in shown:
         recorded = re.fullmatch(r"\*Recorded on 20\d\d-\d\d-\d\d:\*", before)
         assert recorded or "written by `docs/results.py`" in before, (page, before)
+    names = {command.split()[0] for command in commands()}
+    assert names == {"make", "promptseg", "dvc", "torchrun", "python", "pip", "."}
 
 
-def test_all_commands_are_found():
-    assert {command.split()[0] for command in commands()} == {
-        "make",
-        "promptseg",
-        "dvc",
-        "torchrun",
-        "python",
-        "pip",
-        ".",
-    }
-
-
-@pytest.mark.parametrize("command", [command for command in commands() if command.startswith("promptseg ")])
+@of("promptseg")
 def test_promptseg_has_the_command_and_its_options(command):
     words = shlex.split(command)[1:]
     app = typer.main.get_command(main.app)
@@ -62,7 +55,7 @@ def test_promptseg_has_the_command_and_its_options(command):
     found.make_context(name, arguments, parent=parent)
 
 
-@pytest.mark.parametrize("command", [command for command in commands() if command.startswith("dvc ")])
+@of("dvc")
 def test_dvc_has_the_command_and_params_have_the_key_with_a_valid_value(command, tmp_path):
     words = shlex.split(command)[1:]
     assert words[0] in DVC or " ".join(words[:2]) in DVC
@@ -84,7 +77,7 @@ def test_dvc_has_the_command_and_params_have_the_key_with_a_valid_value(command,
         assert "foreach" in stages[stage] and (item in names or item.startswith("mine"))  # the reader's own
 
 
-@pytest.mark.parametrize("command", [command for command in commands() if command.split()[0] in ("make", "torchrun")])
+@of("make", "torchrun")
 def test_targets_and_scripts_exist(command):
     words = command.split()
     if words[0] == "make":

@@ -1,6 +1,7 @@
 """dvc.yaml: one code dependency a stage, declared paths only, and nothing from outside reaches a shell."""
 
 import re
+from functools import reduce
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,10 @@ def verb(stage):
     return script
 
 
+def item(name):
+    return name.partition("@")[2]
+
+
 def deps(stage):
     return {dep.def_path for dep in stage.deps if not getattr(dep, "params", None)}
 
@@ -36,44 +41,35 @@ def tracked_keys(stage):
     return [key for dep in stage.deps for key in getattr(dep, "params", [])]
 
 
-def test_each_entry_of_params_has_its_stages(stages, settings):
+def test_each_entry_of_params_has_its_stages_and_names_are_safe_and_runs_unique(stages, settings):
+    runs = {"zero_shot": settings.zero_shot, "cascade": settings.cascade, "finetuned": settings.finetune}
     groups = {
-        "download": settings.download,
-        "preprocess": settings.datasets,
-        "checkpoint": settings.models,
-        "zero_shot": settings.zero_shot,
-        "cascade": settings.cascade,
-        "finetune": settings.finetune,
-        "predict": settings.finetune,
-        "evaluate_zero_shot": settings.zero_shot,
-        "evaluate_cascade": settings.cascade,
-        "evaluate_finetuned": settings.finetune,
-    }
-    expected = {f"{group}@{item}" for group, items in groups.items() for item in items}
-    assert {name for name in stages if "@" in name} == expected
-    assert set(stages) - expected == {"code", "report"}
-
-
-def test_only_the_stage_code_depends_on_code(stages):
-    for name, stage in stages.items():
-        inside = {path for path in deps(stage) if Path(path).parts[0] == "stages"}
-        assert inside == ({"stages"} if name == "code" else set()), name
+        "download": settings.download, "preprocess": settings.datasets, "checkpoint": settings.models,
+        "zero_shot": settings.zero_shot, "cascade": settings.cascade, "finetune": settings.finetune,
+        "predict": settings.finetune, **{f"evaluate_{kind}": section for kind, section in runs.items()},
+    }  # fmt: skip
+    expected = {f"{group}@{entry}" for group, entries in groups.items() for entry in entries}
+    assert {name for name in stages if "@" in name} == expected and set(stages) - expected == {"code", "report"}
+    names = [name for section in runs.values() for name in section]
+    assert len(names) == len(set(names)) > 0
+    for name in {entry for entries in groups.values() for entry in entries}:
+        assert study.NAME.fullmatch(name), name
 
 
 def test_each_stage_depends_on_the_fingerprint_of_its_verb_and_of_what_it_loads_by_name(stages, settings):
+    """The stage `code` alone depends on code."""
     for name, stage in stages.items():
-        if name == "code":
-            continue
-        item = name.partition("@")[2]
+        inside = {path for path in deps(stage) if Path(path).parts[0] == "stages"}
+        assert inside == ({"stages"} if name == "code" else set()), name
         loaded = {
-            "download": lambda: settings.download[item].reader,
-            "preprocess": lambda: settings.datasets[item].reader,
-            "checkpoint": lambda: item,
-            "evaluate": lambda: None,
-            "report": lambda: None,
-        }.get(verb(stage), lambda: settings.run(item).model)()
-        expected = f"data/code/{verb(stage)}" + (f"/{loaded}" if loaded else "")
-        assert {path for path in deps(stage) if path.startswith("data/code")} == {expected}, name
+            "download": lambda entry: f"/{settings.download[entry].reader}",
+            "preprocess": lambda entry: f"/{settings.datasets[entry].reader}",
+            "checkpoint": lambda entry: f"/{entry}",
+            "evaluate": lambda entry: "",
+            "report": lambda entry: "",
+        }.get(verb(stage), lambda entry: f"/{settings.run(entry).model}")
+        expected = {f"data/code/{verb(stage)}{loaded(item(name))}"} if name != "code" else set()
+        assert {path for path in deps(stage) if path.startswith("data/code")} == expected, name
 
 
 def test_every_fingerprint_that_a_stage_needs_is_written(stages, tmp_path):
@@ -84,52 +80,27 @@ def test_every_fingerprint_that_a_stage_needs_is_written(stages, tmp_path):
     assert {path.split("/")[2] for path in written} == set(fingerprint.LOADED)
 
 
-def test_every_tracked_key_is_in_params(stages):
-    """DVC stops at a key that is missing, even where the code has a default for it."""
-    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
-    tracked = 0
+def test_a_stage_tracks_keys_that_params_have_and_of_its_own_entry_only(stages):
+    """DVC stops at a key that is missing, even where the code has a default for it.
+
+    Evaluation and report track none: each stage with params makes DVC parse params.yaml once more.
+    """
+    raw, tracked = yaml.safe_load((ROOT / "params.yaml").read_text()), 0
     for name, stage in stages.items():
         for key in tracked_keys(stage):
-            value = raw
-            for part in key.split("."):
-                assert part in value, f"{name}: {key}"
-                value = value[part]
+            reduce(lambda section, part: section[part], key.split("."), raw)
+            section, _, rest = key.partition(".")
+            assert section in ("seed", "scale") or rest.split(".")[0] == item(name), f"{name}: {key}"
+            assert verb(stage) not in ("evaluate", "report", "fingerprint"), name
             tracked += 1
     assert tracked > 200
 
 
-def test_a_run_tracks_its_own_entry_and_no_other(stages):
-    for name, stage in stages.items():
-        item = name.partition("@")[2]
-        for key in tracked_keys(stage):
-            section, _, rest = key.partition(".")
-            assert section in ("seed", "scale") or rest.split(".")[0] == item, f"{name}: {key}"
-
-
-def test_evaluation_and_report_track_no_params(stages):
-    """Each stage with params makes DVC parse params.yaml once more."""
-    for name, stage in stages.items():
-        if verb(stage) in ("evaluate", "report", "fingerprint"):
-            assert tracked_keys(stage) == [], name
-
-
-def test_every_stage_describes_itself(stages):
-    for name, stage in stages.items():
-        assert stage.desc and len(stage.desc.split()) >= 5 and "\n" not in stage.desc, name
-        assert name.partition("@")[2] in stage.desc, name
-
-
-def test_names_are_safe_and_runs_are_unique(stages, settings):
-    items = [name.partition("@")[2] for name in stages if "@" in name]
-    runs = [*settings.zero_shot, *settings.cascade, *settings.finetune]
-    assert len(runs) == len(set(runs)) > 0
-    for name in [*items, *runs, *settings.datasets, *settings.models]:
-        assert study.NAME.fullmatch(name), name
-
-
-def test_every_command_is_python_a_script_and_plain_words(stages):
+def test_every_stage_describes_itself_and_its_command_is_python_a_script_and_plain_words(stages):
     """Nothing that a shell would take for more than a word, so nothing from params.yaml but checked names."""
     for name, stage in stages.items():
+        assert stage.desc and len(stage.desc.split()) >= 5 and "\n" not in stage.desc, name
+        assert item(name) in stage.desc, name
         assert re.fullmatch(r"python stages/[a-z_]+\.py( [A-Za-z0-9_./-]+)*", stage.cmd), name
         assert (ROOT / "stages" / f"{verb(stage)}.py").is_file(), name
         for word in stage.cmd.split():
@@ -147,22 +118,16 @@ def test_no_prompt_is_in_a_command(stages, settings):
         assert not [phrase for phrase in phrases if phrase in words or (" " in phrase and phrase in stage.cmd)]
 
 
-def test_outputs_are_in_the_project_and_none_is_code(stages):
-    for name, stage in stages.items():
-        for path in [*stage.deps, *stage.outs]:
-            assert not Path(path.def_path).is_absolute() and ".." not in Path(path.def_path).parts, name
-        homes = {Path(out.def_path).parts[0] for out in stage.outs}
-        assert homes <= {"data", "metrics", "plots"}, name
-
-
-def test_every_path_in_a_command_is_declared(stages):
+def test_every_path_in_a_command_is_declared_and_in_the_project(stages):
     """DVC neither keeps nor notices what a stage reads or writes undeclared.
 
     Embeddings are a cache, and the state of a training is removed at its end.
     """
     for name, stage in stages.items():
         declared = {path.def_path for path in [*stage.deps, *stage.outs]}
-        temporary = {"data/embeddings", f"data/resume/{name.partition('@')[2]}"}
+        assert not [path for path in map(Path, declared) if path.is_absolute() or ".." in path.parts], name
+        assert {Path(out.def_path).parts[0] for out in stage.outs} <= {"data", "metrics", "plots"}, name
+        temporary = {"data/embeddings", f"data/resume/{item(name)}"}
         paths = {word for word in stage.cmd.split()[2:] if "/" in word}
         parents = {parent.as_posix() for path in declared for parent in Path(path).parents}
         assert paths - temporary <= declared | parents, name
@@ -172,9 +137,9 @@ def test_every_path_in_a_command_is_declared(stages):
 def test_a_folder_of_the_user_is_a_dependency_and_is_not_copied(tmp_path):
     """`datasets.D.raw` is what preprocess reads, wherever it is."""
     (tmp_path / "dvc.yaml").write_text((ROOT / "dvc.yaml").read_text())
-    mine = {"raw": "/somewhere/images", "reader": "folder"}
     sections = {"download": {}, "models": {}, "zero_shot": {}, "cascade": {}, "finetune": {}}
-    params = {"seed": 0, "scale": {"max_images": None}, "datasets": {"mine": mine}, **sections}
+    mine = {"mine": {"raw": "/somewhere/images", "reader": "folder"}}
+    params = {"seed": 0, "scale": {"max_images": None}, "datasets": mine, **sections}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     Repo.init(tmp_path, no_scm=True).close()
     with Repo(tmp_path) as repo:

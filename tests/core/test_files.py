@@ -10,118 +10,76 @@ import pytest
 from imports import STAGES
 from promptseg.core.files import replacing, sha256, write_json, write_text
 
-
-def leftover(path, pid):
-    return path.parent / f".{path.name}.{socket.gethostname()}.{pid}.tmp"
-
-
-@pytest.fixture
-def dead_pid():
-    with subprocess.Popen([sys.executable, "-c", ""]) as child:
-        pass
-    return child.pid
+DEAD = 2**22 + 1  # Linux gives no process a larger id than 2**22
+WHOLE = {"file": "new", "folder": {"inner/a": "new"}}
+KINDS = pytest.mark.parametrize("kind", WHOLE)
 
 
-@pytest.fixture
-def alive():
-    """Process id of a process that lives as long as the test."""
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
-        yield child.pid
-        child.stdin.close()
+def leftover(path, pid, host=None):
+    return path.parent / f".{path.name}.{host or socket.gethostname()}.{pid}.tmp"
 
 
-def fill_file(path, text):
+def fill(path, text, kind):
+    if kind == "folder":
+        path = path / "inner" / "a"
+        path.parent.mkdir(parents=True)
     path.write_text(text)
 
 
-def fill_folder(path, text):
-    (path / "inner").mkdir(parents=True)
-    (path / "inner" / "a").write_text(text)
-
-
 def content(path):
-    return path.read_text() if path.is_file() else {p.name: p.read_text() for p in path.rglob("*") if p.is_file()}
+    if path.is_dir():
+        return {str(file.relative_to(path)): file.read_text() for file in path.rglob("*") if file.is_file()}
+    return path.read_text() if path.exists() else None
 
 
-KINDS = pytest.mark.parametrize("fill", [fill_file, fill_folder])
-
-
-@KINDS
-def test_the_output_appears_when_the_block_ends_and_not_before(tmp_path, fill):
+@pytest.mark.parametrize(
+    "before, kind", [(None, "file"), (None, "folder"), ("file", "file"), ("folder", "folder"), ("folder", "file")]
+)
+def test_the_output_is_replaced_as_a_whole_when_the_block_ends_and_not_before(tmp_path, before, kind):
     out = tmp_path / "new" / "out"
-    with replacing(out) as aside:
-        fill(aside, "one")
-        assert not out.exists() and aside.parent == out.parent
-    assert content(out) == ("one" if fill is fill_file else {"a": "one"})
-    assert os.listdir(out.parent) == ["out"]
-
-
-@pytest.mark.parametrize("before, fill", [(fill_file, fill_file), (fill_folder, fill_folder), (fill_folder, fill_file)])
-def test_the_old_output_is_replaced_as_a_whole(tmp_path, before, fill):
-    out = tmp_path / "out"
-    before(out, "old")
-    if before is fill_folder:
+    if before:
+        out.parent.mkdir()
+        fill(out, "old", before)
+    if before == "folder":
         (out / "only in the old one").write_text("x")
+    old = content(out)
     with replacing(out) as aside:
-        fill(aside, "new")
-    assert content(out) == ("new" if fill is fill_file else {"a": "new"})
-    assert os.listdir(tmp_path) == ["out"]
+        fill(aside, "new", kind)
+        assert content(out) == old and aside.parent == out.parent
+    assert content(out) == WHOLE[kind] and os.listdir(out.parent) == ["out"]
 
 
 @KINDS
 @pytest.mark.parametrize("failure", [ValueError, KeyboardInterrupt, SystemExit])
-def test_a_failure_leaves_the_old_output_and_nothing_else(tmp_path, fill, failure):
+def test_a_failure_leaves_the_old_output_or_none_and_nothing_else(tmp_path, kind, failure):
     out = tmp_path / "out"
-    fill(out, "old")
-    before = content(out)
-    with pytest.raises(failure), replacing(out) as aside:
-        fill(aside, "half")
-        raise failure
-    assert content(out) == before
-    assert os.listdir(tmp_path) == ["out"]
-
-
-@KINDS
-def test_a_failure_without_an_old_output_leaves_nothing(tmp_path, fill):
-    with pytest.raises(ValueError), replacing(tmp_path / "out") as aside:
-        fill(aside, "half")
-        raise ValueError
-    assert os.listdir(tmp_path) == []
+    for names in ([], ["out"]):
+        if names:
+            fill(out, "old", kind)
+        before = content(out)
+        with pytest.raises(failure), replacing(out) as aside:
+            fill(aside, "half", kind)
+            raise failure
+        assert content(out) == before and os.listdir(tmp_path) == names
 
 
 @pytest.mark.parametrize("name", ["out", "a[1]*.json"])
 @KINDS
-def test_leftovers_of_a_dead_writer_are_removed(tmp_path, fill, name, dead_pid):
+def test_leftovers_of_dead_writers_are_removed_and_other_files_left_alone(tmp_path, kind, name):
+    """One with our own process id is of a dead writer: containers count their processes from 1 at each start."""
     out = tmp_path / name
-    fill(leftover(out, dead_pid), "stale")
-    with replacing(out) as aside:
-        assert not leftover(out, dead_pid).exists()
-        fill(aside, "new")
-    assert os.listdir(tmp_path) == [name]
-
-
-def test_a_leftover_with_our_own_process_id_is_removed(tmp_path):
-    """Containers count their processes from 1 at each start, so a killed stage and the next one share a number."""
-    out = tmp_path / "out"
-    fill_folder(leftover(out, os.getpid()), "stale")
-    with replacing(out) as aside:
-        aside.mkdir()
-        (aside / "b").write_text("new")
-    assert content(out) == {"b": "new"}
-
-
-def test_files_of_other_writers_are_left_alone(tmp_path, alive, dead_pid):
-    out = tmp_path / "out"
-    untouched = [
-        leftover(out, alive),
-        leftover(tmp_path / "another", dead_pid),
-        tmp_path / f".out.some-other-host.{dead_pid}.tmp",
-        tmp_path / ".out.tmp",
-    ]
-    for path in untouched:
-        path.write_text("not ours")
-    write_text(out, "new")
-    assert sorted(tmp_path.iterdir()) == sorted([out, *untouched])
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as alive:
+        removed = [leftover(out, DEAD), leftover(out, os.getpid())]
+        untouched = [
+            leftover(out, alive.pid), leftover(tmp_path / "another", DEAD), leftover(out, DEAD, "some-other-host"),
+            tmp_path / ".out.tmp",
+        ]  # fmt: skip
+        for path in (*removed, *untouched):
+            fill(path, "x", kind)
+        with replacing(out) as aside:
+            assert not any(path.exists() for path in removed)
+            fill(aside, "new", kind)
+    assert content(out) == WHOLE[kind] and sorted(tmp_path.iterdir()) == sorted([out, *untouched])
 
 
 def test_killed_in_the_middle_of_writing_leaves_the_old_content(tmp_path):
@@ -131,11 +89,9 @@ def test_killed_in_the_middle_of_writing_leaves_the_old_content(tmp_path):
 from pathlib import Path
 from promptseg.core.files import replacing
 with replacing(Path({str(out)!r})) as aside:
-    with open(aside, "w") as file:
-        file.write("half")
-        file.flush()
-        print("writing", flush=True)
-        input()
+    aside.write_text("half")
+    print("writing", flush=True)
+    input()
 """
     environment = {**os.environ, "PYTHONPATH": str(STAGES)}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
@@ -143,16 +99,14 @@ with replacing(Path({str(out)!r})) as aside:
         assert child.stdout.readline() == "writing\n"
         assert out.read_text() == "old" and leftover(out, child.pid).read_text() == "half"
         child.kill()
-    assert child.returncode == -signal.SIGKILL
-    assert out.read_text() == "old"
+    assert child.returncode == -signal.SIGKILL and out.read_text() == "old"
     write_text(out, "new")
     assert out.read_text() == "new" and os.listdir(tmp_path) == ["out"]
 
 
 @KINDS
-def test_content_is_synced_before_the_rename_and_the_folder_after_it(tmp_path, fill, monkeypatch):
-    out, steps = tmp_path / "out", []
-    fsync, replace = os.fsync, os.replace
+def test_content_is_synced_before_the_rename_and_the_folder_after_it(tmp_path, kind, monkeypatch):
+    steps, fsync, replace = [], os.fsync, os.replace
 
     def synced(descriptor):
         steps.append(os.readlink(f"/proc/self/fd/{descriptor}"))
@@ -164,44 +118,35 @@ def test_content_is_synced_before_the_rename_and_the_folder_after_it(tmp_path, f
 
     monkeypatch.setattr(os, "fsync", synced)
     monkeypatch.setattr(os, "replace", renamed)
-    with replacing(out) as aside:
-        fill(aside, "new")
-    inside = [str(aside)] if fill is fill_file else [str(aside / "inner" / "a"), str(aside)]
+    with replacing(tmp_path / "out") as aside:
+        fill(aside, "new", kind)
+    inside = [str(aside)] if kind == "file" else [str(aside / "inner" / "a"), str(aside)]
     assert steps == [*inside, "rename", str(tmp_path)]
 
 
-def test_text_is_utf8_with_unix_line_ends(tmp_path):
-    write_text(tmp_path / "a", "é\nb\n")
-    assert (tmp_path / "a").read_bytes() == b"\xc3\xa9\nb\n"
+def test_texts_are_utf8_and_json_is_sorted_without_nan_or_infinity(tmp_path):
+    path = tmp_path / "a"
+    write_text(path, "é\nb\n")
+    assert path.read_bytes() == b"\xc3\xa9\nb\n"
+    write_json(path, {"b": 1, "a": [0.5, "é"]})
+    written = path.read_text("utf-8")
+    assert written == '{\n  "a": [\n    0.5,\n    "é"\n  ],\n  "b": 1\n}\n'
+    for value in (float("nan"), float("inf"), -float("inf")):
+        with pytest.raises(ValueError):
+            write_json(path, {"iou": value})
+        assert path.read_text("utf-8") == written and os.listdir(tmp_path) == ["a"]
 
 
-def test_json_is_sorted_and_ends_in_a_line_end(tmp_path):
-    write_json(tmp_path / "a", {"b": 1, "a": [0.5, "é"]})
-    assert (tmp_path / "a").read_text("utf-8") == '{\n  "a": [\n    0.5,\n    "é"\n  ],\n  "b": 1\n}\n'
-
-
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-def test_json_with_nan_or_infinity_is_refused_and_the_old_file_stays(tmp_path, value):
-    write_json(tmp_path / "a", {"iou": 0.5})
-    before = (tmp_path / "a").read_bytes()
-    with pytest.raises(ValueError):
-        write_json(tmp_path / "a", {"iou": value})
-    assert (tmp_path / "a").read_bytes() == before and os.listdir(tmp_path) == ["a"]
-
-
-def test_sha256_of_a_known_text(tmp_path):
+def test_sha256_of_a_file_is_the_known_one_and_that_of_a_folder_covers_names_and_contents(tmp_path):
     (tmp_path / "a").write_bytes(b"abc")
     assert sha256(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-
-
-def test_sha256_of_a_folder_covers_names_and_contents(tmp_path):
-    def digest(folder, contents):
-        for name, text in contents.items():
-            (tmp_path / folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / folder / name).write_text(text)
-        return sha256(tmp_path / folder)
-
-    first = digest("first", {"a": "one", "inner/b": "three"})
-    assert digest("second", {"inner/b": "three", "a": "one"}) == first
-    different = [{"aa": "one", "inner/b": "three"}, {"a": "three", "inner/b": "one"}, {"a": "one", "b": "three"}]
-    assert len({first, *(digest(f"different {i}", contents) for i, contents in enumerate(different))}) == 4
+    digests = []
+    for i, (one, other, name, inner) in enumerate(
+        (("one", "three", "a", "inner/b"), ("one", "three", "a", "inner/b"), ("one", "three", "aa", "inner/b"),
+         ("three", "one", "a", "inner/b"), ("one", "three", "a", "b"))
+    ):  # fmt: skip
+        (tmp_path / f"{i}/inner").mkdir(parents=True)
+        (tmp_path / f"{i}/{inner}").write_text(other)
+        (tmp_path / f"{i}/{name}").write_text(one)
+        digests.append(sha256(tmp_path / f"{i}"))
+    assert digests[0] == digests[1] and len(set(digests)) == 4

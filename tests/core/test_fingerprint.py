@@ -1,162 +1,141 @@
 """Digests of code: what they hold, what changes them, and that they agree with what Python imports."""
 
 import ast
+import json
+import os
+import shutil
 import subprocess
 import sys
 
 import pytest
-from conftest import ROOT
+from imports import PACKAGE, STAGES
 from promptseg.core import fingerprint
-from promptseg.core.fingerprint import LOADED, PACKAGE, closure, digest, module_file, names
+from promptseg.core.fingerprint import LOADED, closure, digest, module_file, names
 
-STAGES = ROOT / "stages"
-# Loads what a stage's main would, and prints the files of promptseg that are in memory then.
+# Loads what the main of each stage would, in a process of its own, and prints the files of promptseg that are in memory
+# then. The processes are forked from one that has imported the libraries.
 PROBE = """
-import sys
-sys.path.insert(0, {stages!r})
-{imports}
-import importlib
-for name in {loaded!r}:
-    importlib.import_module(name)
-from pathlib import Path
-for name, module in sorted(sys.modules.items()):
-    if name.split(".")[0] == "promptseg" and getattr(module, "__file__", None):
-        print(Path(module.__file__).resolve())
+import contextlib, importlib, json, os, sys
+libraries, cases = json.load(sys.stdin)
+for statement in libraries:
+    with contextlib.suppress(ImportError):
+        exec(statement)
+assert not any(name.startswith("promptseg") for name in sys.modules)
+for imports, loaded in cases:
+    if os.fork() == 0:
+        exec(imports)
+        for name in loaded:
+            importlib.import_module(name)
+        modules = [module for name, module in sys.modules.items() if name.split(".")[0] == "promptseg"]
+        print(json.dumps([module.__file__ for module in modules if getattr(module, "__file__", None)]), flush=True)
+        os._exit(0)
+    assert os.wait()[1] == 0
 """
+CASES = {
+    "evaluate": [""], "report": [""], "download": ["em", "lucchi_pp", "folder"],
+    "preprocess": ["covid", "voc", "modelnet40"], "checkpoint": ["sam", "clip_decoder_cnn", "unet"],
+    "zero_shot": ["sam", "sam2", "clipseg", "pointclip"], "cascade": ["sam2"], "finetune": ["pa_sam", "autoencoder"],
+    "predict": ["unet_box", "medsam"],
+}  # fmt: skip
 
 
-def imports_of_main(script):
-    """The import statements of a script, those in its `main` last."""
-    tree = ast.parse(script.read_text())
-    nodes = [node for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom))]
-    return "\n".join(ast.unparse(node) for node in nodes)
+def import_statements(script):
+    """The import statements of a script, those in its functions last."""
+    nodes = ast.walk(ast.parse(script.read_text()))
+    return [ast.unparse(node) for node in nodes if isinstance(node, (ast.Import, ast.ImportFrom))]
 
 
-def reached_in_fact(verb, name):
-    loaded = [module.format(name) for module in LOADED[verb]]
-    code = PROBE.format(stages=str(STAGES), imports=imports_of_main(STAGES / f"{verb}.py"), loaded=loaded)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-    return {line for line in done.stdout.splitlines()}
+def stage_closure(verb, name=""):
+    return closure([STAGES / f"{verb}.py", *(module_file(module.format(name)) for module in LOADED[verb])])
 
 
-CASES = [("evaluate", ""), ("report", "")] + [
-    (verb, name)
-    for verb, picked in {
-        "download": ["em", "lucchi_pp", "folder"],
-        "preprocess": ["covid", "voc", "modelnet40"],
-        "checkpoint": ["sam", "clip_decoder_cnn", "unet"],
-        "zero_shot": ["sam", "sam2", "clipseg", "pointclip"],
-        "cascade": ["sam2"],
-        "finetune": ["pa_sam", "autoencoder"],
-        "predict": ["unet_box", "medsam"],
-    }.items()
-    for name in picked
-]
+def test_what_python_imports_is_in_the_closure():
+    stages = [(verb, name) for verb, picked in CASES.items() for name in picked]
+    every = {statement for file in PACKAGE.rglob("*.py") for statement in import_statements(file)}
+    cases = [
+        ("\n".join(import_statements(STAGES / f"{verb}.py")), [module.format(name) for module in LOADED[verb]])
+        for verb, name in stages
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE],
+        input=json.dumps([sorted(each for each in every if "promptseg" not in each), cases]),
+        capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": str(STAGES)},
+    )  # fmt: skip
+    for (verb, name), line in zip(stages, done.stdout.splitlines(), strict=True):
+        imported = set(json.loads(line))
+        assert len(imported) > 5, (verb, name)
+        assert imported <= set(map(str, stage_closure(verb, name))), (verb, name)
 
 
-@pytest.mark.parametrize("verb, name", CASES)
-def test_what_python_imports_is_in_the_closure(verb, name):
-    files = closure([STAGES / f"{verb}.py", *(module_file(module.format(name)) for module in LOADED[verb])])
-    imported = reached_in_fact(verb, name)
-    assert imported
-    assert imported <= {str(path.resolve()) for path in files}
-
-
-@pytest.mark.parametrize("verb", [verb for verb, modules in LOADED.items() if modules])
-def test_no_other_dataset_and_no_other_model_is_in_it(verb):
+def test_no_other_dataset_and_no_other_model_is_in_it():
     """Those that share a drawing or a base class name each other; nobody else does."""
     related = {"lucchi_pp": {"em"}, "qata": {"covid"}, "cityscapes_pairs": {"cityscapes"}}
-    package = LOADED[verb][0].split(".")[1]
-    for name in names(LOADED[verb][0]):
-        files = closure([STAGES / f"{verb}.py", *(module_file(module.format(name)) for module in LOADED[verb])])
-        inside = [path.relative_to(PACKAGE / package) for path in files if path.is_relative_to(PACKAGE / package)]
-        found = {path.parts[0].removesuffix(".py") for path in inside} - {"__init__", "__pycache__"}
-        assert found - {name} <= related.get(name, set()), f"{verb} {name}: {sorted(found)}"
+    for verb, (first, *_) in ((verb, modules) for verb, modules in LOADED.items() if modules):
+        package = PACKAGE / first.split(".")[1]
+        for name in names(first):
+            files = stage_closure(verb, name)
+            inside = {path.relative_to(package).parts[0] for path in files if path.is_relative_to(package)}
+            found = {part.removesuffix(".py") for part in inside} - {"__init__", "__pycache__"}
+            assert name in found and found - {name} <= related.get(name, set()), f"{verb} {name}: {sorted(found)}"
 
 
-def test_the_report_reaches_its_template_and_the_checkpoints_their_weights():
-    assert any(path.suffix == ".j2" for path in closure([STAGES / "report.py"]))
-    assert any(path.suffix == ".safetensors" for path in closure([STAGES / "checkpoint.py"]))
-    assert not any(path.suffix == ".safetensors" for path in closure([STAGES / "zero_shot.py"]))
-    assert not any(path.suffix == ".j2" for path in closure([STAGES / "evaluate.py"]))
-
-
-def test_stages_of_data_reach_neither_prompts_nor_torch():
-    for verb in ("download", "preprocess"):
-        files = closure([STAGES / f"{verb}.py"])
-        assert not [path for path in files if path.is_relative_to(PACKAGE / "prompts")], verb
-        assert not [path for path in files if path.is_relative_to(PACKAGE / "nn")], verb
-
-
-def test_imports_for_type_checkers_are_not_followed():
-    reached = closure([PACKAGE / "prompts" / "base.py"])
-    assert PACKAGE / "core" / "settings.py" in reached
-    assert PACKAGE / "nn" / "image_transform.py" not in reached
-
-
-@pytest.fixture
-def module(tmp_path):
-    """Writes a module and gives its digest."""
-
-    def write(text: str) -> str:
-        path = tmp_path / "module.py"
-        path.write_text(text)
-        fingerprint._tree.cache_clear()
-        fingerprint._file_digest.cache_clear()
-        return digest([path])
-
-    return write
+@pytest.mark.parametrize(
+    "start, reached, others",
+    [
+        ("report.py", [".j2"], []),
+        ("evaluate.py", [], [".j2"]),
+        ("checkpoint.py", [".safetensors"], []),
+        ("zero_shot.py", [], [".safetensors"]),
+        ("download.py", [], ["/prompts/", "/nn/"]),
+        ("preprocess.py", [], ["/prompts/", "/nn/"]),
+        # what is imported for type checkers alone is not followed
+        ("promptseg/prompts/base.py", ["/core/settings.py"], ["/nn/image_transform.py"]),
+    ],
+)
+def test_a_stage_reaches_its_data_and_nothing_that_it_does_not_use(start, reached, others):
+    files = [path.as_posix() for path in closure([STAGES / start])]
+    assert all(any(part in file for file in files) for part in reached)
+    assert not [file for file in files for part in others if part in file]
 
 
 CODE = 'def area(width, height=2):\n    """Compute an area."""\n    return width * height\n'
 
 
 @pytest.mark.parametrize(
-    "text",
+    "name, text, same",
     [
-        CODE.replace("return", "# a comment\n    return"),
-        CODE.replace("Compute an area.", "Another docstring."),
-        '"""A module."""\n' + CODE,
-        CODE.replace("width * height", "(width\n            * height)"),
-        CODE.replace("(width, height=2)", "(\n    width,\n    height=2,\n)"),
+        ("m.py", CODE.replace("return", "# a comment\n    return"), True),
+        ("m.py", CODE.replace("Compute an area.", "Another docstring."), True),
+        ("m.py", '"""A module."""\n' + CODE, True),
+        ("m.py", CODE.replace("width * height", "(width\n            * height)"), True),
+        ("m.py", CODE.replace("(width, height=2)", "(\n    width,\n    height=2,\n)"), True),  # a trailing comma
+        ("m.py", CODE.replace("*", "+"), False),
+        ("m.py", CODE.replace("=2", "=3"), False),
+        ("m.py", CODE.replace("=2", "=2.0"), False),
+        ("m.py", CODE.replace("width * height", "height * width"), False),
+        ("m.py", CODE + "SIDE = 1\n", False),
+        ("m.py", CODE.replace("def area", "@cache\ndef area"), False),
+        ("page.j2", CODE.replace("return", "# a comment\n    return"), False),  # counts by its bytes
     ],
-    ids=["comment", "docstring", "module docstring", "layout", "trailing comma"],
 )
-def test_comments_docstrings_and_layout_do_not_change_a_digest(module, text):
-    before = module(CODE)
-    assert module(text) == before
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        CODE.replace("*", "+"),
-        CODE.replace("=2", "=3"),
-        CODE.replace("=2", "=2.0"),
-        CODE.replace("width * height", "height * width"),
-        CODE + "SIDE = 1\n",
-        CODE.replace("def area", "@cache\ndef area"),
-    ],
-    ids=["operator", "default", "type of a constant", "order", "new constant", "decorator"],
-)
-def test_code_changes_a_digest(module, text):
-    before = module(CODE)
-    assert module(text) != before
-
-
-def test_a_file_that_is_no_python_counts_by_its_bytes(tmp_path):
-    path = tmp_path / "page.j2"
-    path.write_text("a")
-    before = digest([path])
-    path.write_text("b")
-    fingerprint._file_digest.cache_clear()
-    assert digest([path]) != before
+def test_code_changes_a_digest_and_comments_docstrings_and_layout_do_not(tmp_path, name, text, same):
+    digests = []
+    for each in (CODE, text):
+        (tmp_path / name).write_text(each)
+        fingerprint._tree.cache_clear()
+        fingerprint._file_digest.cache_clear()
+        digests.append(digest([tmp_path / name]))
+    assert (digests[0] == digests[1]) == same
 
 
 def test_the_same_code_has_the_same_fingerprints_wherever_it_lies(tmp_path):
+    (tmp_path / "stages").mkdir()
+    for script in STAGES.glob("*.py"):
+        shutil.copy(script, tmp_path / "stages")
     fingerprint.write_fingerprints(STAGES, tmp_path / "a")
-    fingerprint.write_fingerprints(STAGES, tmp_path / "b")
-    files = sorted(path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*") if path.is_file())
-    assert len(files) > 60
-    for path in files:
-        assert (tmp_path / "a" / path).read_bytes() == (tmp_path / "b" / path).read_bytes()
+    fingerprint.write_fingerprints(tmp_path / "stages", tmp_path / "b")
+    written = [
+        {path.relative_to(tmp_path / out): path.read_text() for path in (tmp_path / out).rglob("*") if path.is_file()}
+        for out in ("a", "b")
+    ]
+    assert written[0] == written[1] and len(written[0]) > 60 and len(set(written[0].values())) > 60

@@ -30,24 +30,21 @@ def nearest_before(placed, row, column, reach):
     return max(covering, default=EMPTY)
 
 
-@pytest.mark.parametrize("view", range(6))
-def test_pixels_and_visibility_equal_a_loop_over_points(points, view):
-    found = Views(SIZE).render(points)
-    placed = [place(point, list(VIEWS.values())[view]) for point in points.tolist()]
+@pytest.mark.parametrize("view, name", list(enumerate(VIEWS)))
+def test_pixels_visibility_and_depth_equal_loops_over_points_and_pixels(points, view, name):
+    found, axes = Views(SIZE).render(points), VIEWS[name]
+    placed = [place(point, axes) for point in points.tolist()]
     reach = depth_maps.odd(SQUARE * SIZE) // 2
     visible = [depth >= nearest_before(placed, row, column, reach) - TOLERANCE for row, column, depth in placed]
     assert found.pixels[view].tolist() == [[row, column] for row, column, _ in placed]
     assert found.visible[view].tolist() == visible
     assert 0.2 < np.mean(visible) < 0.9, "nothing is hidden, or everything"
-
-
-@pytest.mark.parametrize("name", ["front", "top"])
-def test_the_z_buffer_equals_a_loop_over_pixels(points, name):
-    placed = [place(point, VIEWS[name]) for point in points.tolist()]
-    pixels, depth = depth_maps.project(points, np.array(VIEWS[name]), SIZE)
-    found = depth_maps.z_buffer(pixels, depth, SIZE, 5)
-    expected = [[nearest_before(placed, row, column, 2) for column in range(SIZE)] for row in range(SIZE)]
-    np.testing.assert_allclose(found, expected, atol=1e-6)
+    buffer = depth_maps.z_buffer(*depth_maps.project(points, np.array(axes), SIZE), SIZE, 5)
+    expected = [[nearest_before(placed, row, column, 2) for column in range(0, SIZE, 5)] for row in range(SIZE)]
+    np.testing.assert_allclose(buffer[:, ::5], expected, atol=1e-6)
+    assert np.cross(axes[0], axes[1]).tolist() == list(axes[2]), "axes are right-handed"
+    assert found.maps[view].min() < 1e-6 and found.maps[view, 0, 0] == 1, "near is dark, the background white"
+    assert found.maps.shape == (6, SIZE, SIZE) and found.maps.dtype == np.float32
 
 
 def test_each_view_shows_its_own_side():
@@ -61,23 +58,10 @@ def test_each_view_shows_its_own_side():
 
 def test_up_is_up_and_left_is_left():
     corner = np.array([[0.9, 0.9, 0.9], [-1, -1, -1]], np.float32)
-    rows, columns = Views(SIZE).render(corner).pixels[:, 0].T < SIZE // 2
-    assert dict(zip(VIEWS, rows[:4])) == dict.fromkeys(list(VIEWS)[:4], True), "high points are in the upper half"
-    assert not rows[4] and rows[5], "the front is below in the top view, and above in the bottom view"
-    assert dict(zip(VIEWS, columns)) == {
-        "front": False, "back": True, "left": False, "right": True, "top": False, "bottom": False,
-    }  # fmt: skip
-
-
-def test_axes_are_right_handed():
-    for right, up, towards in VIEWS.values():
-        assert np.cross(right, up).tolist() == list(towards)
-
-
-def test_near_is_dark_and_the_background_is_white(points):
-    found = Views(SIZE).render(points).maps
-    assert found.shape == (6, SIZE, SIZE) and found.dtype == np.float32
-    assert (found.min(axis=(1, 2)) < 1e-6).all() and (found[:, 0, 0] == 1).all()
+    rows, columns = (Views(SIZE).render(corner).pixels[:, 0].T < SIZE // 2).tolist()
+    assert list(VIEWS) == ["front", "back", "left", "right", "top", "bottom"]
+    assert rows == [True] * 4 + [False, True], "high is above; the front is below from the top, above from the bottom"
+    assert columns == [False, True, False, True, False, False]
 
 
 def test_shades_are_linear_in_depth():

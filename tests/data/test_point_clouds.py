@@ -33,9 +33,10 @@ def test_a_split_stores_point_clouds_bit_for_bit(tmp_path):
     with records.RecordWriter(tmp_path / "c", Record, {"modality": "point_cloud"}) as out:
         out.add(Record("a", "a", image_io.encode_png(cloud), image_io.encode_png(mask), 500, 2, "a", 0, 0, 500, 2))
     stored = records.open_split(tmp_path / "c")
-    assert point_clouds.is_point_cloud(stored.metadata) and not point_clouds.is_point_cloud({"classes": ["disc"]})
-    assert not point_clouds.is_point_cloud({"modality": "image"})
+    assert point_clouds.is_point_cloud(stored.metadata)
+    assert not any(map(point_clouds.is_point_cloud, ({"classes": ["disc"]}, {"modality": "image"})))
     assert (records.image(stored[0]) == cloud).all() and (records.mask(stored[0]) == mask).all()
+    assert (mask == np.arange(500)[:, None] % 50 + 1).all()
 
 
 @pytest.mark.parametrize(("count", "wanted"), [(10, 4), (4, 10), (7, 7), (10_000, 2048)])
@@ -47,13 +48,15 @@ def test_points_are_selected_at_regular_steps_in_order(count, wanted):
 
 def test_read_text_agrees_with_numpy(tmp_path):
     values = np.random.default_rng(0).normal(size=(20, 7))
-    np.savetxt(tmp_path / "a.txt", values, "%.9f")
-    np.testing.assert_allclose(point_clouds.read_text(tmp_path / "a.txt", 7, None), values, atol=1e-8)
+    for delimiter in (None, ","):
+        np.savetxt(tmp_path / "a.txt", values, "%.9f", delimiter or " ")
+        np.testing.assert_allclose(point_clouds.read_text(tmp_path / "a.txt", 7, delimiter), values, atol=1e-8)
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        (None, "not found"),
         ("", "the file is empty"),
         (LINE + "0.1 0.2 0.3\n" + LINE, "line 2: expected 7 numbers, got '0.1 0.2 0.3'"),
         (LINE + LINE.replace("0.3000", "nan"), "line 2: expected 7 numbers"),
@@ -67,12 +70,8 @@ def test_read_text_agrees_with_numpy(tmp_path):
     ],
 )
 def test_a_damaged_file_is_an_error_of_one_line_that_names_it(tmp_path, text, message):
-    (tmp_path / "a.txt").write_text(text, "utf-8")
+    if text is not None:
+        (tmp_path / "a.txt").write_text(text, "utf-8")
     with pytest.raises(UserError, match=f"a.txt: {message}") as raised:
         point_clouds.read_text(tmp_path / "a.txt", 7, None)
     assert str(raised.value).isprintable()
-
-
-def test_an_error_names_a_missing_file(tmp_path):
-    with pytest.raises(UserError, match="a.txt: not found"):
-        point_clouds.read_text(tmp_path / "a.txt", 7, None)

@@ -1,20 +1,32 @@
-"""The reader `folder`: options, splits, groups, stacks, and the stand-in."""
+"""The reader `folder`: options, splits, groups, stacks, agreement with the readers of em and covid, the stand-in."""
 
 import os
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import tifffile
+from gray_threshold import best_iou, histogram
 from PIL import Image
 from promptseg.core import params
-from promptseg.core.errors import UserError
+from promptseg.datasets import Sample
+from promptseg.datasets.covid import reader as covid
+from promptseg.datasets.covid import sample as covid_sample
+from promptseg.datasets.em import reader as em
+from promptseg.datasets.em import sample as em_sample
 from promptseg.datasets.folder import reader as folder
+from refusing import refused
 
+REAL = Path(os.environ.get("PROMPTSEG_REAL_DATA", "/nonexistent"))
 LEAVES = {
     "masks": "labels/{name}.png", "group": "(plant[0-9]+)_", "classes": {"leaf": "#3c8c3c", "spot": "#b4501e"},
+}  # fmt: skip
+STACKS = {"images": "{name}.tif", "masks": "{name}_m.tif", "stack": True}
+EM = {
+    "images": "{name}.tif", "masks": "{name}_groundtruth.tif", "stack": True, "block": 5,
+    "splits": {"train": "^training", "test": "^testing"}, "classes": ["mitochondrion"],
 }  # fmt: skip
 
 
@@ -22,27 +34,21 @@ def options(**given) -> folder.Options:
     return params.validate(folder.Options, given, "params.yaml", "datasets.mine.options")
 
 
-def refused(call, *words: str) -> str:
-    with pytest.raises(UserError) as raised:
-        call()
-    message = str(raised.value)
-    assert "\n" not in message
-    for word in words:
-        assert word in message, message
-    return message
+def read(root: Path, **given) -> list[Sample]:
+    return list(folder.read(root, options(**given)))
 
 
-def save(path: Path, values) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.asarray(values)).save(path)
+def pair(root: Path, image: str, mask: str) -> None:
+    for path, values in (image, np.full((4, 6, 3), 70)), (mask, np.repeat([[0, 255]] * 4, 3, axis=1)):
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(values.astype(np.uint8)).save(root / path)
 
 
-def pair(root: Path, image: str, mask: str, value: int = 255) -> None:
-    save(root / image, np.full((4, 6, 3), 70, np.uint8))
-    save(root / mask, np.array([[0, value]] * 4, np.uint8).repeat(3, axis=1))
+def save_stack(path: Path, values: np.ndarray) -> None:
+    tifffile.imwrite(path, values, photometric="minisblack")
 
 
-def test_defaults(tmp_path):
+def test_defaults_read_image_and_mask_separately(tmp_path):
     for name in ("p10", "p9"):
         pair(tmp_path, f"images/{name}.jpg", f"masks/{name}.png")
     folder.verify(tmp_path)
@@ -51,29 +57,23 @@ def test_defaults(tmp_path):
     assert samples[0].file == tmp_path / "images/p9.jpg"
     assert samples[0].image().shape == (4, 6, 3) and samples[0].mask().tolist() == [[0, 0, 0, 1, 1, 1]] * 4
     assert folder.classes() == ("object",) and folder.CHECK_DUPLICATES
-
-
-def test_image_and_mask_are_read_separately(tmp_path):
-    pair(tmp_path, "images/a.jpg", "masks/a.png")
-    (tmp_path / "images/a.jpg").write_bytes((tmp_path / "images/a.jpg").read_bytes()[:300])
+    (tmp_path / "images/p9.jpg").write_bytes((tmp_path / "images/p9.jpg").read_bytes()[:300])
     folder.verify(tmp_path)
-    (sample,) = folder.read(tmp_path)
-    assert sample.mask().any()
-    refused(sample.image, "images/a.jpg", "fetch it again")
-    (tmp_path / "masks/a.png").write_bytes(b"")
-    refused(sample.mask, "masks/a.png")
+    assert samples[0].mask().any()
+    refused(samples[0].image, "images/p9.jpg", "fetch it again")
+    (tmp_path / "masks/p9.png").write_bytes(b"")
+    refused(samples[0].mask, "masks/p9.png")
 
 
 def test_split_in_the_path(tmp_path):
+    where = {"images": "{split}/images/*", "masks": "{split}/masks/*"}
     for place in ("Testing", "Train", "valid"):
         pair(tmp_path, f"{place}/images/a.png", f"{place}/masks/a.png")
-    samples = list(folder.read(tmp_path, options(images="{split}/images/*", masks="{split}/masks/*")))
-    assert [(p.id, p.split) for p in samples] == [("Train/a", "train"), ("valid/a", "val"), ("Testing/a", "test")]
+    found = [(p.id, p.split) for p in read(tmp_path, **where)]
+    assert found == [("Train/a", "train"), ("valid/a", "val"), ("Testing/a", "test")]
     pair(tmp_path, "fold7/images/a.png", "fold7/masks/a.png")
-    refused(
-        lambda: folder.verify(tmp_path, options(images="{split}/images/*", masks="{split}/masks/*")),
-        "fold7/images/a.png: 'fold7' is not a split such as train, val, test", "options.splits",
-    )  # fmt: skip
+    words = "fold7/images/a.png: 'fold7' is not a split such as train, val, test", "options.splits"
+    refused(partial(folder.verify, tmp_path, options(**where)), *words)
 
 
 def test_splits_by_regular_expressions(tmp_path):
@@ -81,13 +81,13 @@ def test_splits_by_regular_expressions(tmp_path):
         pair(tmp_path, f"{place}/x.png", f"{place}/x_mask.png")
     where = {"images": "{place}/{name}.png", "masks": "{place}/{name}_mask.png"}
 
-    def read(**splits) -> list[str | None]:
-        return [p.split for p in folder.read(tmp_path, options(**where, splits=splits))]
+    def splits(**given) -> list[str | None]:
+        return [p.split for p in read(tmp_path, **where, splits=given)]
 
-    assert read(test="^b") == [None, None, "test"]
-    assert read(train="a1", val="a2", test="b") == ["train", "val", "test"]
-    refused(lambda: read(train="^a", test="1/"), "a1/x.png: it matches both train and test of options.splits")
-    refused(lambda: read(train="a1", test="b"), "a2/x.png: it matches none of options.splits")
+    assert splits(test="^b") == [None, None, "test"]
+    assert splits(train="a1", val="a2", test="b") == ["train", "val", "test"]
+    refused(lambda: splits(train="^a", test="1/"), "a1/x.png: it matches both train and test of options.splits")
+    refused(lambda: splits(train="a1", test="b"), "a2/x.png: it matches none of options.splits")
 
 
 def test_groups(tmp_path):
@@ -95,32 +95,24 @@ def test_groups(tmp_path):
         pair(tmp_path, f"{place}.png", f"{place}_mask.png")
     where = {"images": "{split}/{name}.png", "masks": "{split}/{name}_mask.png"}
     for expression in ("/(p[0-9]+)_", "(train|test)/(?P<group>p[0-9]+)"):
-        samples = list(folder.read(tmp_path, options(**where, group=expression)))
-        assert [p.group for p in samples] == ["p1", "p1", "p2", "p3"]
-    refused(
-        lambda: folder.verify(tmp_path, options(**where, group="(p[12])")),
-        "test/p3_a.png: options.group '(p[12])' does not match test/p3_a.png",
-    )
+        assert [p.group for p in read(tmp_path, **where, group=expression)] == ["p1", "p1", "p2", "p3"]
+    unmatched = partial(folder.verify, tmp_path, options(**where, group="(p[12])"))
+    refused(unmatched, "test/p3_a.png: options.group '(p[12])' does not match test/p3_a.png")
     pair(tmp_path, "test/p1_c.png", "test/p1_c_mask.png")
-    refused(
-        lambda: folder.read(tmp_path, options(**where, group="/(p[0-9]+)_")),
-        "test/p1_c.png: group 'p1' is in train (train/p1_a.png) and in test (test/p1_c.png)",
-    )
+    divided = partial(folder.read, tmp_path, options(**where, group="/(p[0-9]+)_"))
+    refused(divided, "test/p1_c.png: group 'p1' is in train (train/p1_a.png) and in test (test/p1_c.png)")
 
 
-def test_window(tmp_path):
+def test_window_and_unpaired_images(tmp_path):
     pair(tmp_path, "images/a.png", "masks/a.png")
     Image.fromarray(np.array([[0, 1000], [2000, 4000]], np.uint16)).save(tmp_path / "images/a.png")
     refused(next(folder.read(tmp_path)).image, "images/a.png", "window")
-    (sample,) = folder.read(tmp_path, options(window=[0, 2000]))
+    (sample,) = read(tmp_path, window=[0, 2000])
     assert sample.image().tolist() == [[0, 128], [255, 255]] and sample.file is None
-
-
-def test_unpaired(tmp_path):
-    pair(tmp_path, "images/a.png", "masks/a.png")
-    save(tmp_path / "images/b.png", np.zeros((4, 6), np.uint8))
-    refused(lambda: folder.verify(tmp_path), "images/b.png: its mask masks/b.* was not found", "unpaired: skip")
-    assert [p.id for p in folder.read(tmp_path, options(unpaired="skip"))] == ["a"]
+    Image.new("L", (6, 4)).save(tmp_path / "images/b.png")
+    unpaired = partial(folder.verify, tmp_path)
+    refused(unpaired, "images/b.png: its mask masks/b.* was not found", "unpaired: skip")
+    assert [p.id for p in read(tmp_path, unpaired="skip")] == ["a"]
 
 
 @pytest.mark.parametrize(
@@ -151,73 +143,100 @@ def test_unpaired(tmp_path):
     ],
 )  # fmt: skip
 def test_invalid_options(given, words):
-    message = refused(lambda: options(**given), words)
-    assert message.startswith("params.yaml: datasets.mine.options")
+    with pytest.raises(params.UserError, match="^params.yaml: datasets.mine.options") as error:
+        options(**given)
+    assert words in str(error.value) and "\n" not in str(error.value)
 
 
 def test_download_names_the_options_to_set(tmp_path):
-    refused(lambda: folder.download(tmp_path), "datasets.<name>.raw", "options.images")
+    refused(partial(folder.download, tmp_path), "datasets.<name>.raw", "options.images")
     assert not list(tmp_path.iterdir())
 
 
 def test_stacks(tmp_path):
     slices = np.arange(3 * 24, dtype=np.uint8).reshape(3, 4, 6)
     for place in ("s1", "s2"):
-        tifffile.imwrite(tmp_path / f"{place}.tif", slices, photometric="minisblack")
-        tifffile.imwrite(tmp_path / f"{place}_m.tif", (slices % 2), photometric="minisblack")
-    stack = options(images="{name}.tif", masks="{name}_m.tif", stack=True)
-    samples = list(folder.read(tmp_path, stack))
+        save_stack(tmp_path / f"{place}.tif", slices)
+        save_stack(tmp_path / f"{place}_m.tif", slices % 2)
+    samples = read(tmp_path, **STACKS)
     assert [(p.id, p.group) for p in samples] == [(f"s{s}/{i:03d}", f"s{s}") for s in (1, 2) for i in range(3)]
     assert (samples[4].image() == slices[1]).all() and (samples[4].mask() == slices[1] % 2).all()
-    grouped = options(images="{name}.tif", masks="{name}_m.tif", stack=True, group="(s)")
-    assert {p.group for p in folder.read(tmp_path, grouped)} == {"s"}
+    assert {p.group for p in read(tmp_path, **STACKS, group="(s)")} == {"s"}
+    assert options(**STACKS).ordered_groups and not options().ordered_groups
     wrong = slices % 2
     wrong[2, 0, :3] = 9
-    tifffile.imwrite(tmp_path / "s2_m.tif", wrong, photometric="minisblack")
-    refused(list(folder.read(tmp_path, stack))[5].mask, "s2_m.tif, slice 2: values 0, 1, 9: 9 (3 pixels) is unknown")
-    tifffile.imwrite(tmp_path / "s2_m.tif", slices[:2] % 2, photometric="minisblack")
-    refused(lambda: folder.verify(tmp_path, stack), "s2_m.tif: 2 slices, but", "holds 3")
+    save_stack(tmp_path / "s2_m.tif", wrong)
+    mask = read(tmp_path, **STACKS)[5].mask
+    refused(mask, "s2_m.tif, slice 2: values 0, 1, 9: 9 (3 pixels) is unknown")
+    save_stack(tmp_path / "s2_m.tif", slices[:2] % 2)
+    refused(partial(folder.verify, tmp_path, options(**STACKS)), "s2_m.tif: 2 slices, but", "holds 3")
 
 
 def test_few_stacks_are_open_at_a_time(tmp_path):
     for i in range(20):
         for name in (f"s{i}.tif", f"s{i}_m.tif"):
-            tifffile.imwrite(tmp_path / name, np.zeros((2, 4, 4), np.uint8), photometric="minisblack")
-    samples = list(folder.read(tmp_path, options(images="{name}.tif", masks="{name}_m.tif", stack=True)))
+            save_stack(tmp_path / name, np.zeros((2, 4, 4), np.uint8))
+    samples = read(tmp_path, **STACKS)
     assert len(samples) == 40 and not any(p.mask().any() for p in samples)
-    handles = [os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if fd.isdigit() and
-               os.path.exists(f"/proc/self/fd/{fd}")]  # fmt: skip
-    assert sum(str(tmp_path) in handle for handle in handles) <= 8
+    handles = [path.resolve() for path in Path("/proc/self/fd").iterdir() if path.exists()]
+    assert sum(tmp_path.resolve() in handle.parents for handle in handles) <= 8
 
 
-@pytest.fixture(scope="module")
-def stand_in(written_sample) -> Path:
-    return written_sample("folder")
+def same(mask: np.ndarray) -> np.ndarray:
+    return mask
 
 
-def test_stand_in_has_the_default_layout(stand_in):
+def infection(mask: np.ndarray) -> np.ndarray:
+    """Remove the lungs from a mask of covid."""
+    return (mask == 1).astype(np.uint8)
+
+
+def compare(actual: Iterable[Sample], expected: Iterable[Sample], convert: Callable[[np.ndarray], np.ndarray]) -> int:
+    """Assert that two readers agree bit for bit, after converting the expected masks; return the count."""
+    actual, expected = list(actual), list(expected)
+    assert [(p.id, p.split, p.group) for p in actual] == [(p.id, p.split, p.group) for p in expected]
+    for ours, theirs in zip(actual, expected):
+        np.testing.assert_array_equal(ours.image(), theirs.image())
+        np.testing.assert_array_equal(ours.mask(), convert(theirs.mask()))
+    return len(actual)
+
+
+def covid_options(root: Path) -> dict[str, object]:
+    home = min(root.rglob("Train")).parent.relative_to(root) / "{split}/{kind}"
+    return {"images": f"{home}/images/*.png", "masks": f"{home}/infection masks/*.png", "classes": ["infection"]}
+
+
+def test_options_alone_read_em_and_covid(tmp_path, monkeypatch):
+    monkeypatch.setattr(em_sample, "SLICES", 7)
+    monkeypatch.setattr(em_sample, "SIDE", 64)
+    em_sample.write(tmp_path / "em", 0)
+    assert compare(read(tmp_path / "em", **EM), em.read(tmp_path / "em"), same) == 14
+    assert folder.classes(options(**EM)) == em.CLASSES
+    monkeypatch.setattr(covid_sample, "COUNTS", {"Train": (2, 1, 1), "Val": (1, 1, 0), "Test": (2, 1, 0)})
+    covid_sample.write(tmp_path / "covid", 0)
+    root = tmp_path / "covid"
+    assert compare(read(root, **covid_options(root)), covid.read(root), infection) == 9
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="PROMPTSEG_REAL_DATA names no folder with em and covid_qu_ex")
+def test_options_alone_read_the_official_data():
+    assert compare(read(REAL / "em", **EM), em.read(REAL / "em"), same) == 30
+    root = REAL / "covid_qu_ex"
+    assert compare(read(root, **covid_options(root)), covid.read(root), infection) > 100
+
+
+def test_stand_in_has_the_default_layout_and_is_not_solved_by_a_threshold(written_sample):
+    stand_in = written_sample("folder")
     folder.verify(stand_in)
-    spots = list(folder.read(stand_in))
-    both = list(folder.read(stand_in, options(**LEAVES)))
+    spots, both = read(stand_in), read(stand_in, **LEAVES)
     assert len(spots) == len(both) == 45 and len({p.group for p in both}) == 15
     assert {p.file.suffix for p in spots} == {".jpg", ".png"}
     marked = 0
     for binary, colored in zip(spots, both):
         mask, labels = binary.mask(), colored.mask()
-        assert binary.image().shape == (*mask.shape, 3) and min(mask.shape) >= 256
-        assert binary.image().std() > 20
+        assert binary.image().shape == (*mask.shape, 3) and min(mask.shape) >= 256 and binary.image().std() > 20
         np.testing.assert_array_equal(mask == 1, labels == 2)
         assert (labels == 1).mean() > 0.02
         marked += mask.any()
     assert marked == 44  # one leaf is healthy
-
-
-def test_a_gray_threshold_does_not_segment_the_stand_in(stand_in):
-    counts = np.zeros((2, 256), int)
-    for sample in folder.read(stand_in):
-        gray, mask = cv2.cvtColor(sample.image(), cv2.COLOR_RGB2GRAY), sample.mask()
-        for value in (0, 1):
-            counts[value] += np.bincount(gray[mask == value], minlength=256)
-    sides = [partial(np.cumsum, axis=1), lambda both: both[:, ::-1].cumsum(axis=1)]
-    best = max((side[1] / (counts[1].sum() + side[0])).max() for side in (sum_up(counts) for sum_up in sides))
-    assert best < 0.25
+    assert best_iou(histogram(spots), 1) < 0.25

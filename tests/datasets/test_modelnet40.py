@@ -1,6 +1,7 @@
 """ModelNet40: the official layout, and errors of one line for incomplete or damaged folders."""
 
 import shutil
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -8,22 +9,18 @@ import pytest
 from promptseg import datasets
 from promptseg.cli import verify
 from promptseg.core import params
-from promptseg.core.errors import UserError
 from promptseg.data import point_cloud_files, point_clouds
 from promptseg.datasets.modelnet40 import reader as modelnet40
+from promptseg.datasets.shapenet_part import reader as shapenet_part
 from promptseg.preprocessing import prepare
+from refusing import refused
 
-LISTS = ("modelnet40_train.txt", "modelnet40_test.txt")
-
-
-@pytest.fixture(scope="module")
-def stand_in(written_sample) -> Path:
-    return written_sample("modelnet40")
+TEST_LIST = "modelnet40_test.txt"
 
 
 @pytest.fixture
-def folder(stand_in, tmp_path):
-    return shutil.copytree(stand_in, tmp_path / "raw")
+def folder(written_sample, tmp_path) -> Path:
+    return shutil.copytree(written_sample("modelnet40"), tmp_path / "raw")
 
 
 def test_the_40_classes_are_the_official_ones_in_order():
@@ -33,24 +30,21 @@ def test_the_40_classes_are_the_official_ones_in_order():
 
 
 def test_image_and_mask_are_the_points_of_the_file_and_its_class(folder):
-    path = folder / modelnet40.FOLDER / "night_stand" / "night_stand_0003.txt"
-    sample = next(sample for sample in modelnet40.read(folder) if sample.id == "night_stand/night_stand_0003")
-    assert (sample.split, sample.text) == ("test", "")
-    assert (sample.mask() == modelnet40.CLASSES.index("night stand") + 1).all()
-    rows = np.loadtxt(path, delimiter=",")[:, :3]
-    assert (sample.image() == point_clouds.encode(rows[np.arange(2048) * len(rows) // 2048])).all()
+    root, id = folder / modelnet40.FOLDER, "night_stand/night_stand_0003"
+    samples = {sample.id: sample for sample in modelnet40.read(folder)}
+    assert [sample.id for sample in modelnet40.read(root)] == list(samples)  # the unpacked folder itself
+    assert (samples[id].split, samples[id].text) == ("test", "")
+    rows = np.loadtxt(root / f"{id}.txt", delimiter=",")[:, :3]
+    options = modelnet40.Options(points=256)
+    fewer = next(sample for sample in modelnet40.read(folder, options) if sample.id == id)
+    for sample, count in ((samples[id], 2048), (fewer, 256)):
+        assert (sample.image() == point_clouds.encode(rows[np.arange(count) * len(rows) // count])).all()
+        assert sample.mask().shape == (count, 2) and (sample.mask() == 24).all()
+    (root / f"{id}.txt").write_text("1,2,3\n4,5,6\n")
+    refused(samples[id].image, "night_stand_0003.txt: line 1: expected 6 numbers")
 
 
-def test_the_option_points_sets_the_number_of_points(folder):
-    sample = next(modelnet40.read(folder, modelnet40.Options(points=256)))
-    assert sample.image().shape == (256, 2, 3) and sample.mask().shape == (256, 2)
-
-
-def test_the_unpacked_folder_itself_is_accepted(folder):
-    inner = [sample.id for sample in modelnet40.read(folder / modelnet40.FOLDER)]
-    assert inner == [sample.id for sample in modelnet40.read(folder)]
-
-
+@pytest.mark.parametrize("call", [modelnet40.verify, modelnet40.read])
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -60,71 +54,63 @@ def test_the_unpacked_folder_itself_is_accepted(folder):
         ("cup_0001\n", "modelnet40_test.txt: cup_0001 is also in modelnet40_train.txt"),
         ("../cup_0003\n", "modelnet40_test.txt: '../cup_0003' is not of a class of ModelNet40"),
         ("dragon_0001\n", "modelnet40_test.txt: 'dragon_0001' is not of a class of ModelNet40"),
-        ("cup_0999\n", r"cup_0999.txt: not found, but listed in modelnet40_test.txt"),
+        ("cup_0999\n", "cup_0999.txt: not found, but listed in modelnet40_test.txt"),
     ],
 )
-def test_an_invalid_list_is_an_error_of_one_line(folder, text, message):
-    (folder / modelnet40.FOLDER / LISTS[1]).write_text(text, "latin-1")
-    with pytest.raises(UserError, match=message):
-        modelnet40.verify(folder)
-    with pytest.raises(UserError, match=message):
-        modelnet40.read(folder)
+def test_an_invalid_list_is_an_error_of_one_line(folder, call, text, message):
+    (folder / modelnet40.FOLDER / TEST_LIST).write_text(text, "latin-1")
+    refused(lambda: call(folder), message)
 
 
-@pytest.mark.parametrize("missing", LISTS)
-def test_a_missing_list_is_an_error_of_one_line(folder, missing):
-    (folder / modelnet40.FOLDER / missing).unlink()
-    with pytest.raises(UserError, match=missing):
-        modelnet40.verify(folder)
-
-
-def test_a_cloud_with_wrong_columns_is_an_error_when_it_is_decoded(folder):
-    path = folder / modelnet40.FOLDER / "cup" / "cup_0001.txt"
-    path.write_text("1,2,3\n4,5,6\n")
-    sample = next(sample for sample in modelnet40.read(folder) if sample.id == "cup/cup_0001")
-    with pytest.raises(UserError, match="cup_0001.txt: line 1: expected 6 numbers"):
-        sample.image()
+def test_a_missing_list_is_an_error_of_one_line(folder):
+    for name in (TEST_LIST, "modelnet40_train.txt"):
+        (folder / modelnet40.FOLDER / name).unlink()
+        refused(lambda: modelnet40.verify(folder), name)
 
 
 @pytest.mark.parametrize("change", [{"tile": 256}, {"resize": 512}, {"classes": ["airplane"]}])
-def test_point_clouds_cannot_be_tiled_resized_or_have_classes_selected(folder, tmp_path, change):
+def test_point_clouds_cannot_be_tiled_resized_or_have_classes_selected(tmp_path, change):
     settings = params.Dataset(raw="raw", reader="modelnet40", **change)
-    message = f"^params.yaml: datasets.mine.{next(iter(change))}: not supported for point clouds; remove it$"
-    with pytest.raises(UserError, match=message):
-        datasets.modality("mine", settings)
-    with pytest.raises(UserError, match=message):
-        prepare.prepare("mine", settings, None, 0, prepare.Paths(folder, tmp_path / "out", tmp_path / "out.json"))
+    message = f"params.yaml: datasets.mine.{next(iter(change))}: not supported for point clouds; remove it"
+    refused(lambda: datasets.modality("mine", settings), message)
+    paths = prepare.Paths(tmp_path, tmp_path / "out", tmp_path / "out.json")
+    refused(lambda: prepare.prepare("mine", settings, None, 0, paths), message)
     assert not (tmp_path / "out").exists()
 
 
-def test_modality_is_image_by_default():
+def test_modality_is_image_by_default_and_verify_counts_points_instead_of_pixels(written_sample):
+    settings = params.Dataset(raw="raw", reader="modelnet40")
     assert datasets.modality("em", params.Dataset(raw="raw", reader="em", tile=256)) == "image"
-    assert datasets.modality("m", params.Dataset(raw="raw", reader="modelnet40")) == "point_cloud"
-
-
-def test_verify_counts_points_instead_of_pixels(folder):
-    lines = list(verify.inspect("m", params.Dataset(raw="raw", reader="modelnet40"), folder, official=False))
+    assert datasets.modality("m", settings) == "point_cloud"
+    lines = list(verify.inspect("m", settings, written_sample("modelnet40"), official=False))
     assert lines == ["m: 84 samples in 2 splits, clouds of 2048 points, nothing wrong"]
 
 
-def test_download_unpacks_the_official_archive(stand_in, tmp_path, monkeypatch):
-    shutil.make_archive(str(tmp_path / "official"), "zip", stand_in)
-    requested = []
+@pytest.mark.parametrize(
+    "reader, address",
+    [
+        (modelnet40, "modelnet40_normal_resampled.zip"),
+        (shapenet_part, "shapenetcore_partanno_segmentation_benchmark_v0_normal.zip"),
+    ],
+)
+def test_download_unpacks_the_official_archive(written_sample, tmp_path, monkeypatch, reader, address):
+    requested, sample = [], written_sample(reader.__name__.split(".")[-2])
 
     def fetch(url, path):
         requested.append(url)
-        shutil.copy(tmp_path / "official.zip", path)
+        with zipfile.ZipFile(path, "w") as archive:
+            for file in sample.rglob("*.*"):
+                archive.write(file, file.relative_to(sample))
 
     monkeypatch.setattr(point_cloud_files, "fetch", fetch)
-    (tmp_path / "raw").mkdir()
-    modelnet40.download(tmp_path / "raw")
-    assert requested == ["https://shapenet.cs.stanford.edu/media/modelnet40_normal_resampled.zip"]
-    modelnet40.verify(tmp_path / "raw")
-    assert [path.name for path in (tmp_path / "raw").iterdir()] == [modelnet40.FOLDER]
+    reader.download(tmp_path)
+    assert requested == [f"https://shapenet.cs.stanford.edu/media/{address}"]
+    reader.verify(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [reader.FOLDER]
 
 
 def test_an_unreachable_server_is_an_error_of_one_line(tmp_path, monkeypatch):
     monkeypatch.setenv("PROMPTSEG_MIRROR", "http://127.0.0.1:9")
     monkeypatch.setenv("PROMPTSEG_CACHE", str(tmp_path / "cache"))
-    with pytest.raises(UserError, match="modelnet40_normal_resampled.zip: no connection; .*download the files by hand"):
-        modelnet40.download(tmp_path)
+    words = ("modelnet40_normal_resampled.zip: no connection; ", "download the files by hand")
+    refused(lambda: modelnet40.download(tmp_path), *words)

@@ -4,7 +4,7 @@ import fnmatch
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from promptseg.datasets.folder.patterns import Pattern, split_of
 
@@ -32,6 +32,7 @@ MATCHES = [
     ("**/image.png", "a/b/image.png", {"name": "a/b"}),
     ("**/image.png", "image.png", None),
     ("*/image.png", "a/image.png", {"name": "a"}),
+    ("*/*/image.png", "a/b/image.png", {"*1": "a", "name": "b"}),
     ("images/*", "images/p9.tif", {"name": "p9"}),
     ("images/*.*", "images/p9.tif", {"name": "p9"}),
     ("images/{name}", "images/p.9.tif", {"name": "p.9"}),
@@ -41,21 +42,13 @@ MATCHES = [
     ("scan[1]+/{name}.png", "scan[1]+/a.png", {"name": "a"}),
 ]  # fmt: skip
 INVALID = [
-    ("", "within the folder"),
-    ("/data/{name}.png", "within the folder"),
-    ("../{name}.png", "within the folder"),
-    ("images\\{name}.png", "with / in it"),
-    ("images/photo.png", "needs {name} or *"),
-    ("{split}/photo.*", "needs {name} or *"),
-    ("images/{name}.{jpg,png}", "write .*"),
-    ("images/{Name}.png", "placeholder is one word"),
-    ("images/{}.png", "placeholder is one word"),
-    ("images/{name.png", "brace"),
-    ("images/name}*.png", "brace"),
-    ("images/**.png", "whole folders"),
-    ("images/a**/{name}.png", "whole folders"),
-    ("images/**", "whole folders"),
-]
+    ("", "within the folder"), ("/data/{name}.png", "within the folder"), ("../{name}.png", "within the folder"),
+    ("images\\{name}.png", "with / in it"), ("images/photo.png", "needs {name} or *"),
+    ("{split}/photo.*", "needs {name} or *"), ("images/{name}.{jpg,png}", "write .*"),
+    ("images/{Name}.png", "placeholder is one word"), ("images/{}.png", "placeholder is one word"),
+    ("images/{name.png", "brace"), ("images/name}*.png", "brace"), ("images/**.png", "whole folders"),
+    ("images/a**/{name}.png", "whole folders"), ("images/**", "whole folders"),
+]  # fmt: skip
 NAMES = st.text(st.characters(exclude_characters="/", exclude_categories=("Cs", "Cc")), min_size=1, max_size=12)
 
 
@@ -71,25 +64,25 @@ def test_invalid_patterns(pattern, words):
     assert words in str(error.value) and "\n" not in str(error.value)
 
 
-def test_fields_are_in_order():
+def test_fields_formats_and_literal_characters():
     assert Pattern("{split}/*/{patient}/{name}.png").fields == ("split", "patient", "name")
     assert Pattern("**/*/a_*.png").fields == ("*1", "*2", "name")
-
-
-def test_any_format():
     formats = [Pattern(text).any_format for text in ("a/{name}.*", "a/{name}", "a/*", "a/{name}.png", "a.b/{name:**}")]
     assert formats == [True, True, True, False, True]
+    assert Pattern("{name}_groundtruth.tif").literal > Pattern("{name}.tif").literal  # the more specific pattern
 
 
-def test_fill_inserts_values():
-    assert Pattern("masks/{name}_mask.*").fill({"name": "p9"}) == "masks/p9_mask.*"
-    assert Pattern("{split}/masks/{name}.png").fill({"name": "p9"}) == "{split}/masks/p9.png"
-    assert Pattern("**/masks/*.png").fill({"*1": "a/b", "name": "p9"}) == "a/b/masks/p9.png"
-    assert Pattern("**/masks/*.png").fill({"*1": "", "name": "p9"}) == "masks/p9.png"
-
-
-def test_the_more_specific_pattern_has_more_literal_characters():
-    assert Pattern("{name}_groundtruth.tif").literal > Pattern("{name}.tif").literal
+@pytest.mark.parametrize(
+    "pattern, values, path",
+    [
+        ("masks/{name}_mask.*", {"name": "p9"}, "masks/p9_mask.*"),
+        ("{split}/masks/{name}.png", {"name": "p9"}, "{split}/masks/p9.png"),
+        ("**/masks/*.png", {"*1": "a/b", "name": "p9"}, "a/b/masks/p9.png"),
+        ("**/masks/*.png", {"*1": "", "name": "p9"}, "masks/p9.png"),
+    ],
+)
+def test_fill_inserts_values(pattern, values, path):
+    assert Pattern(pattern).fill(values) == path
 
 
 def test_both_unicode_forms_of_accents_match():
@@ -99,6 +92,7 @@ def test_both_unicode_forms_of_accents_match():
         assert Pattern(pattern).match(composed) == Pattern(pattern).match(decomposed) == {"name": "rche"}
 
 
+@settings(max_examples=50)
 @given(NAMES, NAMES)
 def test_match_inverts_fill(part, name):
     values = {"part": unicodedata.normalize("NFC", part), "name": unicodedata.normalize("NFC", name)}
@@ -108,6 +102,7 @@ def test_match_inverts_fill(part, name):
     assert pattern.match(pattern.fill(values)) == values
 
 
+@settings(max_examples=50)
 @given(st.text("ab?*", max_size=6), st.text("abc.", max_size=8))
 def test_stars_agree_with_fnmatch(glob, text):
     if "**" in glob:

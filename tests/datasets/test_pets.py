@@ -1,38 +1,41 @@
-"""Tests of the Oxford-IIIT Pet reader."""
+"""Oxford-IIIT Pet: the reader on tiny files in the official layout, the sample, the download."""
 
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+from fake_download import faked
+from gray_threshold import best_iou, histogram
 from PIL import Image
 from promptseg.datasets.pets import reader as pets
-from refusing import refused
+from promptseg.datasets.pets import sample as pets_sample
+from refusing import digest, refused
 
-REAL = Path(os.environ.get("PROMPTSEG_REAL_DATA", "/nonexistent")) / "oxford_iiit_pet"
 TRAINVAL = ("Abyssinian_9 1 1 1", "Abyssinian_100 1 1 1", "boxer_1 9 2 5")
 TEST = ("Abyssinian_10 1 1 1", "boxer_2 9 2 5")
 ORDER = ["Abyssinian_9", "Abyssinian_10", "Abyssinian_100", "boxer_1", "boxer_2"]
 HEADER = ("#Image CLASS-ID SPECIES BREED ID", "#ID: 1:37 Class ids", "")
 LISTS_OF_SPLITS = ("trainval.txt", "test.txt")
+TRIMAPS = "annotations/trimaps"
 
 
-def add(root: Path, name: str, shade: int = 90) -> None:
+def add(root: Path, name: str) -> None:
     """Write a photo and its trimap, 6x8: row 0 pet, row 1 border, the rest background."""
-    trimap = np.full((6, 8), 2, np.uint8)
-    trimap[0], trimap[1] = 1, 3
-    Image.fromarray(np.full((6, 8, 3), shade, np.uint8)).save(root / f"images/{name}.jpg", quality=95)
-    Image.fromarray(trimap).save(root / f"annotations/trimaps/{name}.png")
+    trimap = np.repeat(np.uint8([1, 3, 2, 2, 2, 2])[:, None], 8, axis=1)
+    Image.new("RGB", (8, 6), (90, 90, 90)).save(root / f"images/{name}.jpg")
+    Image.fromarray(trimap).save(root / f"{TRIMAPS}/{name}.png")
 
 
 def write_list(root: Path, name: str, rows) -> None:
     (root / "annotations" / name).write_text("\n".join([*rows, ""]))
 
 
-def build(root: Path) -> Path:
-    """Write the official layout with its three lists."""
-    (root / "images").mkdir(parents=True)
-    (root / "annotations/trimaps").mkdir(parents=True)
+@pytest.fixture
+def tiny(tmp_path) -> Path:
+    """The official layout with its three lists."""
+    root = tmp_path / "pets"
+    for part in ("images", TRIMAPS):
+        (root / part).mkdir(parents=True)
     for name in ORDER:
         add(root, name)
     write_list(root, "list.txt", (*HEADER, *TRAINVAL, *TEST))
@@ -41,195 +44,166 @@ def build(root: Path) -> Path:
     return root
 
 
-@pytest.fixture
-def tiny(tmp_path) -> Path:
-    return build(tmp_path / "pets")
+def verified(folder: Path) -> dict:
+    pets.verify(folder)
+    return {sample.id: sample for sample in pets.read(folder)}
 
 
-def ids(folder: Path) -> list[str]:
-    return [sample.id for sample in pets.read(folder)]
-
-
-def test_order_split_and_group(tiny):
-    pets.verify(tiny)
-    samples = list(pets.read(tiny))
-    assert [sample.id for sample in samples] == ORDER
-    assert [sample.split for sample in samples] == ["train", "test", "train", "train", "test"]
-    assert [sample.group for sample in samples] == ORDER  # so no group is in two splits
-    assert [sample.file for sample in samples] == [tiny / f"images/{name}.jpg" for name in ORDER]
-
-
-def test_pixels(tiny):
-    samples = {sample.id: sample for sample in pets.read(tiny)}
+def test_order_split_group_and_pixels(tiny):
+    samples = verified(tiny)
+    assert list(samples) == ORDER
+    assert [sample.split for sample in samples.values()] == ["train", "test", "train", "train", "test"]
+    assert [sample.group for sample in samples.values()] == ORDER  # so no group is in two splits
+    assert [sample.file for sample in samples.values()] == [tiny / f"images/{name}.jpg" for name in ORDER]
     for name, species in (("Abyssinian_9", 1), ("boxer_1", 2)):
         image, mask = samples[name].image(), samples[name].mask()
         assert image.shape == (6, 8, 3) and image.dtype == mask.dtype == np.uint8
         assert mask.tolist() == [[species] * 8, [255] * 8] + [[0] * 8] * 4
 
 
-def test_trimap_with_a_palette(tiny):
-    path = tiny / "annotations/trimaps/boxer_1.png"
+def test_other_encodings_and_values(tiny):
+    sample, path = verified(tiny)["boxer_1"], tiny / f"{TRIMAPS}/boxer_1.png"
     trimap = Image.fromarray(np.array([[1, 2, 3]], np.uint8), mode="P")
     trimap.putpalette([0, 0, 0, 200, 0, 0, 0, 200, 0, 9, 9, 9])
     trimap.save(path)
-    assert next(sample for sample in pets.read(tiny) if sample.id == "boxer_1").mask().tolist() == [[2, 0, 255]]
+    assert sample.mask().tolist() == [[2, 0, 255]]
+    Image.fromarray(np.array([[1, 2, 0]], np.uint8)).save(path)
+    refused(sample.mask, "boxer_1.png", "0 at 1 pixel", "1, 2, 3")
+    Image.new("RGB", (8, 6), (9, 8, 7)).save(sample.file, format="PNG")  # like Egyptian_Mau_156
+    assert sample.image()[0, 0].tolist() == [9, 8, 7]
 
 
-@pytest.mark.parametrize("doubled", [False, True])
-def test_folder_below_and_doubled_folders(tmp_path, doubled):
-    root = build(tmp_path / "oxford-iiit-pet")
-    (tmp_path / ".hidden").mkdir()
-    if doubled:  # images/images and annotations/annotations
-        for part in ("images", "annotations"):
-            (root / part).rename(root / "aside")
-            (root / part).mkdir()
-            (root / "aside").rename(root / part / part)
-    for folder in (root, tmp_path):
-        pets.verify(folder)
-        assert ids(folder) == ORDER
-
-
-def test_stray_files_are_ignored(tiny):
-    (tiny / "images/Abyssinian_100.mat").write_bytes(b"MATLAB 5.0")
-    for stray in ("images/._boxer_1.jpg", "annotations/trimaps/._boxer_1.png", "annotations/trimaps/.DS_Store"):
-        (tiny / stray).write_bytes(b"stray")
-    pets.verify(tiny)
-    assert ids(tiny) == ORDER
+def test_folder_below_and_doubled_folders(tiny):
+    (tiny.parent / ".hidden").mkdir()
+    assert list(verified(tiny.parent)) == ORDER
+    for part in ("images", "annotations"):  # images/images and annotations/annotations
+        (tiny / part).rename(tiny / "aside")
+        (tiny / part).mkdir()
+        (tiny / "aside").rename(tiny / part / part)
+    for folder in (tiny, tiny.parent):
+        assert list(verified(folder)) == ORDER
 
 
 @pytest.mark.parametrize("lists", ["all", "none"])
-def test_known_bad_images_are_excluded(tiny, lists):
-    gif = tiny / "images/Egyptian_Mau_139.jpg"
-    Image.fromarray(np.zeros((6, 8), np.uint8)).save(gif, format="GIF")
+def test_stray_files_and_known_bad_images_are_left_out(tiny, lists):
+    for stray in ("images/Abyssinian_100.mat", "images/._boxer_1.jpg", f"{TRIMAPS}/._boxer_1.png"):
+        (tiny / stray).write_bytes(b"stray")
+    Image.new("L", (8, 6)).save(tiny / "images/Egyptian_Mau_139.jpg", format="GIF")
     Image.new("RGBA", (8, 6), (9, 9, 9, 0)).save(tiny / "images/Abyssinian_5.jpg", format="PNG")  # without a trimap
     add(tiny, "staffordshire_bull_terrier_2")
     write_list(tiny, "test.txt", (*TEST, "Abyssinian_5 1 1 1"))
     write_list(tiny, "list.txt", (*HEADER, *TRAINVAL, *TEST, "Abyssinian_5 1 1 1"))
     if lists == "none":
-        for name in ("list.txt", "trainval.txt", "test.txt"):
+        for name in ("list.txt", *LISTS_OF_SPLITS):
             (tiny / "annotations" / name).unlink()
-    pets.verify(tiny)
-    assert ids(tiny) == ORDER
+    assert list(verified(tiny)) == ORDER
 
 
-def test_png_named_jpg_is_read(tiny):  # like Egyptian_Mau_156
-    Image.new("RGB", (8, 6), (9, 8, 7)).save(tiny / "images/boxer_1.jpg", format="PNG")
-    sample = next(sample for sample in pets.read(tiny) if sample.id == "boxer_1")
-    assert sample.image()[0, 0].tolist() == [9, 8, 7]
-
-
-def test_photos_that_no_list_names_are_skipped(tiny):
+def test_lists_are_optional(tiny):
     add(tiny, "Bombay_11")
+    given = (tiny / "annotations/list.txt").read_text()
     (tiny / "images/Bombay_22.jpg").write_bytes(b"no trimap, and no list has it")
-    pets.verify(tiny)
-    assert ids(tiny) == ORDER
-
-
-def test_without_split_lists_there_is_no_split(tiny):
-    add(tiny, "Bombay_11")
+    for text in (given, None):
+        if text is None:
+            (tiny / "annotations/list.txt").unlink()
+        assert list(verified(tiny)) == ORDER
     for name in LISTS_OF_SPLITS:
         (tiny / "annotations" / name).unlink()
-    pets.verify(tiny)
-    assert [(sample.id, sample.split) for sample in pets.read(tiny)] == [(name, None) for name in ORDER]
+    (tiny / "annotations/list.txt").write_text(given)
+    assert {id: sample.split for id, sample in verified(tiny).items()} == dict.fromkeys(ORDER)
     (tiny / "annotations/list.txt").unlink()
-    pets.verify(tiny)
-    samples = {sample.id: sample for sample in pets.read(tiny)}
+    (tiny / "images/Bombay_22.jpg").unlink()
+    samples = verified(tiny)
     assert list(samples) == [*ORDER[:3], "Bombay_11", *ORDER[3:]]
-    assert samples["Bombay_11"].mask().max() == 255 and samples["Bombay_11"].mask()[0, 0] == 1
-    assert samples["boxer_2"].mask()[0, 0] == 2
-
-
-def test_list_txt_is_optional(tiny):
-    (tiny / "annotations/list.txt").unlink()
-    pets.verify(tiny)
-    assert ids(tiny) == ORDER
+    assert samples["Bombay_11"].mask()[:2, 0].tolist() == [1, 255] and samples["boxer_2"].mask()[0, 0] == 2
 
 
 def test_a_subset_of_the_data(tiny):
-    for name in ("Abyssinian_100", "boxer_2"):
+    expected = list(ORDER)
+    for name in ("Abyssinian_100", "boxer_2", "Abyssinian_10"):
+        assert list(verified(tiny)) == expected
         (tiny / f"images/{name}.jpg").unlink()
-        (tiny / f"annotations/trimaps/{name}.png").unlink()
-    pets.verify(tiny)
-    assert ids(tiny) == ["Abyssinian_9", "Abyssinian_10", "boxer_1"]
-    (tiny / "images/Abyssinian_10.jpg").unlink()
-    (tiny / "annotations/trimaps/Abyssinian_10.png").unlink()
-    assert ids(tiny) == ["Abyssinian_9", "boxer_1"]
+        (tiny / f"{TRIMAPS}/{name}.png").unlink()
+        expected.remove(name)
+    assert [sample.id for sample in pets.read(tiny)] == expected
     refused(lambda: pets.verify(tiny), "annotations/test.txt", "none of its photos exists")
 
 
-@pytest.mark.parametrize("call", [pets.read, pets.verify])
-def test_names_must_pair(tiny, call):
-    photo, trimap = tiny / "images/boxer_1.jpg", tiny / "annotations/trimaps/boxer_1.png"
-    photo.rename(tiny / "photo")
-    refused(lambda: call(tiny), "images/boxer_1.jpg: not found", "boxer_1.png needs it", "restore")
-    (tiny / "photo").rename(photo)
-    trimap.unlink()
-    refused(lambda: call(tiny), "trimaps/boxer_1.png: not found", "boxer_1.jpg needs it")
-
-
-@pytest.mark.parametrize("name", LISTS_OF_SPLITS)
-def test_one_split_list_alone_is_refused(tiny, name):
-    (tiny / "annotations" / name).unlink()
-    refused(lambda: pets.read(tiny), f"annotations/{name}: not found beside", "restore it")
+@pytest.mark.parametrize(
+    "source, target, words",
+    [
+        ("images/boxer_1.jpg", "away", ("images/boxer_1.jpg: not found", "boxer_1.png needs it", "restore")),
+        (f"{TRIMAPS}/boxer_1.png", "away", ("trimaps/boxer_1.png: not found", "boxer_1.jpg needs it")),
+        ("annotations/trainval.txt", "away", ("annotations/trainval.txt: not found beside", "restore it")),
+        ("annotations/test.txt", "away", ("annotations/test.txt: not found beside", "restore it")),
+        ("images/boxer_1.jpg", "images/boxer 3 (copy).jpg", ("'boxer 3 (copy).jpg'", "rename the file")),
+    ],
+)
+def test_missing_and_misnamed_files_are_refused(tiny, source, target, words):
+    (tiny / source).rename(tiny / target)
+    refused(lambda: pets.read(tiny), *words)
 
 
 @pytest.mark.parametrize(
     ("file", "row", "words"),
     [
-        ("test.txt", "Abyssinian_9 1 1 1", ("test.txt: line 3", "Abyssinian_9 is in trainval.txt as well")),
-        ("list.txt", "boxer_7 9 1 5", ("list.txt: line 9", "boxer_7 has species 1 (cat)", "name of a dog")),
-        ("trainval.txt", "Persian_1 24 2 8", ("trainval.txt: line 4", "species 2 (dog)", "name of a cat")),
-        ("list.txt", "Persian_1 24 3 8", ("species 3 (neither cat nor dog)",)),
-        ("test.txt", "Persian_1 24", ("test.txt: line 3", "Abyssinian_1 1 1 1", "official list")),
-        ("test.txt", "Persian_1 24 cat 8", ("test.txt: line 3",)),
-        ("list.txt", "<html>\udcff", ("list.txt: line 9",)),
+        ("test.txt", b"Abyssinian_9 1 1 1", ("test.txt: line 3", "Abyssinian_9 is in trainval.txt as well")),
+        ("list.txt", b"boxer_7 9 1 5", ("list.txt: line 9", "boxer_7 has species 1 (cat)", "name of a dog")),
+        ("trainval.txt", b"Persian_1 24 2 8", ("trainval.txt: line 4", "species 2 (dog)", "name of a cat")),
+        ("list.txt", b"Persian_1 24 3 8", ("species 3 (neither cat nor dog)",)),
+        ("test.txt", b"Persian_1 24", ("test.txt: line 3", "Abyssinian_1 1 1 1", "official list")),
+        ("test.txt", b"Persian_1 24 cat 8", ("test.txt: line 3",)),
+        ("list.txt", b"<html>\xff", ("list.txt: line 9",)),
     ],
 )
 def test_invalid_lists_are_refused(tiny, file, row, words):
-    path = tiny / "annotations" / file
-    path.write_bytes(path.read_bytes() + row.encode("utf-8", "surrogateescape") + b"\n")
+    with open(tiny / "annotations" / file, "ab") as opened:
+        opened.write(row + b"\n")
     refused(lambda: pets.read(tiny), *words)
-    refused(lambda: pets.verify(tiny), *words)
 
 
 def test_missing_parts(tmp_path):
-    refused(lambda: pets.read(tmp_path), str(tmp_path), "`images` and `annotations`", "unpack both archives")
+    refused(lambda: pets.read(tmp_path), tmp_path, "`images` and `annotations`", "unpack both archives")
     refused(lambda: pets.verify(tmp_path / "nowhere"), "nowhere: no such folder", "datasets.pets.raw")
     (tmp_path / "images").mkdir()
     (tmp_path / "annotations").mkdir()
     refused(lambda: pets.read(tmp_path), "annotations/trimaps: not found", "annotations.tar.gz")
-    (tmp_path / "annotations/trimaps").mkdir()
+    (tmp_path / TRIMAPS).mkdir()
     refused(lambda: pets.verify(tmp_path), "images: no photo")
 
 
-def test_unexpected_names_are_refused(tiny):
-    (tiny / "images/boxer 3 (copy).jpg").write_bytes(b"")
-    refused(lambda: pets.read(tiny), "'boxer 3 (copy).jpg'", "rename the file")
-
-
-def test_files_are_decoded_lazily(tiny):
-    photo, trimap = tiny / "images/Abyssinian_9.jpg", tiny / "annotations/trimaps/Abyssinian_9.png"
-    photo.write_bytes(photo.read_bytes()[:-40])
-    pets.verify(tiny)
-    sample = next(iter(pets.read(tiny)))
-    assert sample.mask().any()
-    refused(sample.image, "images/Abyssinian_9.jpg", "fetch it again")
-    trimap.write_bytes(trimap.read_bytes()[:-30])
-    refused(sample.mask, "trimaps/Abyssinian_9.png", "fetch it again")
-
-
-def test_trimap_values_are_checked(tiny):
-    Image.fromarray(np.array([[1, 2, 0]], np.uint8)).save(tiny / "annotations/trimaps/Abyssinian_9.png")
-    refused(next(iter(pets.read(tiny))).mask, "Abyssinian_9.png", "0 at 1 pixel", "1, 2, 3")
-
-
-@pytest.mark.skipif(not REAL.is_dir(), reason="PROMPTSEG_REAL_DATA names no folder with oxford_iiit_pet")
-def test_real_data():
-    pets.verify(REAL)
-    samples = list(pets.read(REAL))
-    assert len({sample.id for sample in samples}) == len(samples)
-    assert {sample.split for sample in samples} == {"train", "test"}
+def test_the_sample_is_in_the_official_layout_and_has_one_pet_with_a_border(written_sample):
+    folder = written_sample("pets")
+    samples = list(verified(folder).values())
+    splits = [sample.split for sample in samples]
+    assert (splits.count("train"), splits.count("test")) == tuple(pets_sample.COUNTS.values())
+    lines = (folder / "annotations/list.txt").read_text().splitlines()
+    assert lines[0] == "#Image CLASS-ID SPECIES BREED ID" and len(lines) == 6 + len(samples)
+    with Image.open(samples[0].file) as photo:
+        assert (photo.format, photo.mode) == ("JPEG", "RGB") and 256 <= min(photo.size) <= max(photo.size) <= 500
+    with Image.open(folder / f"{TRIMAPS}/{samples[0].id}.png") as trimap:
+        assert (trimap.format, trimap.mode) == ("PNG", "L")
+    shown = set()
     for sample in samples:
-        image, mask = sample.image(), sample.mask()
-        assert image.shape[:2] == mask.shape
-        assert set(np.unique(mask)) == {0, 1 if sample.id[0].isupper() else 2, 255}
+        mask, species = sample.mask(), 1 if sample.id[0].isupper() else 2
+        assert set(np.unique(mask)) == {0, species, 255}, sample.id
+        assert 0.01 < (mask == species).mean() < 0.8 and (mask == 255).mean() < 0.25, sample.id
+        shown.add((sample.split, species))
+    assert shown == {("train", 1), ("train", 2), ("test", 1), ("test", 2)}
+    assert best_iou(histogram(sample for sample in samples if sample.split == "test"), 1, 2) < 0.4
+
+
+def test_download_fetches_the_official_archives(tmp_path, monkeypatch):
+    def unpack(archive, folder):
+        part = folder / archive.name.removesuffix(".tar.gz")
+        part.mkdir()
+        (part / "member").write_bytes(b"x")
+
+    requested = faked(monkeypatch, pets.http, unpack)
+    pets.download(tmp_path)
+    home = "https://www.robots.ox.ac.uk/~vgg/data/pets/data/"
+    assert sorted(requested) == [
+        (f"{home}annotations.tar.gz", {"md5": "95a8c909bbe2e81eed6a22bccdf3f68f", "size": None}),
+        (f"{home}images.tar.gz", {"md5": "5c4f3ee8e5d25df40f4fd59a7f44e54c", "size": 791918971}),
+    ]
+    assert list(digest(tmp_path)) == ["annotations/member", "images/member"]

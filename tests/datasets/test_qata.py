@@ -1,10 +1,12 @@
 """Tests of the QaTa-COV19 reader and of its sample."""
 
 import os
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from gray_threshold import best_iou, histogram
 from PIL import Image
 from promptseg.datasets.qata import reader as qata
 from promptseg.datasets.qata import sample as qata_sample
@@ -16,6 +18,8 @@ TINY = {
     "Train Set": ["covid_10", "covid_9", SUBJECT.format(1), SUBJECT.format(2), "sub-S1_ses-E2_run-1_bp-chest_vp-pa_dx"],
     "Test Set": ["covid_9", "sub-S09341_ses-E1_run-1_bp-chest_vp-ap_dx"],
 }
+HOMES = ("", qata.VERSION, f"{qata.COLLECTION}/{qata.VERSION}", f"{qata.VERSION}/{qata.VERSION}")
+CALLS = pytest.mark.parametrize("call", [qata.read, qata.verify])
 
 
 def build(root: Path) -> Path:
@@ -34,15 +38,23 @@ def add(root: Path, home: str, name: str, number: int = 0) -> None:
         Image.fromarray(array).save(root / home / part / f"{file}.png")
 
 
-@pytest.mark.parametrize(
-    "below", ["", qata.VERSION, f"{qata.COLLECTION}/{qata.VERSION}", f"{qata.VERSION}/{qata.VERSION}"]
-)
+@pytest.fixture
+def raw(tmp_path) -> Path:
+    return build(tmp_path / "raw")
+
+
+@pytest.fixture(scope="module")
+def sample(written_sample) -> Path:
+    return written_sample("qata")
+
+
+@pytest.mark.parametrize("below", HOMES)
 def test_layout_order_split_and_groups(tmp_path, below, capsys):
     build(tmp_path / below)
     (tmp_path / "QaTa-COV19-v1").mkdir()
     qata.verify(tmp_path)
     samples = list(qata.read(tmp_path))
-    assert [(sample.id, sample.group) for sample in samples] == [
+    assert [(item.id, item.group) for item in samples] == [
         ("train/covid_9", "train/covid_9"),
         ("train/covid_10", "train/covid_10"),
         ("train/sub-S1_ses-E2_run-1_bp-chest_vp-pa_dx", "sub-S1"),
@@ -51,142 +63,103 @@ def test_layout_order_split_and_groups(tmp_path, below, capsys):
         ("test/covid_9", "test/covid_9"),
         ("test/sub-S09341_ses-E1_run-1_bp-chest_vp-ap_dx", "sub-S09341"),
     ]
-    assert [sample.split for sample in samples] == ["train"] * 5 + ["test"] * 2
+    assert [item.split for item in samples] == ["train"] * 5 + ["test"] * 2
     assert capsys.readouterr() == ("", "")
 
 
-def test_pixels(tmp_path):
-    build(tmp_path)
-    sample = list(qata.read(tmp_path))[1]
-    image, mask = sample.image(), sample.mask()
-    assert image.dtype == mask.dtype == np.uint8 and mask.tolist() == [[1] * 6, [0] * 6, [0] * 6, [0] * 6]
-    assert (image[0] == 60).all() and sample.file == tmp_path / "Train Set/Images/covid_10.png"
-
-
-def test_files_are_decoded_lazily(tmp_path):
-    build(tmp_path)
-    image, mask = tmp_path / "Train Set/Images/covid_9.png", tmp_path / "Train Set/Ground-truths/mask_covid_9.png"
+def test_files_are_decoded_lazily_and_their_values_checked(raw):
+    image, mask = raw / "Train Set/Images/covid_9.png", raw / "Train Set/Ground-truths/mask_covid_9.png"
+    first, second, *_ = qata.read(raw)
+    assert second.image().tolist() == [[60] * 6, [9] * 6, [9] * 6, [9] * 6] and second.image().dtype == np.uint8
+    assert second.mask().tolist() == [[1] * 6, [0] * 6, [0] * 6, [0] * 6] and second.mask().dtype == np.uint8
+    assert second.file == raw / "Train Set/Images/covid_10.png"
     image.write_bytes(image.read_bytes()[:40])
-    sample = next(iter(qata.read(tmp_path)))
-    assert sample.mask().any()
-    refused(sample.image, "Images/covid_9.png", "fetch it again")
+    assert first.mask().any()
+    refused(first.image, "Images/covid_9.png", "fetch it again")
+    Image.fromarray(np.full((4, 6), 128, np.uint8)).save(mask)
+    refused(first.mask, "mask_covid_9.png", "128 at 24 pixels", "0, 255")
     mask.write_bytes(b"")
-    refused(sample.mask, "mask_covid_9.png")
+    refused(next(qata.read(raw)).mask, "mask_covid_9.png")
 
 
-def test_gray_masks_are_refused(tmp_path):
-    build(tmp_path)
-    Image.fromarray(np.full((4, 6), 128, np.uint8)).save(tmp_path / "Train Set/Ground-truths/mask_covid_9.png")
-    refused(next(iter(qata.read(tmp_path))).mask, "mask_covid_9.png", "128 at 24 pixels", "0, 255")
-
-
-def test_subjects_of_the_test_set_are_excluded_from_training(tmp_path, capsys):
-    build(tmp_path)
-    add(tmp_path, "Test Set", SUBJECT.format(3))
-    qata.verify(tmp_path)
+def test_subjects_of_the_test_set_are_excluded_from_training(raw, capsys):
+    add(raw, "Test Set", SUBJECT.format(3))
+    qata.verify(raw)
     assert "2 training images are left out" in capsys.readouterr().err
-    splits = {}
-    for sample in qata.read(tmp_path):
-        splits.setdefault(sample.group, set()).add(sample.split)
-    assert splits["sub-S09340"] == {"test"} and all(len(group_splits) == 1 for group_splits in splits.values())
+    found = [(item.group, item.split) for item in qata.read(raw)]
+    assert len(found) == 6 and [split for group, split in found if group == "sub-S09340"] == ["test"]
     keep = qata.Options(subjects_in_both="keep")
-    qata.verify(tmp_path, keep)
-    assert len(list(qata.read(tmp_path, keep))) == 8 and capsys.readouterr().err == ""
+    qata.verify(raw, keep)
+    assert len(list(qata.read(raw, keep))) == 8 and capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize("call", [qata.read, qata.verify])
-def test_names_must_pair(tmp_path, call):
-    build(tmp_path)
-    (tmp_path / "Test Set/Ground-truths/mask_covid_9.png").unlink()
-    refused(lambda: call(tmp_path), "Test Set/Ground-truths/mask_covid_9.png: not found", "restore")
-    add(tmp_path, "Test Set", "covid_9")
-    (tmp_path / "Test Set/Images/covid_9.png").unlink()
-    refused(lambda: call(tmp_path), "mask_covid_9.png: its image", "Test Set/Images/covid_9.png is missing")
-    add(tmp_path, "Test Set", "covid_9")
-    (tmp_path / "Train Set/Ground-truths/stray.png").write_bytes(b"")
-    refused(lambda: call(tmp_path), "stray.png: its image")
+@CALLS
+def test_names_must_pair_and_be_printable(raw, call):
+    mask, image = raw / "Test Set/Ground-truths/mask_covid_9.png", raw / "Test Set/Images/covid_9.png"
+    mask.unlink()
+    refused(partial(call, raw), f"{mask}: not found", "restore")
+    add(raw, "Test Set", "covid_9")
+    image.unlink()
+    refused(partial(call, raw), f"mask_covid_9.png: its image {image} is missing")
+    add(raw, "Test Set", "covid_9")
+    stray = raw / "Train Set/Ground-truths/stray.png"
+    stray.write_bytes(b"")
+    refused(partial(call, raw), "stray.png: its image")
+    stray.unlink()
+    for name in ("._covid_9.png", "Thumbs.db"):
+        (raw / "Train Set/Images" / name).write_bytes(b"stray")
+    call(raw)
+    (raw / "Train Set/Images" / os.fsdecode(b"covid_\xff.png")).write_bytes(b"")
+    refused(partial(call, raw), "\\udcff", "rename")
 
 
-def test_missing_parts(tmp_path):
-    refused(lambda: qata.read(tmp_path), str(tmp_path), qata.VERSION, "give the folder of the archive")
-    refused(lambda: qata.verify(tmp_path / "nowhere"), "nowhere")
+@CALLS
+def test_missing_folders_are_named(tmp_path, call):
+    refused(partial(call, tmp_path), tmp_path, qata.VERSION, "give the folder of the archive")
+    refused(partial(call, tmp_path / "nowhere"), "nowhere")
     (tmp_path / "Train Set").mkdir()
-    refused(lambda: qata.read(tmp_path), "Train Set/Images: not found")
+    refused(partial(call, tmp_path), "Train Set/Images: not found")
     for part in ("Images", "Ground-truths"):
         (tmp_path / "Train Set" / part).mkdir()
-    refused(lambda: qata.read(tmp_path), "no images in Images")
+    refused(partial(call, tmp_path), "no images in Images")
 
 
 @pytest.mark.parametrize("home", qata.SPLITS)
-def test_verify_requires_both_sets(tmp_path, home):
-    build(tmp_path)
-    (tmp_path / home).rename(tmp_path / "elsewhere")
-    refused(lambda: qata.verify(tmp_path), f"{home}: no images")
-    assert list(qata.read(tmp_path))
+def test_verify_requires_both_sets(raw, home):
+    (raw / home).rename(raw / "elsewhere")
+    refused(partial(qata.verify, raw), f"{home}: no images")
+    assert list(qata.read(raw))
 
 
-def test_stray_files_are_ignored_and_unprintable_names_refused(tmp_path):
-    build(tmp_path)
-    for stray in ("._covid_9.png", "Thumbs.db"):
-        (tmp_path / "Train Set/Images" / stray).write_bytes(b"stray")
-    qata.verify(tmp_path)
-    (tmp_path / "Train Set/Images" / os.fsdecode(b"covid_\xff.png")).write_bytes(b"")
-    refused(lambda: qata.read(tmp_path), "\\udcff", "rename")
-
-
-@pytest.fixture(scope="module")
-def sample_folder(written_sample) -> Path:
-    return written_sample("qata")
-
-
-def test_sample_is_read_back(sample_folder, capsys):
-    qata.verify(sample_folder)
+def test_sample_is_read_back_and_not_solved_by_a_threshold(sample, capsys):
+    qata.verify(sample)
     assert capsys.readouterr().err == ""
-    samples = list(qata.read(sample_folder))
-    assert [sum(sample.split == split for sample in samples) for split in ("train", "test")] == list(
-        qata_sample.COUNTS.values()
-    )
-    groups = {sample.group for sample in samples}
-    assert len(groups) < len(samples), "some subjects have two images"
-    assert not {sample.group for sample in samples if sample.split == "test"} & {
-        sample.group for sample in samples if sample.split == "train"
-    }
-    for sample in samples:
-        mask = sample.mask()
-        assert sample.image().shape == mask.shape == (224, 224) and 0 < mask.mean() < 0.6
-
-
-def best_threshold(samples) -> float:
-    """Compute the pooled IoU of the best gray threshold, with the infection on its bright or its dark side."""
-    counts = np.zeros((2, 256), int)
-    for sample in samples:
-        image, mask = sample.image(), sample.mask()
-        for value in (0, 1):
-            counts[value] += np.bincount(image[mask == value], minlength=256)
-    sides = [counts.cumsum(axis=1), counts[:, ::-1].cumsum(axis=1)]
-    return max((side[1] / (counts[1].sum() + side[0])).max() for side in sides)
-
-
-def test_sample_is_not_solved_by_a_threshold(sample_folder):
-    assert best_threshold(sample for sample in qata.read(sample_folder) if sample.split == "test") < 0.3
+    samples = list(qata.read(sample))
+    groups = {split: [item.group for item in samples if item.split == split] for split in ("train", "test")}
+    assert [len(found) for found in groups.values()] == list(qata_sample.COUNTS.values())
+    assert len({*groups["train"], *groups["test"]}) < len(samples), "some subjects have two images"
+    assert not {*groups["train"]} & {*groups["test"]}
+    for item in samples:
+        mask = item.mask()
+        assert item.image().shape == mask.shape == (224, 224) and 0 < mask.mean() < 0.6
+    assert best_iou(histogram(item for item in samples if item.split == "test"), 1) < 0.3
 
 
 def test_download_copies_version_2(tmp_path, monkeypatch):
-    cache, requested = tmp_path / "cache", []
+    cache, raw, requested = tmp_path / "cache", tmp_path / "raw", []
     build(cache / qata.COLLECTION / qata.VERSION)
     (cache / qata.COLLECTION / "QaTa-COV19-v1").mkdir()
     monkeypatch.setattr(qata.kaggle, "files", lambda slug, name: requested.append((slug, name)) or cache)
-    refused(lambda: qata.download(tmp_path / "raw"), "5 images in Train Set instead of the official 7145")
+    refused(partial(qata.download, raw), "5 images in Train Set instead of the official 7145")
     monkeypatch.setattr(qata, "OFFICIAL_COUNTS", {"train": 5, "test": 2})
-    qata.download(tmp_path / "raw")
+    qata.download(raw)
     assert requested == [("aysendegerli/qatacov19-dataset", "qata")] * 2
-    assert digest(tmp_path / "raw" / qata.VERSION) == digest(cache / qata.COLLECTION / qata.VERSION)
-    assert [path.name for path in (tmp_path / "raw").iterdir()] == [qata.VERSION]
-    assert len(list(qata.read(tmp_path / "raw"))) == 7
+    assert digest(raw / qata.VERSION) == digest(cache / qata.COLLECTION / qata.VERSION)
+    assert [path.name for path in raw.iterdir()] == [qata.VERSION]
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="PROMPTSEG_REAL_DATA names no folder with qata")
 def test_real_data():
     qata.verify(REAL)
-    for sample in list(qata.read(REAL))[::50]:
-        assert sample.image().shape == sample.mask().shape and sample.mask().any()
+    for item in list(qata.read(REAL))[::50]:
+        assert item.image().shape == item.mask().shape and item.mask().any()

@@ -11,30 +11,27 @@ def binary(target, value) -> tuple[np.ndarray, np.ndarray]:
     return np.array(target, np.uint8), np.array([value], np.uint8)
 
 
-def one_row(outcomes: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
+def one_row(tp: int, fp: int, fn: int) -> tuple[np.ndarray, np.ndarray]:
     """An image of one row with so many true positives, false positives and false negatives."""
-    tp, fp, fn = outcomes
     return binary([[1] * tp + [0] * fp + [1] * fn], [[255] * (tp + fp) + [0] * fn])
 
 
 @st.composite
 def images(draw, classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Target with ignored pixels, probabilities that are not independent of it, and which pixels count."""
-    height, width = draw(st.integers(1, 24)), draw(st.integers(1, 24))
+    size = draw(st.integers(1, 24)), draw(st.integers(1, 24))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    known = draw(st.sets(st.integers(0, classes), min_size=1))
-    target = rng.choice(sorted(known), (height, width)).astype(np.uint8)
-    probability = rng.integers(0, 256, (classes, height, width), dtype=np.uint8)
+    target = rng.choice(sorted(draw(st.sets(st.integers(0, classes), min_size=1))), size).astype(np.uint8)
+    probability = rng.integers(0, 256, (classes, *size), dtype=np.uint8)
     for label in range(1, classes + 1):
-        sure = (target == label) & (rng.random((height, width)) < 0.6)
+        sure = (target == label) & (rng.random(size) < 0.6)
         probability[label - 1][sure] = rng.integers(120, 256, sure.sum())
-    target[rng.random((height, width)) < draw(st.sampled_from([0, 0.2]))] = IGNORED
-    valid = draw(st.sampled_from([None, rng.random((height, width)) < 0.8]))
-    return target, probability, valid
+    target[rng.random(size) < draw(st.sampled_from([0, 0.2]))] = IGNORED
+    return target, probability, draw(st.sampled_from([None, rng.random(size) < 0.8]))
 
 
 def counted_pixels(target, probability, valid) -> tuple[torch.Tensor, torch.Tensor]:
-    """Labels (n,) and probabilities (K, n), as torchmetrics takes them."""
+    """Labels (n,) and probabilities (K, n) of the pixels that count."""
     counted = target != IGNORED if valid is None else (target != IGNORED) & valid
     return torch.from_numpy(target[counted].astype(np.int64)), torch.from_numpy(probability[:, counted])
 

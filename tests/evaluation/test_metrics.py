@@ -1,96 +1,103 @@
-"""Metrics of single masks against torchmetrics, and the registry that files, tables and the report read."""
-
-import math
+"""Label maps, counts, metrics and curves: against torchmetrics, the paper and cases by hand; and their registry."""
 
 import numpy as np
 import pandas
 import pytest
 import torch
-import torchmetrics.classification as oracle
+import torchmetrics.functional.classification as reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from promptseg.core.errors import UserError
 from promptseg.data.image_io import IGNORED
 from promptseg.evaluation import metrics, score_table
-from promptseg.evaluation.counts import count
+from promptseg.evaluation.counts import COUNTS, count, label_map
+from promptseg.evaluation.histogram import ProbabilityHistogram
 from promptseg.evaluation.metrics import Key, MaskMetric, RunMetric, compute_metrics
 from promptseg.evaluation.run_scores import RunScores
 from promptseg.evaluation.run_summary import Evaluation, summarize
-from score_cases import binary, counted_pixels, images, one_row
+from score_cases import band_by_hand, binary, counted_pixels, images, one_row
+
+REFERENCES = {
+    "iou": reference.binary_jaccard_index, "dice": reference.binary_f1_score, "accuracy": reference.binary_accuracy,
+    "precision": reference.binary_precision, "recall": reference.binary_recall,
+}  # fmt: skip
 
 
-@settings(deadline=None)
-@given(images(1), st.sampled_from([0.05, 0.3, 0.5, 0.501, 0.75]))
-def test_metrics_of_one_class_are_those_of_torchmetrics(case, threshold):
-    labels, values = counted_pixels(*case)
-    ours = compute_metrics(count(*case[:2], 1, case[2], threshold)[0])
-    if not (labels.any() or (values >= 256 * threshold).any()):
-        assert set(map(float, ours.values())) == {1.0}  # torchmetrics gives 0 where both are empty
-        return
-    predicted = (values[0] >= 256 * threshold).long()
-    for key, metric in {
-        "iou": oracle.BinaryJaccardIndex(),
-        "dice": oracle.BinaryF1Score(),
-        "accuracy": oracle.BinaryAccuracy(),
-        "precision": oracle.BinaryPrecision(),
-        "recall": oracle.BinaryRecall(),
-    }.items():
-        assert ours[key] == pytest.approx(metric(predicted, labels).item(), abs=1e-6), key
+def expected(name: str, predicted: torch.Tensor, truth: torch.Tensor) -> float:
+    """The mean of torchmetrics over the classes that are in one of (K, n) bool; with none, 1.0 instead of its 0.0."""
+    pairs = [(p.long(), t.long()) for p, t in zip(predicted, truth, strict=True) if (p | t).any()]
+    return pytest.approx(np.mean([REFERENCES[name](*pair).item() for pair in pairs]) if pairs else 1.0, abs=2e-6)
 
 
-@settings(deadline=None, max_examples=50)
-@given(st.lists(images(3), min_size=1, max_size=3))
-def test_pooled_metrics_of_several_classes_are_those_of_torchmetrics(cases):
-    ours, labels, predicted = RunScores(["a", "b", "c"]), [], []
-    for number, case in enumerate(cases):
-        ours.add(str(number), "g", *case)
-        label, values = counted_pixels(*case)
-        labels.append(label)
-        best, where = values.long().max(dim=0)
-        predicted.append(torch.where(best >= 128, where + 1, 0))
-    labels, predicted = torch.cat(labels), torch.cat(predicted)
-    if len(labels) == 0:
-        return
-    pooled = summarize(Evaluation(ours, seed=0))
-    present = [label for label in (1, 2, 3) if ((labels == label) | (predicted == label)).any()]
-    for key, kind in {
-        "iou_pooled": oracle.MulticlassJaccardIndex,
-        "dice_pooled": oracle.MulticlassF1Score,
-        "precision": oracle.MulticlassPrecision,
-        "recall": oracle.MulticlassRecall,
-    }.items():
-        values = kind(num_classes=4, average="none")(predicted, labels)
-        expected = values[present].mean().item() if present else 1.0
-        assert pooled[key] == pytest.approx(expected, abs=2e-6), key
-
-
-@settings(deadline=None)
-@given(st.integers(1, 3).flatmap(images))
-def test_a_perfect_prediction_scores_one_whatever_is_ignored(case):
-    target, probability, valid = case
-    perfect = np.stack([np.where(target == label, 255, 0) for label in range(1, len(probability) + 1)])
-    perfect = perfect.astype(np.uint8)
-    perfect[:, target == IGNORED] = probability[:, target == IGNORED]  # must not matter
-    for values in compute_metrics(count(target, perfect, len(perfect), valid)).values():
-        assert (values == 1.0).all()
-
-
-@pytest.mark.parametrize(
-    ("target", "value", "expected"),
-    [
-        ([[0, 0], [0, 0]], [[0, 0], [0, 0]], {"iou": 1, "dice": 1, "precision": 1, "recall": 1, "boundary_iou": 1}),
-        ([[1, 1], [1, 1]], [[255, 255], [255, 255]], {"iou": 1, "boundary_iou": 1}),
-        ([[1, 1], [1, 1]], [[0, 0], [0, 0]], {"iou": 0, "precision": 0, "recall": 0, "boundary_iou": 0}),
-        ([[0, 0], [0, 0]], [[255, 0], [0, 0]], {"iou": 0, "precision": 0, "recall": 0, "accuracy": 0.75}),
-        ([[1]], [[128]], {"iou": 1, "boundary_iou": 1}),
-        ([[255, 255]], [[255, 0]], {"iou": 1}),
-        ([[1, 1, 0]], [[255, 0, 255]], {"iou": 0.333333, "dice": 0.5}),
-    ],
-    ids=["empty", "full", "missed", "false-positive", "one-pixel", "all-ignored", "mixed"],
+@settings(max_examples=40)
+@given(
+    st.sampled_from([1, 3]).flatmap(lambda classes: st.lists(images(classes), min_size=1, max_size=3)),
+    st.sampled_from([0.05, 0.3, 0.5, 0.501, 0.75]),
 )
-def test_metrics_at_the_edges(target, value, expected):
-    ours = {key: float(values[0]) for key, values in compute_metrics(count(*binary(target, value), 1)).items()}
-    assert {key: ours[key] for key in expected} == pytest.approx(expected, abs=1e-6)
-    assert all(math.isfinite(value) for value in ours.values())
+def test_pooled_metrics_average_precision_and_curve_are_those_of_torchmetrics(cases, threshold):
+    classes = len(cases[0][1])
+    scores = RunScores(["a", "b", "c"][:classes], threshold)
+    for number, case in enumerate(cases):
+        scores.add(str(number), "g", *case)
+    pixels = [counted_pixels(*case) for case in cases]
+    labels, values = torch.cat([label for label, _ in pixels]), torch.cat([value for _, value in pixels], dim=1)
+    if len(labels) == 0:
+        with pytest.raises(UserError, match="nothing to score"):
+            scores.histogram.curve()
+        return
+    numbers = torch.arange(1, classes + 1)[:, None]
+    best, where = values.max(dim=0)
+    truth, predicted = labels == numbers, torch.where(best >= 256 * threshold, where + 1, 0) == numbers
+    summary, curve = summarize(Evaluation(scores, seed=0)), scores.histogram.curve()
+    for key in ("iou_pooled", "dice_pooled", "accuracy", "precision", "recall"):
+        assert summary[key] == expected(key.removesuffix("_pooled"), predicted, truth), key
+    own = [(value.double() / 255, t.long()) for value, t in zip(values, truth, strict=True) if t.any()]
+    average = [reference.binary_average_precision(*pair).item() for pair in own]
+    assert summary.get("average_precision") == (pytest.approx(np.mean(average), abs=2e-6) if average else None)
+    assert [row["threshold"] for row in curve] == pytest.approx(np.arange(1, 20) * 0.05)
+    for row in curve[::6]:
+        for key in ("iou", "precision", "recall"):
+            assert row[key] == expected(key, values >= 256 * row["threshold"], truth), row
+
+
+@settings(max_examples=40)
+@given(st.integers(1, 3).flatmap(images))
+def test_boundary_counts_are_those_of_the_paper(case):
+    target, probability, valid = case
+    counts, predicted = count(target, probability, len(probability), valid), label_map(probability)
+    counted = target != IGNORED if valid is None else (target != IGNORED) & valid
+    for label, row in enumerate(counts, start=1):
+        bands = [band_by_hand(counted & (labels == label)) for labels in (target, predicted)]
+        shared, either = len(bands[0] & bands[1]), len(bands[0] | bands[1])
+        assert row[4:].tolist() == [shared, either]
+        assert compute_metrics(row)["boundary_iou"] == (shared / either if either else 1.0)
+
+
+def test_label_map_takes_the_lower_of_two_equal_classes_and_background_below_the_threshold():
+    probability = np.array([[[200, 100, 127, 128]], [[200, 130, 90, 128]], [[10, 131, 0, 128]]], np.uint8)
+    assert label_map(probability).tolist() == [[1, 3, 0, 1]]
+    assert label_map(probability, 0.78).tolist() == [[1, 0, 0, 0]]  # 0.78 * 256 = 199.7
+    assert label_map(probability, 0.79).tolist() == [[0, 0, 0, 0]]  # 0.79 * 256 = 202.2
+    assert label_map(np.array([[[127, 128, 129]]], np.uint8)).tolist() == [[0, 1, 1]]
+
+
+@pytest.mark.parametrize(("target", "value", "wanted"), [
+    ([[0, 0, 0, 0]], [[0, 0, 0, 0]], {"tn": 4, "iou": 1, "dice": 1, "precision": 1, "recall": 1, "boundary_iou": 1}),
+    ([[1, 1], [1, 1]], [[255, 255], [255, 255]], {"tp": 4, "tn": 0, "iou": 1, "boundary_iou": 1}),
+    ([[1, 1], [1, 1]], [[0, 0], [0, 0]], {"tp": 0, "fn": 4, "iou": 0, "precision": 0, "recall": 0, "boundary_iou": 0}),
+    ([[0, 0], [0, 0]], [[255, 0], [0, 0]], {"fp": 1, "tn": 3, "iou": 0, "precision": 0, "recall": 0, "accuracy": 0.75}),
+    ([[1]], [[128]], {"tp": 1, "boundary_intersection": 1, "boundary_union": 1, "iou": 1, "boundary_iou": 1}),
+    ([[1, 255, 0]], [[255, 255, 0]], {"tp": 1, "fp": 0, "fn": 0, "tn": 1, "boundary_union": 1}),
+    ([[255, 255]], [[255, 0]], {"tp": 0, "fp": 0, "fn": 0, "tn": 0, "boundary_union": 0, "iou": 1}),
+    ([[1, 1, 0]], [[255, 0, 255]], {"tp": 1, "fp": 1, "fn": 1, "tn": 0, "iou": 0.333333, "dice": 0.5}),
+], ids=["empty", "full", "missed", "false-positive", "one-pixel", "ignored", "all-ignored", "mixed"])  # fmt: skip
+def test_counts_and_metrics_at_the_edges(target, value, wanted):
+    (row,) = count(*binary(target, value), 1)
+    ours = dict(zip(COUNTS, row.tolist(), strict=True)) | compute_metrics(row)
+    assert {key: ours[key] for key in wanted} == pytest.approx(wanted, abs=1e-6)
+    assert np.isfinite(list(ours.values())).all()
+    with pytest.raises(UserError, match="nothing to score"):
+        ProbabilityHistogram(1).curve()
 
 
 def test_names_are_unique_and_every_headline_is_a_number_of_the_summary():
@@ -102,20 +109,16 @@ def test_names_are_unique_and_every_headline_is_a_number_of_the_summary():
 
 
 def test_boundaries_are_for_images_alone_and_each_task_has_its_own_metric():
-    columns = {
-        task: {metric.name for metric in metrics.mask_metrics(task)} for task in ("segmentation", "classification")
+    columns = [{metric.name for metric in metrics.mask_metrics(task)} for task in ("segmentation", "classification")]
+    assert columns[0] - columns[1] == {"boundary_iou"}
+    own = {
+        "segmentation": "boundary_iou",
+        "classification": "top1",
+        "part segmentation": "part_miou part_miou_category",
     }
-    assert columns["segmentation"] - columns["classification"] == {"boundary_iou"}
-    keys = {
-        task: {key.name for m in metrics.for_task(task) for key in m.keys}
-        for task in columns | {"part segmentation": 0}
-    }
-    assert {"top1"} == keys["classification"] & {"top1", "part_miou", "part_miou_category", "boundary_iou"}
-    assert {"part_miou", "part_miou_category"} == keys["part segmentation"] & {
-        "top1",
-        "part_miou",
-        "part_miou_category",
-    }
+    for task, names in own.items():
+        keys = {key.name for metric in metrics.for_task(task) for key in metric.keys}
+        assert keys & set(" ".join(own.values()).split()) == set(names.split())
 
 
 def test_a_metric_needs_a_function_and_a_line(tmp_path, monkeypatch):
@@ -124,13 +127,11 @@ def test_a_metric_needs_a_function_and_a_line(tmp_path, monkeypatch):
     def specificity(counts):
         return counts.ratio(counts.tn, counts.tn + counts.fp)
 
-    lines = (
-        MaskMetric(specificity, mean=Key("specificity_mean", "mean specificity", headline=True)),
-        RunMetric(lambda run: 0.25, Key("quarter", "a quarter")),
-    )
-    monkeypatch.setattr(metrics, "METRICS", (*metrics.METRICS, *lines))
+    mean = MaskMetric(specificity, mean=Key("specificity_mean", "mean specificity", headline=True))
+    quarter = RunMetric(lambda run: 0.25, Key("quarter", "a quarter"))
+    monkeypatch.setattr(metrics, "METRICS", (*metrics.METRICS, mean, quarter))
     scores = RunScores(["a"])
-    scores.add("x", "g1", *one_row((1, 1, 0)))
+    scores.add("x", "g1", *one_row(1, 1, 0))
     scores.add("y", "g2", *binary([[1, 0, 0]], [[255, 255, 0]]))
     summary = summarize(Evaluation(scores, seed=0))
     assert summary["specificity_mean"] == 0.25 and summary["quarter"] == 0.25

@@ -11,31 +11,21 @@ from segment_anything.utils import amg
 
 # transformers' names -> segment_anything's, in this order
 RENAMED = (
-    (r"^vision_encoder\.", "image_encoder."),
-    (r"patch_embed\.projection", "patch_embed.proj"),
-    (r"image_encoder\.layers\.", "image_encoder.blocks."),
-    (r"(blocks\.\d+)\.layer_norm", r"\1.norm"),
-    (r"neck\.conv1", "neck.0"),
-    (r"neck\.layer_norm1", "neck.1"),
-    (r"neck\.conv2", "neck.2"),
-    (r"neck\.layer_norm2", "neck.3"),
-    (r"prompt_encoder\.shared_embedding\.positional_embedding", "_"),
+    (r"^vision_encoder\.", "image_encoder."), (r"patch_embed\.projection", "patch_embed.proj"),
+    (r"image_encoder\.layers\.", "image_encoder.blocks."), (r"(blocks\.\d+)\.layer_norm", r"\1.norm"),
+    (r"neck\.conv1", "neck.0"), (r"neck\.layer_norm1", "neck.1"), (r"neck\.conv2", "neck.2"),
+    (r"neck\.layer_norm2", "neck.3"), (r"prompt_encoder\.shared_embedding\.positional_embedding", "_"),
     (r"^shared_image_embedding\.positional_embedding", "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix"),
-    (r"\.point_embed\.", ".point_embeddings."),
-    (r"mask_embed\.conv1", "mask_downscaling.0"),
-    (r"mask_embed\.layer_norm1", "mask_downscaling.1"),
-    (r"mask_embed\.conv2", "mask_downscaling.3"),
-    (r"mask_embed\.layer_norm2", "mask_downscaling.4"),
-    (r"mask_embed\.conv3", "mask_downscaling.6"),
-    (r"layer_norm_final_attn", "norm_final_attn"),
-    (r"(transformer\.layers\.\d+)\.layer_norm", r"\1.norm"),
-    (r"upscale_conv1", "output_upscaling.0"),
-    (r"upscale_layer_norm", "output_upscaling.1"),
+    (r"\.point_embed\.", ".point_embeddings."), (r"mask_embed\.conv1", "mask_downscaling.0"),
+    (r"mask_embed\.layer_norm1", "mask_downscaling.1"), (r"mask_embed\.conv2", "mask_downscaling.3"),
+    (r"mask_embed\.layer_norm2", "mask_downscaling.4"), (r"mask_embed\.conv3", "mask_downscaling.6"),
+    (r"layer_norm_final_attn", "norm_final_attn"), (r"(transformer\.layers\.\d+)\.layer_norm", r"\1.norm"),
+    (r"upscale_conv1", "output_upscaling.0"), (r"upscale_layer_norm", "output_upscaling.1"),
     (r"upscale_conv2", "output_upscaling.3"),
     (r"(output_hypernetworks_mlps\.\d+|iou_prediction_head)\.proj_out", r"\1.layers.LAST"),
     (r"(output_hypernetworks_mlps\.\d+|iou_prediction_head)\.layers\.(\d)", r"\1.layers.NEXT\2"),
     (r"(output_hypernetworks_mlps\.\d+|iou_prediction_head)\.proj_in", r"\1.layers.0"),
-)
+)  # fmt: skip
 
 
 def original(ours: Sam) -> modeling.Sam:

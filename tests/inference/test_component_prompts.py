@@ -17,40 +17,32 @@ def boxes_map(*boxes) -> np.ndarray:
     return out
 
 
-def corners(prompts) -> list[list[float]]:
-    return [prompt.get("box").corners.tolist() for prompt in prompts]
+SMALL, LARGE = (0, 0, 2, 2), (40, 40, 60, 60)
 
 
-def test_components_come_largest_first():
-    probability = boxes_map((0, 0, 8, 8), (32, 32, 64, 64), (0, 40, 10, 50))
-    assert corners(component_prompts(probability, CascadePrompt(by="box"))) == [
-        [32, 32, 64, 64], [0, 40, 10, 50], [0, 0, 8, 8],
-    ]  # fmt: skip
-
-
-def test_min_area_and_max_components_leave_out_the_smaller_ones():
-    probability = boxes_map((0, 0, 2, 2), (10, 10, 20, 20), (40, 40, 60, 60))
-    assert len(component_prompts(probability, CascadePrompt(by="box", min_area=4 / SIDE**2))) == 3
-    assert len(component_prompts(probability, CascadePrompt(by="box", min_area=5 / SIDE**2))) == 2
-    largest = component_prompts(probability, CascadePrompt(by="box", min_area=0.0, max_components=1))
-    assert corners(largest) == [[40, 40, 60, 60]]
-
-
-def test_no_component_gives_no_prompt():
-    assert component_prompts(boxes_map(), CascadePrompt()) == []
-    assert component_prompts(boxes_map((5, 5, 7, 7)), CascadePrompt(min_area=0.01)) == []
+@pytest.mark.parametrize(
+    "boxes, settings, expected",
+    [
+        ([], {}, []),
+        ([SMALL, (32, 0, 64, 32), (0, 40, 10, 50)], {"min_area": 0}, [(32, 0, 64, 32), (0, 40, 10, 50), SMALL]),
+        ([SMALL, LARGE], {"min_area": 4 / SIDE**2}, [LARGE, SMALL]),
+        ([SMALL, LARGE], {"min_area": 5 / SIDE**2}, [LARGE]),
+        ([SMALL, LARGE], {"min_area": 0, "max_components": 1}, [LARGE]),
+        ([SMALL], {"min_area": 0.01}, []),
+        ([(0, 0, 8, 8), (8, 8, 16, 16)], {}, [(0, 0, 16, 16)]),  # they touch at a corner
+    ],
+)
+def test_components_come_largest_first_as_far_as_they_are_wanted(boxes, settings, expected):
+    prompts = component_prompts(boxes_map(*boxes), CascadePrompt(by="box", **settings))
+    assert [tuple(prompt.get("box").corners) for prompt in prompts] == expected
 
 
 @pytest.mark.parametrize("threshold, right", [(0.5, 32), (0.25, 48)])
 def test_the_threshold_decides_what_a_component_is(threshold, right):
     probability = boxes_map((16, 16, 32, 32))
     probability[16:32, 32:48] = 0.27
-    prompts = component_prompts(probability, CascadePrompt(by="box", threshold=threshold))
-    assert corners(prompts) == [[16, 16, right, 32]]
-
-
-def test_pixels_that_touch_at_a_corner_are_one_component():
-    assert len(component_prompts(boxes_map((0, 0, 8, 8), (8, 8, 16, 16)), CascadePrompt(by="box"))) == 1
+    (prompt,) = component_prompts(probability, CascadePrompt(by="box", threshold=threshold))
+    assert prompt.get("box").corners.tolist() == [16, 16, right, 32]
 
 
 @pytest.mark.parametrize("by", ["box", "points", "mask", "box + points", "box + mask"])
@@ -62,11 +54,12 @@ def test_prompts_have_the_parts_that_are_named_and_the_class(by):
 def test_a_mask_part_is_the_probability_within_the_component_alone():
     probability = boxes_map((0, 0, 8, 8), (30, 30, 60, 60))
     probability[40:50, 40:50] = 0.6
+    probability[30:35, 30:35] = 0.3  # in the component's box, but not of it
     first, second = component_prompts(probability, CascadePrompt(by="mask"))
     for prompt, box in ((first, (30, 30, 60, 60)), (second, (0, 0, 8, 8))):
         region, expected = prompt.get("mask").values, np.zeros((SIDE, SIDE), np.float32)
         x0, y0, x1, y1 = box
-        expected[y0:y1, x0:x1] = probability[y0:y1, x0:x1]
+        expected[y0:y1, x0:x1] = probability[y0:y1, x0:x1] * (probability[y0:y1, x0:x1] >= 0.5)
         assert region.mask.shape == (y1 - y0, x1 - x0) and region.mask.dtype == np.float32, "cropped"
         np.testing.assert_array_equal(prompt.get("mask")._full(), expected)
 
@@ -86,12 +79,10 @@ def test_points_are_peaks_inside_and_lows_beside_the_component():
     assert (points.coordinates[3:] <= box[2:] + margin[2:]).all()
 
 
-def test_negative_points_without_room_have_the_label_of_padding():
+def test_without_room_points_are_padding_or_repeat():
     (prompt,) = component_prompts(np.ones((8, 8), np.float32), CascadePrompt(by="points", points=2))
     assert prompt.get("points").labels.tolist() == [1, 1, -1, -1]
-
-
-def test_a_component_of_one_pixel_repeats_its_only_peak():
-    points = peaks(np.zeros((4, 4)), np.eye(4, dtype=bool) & (np.arange(4) == 2), 3)
-    assert points.tolist() == [[2.5, 2.5]] * 3
-    assert peaks(np.zeros((4, 4)), np.zeros((4, 4), bool), 3).shape == (0, 2)
+    pixel = np.zeros((4, 4), bool)
+    assert peaks(np.zeros((4, 4)), pixel, 3).shape == (0, 2)
+    pixel[2, 1] = True
+    assert peaks(np.zeros((4, 4)), pixel, 3).tolist() == [[1.5, 2.5]] * 3

@@ -7,66 +7,52 @@ import sys
 
 import numpy as np
 import pytest
-import torch
+from box_segmenter import BoxSegmenter
 from promptseg import models
-from promptseg.core.errors import UserError
+from promptseg.core.distributed import Ranks
 from promptseg.core.runs import Run
 from promptseg.data import image_io, records
 from promptseg.inference import prediction
 from promptseg.nn import batch_sizes, weights
-from promptseg.nn.image_transform import ImageTransform
-from promptseg.nn.segmenter import Segmenter
 from promptseg.prompts import Prompt, PromptConfig
 from promptseg.prompts.box import Box
 from promptseg.prompts.support import Support
-
-
-class BoxSegmenter(Segmenter):
-    """Logits of +4 inside the box and -4 outside."""
-
-    NAME, PROMPTS = "boxes", frozenset({"box"})
-    transform = ImageTransform(64, False, (0, 0, 0), (1, 1, 1))
-
-    def encode(self, images):
-        return {"pixels": self.transform.to_input(images)}
-
-    def decode(self, features, prompts):
-        y, x = np.mgrid[:64, :64] + 0.5
-        rows = [[4.0 * _inside(prompt.get("box").corners, x, y) for prompt in row] for row in prompts]
-        return torch.tensor(np.array(rows), dtype=torch.float32)
-
-
-def _inside(box, x, y):
-    return np.where((x > box[0]) & (x < box[2]) & (y > box[1]) & (y < box[3]), 1.0, -1.0)
+from refusing import refused
 
 
 def box(x0: float, y0: float, x1: float, y1: float) -> Prompt:
     return Prompt.of(Box(np.array([x0, y0, x1, y1], float)))
 
 
-def test_masks_of_a_class_are_united_and_classes_without_prompts_are_zero():
-    model = BoxSegmenter()
-    features = model.encode([np.zeros((32, 32, 3), np.uint8)])
-    maps = prediction.probability_maps(model, features, [box(0, 0, 8, 8), box(24, 24, 32, 32)], (2, 32, 32))
+def test_masks_of_a_class_are_united_and_classes_without_prompts_are_zero(monkeypatch):
+    model = BoxSegmenter(64, False)
+    features = model.encode([None])
+    prompts = [box(0, 0, 8, 8), box(24, 24, 32, 32), box(0, 0, 8, 8)]
+    maps = prediction.probability_maps(model, features, prompts, (2, 32, 32))
     assert maps.shape == (2, 32, 32) and maps[1].max() == 0
     high = 1 / (1 + np.exp(-4))
     np.testing.assert_allclose([maps[0, 3, 3], maps[0, 28, 28], maps[0, 16, 16]], [high, high, 1 - high], atol=1e-6)
+    monkeypatch.setitem(batch_sizes.PROMPTS, "cpu", 2)  # does not change them
+    assert np.array_equal(maps, prediction.probability_maps(model, features, prompts, (2, 32, 32)))
 
 
-def test_maps_do_not_depend_on_the_batch_size(monkeypatch):
-    rng = np.random.default_rng(0)
-    prompts = [box(x, y, x + 4, y + 4) for x, y in rng.integers(0, 28, (7, 2))]
-    model = BoxSegmenter()
-    features = model.encode([np.zeros((32, 32, 3), np.uint8)])
-    expected = prediction.probability_maps(model, features, prompts, (1, 32, 32))
-    monkeypatch.setitem(batch_sizes.PROMPTS, "cpu", 3)
-    assert np.array_equal(expected, prediction.probability_maps(model, features, prompts, (1, 32, 32)))
+def test_shares_of_all_processes_are_merged_in_the_order_of_the_split(tmp_path):
+    count, out = 5 * prediction.CHUNK + 3, tmp_path / "out.parquet"
+    (tmp_path / ".out.parquet.share7").touch()  # of a larger group that was killed
+    for rank in (1, 2, 0):  # the main process comes to the end last
+        ranks = Ranks()
+        ranks.rank, ranks.world, ranks.main, ranks.wait, ranks.close = rank, 3, rank == 0, print, print
+        job = prediction.Job(None, None, range(count), ranks)
+        prediction.write_predictions(job, out, {"seed": 5}, lambda i: records.Prediction(str(i), bytes([i]), "[]"))
+    merged = records.open_predictions(out)
+    assert [(row.id, row.probability) for row in merged] == [(str(i), bytes([i])) for i in range(count)]
+    assert merged.metadata["seed"] == 5 and [path.name for path in tmp_path.iterdir()] == ["out.parquet"]
 
 
 @pytest.fixture
 def project(blobs, tmp_path):
     """A folder with params.yaml, a split and a tiny checkpoint; runs the stage `zero_shot` in it."""
-    split = blobs("test", 37, size=(48, 60), empty=(5,))
+    split = blobs("test", 18, size=(48, 60), empty=(5,))
     model = models.load("sam").create("tiny", 0)
     weights.write(tmp_path / "checkpoint", model.configuration(), model.state_dict())
     (tmp_path / "params.yaml").write_text(
@@ -89,9 +75,7 @@ def project(blobs, tmp_path):
 
 def test_one_and_several_processes_write_the_same_bytes(project, root):
     run, split, folder = project
-    one = run("one.parquet", root, 1, "cache1")
-    assert run("two.parquet", root, 2, "cache2") == one
-    assert run("three.parquet", root, 3, "cache1") == one  # with the features of another group of processes
+    assert run("one.parquet", root, 1, "cache1") == run("two.parquet", root, 2, "cache2")
     (a,), (b,) = ((folder / name).glob("sam-*/image.f16") for name in ("cache1", "cache2"))
     assert a.read_bytes() == b.read_bytes()
     assert not list(folder.glob(".*share*"))
@@ -108,10 +92,8 @@ def test_a_prompt_that_the_model_does_not_take_is_refused_before_anything_is_wri
     weights.write(tmp_path / "w", model.configuration(), model.state_dict())
     run = Run(dataset="em", model="sam", prompt=PromptConfig(text=["fire"]))
     inputs = prediction.Inputs(blobs("test", 2), tmp_path / "w", tmp_path / "e")
-    with pytest.raises(
-        UserError, match=r"sam takes no text prompt; it takes automatic, box, box \+ points, mask, points"
-    ):
-        prediction.predict(run, inputs, tmp_path / "out.parquet")
+    message = "sam takes no text prompt; it takes automatic, box, box + points, mask, points"
+    refused(lambda: prediction.predict(run, inputs, tmp_path / "out.parquet"), message)
     assert not (tmp_path / "out.parquet").exists() and not (tmp_path / "e").exists()
 
 
@@ -139,5 +121,4 @@ def test_support_images_are_prompts_and_a_record_without_one_is_named(tmp_path):
     features = {name: values.half().float() for name, values in model.encode([image]).items()}  # as cached
     expected = prediction.probability_maps(model, features, [prompt], (1, 40, 50))
     assert predictions[0].probability == records.pack(expected)
-    with pytest.raises(UserError, match="b: the dataset has no support image"):
-        prediction.predict(run, two, tmp_path / "out.parquet")
+    refused(lambda: prediction.predict(run, two, tmp_path / "out.parquet"), "b: the dataset has no support image")

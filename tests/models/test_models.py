@@ -1,5 +1,7 @@
 """Contract of all models: a new file in models/ is tested without a change here."""
 
+import functools
+
 import numpy as np
 import pytest
 import torch
@@ -15,6 +17,7 @@ from promptseg.prompts.points import Points
 from promptseg.prompts.support import Support
 from promptseg.prompts.text import Text
 from promptseg.training.losses import dice
+from refusing import refused
 
 KINDS = {
     "points": [PromptConfig(points=1), PromptConfig(points=3)],
@@ -61,132 +64,131 @@ def build_prompt(config: PromptConfig, shift: float = 0.0) -> Prompt:
     if config.support:
         mask = np.zeros((60, 80), bool)
         mask[10:40, 20:60] = True
-        image = random_image(7 + int(shift))
-        parts.append(Support(image, mask, tuple(config.visual_prompt), config.image_weight))
+        parts.append(Support(random_image(7 + int(shift)), mask, tuple(config.visual_prompt), config.image_weight))
     return Prompt.of(*parts)
 
 
 def decodable(name: str) -> list[PromptConfig]:
     """Prompts that `decode` takes; automatic masks are decoded from points."""
-    kinds = sorted(segmenter_class(name).PROMPTS - {"automatic"})
-    return [config for kind in kinds for config in KINDS[kind]]
+    return [config for kind in sorted(segmenter_class(name).PROMPTS - {"automatic"}) for config in KINDS[kind]]
+
+
+def equal(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(value, second[key]) for key, value in first.items())
 
 
 @pytest.fixture(scope="module")
 def tiny():
-    cache = {}
-
-    def create(name: str):
-        if name not in cache:
-            cache[name] = models.load(name).create("tiny", 0)
-        return cache[name]
-
-    return create
+    return functools.cache(lambda name: models.load(name).create("tiny", 0))
 
 
-@MODELS
-def test_weights_are_seeded(name):
-    first, same, other = (models.load(name).create("tiny", seed).state_dict() for seed in (1, 1, 2))
-    assert all(torch.equal(first[key], same[key]) for key in first)
-    assert any(not torch.equal(first[key], other[key]) for key in first)
+@pytest.fixture
+def checkpoint(name, tiny, tmp_path):
+    weights.write(tmp_path / "c", tiny(name).configuration(), tiny(name).state_dict(), tiny(name).files())
+    return tmp_path / "c"
 
 
-@MODELS
-def test_official_weights_are_pinned_to_a_commit(name):
-    official = getattr(models.load(name), "OFFICIAL", None)
-    if official:
-        repository, commit = official
+def test_official_weights_are_pinned_to_a_commit():
+    pinned = {name: models.load(name).OFFICIAL for name in models.names() if hasattr(models.load(name), "OFFICIAL")}
+    assert pinned.keys() >= {"sam", "sam2", "medsam", "clipseg"}
+    for repository, commit in pinned.values():
         assert repository.count("/") == 1 and len(commit) == 40 and int(commit, 16)
 
 
 @MODELS
-def test_a_loaded_checkpoint_equals_the_written_one_and_gives_the_same_bytes(name, tiny, tmp_path):
-    for folder in ("a", "b"):
-        weights.write(tmp_path / folder, tiny(name).configuration(), tiny(name).state_dict(), tiny(name).files())
-    loaded = models.load(name).load(tmp_path / "a", 1)
-    assert weights.digest(tmp_path / "a") == weights.digest(tmp_path / "b")
-    state = loaded.state_dict()
-    assert state.keys() == tiny(name).state_dict().keys()
-    assert all(torch.equal(state[key], value) for key, value in tiny(name).state_dict().items())
-    assert not loaded.training and loaded.transform == tiny(name).transform
+def test_weights_are_seeded(name, tiny):
+    same, other = (models.load(name).create("tiny", seed).state_dict() for seed in (0, 1))
+    assert equal(tiny(name).state_dict(), same) and not equal(other, same)
 
 
 @MODELS
-def test_a_changed_byte_in_a_checkpoint_is_refused(name, tiny, tmp_path):
-    weights.write(tmp_path / "c", tiny(name).configuration(), tiny(name).state_dict(), tiny(name).files())
-    data = bytearray((tmp_path / "c" / weights.TENSORS).read_bytes())
+def test_a_checkpoint_is_read_as_it_was_written_and_refused_once_a_byte_changed(name, tiny, checkpoint, tmp_path):
+    model = tiny(name)
+    weights.write(tmp_path / "again", model.configuration(), model.state_dict(), model.files())
+    assert weights.digest(tmp_path / "again") == weights.digest(checkpoint)
+    loaded = models.load(name).load(checkpoint, 1)
+    assert equal(loaded.state_dict(), model.state_dict())
+    assert not loaded.training and loaded.transform == model.transform
+    data = bytearray((checkpoint / weights.TENSORS).read_bytes())
     data[len(data) // 2] ^= 4
-    (tmp_path / "c" / weights.TENSORS).write_bytes(data)
-    with pytest.raises(UserError, match="changed since it was written"):
-        models.load(name).load(tmp_path / "c", 1)
+    (checkpoint / weights.TENSORS).write_bytes(data)
+    refused(lambda: models.load(name).load(checkpoint, 1), "changed since it was written")
 
 
+@torch.no_grad()
 @MODELS
 def test_logits_do_not_depend_on_other_images_and_prompts(name, tiny):
-    model = tiny(name)
-    images = inputs_of(name)
-    with torch.no_grad():
-        features = model.encode(images)
-        assert all(values.dtype == torch.float32 for values in features.values())
-        for config in decodable(name):
-            rows = [[build_prompt(config), build_prompt(config, 3.0)] for _ in images]
-            logits = model.decode(features, rows)
-            side = logits.shape[-1]
-            shape = images[0].shape[:2] if name in POINT_CLOUD_MODELS else (side, side)
-            assert logits.shape == (3, 2, *shape) and logits.isfinite().all()
-            for i, image in enumerate(images):
-                alone = model.decode(model.encode([image]), [rows[i][1:]])
-                torch.testing.assert_close(alone[0, 0], logits[i, 1], rtol=1e-3, atol=1e-3 * float(logits.std()) + 1e-6)
-            if config.kind != "none":
-                assert not torch.allclose(logits[0, 0], logits[0, 1], atol=1e-9), "the prompt makes no difference"
-            assert not torch.allclose(logits[0], logits[1], atol=1e-9), "the image makes no difference"
+    model, images = tiny(name), inputs_of(name)
+    features = model.encode(images)
+    each = [model.encode([image]) for image in images]
+    assert all(values.dtype == torch.float32 for values in features.values())
+    for config in decodable(name):
+        rows = [[build_prompt(config), build_prompt(config, 3.0)] for _ in images]
+        logits = model.decode(features, rows)
+        side = logits.shape[-1]
+        shape = images[0].shape[:2] if name in POINT_CLOUD_MODELS else (side, side)
+        assert logits.shape == (3, 2, *shape) and logits.isfinite().all()
+        for i, own in enumerate(each):
+            alone = model.decode(own, [rows[i][1:]])
+            torch.testing.assert_close(alone[0, 0], logits[i, 1], rtol=1e-3, atol=1e-3 * float(logits.std()) + 1e-6)
+        if config.kind != "none":
+            assert not torch.allclose(logits[0, 0], logits[0, 1], atol=1e-9), "the prompt makes no difference"
+        assert not torch.allclose(logits[0], logits[1], atol=1e-9), "the image makes no difference"
 
 
 @pytest.mark.parametrize("name", sorted({*models.names()} - {*POINT_CLOUD_MODELS}))
 def test_gray_images_equal_gray_images_in_three_channels(name, tiny):
     gray = random_image(5, gray=True)
-    one, three = tiny(name).encode([gray]), tiny(name).encode([np.repeat(gray[..., None], 3, axis=2)])
-    assert all(torch.equal(one[key], three[key]) for key in one)
+    assert equal(tiny(name).encode([gray]), tiny(name).encode([np.repeat(gray[..., None], 3, axis=2)]))
 
 
 @MODELS
-def test_unknown_prompts_and_trainable_parts_are_refused_in_one_line(name):
+def test_what_a_model_does_not_take_is_refused_in_one_line(name):
     model = segmenter_class(name)
     for kind, configs in KINDS.items():
         if kind in model.PROMPTS:
             model.check_prompt(configs[0])
         else:
-            with pytest.raises(UserError, match=f"{name} .*it takes"):
-                model.check_prompt(configs[0])
+            refused(lambda: model.check_prompt(configs[0]), f"{name} ", "it takes")
     known = list(model.TRAINABLE)
-    message = f"{name} has no trainable 'brain'.*{known[0]}" if known else f"{name} has nothing to train"
-    with pytest.raises(UserError, match=message):
-        model.check_trainable(["brain"])
+    words = (f"{name} has no trainable 'brain'", known[0]) if known else (f"{name} has nothing to train",)
+    refused(lambda: model.check_trainable(["brain"]), *words)
+    if "lora" in known:
+        message = f"{name}: lora and encoder both train the encoder; name one of them"
+        refused(lambda: model.check_trainable(["lora", "encoder"]), message)
+        model.check_trainable(["lora", "mask_decoder"])
+    model.check_modality(model.MODALITY, "mine")
+    other = "image" if name in POINT_CLOUD_MODELS else "point_cloud"
+    takes, holds = (modality.replace("_", " ") + "s" for modality in (model.MODALITY, other))
+    with pytest.raises(UserError, match=f"^params.yaml: {name} takes {takes}, and mine holds {holds}$"):
+        model.check_modality(other, "mine")
+
+
+def test_an_unknown_model_is_refused_with_the_known_ones():
+    refused(lambda: models.load("sam3"), "unknown model 'sam3'; known: ", "clipseg, ", "unet")
 
 
 @TRAINABLE
-def test_training_reduces_the_loss_and_changes_trainable_parameters_only(name, tmp_path):
-    created = models.load(name).create("tiny", 0)
-    weights.write(tmp_path / "w", created.configuration(), created.state_dict(), created.files())
-    for part in created.TRAINABLE:
-        model = models.load(name).load(tmp_path / "w", 1)
+def test_training_reduces_the_loss_and_changes_trainable_parameters_only(name, checkpoint):
+    for part in segmenter_class(name).TRAINABLE:
+        model = models.load(name).load(checkpoint, 1)
         if part == "lora":
             lora.attach(model, model.LORA_TARGETS, Lora())
         before = {key: value.clone() for key, value in model.state_dict().items()}
         trainable = model.set_trainable([part])
         model.prepare_finetuned()
-        prompts = [[build_prompt(decodable(name)[0])]]
-        side = model.decode(model.encode([random_image(0)]), prompts).shape[-1]
-        target = (torch.arange(side) < side // 2).float().expand(1, side, side)
-        optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=2e-3)
-        losses = []
         model.train()
-        features = model.encode([random_image(0)])
+        prompts = [[build_prompt(decodable(name)[0])]]
+        lr = 2e-3 if part in ("encoder", "lora") else 5e-3
+        optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=lr)
+        features, losses = model.encode([random_image(0)]), []
         assert any(value.requires_grad for value in features.values()) is model.encoder_trainable
-        for _ in range(12):
+        for _ in range(6):
             if model.encoder_trainable:
                 features = model.encode([random_image(0)])
-            loss = dice(model.decode(features, prompts)[:, 0], target, torch.ones_like(target)).mean()
+            logits = model.decode(features, prompts)[:, 0]
+            target = (torch.arange(logits.shape[-1]) < logits.shape[-1] // 2).float().expand_as(logits)
+            loss = dice(logits, target, torch.ones_like(target)).mean()
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -196,66 +198,29 @@ def test_training_reduces_the_loss_and_changes_trainable_parameters_only(name, t
         if part in ("encoder", "lora"):  # a frozen decoder with random weights hardly depends on them
             assert losses == sorted(losses, reverse=True), (part, losses)
         else:
-            assert losses[-1] < losses[0] - 0.02, (part, losses)
+            assert losses[-1] < losses[0] - 0.01, (part, losses)
 
 
+@torch.no_grad()
 @TRAINABLE
-def test_finetuned_weights_fit_the_checkpoint_that_they_were_trained_from_only(name, tmp_path):
+def test_finetuned_weights_fit_the_checkpoint_that_they_were_trained_from_only(name, checkpoint, tmp_path):
     for part in segmenter_class(name).TRAINABLE:
-        model, metadata, adapters = models.load(name).create("tiny", 0), {}, None
+        model, metadata, adapters = models.load(name).load(checkpoint, 1), {}, None
         if part == "lora":
             metadata = {"lora": {"rank": 4, "alpha": 2.0}}
             adapters = lora.attach(model, model.LORA_TARGETS, Lora(**metadata["lora"]))
         trainable = model.set_trainable([part])
-        with torch.no_grad():
-            for parameter in model.parameters():
-                if parameter.requires_grad:
-                    parameter += 0.01
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter += 0.01
         trained = {key: model.state_dict()[key] for key in trainable}
         finetuned_weights.write(tmp_path / "w", trained, model.NAME, "digest", metadata)
-        fresh = models.load(name).create("tiny", 0)
-        with pytest.raises(UserError, match="another checkpoint"):
-            finetuned_weights.apply(fresh, "other", tmp_path / "w")
+        fresh = models.load(name).load(checkpoint, 1)
+        refused(lambda: finetuned_weights.apply(fresh, "other", tmp_path / "w"), "another checkpoint")
         digest = finetuned_weights.apply(fresh, "digest", tmp_path / "w")
         assert (digest != "digest") is model.encoder_trainable
         if adapters:
-            with torch.no_grad():
-                expected, merged = (each.encode([random_image(0)]) for each in (model, fresh))
+            expected, merged = (each.encode([random_image(0)]) for each in (model, fresh))
             assert all(torch.allclose(expected[key], merged[key], rtol=1e-3, atol=1e-4) for key in expected)
             adapters.merge_and_unload()
-        assert model.state_dict().keys() == fresh.state_dict().keys()
-        assert all(torch.equal(value, fresh.state_dict()[key]) for key, value in model.state_dict().items())
-
-
-@MODELS
-def test_lora_and_encoder_are_exclusive(name):
-    model = segmenter_class(name)
-    if "lora" in model.TRAINABLE:
-        with pytest.raises(UserError, match=f"{name}: lora and encoder both train the encoder; name one of them"):
-            model.check_trainable(["lora", "encoder"])
-        model.check_trainable(["lora", "mask_decoder"])
-
-
-def test_unet_has_as_many_outputs_as_the_dataset_has_classes(tmp_path):
-    model = models.load("unet").create("tiny", 0)
-    weights.write(tmp_path / "w", model.configuration(), model.state_dict())
-    three = models.load("unet").load(tmp_path / "w", 3)
-    logits = three.decode(three.encode([random_image(0)]), [[Prompt(target) for target in (1, 2, 3)]])
-    assert logits.shape[1] == 3
-    same = models.load("unet").load(tmp_path / "w", 3)
-    assert all(torch.equal(value, same.state_dict()[key]) for key, value in three.state_dict().items())
-
-
-def test_an_unknown_model_is_refused_with_the_known_ones():
-    with pytest.raises(UserError, match="unknown model 'sam3'; known: .*clipseg.*unet"):
-        models.load("sam3")
-
-
-@MODELS
-def test_another_modality_is_refused_in_one_line(name):
-    model = segmenter_class(name)
-    model.check_modality(model.MODALITY, "mine")
-    other = "image" if name in POINT_CLOUD_MODELS else "point_cloud"
-    takes, holds = (modality.replace("_", " ") + "s" for modality in (model.MODALITY, other))
-    with pytest.raises(UserError, match=f"^params.yaml: {name} takes {takes}, and mine holds {holds}$"):
-        model.check_modality(other, "mine")
+        assert equal(model.state_dict(), fresh.state_dict())

@@ -6,13 +6,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 from promptseg import models
-from promptseg.core.errors import UserError
 from promptseg.nn import prompt_adapter, sam_checkpoint
 from promptseg.nn.segmenter import LossContext
 from promptseg.prompts import Prompt
 from promptseg.prompts.box import Box
 from promptseg.prompts.points import Points
 from promptseg.training.losses import dice_bce
+from refusing import refused
 from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
 from segment_anything.modeling.common import LayerNorm2d
 from segment_anything.modeling.mask_decoder import MLP
@@ -139,28 +139,24 @@ def test_masks_and_intermediate_maps_are_those_of_the_authors_steps(kind, author
                 assert (mask & target).sum() / (mask | target).sum() > 0.999
 
 
-def test_one_file_with_all_tensors_equals_two_files(released, tmp_path):
+def test_files_are_one_with_all_tensors_or_both_of_a_folder(released, tmp_path):
     two = models.load("pa_sam").convert(released)
     sam, adapter = (sam_checkpoint.read(released / name) for name in ("sam_tiny.pth", "epoch_20.pth"))
     torch.save(sam | {f"mask_decoder.{name}": value for name, value in adapter.items()}, tmp_path / "sam_pa.pth")
     one = models.load("pa_sam").convert(tmp_path / "sam_pa.pth").state_dict()
     assert all(torch.equal(value, one[name]) for name, value in two.state_dict().items())
-
-
-@pytest.mark.parametrize("missing", ["sam_tiny.pth", "epoch_20.pth"])
-def test_a_folder_without_one_of_the_two_files_is_refused(missing, released, tmp_path):
     for path in released.iterdir():
-        if path.name != missing:
-            (tmp_path / path.name).symlink_to(path)
-    with pytest.raises(UserError, match="no tensor .* in its .pth files; a folder with sam_vit_l_0b3195.pth and"):
-        models.load("pa_sam").convert(tmp_path)
+        folder = tmp_path / path.stem
+        folder.mkdir()
+        (folder / path.name).symlink_to(path)
+        words = "no tensor ", "in its .pth files; a folder with sam_vit_l_0b3195.pth and"
+        refused(lambda: models.load("pa_sam").convert(folder), *words)
 
 
 def test_official_weights_have_to_be_given_by_the_user():
     module = models.load("pa_sam")
     assert not hasattr(module, "OFFICIAL")
-    with pytest.raises(UserError, match="are on no hub; give a folder with sam_vit_l_0b3195.pth"):
-        module.create("full", 0)
+    refused(lambda: module.create("full", 0), "are on no hub; give a folder with sam_vit_l_0b3195.pth")
 
 
 def test_the_decoder_has_the_names_and_shapes_of_the_released_file():
@@ -179,17 +175,6 @@ def test_the_rest_of_sam_is_frozen():
     assert all("mask_decoder" in name for name in trainable) and any("prompt_adapter" in name for name in trainable)
     inside = {name.removeprefix("network.mask_decoder.").split(".")[0] for name in frozen if "mask_decoder" in name}
     assert inside == {"transformer", "iou_token", "iou_prediction_head"}
-
-
-def test_hard_points_have_the_largest_and_the_smallest_ranks():
-    rank = torch.randn(2, 49, generator=torch.Generator().manual_seed(1))
-    maps = {"uncertainty": torch.full((2, 49), 0.5), "refined": rank, "coarse": torch.zeros(2, 49)}
-    indexes, factors = prompt_adapter.hard_points(maps)
-    assert torch.equal(factors, torch.ones(2, 8))
-    order = rank.argsort(dim=1, descending=True)
-    for row, by_rank in zip(indexes, order, strict=True):
-        assert set(row[:4].tolist()) == set(by_rank[:4].tolist())
-        assert set(row[4:].tolist()) == set(by_rank[-4:].tolist())
 
 
 @pytest.fixture(scope="module")
@@ -225,45 +210,41 @@ def test_the_loss_is_of_the_mask_the_intermediate_mask_and_the_uncertainty(train
     assert all(any(part in name for part in unused) for name in missing), missing
 
 
-def test_hard_points_start_in_the_sixth_epoch_and_are_sampled_with_the_seeds_of_the_images(training):
+def test_hard_points_start_in_the_sixth_epoch_and_are_sampled_with_the_seeds_of_the_images(training, monkeypatch):
     model, features, _, loss_of = training
-    without = model.adapt(features, PROMPTS["points"], hard=False).logits
+    without, inference = (model.adapt(features, PROMPTS["points"], hard=hard).logits for hard in (False, True))
     for epoch in (1, 5):
         torch.testing.assert_close(loss_of(epoch)[0], without)
     sampled, again, other = loss_of(6)[0], loss_of(6)[0], loss_of(6, (1, 9))[0]
     assert torch.equal(sampled, again) and not torch.allclose(sampled, without, atol=1e-6)
     torch.testing.assert_close(sampled[:2], other[:2])  # the first image's seed is the same
     assert not torch.allclose(sampled[2:], other[2:], atol=1e-6)
-
-
-def test_training_with_the_hard_points_of_inference(training, monkeypatch):
-    model, features, _, loss_of = training
     monkeypatch.setattr(model, "samples_hard_points", False)
-    torch.testing.assert_close(loss_of(6)[0], model.adapt(features, PROMPTS["points"]).logits)
-    torch.testing.assert_close(loss_of(5)[0], model.adapt(features, PROMPTS["points"], hard=False).logits)
+    torch.testing.assert_close(loss_of(6)[0], inference)
+    torch.testing.assert_close(loss_of(5)[0], without)
 
 
-def test_sampled_points_are_the_top_k_of_noisy_ranks_and_pass_the_gradient_on():
+def test_hard_points_are_the_top_k_of_ranks_with_or_without_noise_which_passes_the_gradient_on():
     generator = torch.Generator().manual_seed(3)
     refined = torch.randn(2, 49, generator=generator, requires_grad=True)
-    maps = {"uncertainty": torch.full((2, 49), 0.5), "refined": refined, "coarse": torch.zeros(2, 49)}
-    noise = -torch.log(-torch.log(torch.rand(2, 2, 49, generator=generator)))
-    indexes, factors = prompt_adapter.hard_points(maps, noise)
-    rank = (0.5 * (torch.sigmoid(refined) - 0.5)).detach()
-    for sign, values in enumerate((rank + noise[0], -rank + noise[1])):
-        expected = values.topk(4, dim=1).indices.sort(dim=1).values
-        assert torch.equal(indexes[:, 4 * sign : 4 * sign + 4], expected)
-    torch.testing.assert_close(factors, torch.ones(2, 8))
+    maps = {"uncertainty": torch.rand(2, 49, generator=generator), "refined": refined, "coarse": torch.zeros(2, 49)}
+    gumbel = -torch.log(-torch.log(torch.rand(2, 2, 49, generator=generator)))
+    rank = (maps["uncertainty"] * (torch.sigmoid(refined) - 0.5)).detach()
+    for noise in (None, gumbel):
+        indexes, factors = prompt_adapter.hard_points(maps, noise)
+        for sign, values in enumerate((rank, -rank)):
+            noisy = values if noise is None else values + noise[sign]
+            expected = noisy.topk(4, dim=1).indices.sort(dim=1).values
+            assert torch.equal(indexes[:, 4 * sign : 4 * sign + 4], expected)
+        torch.testing.assert_close(factors, torch.ones(2, 8), rtol=0, atol=0 if noise is None else 1e-6)
     factors[:, :4].sum().backward()
     assert refined.grad.abs().max() > 0
 
 
 def test_sampled_points_follow_the_softmax_of_the_ranks():
     """Gumbel-max: the largest of the noisy ranks is at index i with probability softmax(rank)_i."""
-    model = models.load("pa_sam").create("tiny", 0)
-    noise = model._noise(list(range(3000)), 1)[0]
+    noise = models.load("pa_sam").create("tiny", 0)._noise(list(range(1000)), 1)[0]
     rank = torch.linspace(0, 2, noise.shape[1])
     sampled = torch.bincount((rank + noise).argmax(dim=1), minlength=len(rank)) / len(noise)
-    expected = torch.softmax(rank, dim=0)
-    halves = sampled[len(rank) // 2 :].sum() - expected[len(rank) // 2 :].sum()
-    assert abs(halves) < 0.03  # three standard deviations of 3000 samples
+    halves = (sampled - torch.softmax(rank, dim=0))[len(rank) // 2 :].sum()
+    assert abs(halves) < 0.05  # three standard deviations of 1000 samples

@@ -38,11 +38,10 @@ def test_adapters_have_no_effect_until_trained_and_add_a_matrix_of_their_rank(na
 def test_a_run_stores_its_adapters_alone_and_predicts_with_its_own_features(blobs, tmp_path):
     model = models.load("sam").create("tiny", 0)
     weights.write(tmp_path / "c", model.configuration(), model.state_dict())
-    train = {
-        "prompt": {"box": True}, "epochs": 1, "lr": 0.05, "trainable": ["lora"], "lora": {"rank": 2}, "batch_size": 2,
-    }  # fmt: skip
-    run = FineTune.model_validate({"dataset": "em", "model": "sam", "prompt": {"box": True}, "train": train})
-    path, val, cache = blobs("train", 4), blobs("val", 2, seed=1), tmp_path / "embeddings"
+    prompt = {"prompt": {"box": True}}
+    train = {**prompt, "epochs": 1, "lr": 0.05, "trainable": ["lora"], "lora": {"rank": 2}, "batch_size": 1}
+    run = FineTune.model_validate({"dataset": "em", "model": "sam", **prompt, "train": train})
+    path, val, cache = blobs("train", 2), blobs("val", 1, seed=1), tmp_path / "embeddings"
     trainer.finetune(
         setup.Job(run, None, 0), setup.Inputs(path, val, tmp_path / "c", cache),
         trainer.Outputs(tmp_path / "r", tmp_path / "w", tmp_path / "w.csv"),

@@ -6,11 +6,8 @@ import numpy as np
 import pytest
 import torch
 from promptseg import models
-from promptseg.core.devices import Processes
 from promptseg.core.errors import UserError
 from promptseg.core.params import Model, ParamsFile
-from promptseg.data import records
-from promptseg.inference import embedding_cache
 from promptseg.models import segmenter_class
 from promptseg.nn import finetuned_weights, precision, weights
 
@@ -32,12 +29,12 @@ def test_an_unknown_precision_is_refused_in_one_line(tmp_path):
         ParamsFile(tmp_path / "params.yaml").model("sam")
 
 
-@pytest.mark.parametrize("name", sorted(set(models.names()) - set(WITH_ENCODER)))
-def test_models_without_an_encoder_refuse_all_but_fp32(name):
-    for setting in ("bf16", "auto"):
-        with pytest.raises(UserError, match=rf"models.{name}.precision: it has no frozen encoder"):
-            precision.check(setting, segmenter_class(name))
-    precision.check("fp32", segmenter_class(name))
+def test_models_without_an_encoder_refuse_all_but_fp32():
+    for name in sorted(set(models.names()) - set(WITH_ENCODER)):
+        for setting in ("bf16", "auto"):
+            with pytest.raises(UserError, match=rf"models.{name}.precision: it has no frozen encoder"):
+                precision.check(setting, segmenter_class(name))
+        precision.check("fp32", segmenter_class(name))
 
 
 def test_fp32_is_the_default_and_not_written_into_the_checkpoint(tmp_path):
@@ -45,10 +42,11 @@ def test_fp32_is_the_default_and_not_written_into_the_checkpoint(tmp_path):
     weights.write(tmp_path / "plain", model.configuration(), model.state_dict(), model.files())
     assert Model().precision == model.encoder_precision == "fp32"
     assert weights.digest(write_checkpoint("sam2", "fp32", tmp_path)) == weights.digest(tmp_path / "plain")
+    assert weights.digest(write_checkpoint("sam2", "bf16", tmp_path)) != weights.digest(tmp_path / "plain")  # its cache
 
 
 @pytest.mark.parametrize("name", WITH_ENCODER)
-def test_bf16_is_close_to_fp32_and_keeps_weights_and_modules(name, tmp_path):
+def test_bf16_is_close_to_fp32_keeps_weights_and_modules_and_can_be_undone(name, tmp_path):
     exact, rounded = (models.load(name).load(write_checkpoint(name, s, tmp_path), 1) for s in ("fp32", "bf16"))
     assert (exact.encoder_precision, rounded.encoder_precision) == ("fp32", "bf16")
     state = rounded.state_dict()
@@ -60,15 +58,8 @@ def test_bf16_is_close_to_fp32_and_keeps_weights_and_modules(name, tmp_path):
         assert features[key].dtype == torch.float32
         assert (features[key] - values).abs().mean() < 0.02 * values.std(), key
     assert any(not torch.equal(features[key], values) for key, values in expected.items())
-
-
-@pytest.mark.parametrize("name", WITH_ENCODER)
-def test_fp32_can_be_set_again(name):
-    model = models.load(name).create("tiny", 0)
-    expected = model.encode([IMAGE])
-    precision.apply(model, "bf16").encode([IMAGE])
-    features = precision.apply(model, "fp32").encode([IMAGE])
-    assert all(torch.equal(features[key], values) for key, values in expected.items())
+    again = precision.apply(rounded, "fp32").encode([IMAGE])
+    assert all(torch.equal(again[key], values) for key, values in expected.items())
 
 
 def test_encoder_context_leaves_the_decoder_in_float32():
@@ -86,20 +77,6 @@ def test_a_trained_encoder_computes_in_fp32(tmp_path):
     finetuned_weights.apply(rounded, "digest", tmp_path / "run")
     for key, values in exact.encode([IMAGE]).items():
         torch.testing.assert_close(rounded.encode([IMAGE])[key], values, rtol=1e-4, atol=1e-5)
-
-
-def test_precisions_have_separate_caches(blobs, tmp_path):
-    path, features = blobs("test", 2), {}
-    split = records.open_split(path)
-    for setting in ("fp32", "bf16"):
-        folder = write_checkpoint("sam", setting, tmp_path)
-        model = models.load("sam").load(folder, 1)
-        source = embedding_cache.Source(path, split, weights.digest(folder), tmp_path / "embeddings")
-        features[setting] = embedding_cache.features(model, source, Processes())([0])["image"]
-        fresh = model.encode([records.image(split[0])])["image"]
-        assert torch.equal(features[setting], fresh.half().float())
-    assert not torch.equal(features["fp32"], features["bf16"])
-    assert len([entry for entry in (tmp_path / "embeddings").iterdir() if entry.is_dir()]) == 2
 
 
 @pytest.mark.parametrize(("speedup", "iou", "expected"), [(0.0, -1.0, "bf16"), (1e9, -1.0, "fp32"), (0.0, 1.0, "fp32")])

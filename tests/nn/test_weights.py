@@ -4,6 +4,7 @@ import hashlib
 import os
 import pickle
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,16 +16,17 @@ from torch import nn
 
 CONFIG = {"model": "tiny", "sizes": [3, 4], "note": "é"}
 FILES = {"vocab.json": b"{}", "merges.txt": b"#version: 0.2\n"}
+GENERATOR = torch.Generator().manual_seed(0)
+TENSORS = {
+    "z.weight": torch.randn(3, 4, generator=GENERATOR), "a.bias": torch.randn(7, generator=GENERATOR).half(),
+    "count": torch.tensor(5), "empty": torch.zeros(0, 2),
+}  # fmt: skip
 
 
-def tensors() -> dict[str, torch.Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    return {
-        "z.weight": torch.randn(3, 4, generator=generator),
-        "a.bias": torch.randn(7, generator=generator).half(),
-        "count": torch.tensor(5),
-        "empty": torch.zeros(0, 2),
-    }
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    weights.write(tmp_path / "w", CONFIG, TENSORS, FILES)
+    return tmp_path / "w"
 
 
 def same(loaded: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> bool:
@@ -33,41 +35,32 @@ def same(loaded: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> 
     )
 
 
-def contents(folder) -> dict[str, bytes]:
+def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def refused(call, *arguments) -> str:
+def refused(call, path: Path) -> str:
     with pytest.raises(UserError) as caught:
-        call(*arguments)
+        call(path)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
 
-def test_weights_are_read_as_written(tmp_path):
-    weights.write(tmp_path / "w", CONFIG, tensors(), FILES)
-    config, loaded = weights.read(tmp_path / "w")
-    assert config == CONFIG and same(loaded, tensors())
-    expected = {"config.json", "model.safetensors", "SHA256SUMS", *FILES}
-    assert contents(tmp_path / "w").keys() == expected and FILES.items() <= contents(tmp_path / "w").items()
-    assert os.listdir(tmp_path) == ["w"]
-
-
-def test_checksums_have_the_format_of_sha256sum(tmp_path):
-    weights.write(tmp_path / "w", CONFIG, tensors(), FILES)
-    files = contents(tmp_path / "w")
+def test_weights_are_read_as_written_with_checksums_in_the_format_of_sha256sum(folder, tmp_path):
+    config, loaded = weights.read(folder)
+    assert config == CONFIG and same(loaded, TENSORS) and os.listdir(tmp_path) == ["w"]
+    files = contents(folder)
     lines = files.pop("SHA256SUMS").decode().splitlines()
+    assert files.keys() == {"config.json", "model.safetensors", *FILES} and FILES.items() <= files.items()
     assert lines == [f"{hashlib.sha256(files[name]).hexdigest()}  {name}" for name in sorted(files)]
 
 
-def test_the_same_tensors_give_the_same_bytes_in_any_order(tmp_path):
-    backwards = dict(reversed(tensors().items()))
-    weights.write(tmp_path / "a", CONFIG, tensors(), FILES)
-    weights.write(tmp_path / "b", dict(reversed(CONFIG.items())), backwards, dict(reversed(FILES.items())))
-    assert contents(tmp_path / "a") == contents(tmp_path / "b")
-    assert weights.digest(tmp_path / "a") == weights.digest(tmp_path / "b")
-    weights.write(tmp_path / "c", CONFIG, {**tensors(), "count": torch.tensor(6)}, FILES)
-    assert weights.digest(tmp_path / "c") != weights.digest(tmp_path / "a")
+def test_the_same_tensors_give_the_same_bytes_in_any_order(folder, tmp_path):
+    backwards = (dict(reversed(values.items())) for values in (CONFIG, TENSORS, FILES))
+    weights.write(tmp_path / "b", *backwards)
+    assert contents(folder) == contents(tmp_path / "b") and weights.digest(folder) == weights.digest(tmp_path / "b")
+    weights.write(tmp_path / "c", CONFIG, {**TENSORS, "count": torch.tensor(6)}, FILES)
+    assert weights.digest(tmp_path / "c") != weights.digest(folder)
 
 
 def test_tied_views_and_transposed_tensors_are_read_as_written(tmp_path):
@@ -78,101 +71,69 @@ def test_tied_views_and_transposed_tensors_are_read_as_written(tmp_path):
     assert torch.equal(table, torch.arange(12.0).reshape(3, 4))
 
 
-def test_writing_again_leaves_nothing_of_the_old_folder(tmp_path):
-    weights.write(tmp_path / "w", CONFIG, tensors(), {"old.txt": b"old"})
-    weights.write(tmp_path / "w", {}, {"x": torch.ones(2)})
-    assert contents(tmp_path / "w").keys() == {"config.json", "model.safetensors", "SHA256SUMS"}
-    assert same(weights.read(tmp_path / "w")[1], {"x": torch.ones(2)})
-
-
-def test_a_configuration_that_is_not_json_changes_nothing(tmp_path):
-    weights.write(tmp_path / "w", CONFIG, tensors())
-    before = contents(tmp_path / "w")
+def test_writing_again_leaves_nothing_of_the_old_folder_and_a_configuration_that_is_not_json_changes_nothing(folder):
+    before = contents(folder)
     with pytest.raises(ValueError):
-        weights.write(tmp_path / "w", {"rate": float("nan")}, tensors())
-    assert contents(tmp_path / "w") == before and os.listdir(tmp_path) == ["w"]
+        weights.write(folder, {"rate": float("nan")}, TENSORS)
+    assert contents(folder) == before and os.listdir(folder.parent) == ["w"]
+    weights.write(folder, {}, {"x": torch.ones(2)})
+    assert contents(folder).keys() == {"config.json", "model.safetensors", "SHA256SUMS"}
+    assert same(weights.read(folder)[1], {"x": torch.ones(2)})
 
 
-def test_a_flipped_bit_anywhere_is_refused(tmp_path):
-    folder, rng = tmp_path / "w", np.random.default_rng(0)
-    weights.write(folder, CONFIG, tensors(), FILES)
-    names = sorted(contents(folder))
-    for number in range(60):
-        path = folder / names[number % len(names)]
-        original = path.read_bytes()
-        changed = bytearray(original)
-        changed[rng.integers(len(changed))] ^= 1 << rng.integers(8)
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "merges.txt", "vocab.json", "SHA256SUMS"])
+def test_a_file_that_is_longer_or_shorter_missing_or_flipped_in_a_bit_is_refused(folder, name):
+    path, rng = folder / name, np.random.default_rng(0)
+    data = path.read_bytes()
+    for changed in [data[:-1], data + b"\0", b"", *map(bytearray, [data] * 4)]:
+        if isinstance(changed, bytearray):
+            changed[rng.integers(len(changed))] ^= 1 << rng.integers(8)
         path.write_bytes(changed)
         message = refused(weights.read, folder)
         assert str(folder) in message and "dvc repro" in message
-        path.write_bytes(original)
+    path.write_bytes(data)
     assert weights.read(folder)[0] == CONFIG
+    path.unlink()
+    missing = f"{path}: missing or changed since it was written; delete {folder}"
+    assert refused(weights.read, folder).startswith(missing if name != "SHA256SUMS" else f"{folder}: no weights there")
 
 
-@pytest.mark.parametrize("change", [lambda data: data[:-1], lambda data: data + b"\0", lambda data: b""])
-@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "vocab.json", "SHA256SUMS"])
-def test_a_file_that_is_longer_or_shorter_is_refused(tmp_path, name, change):
-    weights.write(tmp_path / "w", CONFIG, tensors(), FILES)
-    path = tmp_path / "w" / name
-    path.write_bytes(change(path.read_bytes()))
-    assert str(tmp_path / "w") in refused(weights.read, tmp_path / "w")
+def test_checksums_without_a_required_file_are_refused(folder):
+    sums = folder / "SHA256SUMS"
+    sums.write_text("".join(line for line in sums.read_text().splitlines(True) if "model.safetensors" not in line))
+    (folder / "model.safetensors").write_bytes(b"anything")
+    assert "model.safetensors" in refused(weights.read, folder)
 
 
-def test_a_missing_file_is_named(tmp_path):
-    weights.write(tmp_path / "w", CONFIG, tensors(), FILES)
-    (tmp_path / "w" / "vocab.json").unlink()
-    assert refused(weights.read, tmp_path / "w").startswith(f"{tmp_path / 'w' / 'vocab.json'}: missing or changed")
-
-
-def test_checksums_without_a_required_file_are_refused(tmp_path):
-    weights.write(tmp_path / "w", CONFIG, tensors())
-    sums = tmp_path / "w" / "SHA256SUMS"
-    remaining = [line for line in sums.read_text().splitlines() if not line.endswith("model.safetensors")]
-    sums.write_text("\n".join(remaining) + "\n")
-    (tmp_path / "w" / "model.safetensors").write_bytes(b"anything")
-    assert "model.safetensors" in refused(weights.read, tmp_path / "w")
-
-
-@pytest.mark.parametrize("kind", ["nothing", "file", "folder"])
-def test_a_path_without_weights_is_refused_with_the_way_to_make_them(tmp_path, kind):
-    if kind == "folder":
-        (tmp_path / kind).mkdir()
-    if kind == "file":
-        (tmp_path / kind).write_text("")
-    for call in (weights.read, weights.digest, weights.check):
-        assert refused(call, tmp_path / kind) == f"{tmp_path / kind}: no weights there; `dvc repro` makes them"
+def test_a_path_without_weights_is_refused_with_the_way_to_make_them(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "nothing", tmp_path / "file", tmp_path / "folder"):
+        for call in (weights.read, weights.digest, weights.check):
+            assert refused(call, path) == f"{path}: no weights there; `dvc repro` makes them"
 
 
 @pytest.mark.parametrize("name", ["../outside", "/etc/hostname", "../../etc/hostname", "..", ""])
-def test_checksums_of_paths_outside_are_not_followed(tmp_path, name, monkeypatch):
-    weights.write(tmp_path / "w", CONFIG, tensors())
-    outside = tmp_path / "outside"
-    outside.write_text("secret")
-    sums = tmp_path / "w" / "SHA256SUMS"
+def test_checksums_of_paths_outside_are_not_followed(folder, name, monkeypatch):
+    (folder.parent / "outside").write_text("secret")
+    sums = folder / "SHA256SUMS"
     sums.write_text(sums.read_text() + f"{hashlib.sha256(b'secret').hexdigest()}  {name}\n")
     opened, digest = [], weights.sha256
     monkeypatch.setattr(weights, "sha256", lambda path: opened.append(path) or digest(path))
-    assert str(tmp_path / "w") in refused(weights.read, tmp_path / "w")
-    assert all(path.resolve().parent == tmp_path / "w" for path in opened)
+    assert str(folder) in refused(weights.read, folder)
+    assert all(path.resolve().parent == folder for path in opened)
 
 
-@pytest.mark.parametrize("suffix", ["pth", "pt", "bin"])
-@pytest.mark.parametrize("zipped", [True, False])
-def test_official_files_of_tensors_are_read(tmp_path, suffix, zipped):
-    path = tmp_path / f"model.{suffix}"
-    torch.save(tensors(), path, _use_new_zipfile_serialization=zipped)
-    assert same(weights.tensors(path), tensors())
-
-
-def test_the_state_dict_of_a_module_is_read(tmp_path):
-    module = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))
-    torch.save(module.state_dict(), tmp_path / "model.pth")
-    assert same(weights.tensors(tmp_path / "model.pth"), dict(module.state_dict()))
-
-
-def test_safetensors_are_read(tmp_path):
-    save_file(tensors(), tmp_path / "model.safetensors")
-    assert same(weights.tensors(tmp_path / "model.safetensors"), tensors())
+@pytest.mark.parametrize("suffix", ["pth", "pt", "bin", "safetensors"])
+def test_official_files_of_tensors_are_read(tmp_path, suffix):
+    path, module = tmp_path / f"model.{suffix}", nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))
+    for given in (TENSORS, module.state_dict()):
+        for zipped in (True, False):
+            if suffix == "safetensors":
+                save_file(given, path)
+            else:
+                torch.save(given, path, _use_new_zipfile_serialization=zipped)
+            assert same(weights.tensors(path), dict(given))
 
 
 class Attack:
@@ -205,64 +166,37 @@ def test_a_file_that_would_run_code_is_refused_and_does_not_run(tmp_path, write,
     assert harm.exists()
 
 
-def test_a_whole_module_is_refused(tmp_path):
-    torch.save(nn.Linear(2, 2), tmp_path / "model.pth")
-    assert "more than tensors" in refused(weights.tensors, tmp_path / "model.pth")
+X = torch.ones(3)
 
 
 @pytest.mark.parametrize(
-    "content",
-    [torch.ones(3), [torch.ones(3)], {"state_dict": {"x": torch.ones(3)}}, {"x": torch.ones(3), "epoch": 3}, 7],
-)
-def test_anything_but_a_mapping_to_tensors_is_refused(tmp_path, content):
+    "content, words",
+    [(nn.Linear(2, 2), "it holds more than tensors, or is damaged; it is not opened"),
+     *[(content, "a mapping of names to tensors is expected")
+       for content in (X, [X], {"state_dict": {"x": X}}, {"x": X, "epoch": 3}, 7, {1: X})]],
+)  # fmt: skip
+def test_anything_but_a_mapping_of_names_to_tensors_is_refused(tmp_path, content, words):
     torch.save(content, tmp_path / "model.pth")
-    assert refused(weights.tensors, tmp_path / "model.pth").endswith("a mapping of names to tensors is expected")
-
-
-def test_names_that_are_not_strings_are_refused(tmp_path):
-    torch.save({1: torch.ones(3)}, tmp_path / "model.pth")
-    assert refused(weights.tensors, tmp_path / "model.pth").endswith("a mapping of names to tensors is expected")
-
-
-@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
-@pytest.mark.parametrize("share", [0, 0.1, 0.5, 0.9, 0.999])
-def test_a_truncated_file_is_refused(tmp_path, suffix, share):
-    path = tmp_path / f"model.{suffix}"
-    (save_file if suffix == "safetensors" else torch.save)({"x": torch.randn(400, 10)}, path)
-    data = path.read_bytes()
-    path.write_bytes(data[: int(len(data) * share)])
-    assert refused(weights.tensors, path).startswith(f"{path}: ")
+    assert refused(weights.tensors, tmp_path / "model.pth").endswith(words)
 
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"4d7a" * 16 + b"\nsize 375042383\n"
 
 
-def archive(path):
-    with zipfile.ZipFile(path, "w") as file:
-        file.writestr("archive/readme.txt", "no weights")
-    return path.read_bytes()
-
-
 @pytest.mark.parametrize("suffix", ["pth", "safetensors"])
-@pytest.mark.parametrize("kind", ["page", "pointer", "zip", "text", "noise", "huge header"])
-def test_a_file_without_weights_is_refused(tmp_path, suffix, kind):
+def test_a_file_that_is_missing_truncated_or_holds_no_weights_is_refused(tmp_path, suffix):
     path = tmp_path / f"model.{suffix}"
-    path.write_bytes(
-        {
-            "page": b"<!DOCTYPE html><html><body>Sign in</body></html>",
-            "pointer": POINTER,
-            "zip": archive(tmp_path / "a.zip"),
-            "text": b"hello\n",
-            "noise": np.random.default_rng(0).bytes(5000),
-            "huge header": (1 << 62).to_bytes(8, "little") + b"{}",
-        }[kind]
-    )
-    assert refused(weights.tensors, path).startswith(f"{path}: ")
-
-
-@pytest.mark.parametrize("name", ["model.pth", "model.safetensors"])
-def test_a_missing_file_of_tensors_is_named(tmp_path, name):
-    assert refused(weights.tensors, tmp_path / name) == f"{tmp_path / name}: not found"
+    assert refused(weights.tensors, path) == f"{path}: not found"
+    (save_file if suffix == "safetensors" else torch.save)({"x": torch.randn(400, 10)}, path)
+    data = path.read_bytes()
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
+        file.writestr("archive/readme.txt", "no weights")
+    truncated = [data[: int(len(data) * share)] for share in (0, 0.1, 0.5, 0.9, 0.999)]
+    page, noise = b"<!DOCTYPE html><html><body>Sign in</body></html>", np.random.default_rng(0).bytes(5000)
+    huge_header, archive = (1 << 62).to_bytes(8, "little") + b"{}", (tmp_path / "a.zip").read_bytes()
+    for content in (*truncated, page, POINTER, archive, b"hello\n", noise, huge_header):
+        path.write_bytes(content)
+        assert refused(weights.tensors, path).startswith(f"{path}: ")
 
 
 def test_a_prefix_is_removed_from_the_names_that_have_it():

@@ -1,6 +1,8 @@
 """Samples and settings for tests of preprocessing, without a dataset."""
 
+import types
 from collections import Counter
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -23,8 +25,12 @@ class Dataset(params.Dataset):
     skip_invalid: bool = False
 
 
+WHOLE = Dataset(min_foreground=None)
+
+
 def sample(id, split=None, group=None, size=(24, 32), mask=None, reads=None):
     """A sample whose pixels depend on its id; `reads` counts how often image and mask are read."""
+    size = size if mask is None else mask.shape
     rng = np.random.default_rng(list(id.encode()))
     pixels = rng.integers(0, 256, (*size, 3), np.uint8)
     target = rng.integers(0, 2, size).astype(np.uint8) if mask is None else mask
@@ -37,17 +43,27 @@ def sample(id, split=None, group=None, size=(24, 32), mask=None, reads=None):
     return Sample(id, split, group or id, lambda: read("image", pixels), lambda: read("mask", target))
 
 
+def in_few_colors(id, seed):
+    """A sample that previews quickly: finding a palette for noise takes seconds."""
+    colors = np.random.default_rng(seed).integers(0, 256, (2, 3, 3), np.uint8)
+    return replace(sample(id, size=(40, 33)), image=lambda: np.kron(colors, np.ones((20, 11, 1), np.uint8)))
+
+
+def dataset_of(samples, duplicates=False):
+    """A module of a dataset with these samples."""
+    return types.SimpleNamespace(
+        TITLE="Made up", LICENCE="CC0", CLASSES=("thing",), ORDERED_GROUPS=False, CHECK_DUPLICATES=duplicates,
+        verify=lambda raw: None, read=lambda raw: iter(samples),
+    )  # fmt: skip
+
+
 def samples_of(count, group_of=str, split=None):
     """Small samples p000, p001, ...; group_of: from their numbers to their groups."""
     return [sample(f"p{i:03d}", split, group=group_of(i), size=(4, 4)) for i in range(count)]
 
 
-def mask_of(foreground, ignored=0, size=(10, 10)):
-    """A mask with so many pixels of class 1 and so many ignored ones."""
-    mask = np.zeros(size, np.uint8).ravel()
-    mask[:foreground] = 1
-    mask[len(mask) - ignored :] = 255
-    return mask.reshape(size)
-
-
-WHOLE = Dataset(min_foreground=None)
+def mask_of(foreground, ignored=0):
+    """A mask of 10 x 10 with so many pixels of class 1 and so many ignored ones."""
+    mask = np.zeros(100, np.uint8)
+    mask[:foreground], mask[100 - ignored :] = 1, 255
+    return mask.reshape(10, 10)

@@ -1,5 +1,6 @@
 """Training of CLIP and CLIPSeg in stages/pretrain: tokenizer, losses and checkpoints."""
 
+import itertools
 import json
 
 import clip_models
@@ -41,12 +42,8 @@ def test_each_word_of_the_phrases_is_one_token_and_others_are_letters():
     assert vocabulary.files() == files and sorted(vocab.values()) == list(range(len(vocab)))
     assert all(len(tokenizer.tokenize(word)) == 1 for word in vocabulary.words())
     assert len(tokenizer.tokenize("mitochondria")) > 1 and len(tokenizer("dark spots").input_ids) == 4
-
-
-def test_shipped_tokenizers_are_those_of_the_phrases():
-    for name in ("clip", "clipseg"):
-        for file, content in vocabulary.files().items():
-            assert (tiny.FOLDER / name / file).read_bytes() == content
+    for name, (file, content) in itertools.product(("clip", "clipseg"), files.items()):
+        assert (tiny.FOLDER / name / file).read_bytes() == content, "as shipped"
 
 
 def test_clip_checkpoint_has_the_layout_of_the_hub(clip_checkpoint):
@@ -63,24 +60,27 @@ def test_clipseg_trains_its_decoder_on_frozen_clip(clip_checkpoint, tmp_path):
     tensors = weights.tensors(clip_checkpoint / "model.safetensors")
     state = segmenter.network.clip.state_dict()
     assert all(torch.equal(value, tensors[name].float()) for name, value in state.items())
-    assert len((tmp_path / "curve.csv").read_text().splitlines()) == 3
+    assert len((tmp_path / "curve.csv").read_text().splitlines()) == 2
 
 
 def test_uncertain_pixels_are_ignored_for_their_phrase_alone(clip_checkpoint):
     config = clip_training()
-    groups = [phrase_groups.sample_group(0, "train", index, config) for index in range(3)]
+    groups = [phrase_groups.sample_group(0, "train", index, config) for index in range(2)]
     setup = clip_models.build_clipseg(config, 0, clip_checkpoint)
-    transform = setup.segmenter.transform
-    samples = [sample for group in groups for sample in clip_models.phrase_targets(transform, group)]
-    rows = [phrases for group in groups for phrases in group.phrases]
-    for sample, phrases in zip(samples, rows, strict=True):
+    samples = [each for group in groups for each in clip_models.phrase_targets(setup.segmenter.transform, group)]
+    described = [row for group in groups for row in zip(group.images, group.phrases, strict=True)]
+    ignored = []
+    for sample, (image, phrases) in zip(samples, described, strict=True):
         target, weight = sample.targets(32)
-        assert target.shape == weight.shape == (len(phrases), 32, 32) and len(sample.prompts) == len(phrases)
-        for prompt, phrase in zip(sample.prompts, phrases, strict=True):
+        assert target.shape == weight.shape == (len(phrases), 32, 32)
+        for i, (prompt, phrase) in enumerate(zip(sample.prompts, phrases, strict=True)):
             support = prompt.get("support")
             assert prompt.get("text").phrase == phrase.text and (support is None or 0 < support.weight < 1)
-        for phrase, mask in zip(phrases, target, strict=True):
-            assert phrase.objects or not mask.any()
+            assert phrase.objects or not target[i].any()
+            uncertain = (phrase.mask(image.scene) == 255).mean()
+            assert abs((weight[i] == 0).mean() - uncertain) < 0.02 + 0.5 * uncertain
+            ignored.append(uncertain > 0.02)
+    assert any(ignored) and not all(ignored)
     train = Train(epochs=1, trainable=["decoder"], loss="bce")
     losses = setup.losses(setup.segmenter, train, setup.splits[0], groups, 1, MetricSums())
-    assert sum(map(len, losses)) == sum(map(len, rows))
+    assert sum(map(len, losses)) == len(ignored)

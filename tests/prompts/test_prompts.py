@@ -1,29 +1,32 @@
 """Prompts from settings and ground truth: where they are, what they prompt for, and that they are reproducible."""
 
+import itertools
 import json
 
-import cv2
 import numpy as np
 import pytest
-from promptseg.core.errors import UserError
 from promptseg.data import masks
+from promptseg.nn.image_transform import ImageTransform
 from promptseg.prompts import Prompt, PromptConfig, PromptSource, build_prompts, from_json, to_json
 from promptseg.prompts.mask import Mask
+from refusing import refused
 
 NAMES = ["cat", "dog", "cow"]
+REGIONS = {  # classes and boxes of the mask's regions, those of instances in scan order within each class
+    "image": [(1, [5, 3, 37, 30]), (2, [2, 2, 55, 39])],
+    "instance": [(1, [5, 3, 18, 10]), (1, [30, 20, 37, 30]), (2, [40, 2, 55, 8]), (2, [2, 33, 4, 39])],
+}
+PER = pytest.mark.parametrize("per", REGIONS)
+SAMPLING = pytest.mark.parametrize("sampling", ["random", "center"])
 
 
 @pytest.fixture
 def mask():
     """Classes 1 and 2 with two components each, the second of class 1 joined at a corner; ignored pixels between."""
     mask = np.zeros((40, 60), np.uint8)
-    mask[3:10, 5:18] = 1
-    mask[20:24, 30:34] = 1
-    mask[24:30, 34:37] = 1
-    mask[2:8, 40:55] = 2
-    mask[33:39, 2:4] = 2
-    mask[10:20, 18:30] = 255
-    mask[4:7, 8:12] = 255
+    mask[3:10, 5:18] = mask[20:24, 30:34] = mask[24:30, 34:37] = 1
+    mask[2:8, 40:55] = mask[33:39, 2:4] = 2
+    mask[10:20, 18:30] = mask[4:7, 8:12] = 255
     return mask
 
 
@@ -33,31 +36,8 @@ def build(config: PromptConfig, mask: np.ndarray, classes: list[str], seed: int 
     return prompts, [region.full() for region in regions]
 
 
-def same(first, second):
-    return to_json(first) == to_json(second)
-
-
 def points_of(prompt) -> np.ndarray:
     return prompt.get("points").coordinates
-
-
-RANDOM = [PromptConfig(points=3), PromptConfig(points=2, per="instance"), PromptConfig(box=True, jitter=0.1)]
-FIXED = [PromptConfig(points=3, sampling="center"), PromptConfig(box=True), PromptConfig(text=["a", "b"])]
-
-
-@pytest.mark.parametrize("config", RANDOM)
-def test_seed_and_id_determine_random_prompts(config, mask):
-    first, _ = build(config, mask, NAMES[:2], 0, "training/007")
-    np.random.seed(99)
-    again, _ = build(config, mask.copy(), NAMES[:2], 0, "training/007")
-    assert same(first, again)
-    assert not same(first, build(config, mask, NAMES[:2], 1, "training/007")[0])
-    assert not same(first, build(config, mask, NAMES[:2], 0, "training/008")[0])
-
-
-@pytest.mark.parametrize("config", FIXED)
-def test_other_prompts_do_not_depend_on_the_seed(config, mask):
-    assert same(build(config, mask, NAMES[:2], 0, "a")[0], build(config, mask, NAMES[:2], 1, "b")[0])
 
 
 def inside(points, region):
@@ -67,38 +47,74 @@ def inside(points, region):
     return region[pixels[:, 1].astype(int), pixels[:, 0].astype(int)]
 
 
-@pytest.mark.parametrize("sampling", ["random", "center"])
-@pytest.mark.parametrize("per", ["image", "instance"])
-@pytest.mark.parametrize("n", [1, 2, 9])
-@pytest.mark.parametrize("seed", range(5))
-def test_points_are_centers_of_different_pixels_of_their_region(mask, sampling, per, n, seed):
-    prompts, regions = build(PromptConfig(points=n, sampling=sampling, per=per), mask, NAMES[:2], seed)
-    assert len(prompts) == len(regions) == (2 if per == "image" else 4)
-    for prompt, region in zip(prompts, regions, strict=True):
-        points = points_of(prompt)
-        assert points.shape == (n, 2)
-        assert inside(points, region).all()
-        assert len(np.unique(points, axis=0)) == n
-        assert prompt.get("points").labels.tolist() == [1] * n
-        assert (mask[region] == prompt.target).all()  # so never an ignored pixel
-        assert list(prompt.parts) == ["points"]
+RANDOM = [PromptConfig(points=3), PromptConfig(points=2, per="instance"), PromptConfig(box=True, jitter=0.1)]
+FIXED = [PromptConfig(points=3, sampling="center"), PromptConfig(box=True), PromptConfig(text=["a", "b"])]
+
+
+@pytest.mark.parametrize("config", [*RANDOM, *FIXED])
+def test_seed_and_id_determine_random_prompts_and_no_others(config, mask):
+    sources = ((0, "train/007"), (0, "train/007"), (1, "train/007"), (0, "train/008"))
+    first, again, *others = (to_json(build(config, mask.copy(), NAMES[:2], *source)[0]) for source in sources)
+    assert first == again
+    assert [first != other for other in others] == [config in RANDOM] * 2
+
+
+@pytest.mark.parametrize("kinds", ["points", "box", "mask", "box + points"])
+@PER
+def test_each_class_or_component_has_its_own_prompt_and_region(mask, per, kinds):
+    settings = {"points": 2, "box": True, "mask": True}
+    config = PromptConfig(**{kind: settings[kind] for kind in kinds.split(" + ")}, per=per)
+    prompts, regions = build_prompts(config, PromptSource("a", mask, NAMES, 0))  # there is no cow in the mask
+    for prompt, region, (target, box) in zip(prompts, regions, REGIONS[per], strict=True):
+        assert prompt.target == target and list(prompt.parts) == kinds.split(" + ")
+        # Cropped: memory of many instances must not grow with the size of the image.
+        assert region.mask.shape == (box[3] - box[1], box[2] - box[0]) and region.full().dtype == bool
+        if "points" in kinds:
+            assert inside(points_of(prompt), region.full()).all() and prompt.get("points").labels.tolist() == [1, 1]
+        if "box" in kinds:
+            assert prompt.get("box").corners.tolist() == box
+        if "mask" in kinds:
+            assert prompt.get("mask").values.mask.size == region.mask.size
+            np.testing.assert_array_equal(prompt.get("mask").values.full(), region.full())
+    for target in (1, 2):  # regions are disjoint and complete
+        of_class = [region.full() for prompt, region in zip(prompts, regions) if prompt.target == target]
+        np.testing.assert_array_equal(np.sum(of_class, axis=0), mask == target)
+
+
+def test_random_points_of_instances_at_one_seed(mask):
+    """Literal values: with the instances in another order, points would differ too."""
+    points, _ = build(PromptConfig(points=2, per="instance"), mask, NAMES[:2], 3)
+    assert [(prompt.target, *points_of(prompt).ravel()) for prompt in points] == [
+        (1, 11.5, 8.5, 16.5, 6.5), (1, 30.5, 20.5, 34.5, 25.5), (2, 52.5, 6.5, 44.5, 6.5), (2, 2.5, 34.5, 3.5, 38.5),
+    ]  # fmt: skip
+
+
+@SAMPLING
+@PER
+def test_points_are_centers_of_different_pixels_of_their_region(mask, sampling, per):
+    for n, seed in itertools.product((1, 2, 9), range(3)):
+        config = PromptConfig(points=n, sampling=sampling, per=per)
+        for prompt, region in zip(*build(config, mask, NAMES[:2], seed), strict=True):
+            points = points_of(prompt)
+            assert points.shape == np.unique(points, axis=0).shape == (n, 2) and inside(points, region).all()
+            assert prompt.get("points").labels.tolist() == [1] * n
+
+
+@SAMPLING
+def test_points_repeat_only_where_the_mask_has_too_few_pixels(sampling):
+    mask = np.zeros((8, 8), np.uint8)
+    mask[4, 2:5] = 1
+    for n, seed in itertools.product((3, 5), range(4)):
+        (prompt,), _ = build(PromptConfig(points=n, sampling=sampling), mask, NAMES[:1], seed)
+        assert len(points_of(prompt)) == n and inside(points_of(prompt), mask == 1).all()
+        assert n > 3 or len(np.unique(points_of(prompt), axis=0)) == 3
 
 
 def test_random_points_reach_every_pixel():
     mask = np.zeros((5, 5), np.uint8)
     mask[1:3, 1:4] = 1
-    reached = {tuple(points_of(build(PromptConfig(points=1), mask, NAMES[:1], seed)[0][0])[0]) for seed in range(200)}
-    assert reached == {(x + 0.5, y + 0.5) for x in (1, 2, 3) for y in (1, 2)}
-
-
-@pytest.mark.parametrize("sampling", ["random", "center"])
-def test_points_repeat_only_where_the_mask_has_too_few_pixels(sampling):
-    mask = np.zeros((8, 8), np.uint8)
-    mask[4, 2:5] = 1
-    (prompt,), _ = build(PromptConfig(points=5, sampling=sampling), mask, NAMES[:1])
-    assert len(points_of(prompt)) == 5 and inside(points_of(prompt), mask == 1).all()
-    (prompt,), _ = build(PromptConfig(points=3, sampling=sampling), mask, NAMES[:1])
-    assert len(np.unique(points_of(prompt), axis=0)) == 3
+    reached = {tuple(points_of(build(PromptConfig(points=1), mask, NAMES[:1], seed)[0][0])[0]) for seed in range(60)}
+    assert reached == set(itertools.product((1.5, 2.5, 3.5), (1.5, 2.5)))
 
 
 def test_the_central_point_is_the_most_interior_pixel(mask):
@@ -111,134 +127,70 @@ def test_the_central_point_is_the_most_interior_pixel(mask):
         assert depth[chosen].tolist() == [depth.max()]
 
 
-def test_each_component_has_its_own_prompt_and_region(mask):
-    for config in (PromptConfig(points=1, per="instance"), PromptConfig(box=True, per="instance")):
-        prompts, regions = build(config, mask, NAMES[:2])
-        assert [prompt.target for prompt in prompts] == [1, 1, 2, 2]
-        for target in (1, 2):
-            of_class = [region for prompt, region in zip(prompts, regions, strict=True) if prompt.target == target]
-            np.testing.assert_array_equal(np.sum(of_class, axis=0), mask == target)  # disjoint and complete
-        # One component each, besides the background; pixels that touch at a corner belong together.
-        assert all(cv2.connectedComponents(region.astype(np.uint8), connectivity=8)[0] == 2 for region in regions)
-
-
-def test_regions_of_instances_are_cropped(mask):
-    """Memory of many instances must not grow with the size of the image."""
-    for config in (PromptConfig(points=1, per="instance"), PromptConfig(mask=True, per="instance")):
-        prompts, regions = build_prompts(config, PromptSource("a", mask, NAMES[:2], 0))
-        assert [region.mask.shape for region in regions] == [(7, 13), (10, 7), (6, 15), (6, 2)]
-    assert [prompt.get("mask").values.mask.size for prompt in prompts] == [region.mask.size for region in regions]
-
-
-def test_instances_are_prompted_in_scan_order(mask):
-    """Literal values at one seed: in another order, random points would differ too."""
-    points, _ = build(PromptConfig(points=2, per="instance"), mask, NAMES[:2], 3)
-    boxes, _ = build(PromptConfig(box=True, per="instance"), mask, NAMES[:2], 3)
-    assert [(prompt.target, *points_of(prompt).ravel()) for prompt in points] == [
-        (1, 11.5, 8.5, 16.5, 6.5), (1, 30.5, 20.5, 34.5, 25.5), (2, 52.5, 6.5, 44.5, 6.5), (2, 2.5, 34.5, 3.5, 38.5),
-    ]  # fmt: skip
-    assert [(prompt.target, *prompt.get("box").corners) for prompt in boxes] == [
-        (1, 5, 3, 18, 10), (1, 30, 20, 37, 30), (2, 40, 2, 55, 8), (2, 2, 33, 4, 39),
-    ]  # fmt: skip
-
-
-def test_per_image_there_is_one_prompt_for_each_class(mask):
-    prompts, regions = build(PromptConfig(box=True), mask, NAMES[:2])
-    assert [prompt.target for prompt in prompts] == [1, 2]
-    for prompt, region in zip(prompts, regions, strict=True):
-        np.testing.assert_array_equal(region, mask == prompt.target)
-        assert region.dtype == bool
-
-
-@pytest.mark.parametrize("per", ["image", "instance"])
-def test_a_box_is_the_bounding_box_of_its_region(mask, per):
-    for prompt, region in zip(*build(PromptConfig(box=True, per=per), mask, NAMES[:2]), strict=True):
-        ys, xs = np.nonzero(region)
-        assert prompt.get("box").corners.tolist() == [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]
-        assert list(prompt.parts) == ["box"]
-
-
-def test_a_box_and_points_are_parts_of_one_prompt(mask):
-    prompts, regions = build(PromptConfig(box=True, points=2, per="instance"), mask, NAMES[:2])
-    assert len(prompts) == 4
-    for prompt, region in zip(prompts, regions, strict=True):
-        ys, xs = np.nonzero(region)
-        assert prompt.get("box").corners.tolist() == [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]
-        assert inside(points_of(prompt), region).all() and prompt.get("points").labels.tolist() == [1, 1]
-    moved = prompts[0].translate(10, 20)
-    assert (points_of(moved) - points_of(prompts[0])).tolist() == [[10, 20]] * 2
-    assert (moved.get("box").corners - prompts[0].get("box").corners).tolist() == [10, 20, 10, 20]
-    assert same(from_json(to_json(prompts)), prompts)
-
-
 @pytest.mark.parametrize("shape", [(40, 60), (60, 40)])
 def test_jitter_moves_each_side_outward_by_at_most_its_share_of_the_longer_side(shape):
     mask = np.zeros(shape, np.uint8)
     mask[18:22, 18:24] = 1
-    tight = np.array([18, 18, 24, 22])
     config = PromptConfig(box=True, jitter=0.2)
     boxes = np.array([build(config, mask, NAMES[:1], seed)[0][0].get("box").corners for seed in range(200)])
-    moved = (boxes - tight) * [-1, -1, 1, 1]
+    moved = (boxes - [18, 18, 24, 22]) * [-1, -1, 1, 1]
     assert moved.min() >= 0 and moved.max() <= 0.2 * 60
     assert (moved.max(axis=0) > 0.19 * 60).all() and (moved.min(axis=0) < 0.01 * 60).all()  # each side independently
     assert np.abs(np.corrcoef(moved.T) - np.eye(4)).max() < 0.3
 
 
 def test_jitter_stays_within_the_image(mask):
-    height, width = mask.shape
-    touched = set()
-    for seed in range(50):
-        for prompt in build(PromptConfig(box=True, jitter=0.9, per="instance"), mask, NAMES[:2], seed)[0]:
-            x0, y0, x1, y1 = prompt.get("box").corners
-            assert 0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height
-            touched |= {name for name, hit in (("x0", x0 == 0), ("x1", x1 == width), ("y1", y1 == height)) if hit}
-    assert touched == {"x0", "x1", "y1"}
+    config = PromptConfig(box=True, jitter=0.9, per="instance")
+    boxes = np.array(
+        [prompt.get("box").corners for seed in range(20) for prompt in build(config, mask, NAMES, seed)[0]]
+    )
+    assert (boxes[:, :2] < boxes[:, 2:]).all()
+    assert boxes.min(axis=0).tolist()[:2] == [0, 0] and boxes.max(axis=0).tolist()[2:] == [60, 40]
+
+
+@pytest.mark.parametrize("settings", [{"points": 1}, {"box": True}, {"points": 2, "sampling": "center"}])
+@PER
+def test_absent_classes_get_no_oracle_prompt(settings, per, mask):
+    mask[mask == 1] = 255
+    config = PromptConfig(**settings, per=per)
+    assert {prompt.target for prompt in build(config, mask, NAMES)[0]} == {2}
+    for empty in (np.zeros_like(mask), np.full_like(mask, 255)):
+        assert build(config, empty, NAMES) == ([], [])
 
 
 @pytest.mark.parametrize(
-    "config",
-    [PromptConfig(points=1), PromptConfig(box=True), PromptConfig(points=2, sampling="center", per="instance")],
+    "text, classes, source, expected",
+    [
+        (["cat", "dog", "é"], 3, {}, [(1, "cat"), (2, "dog"), (3, "é")]),
+        ("class", 3, {}, [(1, "cat"), (2, "dog"), (3, "cow")]),
+        ("class", 3, {"requested": [1, 3], "is_classification": True}, [(1, "cat"), (3, "cow")]),
+        ("caption", 1, {"text": "the red ball"}, [(1, "the red ball")]),
+        (None, 3, {}, [(1, None), (2, None), (3, None)]),
+    ],
 )
-def test_absent_classes_get_no_oracle_prompt(config, mask):
-    mask[mask == 1] = 255
-    prompts, regions = build(config, mask, NAMES[:3])
-    assert {prompt.target for prompt in prompts} == {2} and len(prompts) == len(regions)
-    assert build(config, np.zeros_like(mask), NAMES[:3]) == ([], [])
-    assert build(config, np.full_like(mask, 255), NAMES[:3]) == ([], [])
+def test_every_requested_class_is_prompted_for_by_text_or_without_a_prompt(mask, text, classes, source, expected):
+    prompts, regions = build(PromptConfig(text=text), mask, NAMES[:classes], **source)
+    for prompt, region, (target, phrase) in zip(prompts, regions, expected, strict=True):
+        assert prompt.target == target and prompt.is_classification is source.get("is_classification", False)
+        assert {kind: part.phrase for kind, part in prompt.parts.items()} == ({"text": phrase} if phrase else {})
+        np.testing.assert_array_equal(region, mask == target)
 
 
-def test_text_prompts_for_every_class_present_or_not(mask):
-    prompts, regions = build(PromptConfig(text=["cat", "dog", "é"]), mask, NAMES[:3])
-    assert [(prompt.target, prompt.get("text").phrase) for prompt in prompts] == [(1, "cat"), (2, "dog"), (3, "é")]
-    for prompt, region in zip(prompts, regions, strict=True):
-        np.testing.assert_array_equal(region, mask == prompt.target)
-        assert list(prompt.parts) == ["text"]
-    assert not regions[2].any()
-
-
-def test_requested_classes_and_classification(mask):
-    config = PromptConfig(text="class")
-    prompts, regions = build(config, mask, NAMES[:3], requested=[1, 3], is_classification=True)
-    assert [(prompt.target, prompt.get("text").phrase, prompt.is_classification) for prompt in prompts] == [
-        (1, NAMES[0], True),
-        (3, NAMES[2], True),
-    ]
-    np.testing.assert_array_equal(regions[1], mask == 3)
-    again, _ = build(config, mask, NAMES[:3])
-    assert [prompt.target for prompt in again] == [1, 2, 3] and not any(prompt.is_classification for prompt in again)
-
-
-def test_models_without_prompts_get_an_empty_prompt_for_every_class(mask):
-    prompts, regions = build(PromptConfig(), mask, NAMES[:2])
-    assert [prompt.target for prompt in prompts] == [1, 2]
-    assert all(not prompt.parts for prompt in prompts)
-    np.testing.assert_array_equal(regions[1], mask == 2)
-
-
-@pytest.mark.parametrize("phrases, classes", [(["a"], 2), (["a", "b"], 1)])
-def test_there_must_be_a_phrase_for_each_class(mask, phrases, classes):
-    with pytest.raises(UserError, match=rf"^params.yaml: a: {len(phrases)} phrase.*{classes} classes$"):
-        build(PromptConfig(text=phrases), mask, NAMES[:classes])
+@pytest.mark.parametrize(
+    "text, classes, message",
+    [
+        (["a"], 2, "params.yaml: a: 1 phrase, but there are 2 classes"),
+        (["a", "b"], 1, "params.yaml: a: 2 phrases, but there are 1 classes"),
+        ("caption", 2, "params.yaml: a: 1 phrase, but there are 2 classes"),
+        ("caption", 1, "a: the dataset has no caption for it"),
+    ],
+)
+def test_each_class_needs_a_phrase(mask, text, classes, message):
+    config = PromptConfig(text=text)
+    refused(lambda: build(config, mask, NAMES[:classes]), message)
+    if "classes" in message:  # as is known before there is a record
+        refused(lambda: config.check(NAMES[:classes], "a"), message)
+    PromptConfig(text="class").check(NAMES[:classes], "a")
 
 
 def test_json_has_the_prompts_and_nothing_else(mask):
@@ -250,10 +202,14 @@ def test_json_has_the_prompts_and_nothing_else(mask):
     ]
     prompts, _ = build(PromptConfig(text=["é", '"b"']), mask, NAMES[:2])
     assert to_json(prompts) == '[{"target": 1, "text": "é"}, {"target": 2, "text": "\\"b\\""}]'
-    assert to_json([]) == "[]" and to_json([Prompt()]) == '[{"target": 1}]'
+    prompts, _ = build(PromptConfig(mask=True), mask, NAMES[:1])
+    assert to_json(prompts) == to_json([Prompt()]) == '[{"target": 1}]' and to_json([]) == "[]"
+    prompts, _ = build(PromptConfig(box=True, jitter=0.05, per="instance"), mask, NAMES[:2])
+    for prompt, entry in zip(prompts, json.loads(to_json(prompts)), strict=True):  # to a hundredth of a pixel
+        assert entry == {"target": prompt.target, "box": prompt.get("box").corners.round(2).tolist()}
 
 
-@pytest.mark.parametrize("config", [*RANDOM, *FIXED])
+@pytest.mark.parametrize("config", [*RANDOM, *FIXED, PromptConfig(box=True, points=2)])
 def test_json_is_read_as_it_was_written(mask, config):
     prompts, _ = build(config, mask, NAMES[:2])
     again = from_json(to_json(prompts))
@@ -261,42 +217,7 @@ def test_json_is_read_as_it_was_written(mask, config):
     assert [list(prompt.parts) for prompt in again] == [list(prompt.parts) for prompt in prompts]
 
 
-def test_class_names_as_phrases(mask):
-    prompts, _ = build(PromptConfig(text="class"), mask, NAMES[:2])
-    assert [(prompt.target, prompt.get("text").phrase) for prompt in prompts] == [(1, "cat"), (2, "dog")]
-
-
-def test_the_caption_of_a_record_as_phrase(mask):
-    config = PromptConfig(text="caption")
-    (prompt,), (region,) = build(config, mask, ["referred"], text="the red ball")
-    assert prompt.get("text").phrase == "the red ball"
-    np.testing.assert_array_equal(region, mask == 1)
-    with pytest.raises(UserError, match="^a: the dataset has no caption for it"):
-        build(config, mask, ["referred"])
-    with pytest.raises(UserError, match="1 phrase, but there are 2 classes"):
-        build(config, mask, NAMES[:2], text="the red ball")
-
-
-def test_json_has_boxes_to_a_hundredth_of_a_pixel(mask):
-    prompts, _ = build(PromptConfig(box=True, jitter=0.05, per="instance"), mask, NAMES[:2])
-    for prompt, entry in zip(prompts, json.loads(to_json(prompts)), strict=True):
-        assert set(entry) == {"target", "box"}
-        np.testing.assert_allclose(entry["box"], prompt.get("box").corners, atol=0.005001)
-
-
-@pytest.mark.parametrize("per", ["image", "instance"])
-def test_a_mask_prompt_is_its_own_region(mask, per):
-    prompts, regions = build(PromptConfig(mask=True, per=per), mask, NAMES[:3])
-    assert [prompt.target for prompt in prompts] == ([1, 2] if per == "image" else [1, 1, 2, 2])  # no cow in the mask
-    for prompt, region in zip(prompts, regions, strict=True):
-        np.testing.assert_array_equal(prompt.get("mask").values.full(), region)
-        assert list(prompt.parts) == ["mask"]
-    assert json.loads(to_json(prompts))[0] == {"target": 1}
-
-
 def test_a_cropped_mask_prompt_equals_the_full_one():
-    from promptseg.nn.image_transform import ImageTransform
-
     transform = ImageTransform(64, True, (0, 0, 0), (1, 1, 1))
     full = np.zeros((40, 60), np.float32)
     full[5:20, 30:50] = np.random.default_rng(0).uniform(0, 1, (15, 20))
@@ -306,42 +227,7 @@ def test_a_cropped_mask_prompt_equals_the_full_one():
         np.testing.assert_array_equal(converted, expected)
 
 
-def test_translating_moves_points_and_boxes():
-    prompts = from_json('[{"target": 1, "points": [[1, 2]], "labels": [1]}, {"target": 1, "box": [1, 2, 3, 4]}]')
-    points, box = (prompt.translate(10, 20) for prompt in prompts)
-    assert points_of(points).tolist() == [[11, 22]] and box.get("box").corners.tolist() == [11, 22, 13, 24]
-
-
-@pytest.mark.parametrize(
-    "settings, message",
-    [
-        ({"points": 1, "mask": True}, "do not go together"),
-        ({"text": "class", "points": 1}, "do not go together"),
-        ({"text": "class", "sampling": "center"}, "sampling belongs to points"),
-        ({"points": 1, "jitter": 0.1}, "jitter belongs to box"),
-        ({"text": "class", "image_weight": 0.5}, "image_weight belongs to support"),
-        ({"text": []}, "a phrase for each class is expected"),
-    ],
-)
-def test_settings_that_do_not_fit_are_refused(settings, message):
-    with pytest.raises(ValueError, match=message):
-        PromptConfig(**settings)
-
-
-@pytest.mark.parametrize(
-    "settings, kind, oracle",
-    [
-        ({"points": 2}, "points", True),
-        ({"box": True}, "box", True),
-        ({"points": 1, "box": True}, "box + points", True),
-        ({"mask": True}, "mask", True),
-        ({"text": "class"}, "text", False),
-        ({"support": True}, "support", False),
-        ({"support": True, "text": ["a"]}, "text + support", False),
-        ({"automatic": True}, "automatic", False),
-        ({}, "none", False),
-    ],
-)
-def test_kind_and_oracle_flag_of_settings(settings, kind, oracle):
-    config = PromptConfig(**settings)
-    assert (config.kind, config.oracle) == (kind, oracle)
+def test_translating_moves_all_parts_of_a_prompt():
+    (prompt,) = from_json('[{"target": 1, "points": [[1, 2]], "labels": [1], "box": [1, 2, 3, 4]}]')
+    moved = prompt.translate(10, 20)
+    assert points_of(moved).tolist() == [[11, 22]] and moved.get("box").corners.tolist() == [11, 22, 13, 24]

@@ -4,10 +4,11 @@ import json
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 from promptseg.core.settings import validate
 from promptseg.core.study import Study
 from promptseg.evaluation import score_table
-from promptseg.report import charts, leaderboard, page, run_figure
+from promptseg.report import leaderboard, page
 
 EVIL = '<script>alert(1)</script>"><img src=x onerror=alert(2)>{{ 7 * 7 }}'
 SUMMARY = {
@@ -58,8 +59,9 @@ def study(**changes) -> Study:
     return validate(Study, SETTINGS | changes, "params.yaml")
 
 
-def write_scores(folder: Path, run: str, summary: dict) -> None:
-    score_table.write_table(folder / f"{run}.parquet", [{"id": "a", "group": "g", "class": "c", "iou": 0.5}], summary)
+def write_figure(path: Path, seed: int) -> None:
+    colors = np.random.default_rng(seed).integers(0, 256, (2, 5, 3), np.uint8)
+    Image.fromarray(np.kron(colors, np.ones((60, 44, 1), np.uint8))).quantize(10).save(path)
 
 
 class Project:
@@ -67,40 +69,36 @@ class Project:
 
     def __init__(self, root: Path):
         self.root, self.scores, self.plots, self.summaries = root, root / "scores", root / "plots", root / "summaries"
-        for folder in (
-            self.scores,
-            self.summaries,
-            self.plots / "training",
-            *(self.plots / "runs" / name for name in ORDER),
-        ):
+        for folder in (self.scores, self.summaries, self.plots / "training"):
             folder.mkdir(parents=True)
+        write_figure(root / "chart.png", 99)
+        curve = "".join(f"{step / 20},0.5,0.4,{1 - step / 20}\n" for step in range(1, 20))
         for number, name in enumerate(ORDER):
             self.write_summary(name, iou_mean=0.3 + number / 20)
-            curve = "".join(f"{step / 20},0.5,0.4,{1 - step / 20}\n" for step in range(1, 20))
+            (self.plots / "runs" / name).mkdir(parents=True)
             (self.plots / "runs" / name / "thresholds.csv").write_text("threshold,iou,precision,recall\n" + curve)
-            view = np.full((160, 652, 3), 28 * number, np.uint8)
-            run_figure.write_png(self.plots / "runs" / name / "images.png", run_figure.grid([view], ["a"]))
+            write_figure(self.plots / "runs" / name / "images.png", number)
+        rows = "epoch,loss,val_loss,val_iou,lr,foreground,val_foreground\n"
+        rows += "1,0.9,0.95,0.1,0.0001,0.2,0.3\n2,0.7,,nan,0.0001,0.2,0.3\n"
         for name in SETTINGS["finetune"]:
-            rows = "epoch,loss,val_loss,val_iou,lr,foreground,val_foreground\n"
-            rows += "1,0.9,0.95,0.1,0.0001,0.2,0.3\n2,0.7,,nan,0.0001,0.2,0.3\n"
             (self.plots / "training" / f"{name}.csv").write_text(rows)
+        splits = {"val": {"kept": 5}, "test": {"kept": 1980, "dropped": 3}, "train": {"kept": 20}}
         for name in SETTINGS["datasets"]:
-            splits = {"val": {"kept": 5}, "test": {"kept": 1980, "dropped": 3}, "train": {"kept": 20}}
             (self.summaries / f"{name}.json").write_text(json.dumps(splits))
 
-    def write_summary(self, run: str, leave_out: tuple[str, ...] = (), **changes) -> None:
+    def write_summary(self, run: str, leave_out: str = "", **changes) -> None:
         summary = SUMMARY | {"oracle": run in ORACLE}
         summary |= {"iou_ci_low": 0.25, "iou_ci_high": 0.75} if run != "em-sam" else {}
-        summary = {key: value for key, value in (summary | changes).items() if key not in leave_out}
-        write_scores(self.scores, run, summary)
+        summary = {key: value for key, value in (summary | changes).items() if key != leave_out}
+        rows = [{"id": "a", "group": "g", "class": "c", "iou": 0.5}]
+        score_table.write_table(self.scores / f"{run}.parquet", rows, summary)
 
     def rows(self, settings: Study | None = None) -> list[dict]:
         return leaderboard.leaderboard(settings or study(), self.scores)
 
     def render(self, settings: Study | None = None) -> str:
         """The page, as `stages/report.py` writes it."""
-        settings, rows = settings or study(), self.rows(settings)
-        chart, path = self.root / "chart.png", self.root / "report.html"
-        charts.write_bar_chart(rows, chart)
-        page.write_page(path, settings, rows, page.Sources(chart, self.plots, self.summaries))
+        settings, path = settings or study(), self.root / "report.html"
+        sources = page.Sources(self.root / "chart.png", self.plots, self.summaries)
+        page.write_page(path, settings, self.rows(settings), sources)
         return path.read_text("utf-8")

@@ -1,13 +1,11 @@
-"""Leaderboard: right rows, fixed decimals."""
+"""Leaderboard: right rows, fixed decimals; and the CSV files that it and the curves are kept in."""
 
 import csv
-import json
 
-import pyarrow
-import pyarrow.parquet
+import numpy as np
 import pytest
 from promptseg.core.errors import UserError
-from promptseg.report import leaderboard
+from promptseg.report import leaderboard, tables
 from report_project import EVIL, ORACLE, ORDER, SETTINGS, Project, study
 
 
@@ -16,24 +14,19 @@ def project(tmp_path) -> Project:
     return Project(tmp_path)
 
 
-def test_rows_are_grouped_by_dataset_and_else_in_the_order_of_params(project):
-    rows = project.rows()
-    assert [row["run"] for row in rows] == ORDER
-    assert all(tuple(row) == leaderboard.COLUMNS for row in rows)
-
-
-def test_rows_describe_the_runs(project):
+def test_rows_describe_the_runs_by_dataset_and_else_in_the_order_of_params(project):
     rows = {row["run"]: row for row in project.rows()}
-    training = {name: row["training"] for name, row in rows.items()}
-    assert training == dict.fromkeys(ORDER, "zero-shot") | {
+    assert list(rows) == ORDER and all(tuple(row) == leaderboard.COLUMNS for row in rows.values())
+    assert {name: row["training"] for name, row in rows.items()} == dict.fromkeys(ORDER, "zero-shot") | {
         "em-sam-20": "3 of 20 epochs",
         "covid-unet": "1 epoch",
         "fires-cascade": "cascade of fires-clipseg",
         "covid-cascade": "cascade of covid-unet",
     }
+    for scale, training in (({}, "20 epochs"), ({"max_epochs": 1}, "1 of 20 epochs")):
+        assert project.rows(study(scale=scale))[ORDER.index("em-sam-20")]["training"] == training
     assert rows["em-sam-20"]["prompt"] == "2 central points"
-    source = {name: row["prompt_source"] for name, row in rows.items()}
-    assert source == {
+    assert {name: row["prompt_source"] for name, row in rows.items()} == {
         "em-clipseg": "text",
         "em-sam": "ground truth (oracle)",
         "em-grid": "none, matched with the ground truth (oracle)",
@@ -50,26 +43,18 @@ def test_rows_describe_the_runs(project):
     assert checkpoints == ["tiny", "official", "local"]
 
 
-@pytest.mark.parametrize(
-    ("raw", "source", "expected"),
-    [
-        ("data/raw/em", None, "sample"),
-        ("data/raw/em", "official", "official"),
-        ("data/raw/em", "em.zip", "folder"),
-        ("data/raw/other", None, "folder"),
-        ("elsewhere/em", None, "folder"),
-        ("data/raw/em/inner", None, "folder"),
-    ],
-)
+@pytest.mark.parametrize(("raw", "source", "expected"), [
+    ("data/raw/em", None, "sample"),
+    ("data/raw/em", "official", "official"),
+    ("data/raw/em", "em.zip", "folder"),
+    ("data/raw/other", None, "folder"),
+    ("elsewhere/em", None, "folder"),
+    ("data/raw/em/inner", None, "folder"),
+])  # fmt: skip
 def test_data_is_that_of_the_download_behind_a_dataset(project, raw, source, expected):
     download = SETTINGS["download"] | {"em": {"reader": "em", "source": source}}
     datasets = SETTINGS["datasets"] | {"em": {"raw": raw, "reader": "em"}}
     assert project.rows(study(download=download, datasets=datasets))[0]["data"] == expected
-
-
-def test_without_a_limit_epochs_are_those_of_the_run(project):
-    rows = project.rows(study(scale={}))
-    assert rows[ORDER.index("em-sam-20")]["training"] == "20 epochs"
 
 
 def test_csv_has_fixed_decimals_and_empty_fields(project, tmp_path):
@@ -82,37 +67,41 @@ def test_csv_has_fixed_decimals_and_empty_fields(project, tmp_path):
     assert rows[0]["prompt"] == f'"{EVIL}"' and (rows[0]["oracle"], rows[1]["oracle"]) == ("False", "True")
 
 
-def test_columns_are_those_of_the_registry():
+def test_columns_are_those_of_the_registry_and_metrics_that_a_run_has_not_are_none(project):
     assert leaderboard.METRIC_COLUMNS == (
         "iou_mean", "iou_ci_low", "iou_ci_high", "iou_pooled", "dice_mean", "dice_pooled", "boundary_iou",
         "iou_best_single", "part_miou", "top1",
     )  # fmt: skip
-
-
-def test_metrics_that_a_run_has_not_are_none(project):
-    project.write_summary("em-clipseg", ("boundary_iou",), part_miou=0.678)
-    project.write_summary("fires-clipseg", ("boundary_iou",), top1=0.678)
-    project.write_summary("em-grid", iou_best_single=0.1234)
+    own = {"em-clipseg": "part_miou", "fires-clipseg": "top1", "em-grid": "iou_best_single"}
+    for name, key in own.items():
+        project.write_summary(name, "boundary_iou", **{key: 0.678})
     rows = {row["run"]: row for row in project.rows()}
-    assert rows["em-clipseg"]["boundary_iou"] is None and rows["em-clipseg"]["part_miou"] == 0.678
-    assert rows["fires-clipseg"]["top1"] == 0.678 and rows["em-sam"]["top1"] is None
-    assert rows["em-grid"]["iou_best_single"] == 0.1234 and rows["em-sam"]["iou_best_single"] is None
+    for name, key in own.items():
+        assert (rows[name][key], rows[name]["boundary_iou"], rows["em-sam"][key]) == (0.678, None, None)
 
 
-def damaged(summary) -> bytes:
-    sink = pyarrow.BufferOutputStream()
-    table = pyarrow.table({"id": ["a"]}).replace_schema_metadata({b"promptseg": json.dumps({"summary": summary})})
-    pyarrow.parquet.write_table(table, sink)
-    return sink.getvalue().to_pybytes()
-
-
-@pytest.mark.parametrize(
-    "content",
-    [None, b"", b"{", damaged([]), damaged({"iou_mean": float("nan")}), damaged({"iou_mean": 0.5}), damaged({})],
-    ids=["missing", "empty", "no table", "list", "nan", "incomplete", "nothing"],
-)
-def test_missing_or_damaged_scores_are_named(project, content):
-    path = project.scores / "em-sam.parquet"
-    path.unlink() if content is None else path.write_bytes(content)
-    with pytest.raises(UserError, match=r"em-sam\.parquet: .*dvc repro"):
+@pytest.mark.parametrize("key", ["iou_mean", "images", "oracle"])
+def test_incomplete_scores_are_named(project, key):
+    project.write_summary("em-sam", key)
+    with pytest.raises(UserError, match=rf"em-sam\.parquet: no '{key}' in its summary; delete it and run `dvc repro`"):
         project.rows()
+
+
+def test_the_named_columns_of_a_table_are_read_in_any_order(tmp_path):
+    (tmp_path / "run.csv").write_text("a,phase,b\n1,train,0.5\n2,train,\n3,train,nan\n")
+    columns = tables.read_columns(tmp_path / "run.csv", ("b", "a"))
+    assert list(columns) == ["b", "a"]
+    np.testing.assert_array_equal(list(columns.values()), [[0.5, np.nan, np.nan], [1, 2, 3]])
+    (tmp_path / "run.csv").write_text("a,b\n")
+    assert tables.read_columns(tmp_path / "run.csv", ("a",))["a"].tolist() == []
+
+
+@pytest.mark.parametrize(("content", "words"), [
+    ("", "Empty.*; delete it and"), ("a\n1\n", "'b'.*; delete it and"), ("a,b\n1,x\n", "conversion error .*'x'"),
+    ("a,b\n1,\xff\n", "conversion error"), ("a,b\n1\n", "Expected 2 columns"),
+])  # fmt: skip
+def test_bad_tables_are_named_in_one_line(tmp_path, content, words):
+    (tmp_path / "run.csv").write_bytes(content.encode("latin-1"))
+    with pytest.raises(UserError, match=rf"run\.csv: .*{words}.* run `dvc repro`$") as error:
+        tables.read_columns(tmp_path / "run.csv", ("a", "b"))
+    assert "\n" not in str(error.value)

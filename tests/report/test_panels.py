@@ -1,9 +1,10 @@
-"""Building blocks of figures: the right pixels are tinted, outlined and hatched, and no others."""
+"""Building blocks of figures: the right pixels are tinted, outlined and hatched; point clouds are drawn."""
 
 import numpy as np
 import pytest
 from promptseg.core.fingerprint import PACKAGE, closure
-from promptseg.report import canvas, panels
+from promptseg.data import point_clouds
+from promptseg.report import canvas, panels, point_cloud_figure
 
 SIDE = 40
 BACKGROUND = np.full((SIDE, SIDE, 3), 96, np.uint8)
@@ -37,12 +38,13 @@ def test_dim_is_dark_and_of_few_grays():
 
 
 def test_ground_truth_tints_and_outlines_classes_and_nothing_else():
-    view = panels.ground_truth(BACKGROUND, mask(_1=(5, 15), _3=(20, 35)), COLORS)
+    labels = mask(_1=(5, 15), _3=(20, 35), _7=(36, 39))  # 7 has no color
+    view = panels.ground_truth(BACKGROUND, labels, COLORS)
     outlines = [is_color(view, color) for color in COLORS]
     assert [np.count_nonzero(line) for line in outlines] == [36, 0, 56]  # rims of squares of 10 and 15 pixels
     assert outlines[0][5, 5:15].all() and outlines[2][20:35, 34].all()
     assert np.abs(view[10, 10] - (0.6 * COLORS[0] + 0.4 * 96)).max() <= 1
-    assert (view[mask(_1=(5, 15), _3=(20, 35)) == 0] == 96).all() and (BACKGROUND == 96).all()
+    assert (view[~np.isin(labels, [1, 3])] == 96).all() and (BACKGROUND == 96).all()
 
 
 def test_ground_truth_of_a_larger_mask_keeps_single_pixels():
@@ -50,14 +52,9 @@ def test_ground_truth_of_a_larger_mask_keeps_single_pixels():
     assert (view != 96).any(axis=-1).sum() == 1
 
 
-def test_labels_without_a_color_are_not_drawn():
-    assert (panels.ground_truth(BACKGROUND, mask(_7=(5, 15)), COLORS) == 96).all()
-
-
 @pytest.mark.parametrize("size", [SIDE, SIDE * 3])
 def test_ignored_pixels_are_hatched(size):
-    view = panels.ground_truth(BACKGROUND, mask(size, _255=(size // 4, size // 2)), COLORS)
-    lines = is_color(view, canvas.GRAY)
+    lines = is_color(panels.ground_truth(BACKGROUND, mask(size, _255=(size // 4, size // 2)), COLORS), canvas.GRAY)
     assert lines.sum() == pytest.approx((SIDE / 4) ** 2 / 3, abs=SIDE / 4)
     lines[SIDE // 4 : SIDE // 2, SIDE // 4 : SIDE // 2] = False
     assert not lines.any()
@@ -92,7 +89,27 @@ def test_views_of_any_size_are_put_together_on_paper():
 
 def test_legend_shows_every_color_in_as_many_lines_as_it_needs():
     entries = [(f"class {i}", color) for i, color in enumerate(canvas.class_colors(9).tolist())]
-    wide, narrow = (panels.legend([*entries, ("a note", None)], width) for width in (900, 200))
-    assert wide.shape[1] == 900 and narrow.shape[1] == 200 and narrow.shape[0] > wide.shape[0]
+    wide, narrow = (panels.legend([*entries, ("a note", None)], width) for width in (900, 170))
+    assert wide.shape[1] == 900 and narrow.shape[1] == 170 and narrow.shape[0] > wide.shape[0]
     for strip in wide, narrow:
         assert all(is_color(strip, color).sum() == 121 for _, color in entries)
+
+
+def test_a_near_plane_of_points_covers_a_far_one_and_maps_of_all_classes_are_spread_alike():
+    x, y = (axis.ravel() for axis in np.meshgrid(*[np.linspace(-1, 1, 40)] * 2))
+    axes = point_cloud_figure._axes()
+    planes = [np.column_stack([x, y, np.full(1600, depth)]) @ axes for depth in (-0.5, 0.5)]
+    drawing = point_cloud_figure.draw(point_clouds.encode(np.concatenate(planes)))
+    assert drawing.image.shape == (point_cloud_figure.SIDE, point_cloud_figure.SIDE, 3)
+    middle = drawing.spread(point_clouds.mask(np.repeat([1, 2], 1600)))[120:200, 120:200]
+    assert (middle == 2).all() and drawing.index[0, 0] == -1
+    values = np.random.default_rng(1).integers(1, 256, (5, 3200, 1)).repeat(2, axis=2)
+    spread = drawing.spread(values)
+    assert (spread == np.where(drawing.index < 0, 0, values[:, drawing.index, 0])).all()
+
+
+def test_up_is_up_and_the_axes_are_at_right_angles():
+    axes = point_cloud_figure._axes()
+    np.testing.assert_allclose(axes @ axes.T, np.eye(3), atol=1e-12)
+    index = point_cloud_figure.draw(point_clouds.encode(np.array([[0, 1, 0], [0, -1, 0], [0.1, 0, 0]]))).index
+    assert np.argwhere(index == 0)[:, 0].mean() < np.argwhere(index == 1)[:, 0].mean()

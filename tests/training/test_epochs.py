@@ -1,6 +1,5 @@
 """One pass over a split: the order of images, dropout, and items without prompts."""
 
-import functools
 from dataclasses import replace
 
 import pytest
@@ -21,32 +20,35 @@ def model():
     return ToySegmenter()
 
 
+@pytest.fixture
+def items(model):
+    """The items of a split of four images in an epoch."""
+    split = ToySplit("train", 4, model)
+    return lambda epoch: (split, [split.take(index, epoch) for index in range(4)])
+
+
 def train_once(model, phase, seed: int = 0, epoch: int = 1):
     steps = OptimizerSteps({name: getattr(model, name) for name in TRAINABLE}, phase.config, Processes(), 9)
     return epochs.train_epoch(toy_run([phase], model, seed=seed), phase, steps, epoch, progress.bar(main=False))
 
 
-def test_each_epoch_has_its_own_order_and_a_rerun_the_same(model):
-    def order(seed: int, epoch: int, order_key: tuple[int, ...] = ()) -> list[int]:
-        seen = []
-        phase = toy_phase(lambda split, items, *rest: seen.extend(items) or [], order_key=order_key)
-        train_once(model, phase, seed, epoch)
-        return [item.index for item in seen]
+def test_each_epoch_has_its_own_order_and_random_numbers_and_a_rerun_the_same(model):
+    def observed(seed: int, epoch: int, order_key: tuple[int, ...] = ()) -> tuple[tuple, float]:
+        seen, random = [], []
 
-    orders = [order(0, 1), order(0, 2), order(0, 3), order(1, 1), order(0, 1, (1,))]
+        def losses(split, items, *_) -> list:
+            seen.extend(item.index for item in items)
+            random.append(torch.rand(1).item())
+            return []
+
+        train_once(model, toy_phase(losses, order_key=order_key), seed, epoch)
+        return tuple(seen), random[0]
+
+    passes = [(0, 1), (0, 2), (0, 3), (1, 1), (0, 1, (1,))]
+    orders, numbers = zip(*(observed(*key) for key in passes), strict=True)
     assert all(sorted(indexes) == list(range(11)) for indexes in orders)
-    assert len({tuple(indexes) for indexes in orders}) == 5
-    assert order(0, 2) == orders[1]
-
-
-def test_random_numbers_of_an_epoch_depend_on_seed_and_epoch(model):
-    def random(seed: int, epoch: int) -> float:
-        values = []
-        train_once(model, toy_phase(lambda *_: values.append(torch.rand(1).item()) or []), seed, epoch)
-        return values[0]
-
-    assert random(0, 1) == random(0, 1)
-    assert len({random(0, 1), random(0, 2), random(1, 1)}) == 3
+    assert len({*orders}) == len({*numbers}) == 5
+    assert observed(0, 2) == (orders[1], numbers[1])
 
 
 def test_dropout_is_on_in_training_and_off_in_validation(model):
@@ -79,40 +81,30 @@ def test_validation_changes_no_gradient_and_names_images_of_a_non_finite_loss(mo
     assert failure.value.ids == ["val/1"]
 
 
-def test_items_are_grouped_by_their_number_of_prompts_and_those_without_are_left_out(model):
-    split, sums = ToySplit("train", 4, model), MetricSums()
-    items = [split.take(index, 1) for index in range(4)]
-    region = masks.whole_region(items[0].counted)
-    items[0] = replace(items[0], prompts=[], regions=[])
-    items[2] = replace(items[2], prompts=[Prompt.of()] * 2, regions=[region] * 2)
-    result = epochs.mask_losses(DoubleOutput(), toy_config(), split, items, 1, sums)
+def test_items_are_grouped_by_their_number_of_prompts_and_those_without_are_left_out(model, items):
+    (split, four), sums = items(1), MetricSums()
+    region = masks.whole_region(four[0].counted)
+    four[0] = replace(four[0], prompts=[], regions=[])
+    four[2] = replace(four[2], prompts=[Prompt.of()] * 2, regions=[region] * 2)
+    result = epochs.mask_losses(model, toy_config(), split, four, 1, sums)
     assert [len(values) for values in result] == [2, 2] and sums.mask_count == sums.loss_count == 4
-    assert epochs.mask_losses(DoubleOutput(), toy_config(), split, items[:1], 1, sums) == []
+    assert epochs.mask_losses(model, toy_config(), split, four[:1], 1, sums) == []
 
 
-class DoubleOutput(ToySegmenter):
-    """A logit map for each prompt."""
-
-    def decode(self, features, prompts):
-        return super().decode(features, prompts).expand(-1, len(prompts[0]), -1, -1)
-
-
-def test_the_loss_context_has_epoch_and_seeds_of_the_items(model, monkeypatch):
-    contexts = []
-    real = ToySegmenter.compute_loss
+def test_the_loss_context_has_epoch_and_seeds_of_the_items(model, items, monkeypatch):
+    contexts, real = [], ToySegmenter.compute_loss
     monkeypatch.setattr(ToySegmenter, "compute_loss", lambda self, f, p, c: contexts.append(c) or real(self, f, p, c))
-    split = ToySplit("train", 2, model)
     for epoch in (1, 2):
-        items = [split.take(index, epoch) for index in range(2)]
-        epochs.mask_losses(model, toy_config(), split, items, epoch, MetricSums())
+        split, four = items(epoch)
+        epochs.mask_losses(model, toy_config(), split, four, epoch, MetricSums())
+        assert contexts[-1].seeds == [item.seed for item in four]
     assert [context.epoch for context in contexts] == [1, 2] and contexts[0].loss is dice
-    assert len({seed for context in contexts for seed in context.seeds}) == 4
+    assert len({seed for context in contexts for seed in context.seeds}) == 8
 
 
-def test_pretext_losses_need_no_masks(model):
-    split, sums = ToySplit("train", 3, model), MetricSums()
-    losses = functools.partial(epochs.pretext_losses, model.eval(), split)
-    (values,) = losses([split.take(index, 1) for index in range(3)], 1, sums)
+def test_pretext_losses_need_no_masks(model, items):
+    (split, four), sums = items(1), MetricSums()
+    (values,) = epochs.pretext_losses(model.eval(), split, four, 1, sums)
     expected = model.transform.to_input(list(split.images)).square().mean((1, 2, 3))
     torch.testing.assert_close(values.detach(), expected)
-    assert sums.loss_count == 3 and sums.mask_count == 0 and losses([], 1, sums) == []
+    assert sums.loss_count == 4 and sums.mask_count == 0 and epochs.pretext_losses(model, split, [], 1, sums) == []

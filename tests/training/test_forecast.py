@@ -1,14 +1,43 @@
-"""Forecast of memory, time and disk: extrapolation, words, and that measuring changes nothing."""
+"""Forecast of memory, time and disk: limits, peaks, extrapolation, words, and that measuring changes nothing."""
 
 import math
 from dataclasses import replace
 
 import pytest
 import torch
-from forecast_fixtures import FORECAST, GB, make_inputs, make_job
 from promptseg.core.devices import Processes
-from promptseg.training import forecast
+from promptseg.training import forecast, memory
 from promptseg.training.setup import set_up
+from tiny_training import FORECAST, GB, make_inputs, make_job
+
+
+def test_peaks_are_measured_and_work_beyond_the_limit_fails():
+    processes = Processes()
+    limit = memory.limit(processes)
+    with memory.track_peak(processes, limit) as small:
+        torch.ones(1000)
+    with memory.track_peak(processes, limit) as large:
+        torch.ones(75_000_000)
+    assert 250e6 < large.bytes - small.bytes < 450e6
+    with pytest.raises(memory.MemoryLimitError), memory.track_peak(processes, small.bytes + 200_000_000):
+        torch.ones(1_000_000_000)
+    torch.ones(75_000_000)  # the limit is gone
+    with pytest.raises(RuntimeError, match="shape"), memory.track_peak(processes, limit):
+        torch.ones(3).reshape(2, 2)
+
+
+def test_the_limit_of_a_container_counts_and_its_page_cache_does_not(tmp_path, monkeypatch):
+    processes, held = Processes(), memory.psutil.Process().memory_info().rss
+    monkeypatch.setattr(memory, "CGROUP", tmp_path)
+    free = memory.limit(processes)
+    (tmp_path / "memory.max").write_text(f"{3 * GB}\n")
+    (tmp_path / "memory.current").write_text(f"{5 * GB // 2}\n")
+    (tmp_path / "memory.stat").write_text(f"anon 7\ninactive_file {GB}\n")
+    assert memory.limit(processes) - held == pytest.approx(0.8 * 1.5 * GB, abs=3e8)
+    assert memory.total() == 3 * GB
+    (tmp_path / "memory.max").write_text("max\n")
+    assert memory.limit(processes) == pytest.approx(free, rel=0.2)
+    assert memory.total() == memory.psutil.virtual_memory().total
 
 
 def test_a_batch_is_extrapolated_from_one_image_and_two():
@@ -35,10 +64,12 @@ def test_the_forecast_in_words():
     ]
 
 
-@pytest.mark.parametrize("train", [{}, {"trainable": ["lora"]}, {"augment": {}, "ema_decay": 0.9}])
-def test_needs_are_measured_and_no_weight_changes(train, blobs, tmp_path):
-    processes, inputs = Processes(), make_inputs(blobs, tmp_path)
-    setup = set_up(make_job(**train), inputs, processes)
+@pytest.mark.parametrize(
+    "train, encoded", [({}, 8), ({"trainable": ["lora"]}, 0), ({"augment": {}, "ema_decay": 0.9}, 3)]
+)
+def test_needs_are_measured_and_no_weight_changes(train, encoded, blobs, tmp_path):
+    processes, inputs = Processes(), make_inputs(blobs, tmp_path, "sam")
+    setup = set_up(make_job("sam", **train), inputs, processes)
     segmenter = setup.training.segmenter
     before = {key: value.clone() for key, value in segmenter.state_dict().items()}
     measured = forecast.measure(setup, inputs.cache, processes)
@@ -47,10 +78,9 @@ def test_needs_are_measured_and_no_weight_changes(train, blobs, tmp_path):
     assert 0 < measured.peaks[0] <= measured.limit and measured.validate_seconds >= 0
     assert min(*measured.step_seconds, measured.encode_seconds) > 0
     # The features of the tiny SAM are 64 x 32 x 32 numbers of two bytes.
-    encoded = {"trainable": 0, "augment": 3}.get(next(iter(train), ""), 12)
-    assert measured.images == (9, 3, encoded) and measured.cache_bytes == encoded * 64 * 32 * 32 * 2
+    assert measured.images == (5, 3, encoded) and measured.cache_bytes == encoded * 64 * 32 * 32 * 2
     assert not inputs.cache.exists()
     for split in (setup.train_split, setup.val_split):
         split.cache_features(setup.checkpoint, inputs.cache, processes)
-    again = set_up(make_job(**train), inputs, processes)
-    assert forecast.measure(again, inputs.cache, processes).images == (9, 3, 0)
+    again = set_up(make_job("sam", **train), inputs, processes)
+    assert forecast.measure(again, inputs.cache, processes).images == (5, 3, 0)

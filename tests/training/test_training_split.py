@@ -53,12 +53,9 @@ def make_split(path, segmenter=None, augment=None, seed: int = 0, **prompt) -> R
 @pytest.mark.parametrize("epoch", [0, 1])
 def test_ignored_pixels_have_no_weight_and_are_no_target(path, epoch):
     target, weight = make_split(path).take(0, epoch).targets(20)  # each of its pixels is four of the image's
-    inside, counted = np.zeros((1, 20, 20)), np.zeros((1, 20, 20))
-    inside[0, 2:4, 3:10] = 1
-    inside[0, 4, 3:5] = 1
-    inside[0, 10, 15:17] = 0.5
-    inside[0, 11, 15:17] = 0.5
-    inside[0, 10:12, 16] = 0.25
+    inside, counted = np.zeros((2, 1, 20, 20))
+    inside[0, 2:4, 3:10] = inside[0, 4, 3:5] = 1
+    inside[0, 10:12, 15:17] = 0.5, 0.25
     counted[0, :12] = 1
     counted[0, 4:10, 5:15] = 0
     np.testing.assert_array_equal(target, inside)
@@ -72,8 +69,7 @@ def test_there_is_a_target_for_each_instance_made_from_one_full_mask_at_a_time(p
     monkeypatch.setattr(masks.Region, "full", lambda region: full.append(real(region)) or full[-1])
     target, weight = item.targets(40)
     assert len(full) == 2 and target.shape == weight.shape == (2, 40, 40)
-    np.testing.assert_array_equal(target[0, :24], full[0])
-    np.testing.assert_array_equal(target[1, :24], full[1])
+    np.testing.assert_array_equal(target[:, :24], full)
     assert item.targets(40)[0] is target and len(full) == 2  # made once
 
 
@@ -98,12 +94,10 @@ def test_prompts_and_item_seeds_differ_by_epoch_and_seed_and_not_by_rerun(path):
 
 
 def test_prompts_are_in_pixels_of_the_input(path):
-    split = make_split(path, Half())
-    np.testing.assert_array_equal(split.take(1, 1).prompts[0].get("box").corners, np.array([6, 4, 33, 23]) / 2)
-
-
-class Half(Bare):
-    transform = ImageTransform(20, True, (0, 0, 0), (1, 1, 1))
+    half = Bare()
+    half.transform = ImageTransform(20, True, (0, 0, 0), (1, 1, 1))
+    corners = make_split(path, half).take(1, 1).prompts[0].get("box").corners
+    np.testing.assert_array_equal(corners, np.array([6, 4, 33, 23]) / 2)
 
 
 def test_augmentation_changes_training_and_not_validation(path):

@@ -1,5 +1,6 @@
 """A model of twelve weights and a split without files, for tests of the training loop that take no time."""
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,21 @@ from promptseg.nn import weights
 from promptseg.nn.image_transform import ImageTransform
 from promptseg.nn.segmenter import Segmenter
 from promptseg.prompts import Prompt
+from promptseg.training import epochs, trainer
 from promptseg.training.checkpoint_manager import CheckpointManager
-from promptseg.training.training_run import TRAIN, Phase, TrainingRun
+from promptseg.training.training_run import PRETEXT, TRAIN, Phase, TrainingRun
 from promptseg.training.training_split import TrainingItem, TrainingSplit
 
 SIDE = 8
 TRAINABLE = ("gain", "mix")
+STATEFUL = {
+    "epochs": 3, "optimizer": "adamw", "weight_decay": 0.1, "ema_decay": 0.7, "schedule": "cosine", "warmup": 0.3,
+    "grad_accumulation_steps": 2, "max_grad_norm": 0.05,
+}  # fmt: skip
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing catches it."""
 
 
 class ToySegmenter(Segmenter):
@@ -34,7 +44,8 @@ class ToySegmenter(Segmenter):
         return {"pixels": self.dropout(self.transform.to_input(images))}
 
     def decode(self, features, prompts) -> torch.Tensor:
-        return self._mixed(features).sum(1, keepdim=True)
+        """A logit map for each prompt."""
+        return self._mixed(features).sum(1, keepdim=True).expand(-1, len(prompts[0]), -1, -1)
 
     def pretext_loss(self, features) -> torch.Tensor:
         return self._mixed(features).square().mean((1, 2, 3))
@@ -67,15 +78,30 @@ def toy_config(**train) -> Train:
     return Train(**{"epochs": 3, "trainable": ["all"], "loss": "dice", "lr": 0.05, "batch_size": 4, **train})
 
 
-def toy_run(phases: list[Phase], segmenter: Segmenter, val: int = 3, seed: int = 0) -> TrainingRun:
-    splits = ToySplit("train", 11, segmenter, seed), ToySplit("val", val, segmenter, seed)
-    return TrainingRun(segmenter, *splits, phases, Processes(), seed)
-
-
 def toy_phase(compute_losses, name: str = TRAIN, order_key: tuple[int, ...] = (), **train) -> Phase:
     config = toy_config(**train)
     return Phase(name, config.epochs, config, list(TRAINABLE), compute_losses, order_key)
 
 
-def toy_checkpoints(folder: Path) -> CheckpointManager:
-    return CheckpointManager(folder, {}, lambda path, values: weights.write(path, {}, values), Processes())
+def toy_run(phases: list[Phase], segmenter: Segmenter, val: int = 3, seed: int = 0) -> TrainingRun:
+    splits = ToySplit("train", 11, segmenter, seed), ToySplit("val", val, segmenter, seed)
+    return TrainingRun(segmenter, *splits, phases, Processes(), seed)
+
+
+def make_run(pretext: int = 0, seed: int = 0, val: int = 3, **train) -> TrainingRun:
+    """A run of a new model on masks, after so many epochs of the pretext task."""
+    model, config = ToySegmenter(), toy_config(**train)
+    phases = [toy_phase(functools.partial(epochs.mask_losses, model, config), **train)]
+    if pretext:
+        losses = functools.partial(epochs.pretext_losses, model)
+        phases.insert(0, toy_phase(losses, PRETEXT, (1,), **train | {"epochs": pretext, "ema_decay": None}))
+    return toy_run(phases, model, val, seed)
+
+
+def train_toy(run: TrainingRun, folder: Path, out: str = "w") -> tuple[bytes, str]:
+    """Train a run; returns the bytes of its weights, and its curve."""
+    outputs = trainer.Outputs(folder / f"{out}.resume", folder / out, folder / f"{out}.csv")
+    manager = CheckpointManager(outputs.resume, {}, lambda path, values: weights.write(path, {}, values), Processes())
+    trainer.train(run, manager, outputs)
+    assert not outputs.resume.exists()
+    return (outputs.weights / weights.TENSORS).read_bytes(), outputs.curve.read_text()

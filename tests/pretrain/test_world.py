@@ -1,4 +1,4 @@
-"""Rendering of synthetic images: reproducible, and with masks of the visible pixels."""
+"""The world of synthetic images: outlines, reproducible rendering, masks of visible pixels, and kinds of images."""
 
 import ast
 import os
@@ -6,17 +6,62 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from promptseg.synthetic import figures
 from promptseg.synthetic.figures import FIGURES
 from promptseg.synthetic.materials import MATERIALS
-from synthetic_scenes import INDICES, PRETRAIN, digest
+from promptseg.synthetic.outlines import Outline, rasterize
+from synthetic_scenes import INDICES, PRETRAIN, digest, imported
 from world import rendering
 from world.fills import TEXTURES
 from world.objects import BUILDS
-from world.outlines import OUTLINES
+from world.outlines import OUTLINES, STRANDS
 from world.scene import BACKGROUND, KINDS
+
+
+def test_a_square_covers_the_expected_pixels_and_outlines_lie_around_their_center():
+    square = Outline((np.array([(-1.0, -1), (1, -1), (1, 1), (-1, 1)]),))
+    mask, left, top = rasterize(square, 10, 30, 20)
+    y, x = np.nonzero(mask)
+    edges = x.min() + left - 20, x.max() + left - 39, y.min() + top - 10, y.max() + top - 29
+    assert np.abs(edges).max() <= 1
+    for sample in OUTLINES.values():
+        mask, left, top = rasterize(sample(np.random.default_rng(0)), 40, 100.5, 60.5)
+        assert set(np.unique(mask)) == {0, 1}
+        y, x = np.nonzero(mask)
+        assert np.hypot(x + left + 0.5 - 100.5, y + top + 0.5 - 60.5).max() < 40 * 2.2
+
+
+def filled_share(mask: np.ndarray, shape: str) -> tuple[float, float]:
+    """Share of a bounding shape that a mask fills, and the ratio of its sides."""
+    (contour, *_), _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    sides = cv2.minAreaRect(contour)[1]
+    bounding_area = {
+        "circle": np.pi * cv2.minEnclosingCircle(contour)[1] ** 2,
+        "oval": np.pi / 4 * np.prod(sides),
+        "triangle": cv2.minEnclosingTriangle(contour)[0],
+        "hull": cv2.contourArea(cv2.convexHull(contour)),
+    }
+    return mask.sum() / bounding_area.get(shape, np.prod(sides)), max(sides) / min(sides)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_outlines_have_the_shape_of_their_name(seed):
+    """Share of a bounding shape that they fill, and number of holes."""
+    masks = {shape: rasterize(OUTLINES[shape](np.random.default_rng(seed)), 50, 80, 80)[0] for shape in OUTLINES}
+    for shape in ("circle", "oval", "triangle", "square", "rectangle"):
+        share, ratio = filled_share(masks[shape], shape)
+        assert share > 0.9, shape
+        assert (ratio > 1.4) == (shape in ("oval", "rectangle")) or shape == "triangle", shape
+    for shape in ("star", "cross", "crescent"):
+        assert filled_share(masks[shape], "hull")[0] < 0.85, shape
+    for shape, holes in (("ring", 1), ("grid", 4)):
+        _, tree = cv2.findContours(masks[shape], cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+        assert (tree[0, :, 3] >= 0).sum() >= holes, shape
+    for shape in set(STRANDS) - {"line"}:
+        assert filled_share(masks[shape], "rectangle")[0] < 0.75, shape
 
 
 def test_images_are_the_same_in_any_process_and_order():
@@ -25,19 +70,19 @@ def test_images_are_the_same_in_any_process_and_order():
         "from synthetic_scenes import digest; from world.scene import KINDS; "
         "print([digest(n, k) for k in reversed(KINDS) for n in (2, 5)][::-1])"
     )
-    env = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(PRETRAIN), str(PRETRAIN.parent), str(Path(__file__).parent)]),
-        "PYTHONHASHSEED": "7",
-    }
+    paths = os.pathsep.join(map(str, [PRETRAIN, PRETRAIN.parent, Path(__file__).parent]))
+    env = {**os.environ, "PYTHONPATH": paths, "PYTHONHASHSEED": "7"}
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
     assert ast.literal_eval(done.stdout) == here
 
 
 def test_seeds_splits_indices_and_kinds_have_their_own_images():
-    first = (0, "train", 1, "general")
-    changes = [(0, 1), (1, "val"), (1, "test"), (2, 2), (3, "faint"), (3, "fine")]
-    arguments = [first, *((*first[:place], other, *first[place + 1 :]) for place, other in changes)]
+    arguments = [(0, "train", 1, "general"), (1, "train", 1, "general"), (0, "val", 1, "general")]
+    arguments += [
+        (0, "test", 1, "general"),
+        (0, "train", 2, "general"),
+        *((0, "train", 1, kind) for kind in ("faint", "fine")),
+    ]
     assert len({rendering.render(*each).image.tobytes() for each in arguments}) == len(arguments)
 
 
@@ -55,28 +100,20 @@ def test_every_pixel_belongs_to_one_object(kind):
 
 def test_masks_are_the_pixels_that_an_object_changes(monkeypatch):
     """Without illumination, blur and noise, and with hard opaque edges."""
-    monkeypatch.setattr(
-        rendering, "_photograph", lambda rng, image, kind: np.clip(image * 255 + 0.5, 0, 255).astype(np.uint8)
-    )
-    real = rendering.SceneCanvas.add_object
-    compared = 0
-    for index in range(30):
-        last = {}
+    monkeypatch.setattr(rendering, "_photograph", lambda rng, image, kind: np.uint8(image * 0))
+    real, compared = rendering.SceneCanvas.add_object, []
 
-        def add_object(self, family, parts, radius, center, *_, last=last):
-            last["before"] = self.image.copy(), self.labels.copy()
-            real(self, family, parts, radius, center, 0.0, 1.0)
-            last["after"] = self.image.copy(), self.labels.copy(), self.objects[-1]
+    def add_object(self, family, parts, radius, center, *_):
+        image, labels = self.image.copy(), self.labels.copy()
+        real(self, family, parts, radius, center, 0.0, 1.0)
+        changed, mask = (image != self.image).any(axis=-1), np.isin(self.labels, self.objects[-1].ids)
+        assert not (changed & ~mask).any() and (labels == self.labels)[~mask].all()
+        compared.append(mask.sum() > 0 and changed[mask].mean() > 0.9)
 
-        monkeypatch.setattr(rendering.SceneCanvas, "add_object", add_object)
+    monkeypatch.setattr(rendering.SceneCanvas, "add_object", add_object)
+    for index in range(6):
         rendering.render(0, "test", index, "general")
-        if last:
-            (image, labels), (image_after, labels_after, added) = last["before"], last["after"]
-            changed = (image != image_after).any(axis=-1)
-            mask = np.isin(labels_after, added.ids)
-            assert not (changed & ~mask).any() and (labels == labels_after)[~mask].all()
-            compared += mask.sum() > 0 and changed[mask].mean() > 0.9
-    assert compared >= 10
+    assert sum(compared) >= 10
 
 
 def test_kinds_differ_in_color_strokes_textures_and_size():
@@ -93,17 +130,6 @@ def test_kinds_differ_in_color_strokes_textures_and_size():
         return np.median([each.full_pixels / size for each, size in areas if each.shape != BACKGROUND])
 
     assert median_area("plain") > 2 * median_area("general")
-
-
-def imported(path: Path) -> set[str]:
-    """Return the names of the modules that a file imports."""
-    names = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom):
-            names |= {node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)}
-        elif isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-    return names
 
 
 def test_samples_have_other_objects_and_textures_than_the_training_images():

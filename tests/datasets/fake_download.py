@@ -1,0 +1,34 @@
+"""Downloads without the network."""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+from promptseg.download import archives
+
+
+def faked(monkeypatch, place: ModuleType, unpacked: Callable[[Path, Path], object], **contents: bytes) -> list:
+    """Replace `place.fetch` and the unpacking of archives.
+
+    Args:
+        monkeypatch: of pytest.
+        place: module whose `fetch` is replaced.
+        unpacked: writes what an archive (first argument) holds to a folder (second argument).
+        contents: of fetched files, by the stem of their name; others hold `archive`.
+
+    Returns:
+        The (url, checks) of each download, once there are some.
+    """
+    requested = []
+
+    def fetch(url, path, **checks):
+        requested.append((url, checks))
+        path.write_bytes(contents.get(path.stem, b"archive"))
+
+    def unpack(archive, folder):
+        assert archive.read_bytes() == b"archive"
+        unpacked(archive, folder)
+
+    monkeypatch.setattr(place, "fetch", fetch)
+    monkeypatch.setattr(archives, "unpack", unpack)
+    return requested
