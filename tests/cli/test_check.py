@@ -84,6 +84,8 @@ def test_the_project_s_own_params_pass_and_its_runs_have_prompts_that_their_mode
         (f"{FINETUNE}/train/pretext_epochs", 2, "finetune.em-sam-20: sam has no pretext task"),
         (f"{FINETUNE}/train/loss", "iou", "finetune.em-sam-20: train.loss: unknown loss 'iou'; known: dice, bce"),
         (f"{FINETUNE}/train/optimizer", "sgd", "train.optimizer: unknown optimizer 'sgd'; known: adam"),
+        (FINETUNE, {**CLIPSEG, "train": {"epochs": 1, "prompt": {"text": ["a", "b"]}}},
+         "finetune.em-sam-20: train.prompt: 2 phrases, but"),
         ("cascade/em-cascade/model", "clipseg", "cascade.em-cascade: clipseg takes no points, boxes and masks"),
         ("cascade/em-cascade/model", "unet", "cascade.em-cascade: unet takes no points, boxes and masks"),
         ("zero_shot/em-clipseg", {"dataset": "em", "model": "sam", "prompt": {"automatic": True}},

@@ -63,6 +63,7 @@ def test_the_scale_of_the_study_decides_and_a_wrong_or_missing_one_is_not_held(t
     assert not portable.wanted(path)
     path.write_text("scale: {checkpoints: tiny}")
     assert portable.wanted(path)
-    for text in ("scale: {checkpoints: official}", "scale: {}", "scale: tiny", "scale: [", "- 1", ""):
+    wrong = "scale: {}", "scale: tiny", "scale: [", "- 1", ""
+    for text in ("scale: {checkpoints: official}", "scale: {checkpoints: other}", *wrong):
         path.write_text(text)
         assert not portable.wanted(path), text

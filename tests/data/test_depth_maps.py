@@ -64,7 +64,8 @@ def test_up_is_up_and_left_is_left():
     assert columns == [False, True, False, True, False, False]
 
 
-def test_shades_are_linear_in_depth():
+def test_squares_have_a_center_and_shades_are_linear_in_depth():
+    assert [depth_maps.odd(length) for length in (0.5, 1.9, 2.75, 11)] == [1, 1, 3, 11]
     nearest = np.full((9, 9), EMPTY, np.float32)
     nearest[:, :3], nearest[:, 6:] = 1, 0
     shades = depth_maps.depth_map(nearest, 0.2)  # so narrow that the centers do not change

@@ -95,11 +95,7 @@ TWO[5:14, 25:34] = True  # depth 5 in its middle
     "mask, n, points",
     [
         (np.ones((7, 7), bool), 1, [[3.5, 3.5]]),  # pixels beyond the image are outside
-        (
-            np.ones((9, 9), bool),
-            6,
-            [[4.5, 4.5], [0.5, 0.5], [7.5, 0.5], [0.5, 7.5], [8.5, 7.5], [2.5, 2.5]],
-        ),  # r halves
+        (np.ones((9, 9), bool), 6, [[4.5, 4.5], [0.5, 0.5], [7.5, 0.5], [0.5, 7.5], [8.5, 7.5], [2.5, 2.5]]),
         (TWO, 2, [[9.5, 9.5], [29.5, 9.5]]),  # the next blob comes before a return to the first
         (parsed("....", ".##.", "...."), 5, [[1.5, 1.5], [2.5, 1.5]] * 2 + [[1.5, 1.5]]),  # when the mask runs out
         (parsed("..", ".#"), 1, [[1.5, 1.5]]),

@@ -140,6 +140,9 @@ def test_a_flipped_bit_is_refused_or_changes_nothing(path):
     refused, same = outcomes(path, choose.sample(range(8 * footer_of(path), 8 * size), 200))
     assert refused > 120 and refused + same == 200  # sizes, encodings and versions that no reader needs
     assert outcomes(path, range(8 * at, 8 * (at + 15), 7)) == (18, 0)
+    at = path.read_bytes().index(b"id", footer_of(path))  # the schema: its type may become bytes
+    refused, same = outcomes(path, range(8 * (at + 2), 8 * (at + 12)))
+    assert refused + same == 80
 
 
 def varint(value):

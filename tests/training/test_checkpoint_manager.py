@@ -127,6 +127,18 @@ def test_checkpoints_of_other_inputs_are_not_used_and_are_removed(manager, tmp_p
     assert names(tmp_path / "s") == ["epoch-0001"]
 
 
+def test_an_older_checkpoint_stays_until_a_newer_one_is_complete(manager, monkeypatch):
+    def killed(*_):
+        raise Killed
+
+    checkpoints = manager()
+    checkpoints.save(Checkpoint([{"epoch": 1}]))
+    monkeypatch.setattr(weights, "write", killed)
+    with pytest.raises(Killed):
+        checkpoints.save(Checkpoint([{"epoch": 2}]))
+    assert checkpoints.load().rows == [{"epoch": 1}]
+
+
 def test_short_epochs_are_not_all_saved(manager, monkeypatch):
     clock = [100.0]
     monkeypatch.setattr(checkpoint_manager, "SAVE_INTERVAL", 10.0)

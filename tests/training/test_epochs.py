@@ -91,14 +91,20 @@ def test_items_are_grouped_by_their_number_of_prompts_and_those_without_are_left
     assert epochs.mask_losses(model, toy_config(), split, four[:1], 1, sums) == []
 
 
-def test_the_loss_context_has_epoch_and_seeds_of_the_items(model, items, monkeypatch):
-    contexts, real = [], ToySegmenter.compute_loss
-    monkeypatch.setattr(ToySegmenter, "compute_loss", lambda self, f, p, c: contexts.append(c) or real(self, f, p, c))
-    for epoch in (1, 2):
+def test_the_loss_is_computed_in_its_precision_with_epoch_and_seeds_of_the_items(model, items, monkeypatch):
+    contexts, in_bf16, real = [], [], ToySegmenter.compute_loss
+
+    def compute_loss(self, features, prompts, context):
+        contexts.append(context)
+        in_bf16.append(torch.is_autocast_enabled("cpu"))
+        return real(self, features, prompts, context)
+
+    monkeypatch.setattr(ToySegmenter, "compute_loss", compute_loss)
+    for epoch, precision in ((1, "fp32"), (2, "bf16")):
         split, four = items(epoch)
-        epochs.mask_losses(model, toy_config(), split, four, epoch, MetricSums())
+        epochs.mask_losses(model, toy_config(precision=precision), split, four, epoch, MetricSums())
         assert contexts[-1].seeds == [item.seed for item in four]
-    assert [context.epoch for context in contexts] == [1, 2] and contexts[0].loss is dice
+    assert [context.epoch for context in contexts] == [1, 2] and contexts[0].loss is dice and in_bf16 == [False, True]
     assert len({seed for context in contexts for seed in context.seeds}) == 8
 
 

@@ -39,6 +39,7 @@ def path(tmp_path):
             mask[4:10, 6:20] = 1
             if id == "a":
                 mask[8:20, 10:30] = 255
+                mask[0, 36:40] = mask[1, 39] = 255  # half of a pixel of a target of 20, and most of the next
             mask[21:23, 30:33] = 1
             image = rng.integers(0, 256, (24, 40, 3), np.uint8)
             encoded = image_io.encode_png(image), image_io.encode_png(mask)
@@ -57,7 +58,7 @@ def test_ignored_pixels_have_no_weight_and_are_no_target(path, epoch):
     inside[0, 2:4, 3:10] = inside[0, 4, 3:5] = 1
     inside[0, 10:12, 15:17] = 0.5, 0.25
     counted[0, :12] = 1
-    counted[0, 4:10, 5:15] = 0
+    counted[0, 4:10, 5:15] = counted[0, 0, 19] = 0
     np.testing.assert_array_equal(target, inside)
     np.testing.assert_array_equal(weight, counted)
 
