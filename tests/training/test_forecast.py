@@ -79,6 +79,8 @@ def test_needs_are_measured_and_no_weight_changes(train, encoded, blobs, tmp_pat
     assert min(*measured.step_seconds, measured.encode_seconds) > 0
     # The features of the tiny SAM are 64 x 32 x 32 numbers of two bytes.
     assert measured.images == (5, 3, encoded) and measured.cache_bytes == encoded * 64 * 32 * 32 * 2
+    trained = sum(value.numel() for value in segmenter.parameters() if value.requires_grad)
+    assert forecast._optimizer_bytes(setup) == 4 * trained * (3 if "ema_decay" in train else 2)  # Adam's, and the EMA's
     assert not inputs.cache.exists()
     for split in (setup.train_split, setup.val_split):
         split.cache_features(setup.checkpoint, inputs.cache, processes)
