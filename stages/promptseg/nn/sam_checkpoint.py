@@ -2,8 +2,8 @@
 
 They are sam_vit_b_01ec64.pth, sam_vit_l_0b3195.pth and sam_vit_h_4b8939.pth (Kirillov et al. 2023). Files of models
 that were trained from them have the same names: MedSAM's medsam_vit_b.pth all of them, PA-SAM's file those of the mask
-decoder and more. segment_anything's own sam_model_registry reads none of the latter, and builds a network with random
-weights before it reads the others, which takes twice the memory.
+decoder and more. segment_anything's own sam_model_registry has to be told the size, takes no file of a
+decoder alone, and builds a network of its own that nothing here would use.
 """
 
 import re
