@@ -90,7 +90,8 @@ def blobs(tmp_path):
                 image = np.clip(90 + 90 * mask[..., None] + rng.normal(0, 12, (*size, 3)), 0, 255).astype(np.uint8)
                 name_of = f"{name}/{i:03d}"
                 files = image_io.encode_png(image), image_io.encode_png(mask)
-                out.add(records.Record(name_of, f"g{i // 2}", *files, *size, name_of, 0, 0, *size))
+                place, foreground = (name_of, 0, 0, *size), int(np.count_nonzero(mask))
+                out.add(records.Record(name_of, f"g{i // 2}", *files, *size, *place, foreground=foreground))
         return path
 
     return make

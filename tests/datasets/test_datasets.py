@@ -34,7 +34,7 @@ def read_all(case: Case, folder: Path) -> None:
     """Verify, read and decode, as a stage does."""
     case.verify(folder)
     for sample in case.read(folder):
-        image_io.check_same_size(sample.image(), sample.mask(), sample.id)
+        image_io.check_same_size(sample.image().shape, sample.mask().shape, *sample.names)
 
 
 def linked(source: Path, folder: Path) -> Path:

@@ -18,7 +18,8 @@ def record(id="a", values=(1,), size=SIZE, image=None, **more):
     """A gray image, its mask a column of equal width for each value."""
     mask = np.resize(np.repeat(values, -(-size[1] // len(values))), size[1]).astype(np.uint8)[None].repeat(size[0], 0)
     png = [image_io.encode_png(np.full(size, 100, np.uint8) if image is None else image), image_io.encode_png(mask)]
-    return Record(id, "g", *png, *size, id, 0, 0, *size, **more)
+    foreground = int(((mask > 0) & (mask < 255)).sum())
+    return Record(id, "g", *png, *size, id, 0, 0, *size, foreground=foreground, **more)
 
 
 @pytest.fixture

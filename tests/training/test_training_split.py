@@ -43,7 +43,8 @@ def path(tmp_path):
             mask[21:23, 30:33] = 1
             image = rng.integers(0, 256, (24, 40, 3), np.uint8)
             encoded = image_io.encode_png(image), image_io.encode_png(mask)
-            out.add(records.Record(id, "g", *encoded, 24, 40, id, 0, 0, 24, 40))
+            foreground = int(np.count_nonzero(mask == 1))
+            out.add(records.Record(id, "g", *encoded, 24, 40, id, 0, 0, 24, 40, foreground=foreground))
     return path
 
 

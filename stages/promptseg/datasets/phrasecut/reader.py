@@ -163,7 +163,8 @@ def _samples(release: Release) -> Iterator[Sample]:
         group = str(image_id)
         path = release.root / release.image_folders[image_id] / f"{group}.jpg"
         mask = partial(polygons.rasterize, outlines, release.sizes[image_id])
-        yield Sample(f"{group}/{id}", split, group, partial(image_io.read_image, path), mask, phrase, file=path)
+        image, sources = partial(image_io.read_image, path), (path, f"{release.root / INFO}, image {group}")
+        yield Sample(f"{group}/{id}", split, group, image, mask, phrase, file=path, sources=sources)
 
 
 def _load(folder: Path) -> Release:
