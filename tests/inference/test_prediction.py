@@ -98,7 +98,8 @@ def test_a_prompt_that_the_model_does_not_take_is_refused_before_anything_is_wri
 
 
 @pytest.mark.parametrize(("prompt", "encoded"), [
-    ({"box": True}, 2), ({"points": 1, "per": "instance"}, 2), ({"automatic": {"points": 1}}, 2), ({"text": ["disc"]}, 3),
+    ({"box": True}, 2), ({"points": 1, "per": "instance"}, 2), ({"automatic": {"points": 1}}, 2),
+    ({"text": ["disc"]}, 3),
 ])  # fmt: skip
 def test_a_record_without_foreground_is_encoded_only_for_prompts_that_are_not_the_ground_truths(
     blobs, tmp_path, monkeypatch, prompt, encoded
