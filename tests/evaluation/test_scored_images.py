@@ -107,6 +107,18 @@ def test_an_image_of_another_size_or_a_lower_cap_changes_nothing_in_how_the_othe
             assert image.target.shape == (24, 24)
 
 
+def test_a_tile_without_automatic_masks_is_joined_with_one_that_has_some(tmp_path):
+    image, target, _ = scene(0, 16, 32)
+    target[:] = 0
+    target[2:6, 20:25] = 1
+    rows = [tile("s", image, target, window) for window in windows(16, 32, 16)]
+    given = [to_json([]), to_json([generated(target[:, 16:] == 1)])]
+    predictions = [Prediction(row.id, b"", "[]", text) for row, text in zip(rows, given, strict=True)]
+    for order in (slice(None), slice(None, None, -1)):
+        paths = write(tmp_path, rows[order], predictions[order])
+        assert np.array_equal(scored_images(*paths)[0].mask_numbers, target)
+
+
 def test_a_joined_image_is_empty_where_all_its_tiles_are(tmp_path):
     image, target, probability = scene(0, 16, 32)
     target[:] = 0

@@ -70,6 +70,18 @@ def test_panels_are_side_by_side_and_empty_splits_are_left_out(page):
     assert page(train=rows, val=rows, test=rows).shape[0] > 2.5 * four.shape[0]
 
 
+def test_a_split_says_how_many_records_are_empty(page, monkeypatch):
+    words, line = [], preview.panels.line
+    monkeypatch.setattr(
+        preview.panels, "line", lambda text, *rest, **more: words.append(text) or line(text, *rest, **more)
+    )
+    rows = [record(f"p{i}", values=(0, 255) if i < 2 else (0, 1)) for i in range(5)]
+    page(train=rows[2:], test=rows)
+    assert [text for text in words if "record" in text] == [
+        "train · 3 records", "test · 5 records, of which 2 without ground truth",
+    ]  # fmt: skip
+
+
 def test_the_image_is_left_and_its_ground_truth_right(page):
     image = np.full((156, 156, 3), (200, 60, 20), np.uint8)
     found = page(train=[record(image=image, size=(156, 156), values=(0, 1))])
