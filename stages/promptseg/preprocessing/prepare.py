@@ -83,8 +83,8 @@ def prepare(name: str, settings: params.Dataset, max_images: int | None, seed: i
         choices = {}
         for split in SPLITS:
             indexes = [index for index, own in enumerate(splits) if own == split]
-            # A test without empty images has no false alarms in it. There is nothing to learn from them here, and
-            # point clouds have a label at each point.
+            # Empty images show false alarms. Training and validation leave them out, as in the studies, and point
+            # clouds have a label at each point.
             keep_empty = split == "test" and modality == "image"
             choices[split] = choose(indexes, counts, settings, max_images, keep_empty)
         for split in ("train", "test"):
