@@ -81,7 +81,8 @@ def blobs(tmp_path):
         rng = np.random.default_rng(seed)
         path = tmp_path / f"{name}.parquet"
         y, x = np.mgrid[: size[0], : size[1]]
-        with records.RecordWriter(path, records.Record, {"classes": ["disc"], "dataset": "discs", "seed": 0}) as out:
+        metadata = {"classes": ["disc"], "dataset": "discs", "seed": 0, "score": "image"}
+        with records.RecordWriter(path, records.Record, metadata) as out:
             for i in range(count):
                 mask = np.zeros(size, np.uint8)
                 for _ in range(0 if i in empty else 1 + i % 2):

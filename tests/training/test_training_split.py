@@ -33,7 +33,7 @@ def path(tmp_path):
     """Two images; half of the first one's object's lower part is ignored, and so are pixels beside it."""
     path = tmp_path / "training.parquet"
     rng = np.random.default_rng(0)
-    with records.RecordWriter(path, records.Record, {"classes": ["thing"]}) as out:
+    with records.RecordWriter(path, records.Record, {"classes": ["thing"], "score": "image"}) as out:
         for id in "ab":
             mask = np.zeros((24, 40), np.uint8)
             mask[4:10, 6:20] = 1
