@@ -162,7 +162,7 @@ def test_stacks(tmp_path):
     assert [(p.id, p.group) for p in samples] == [(f"s{s}/{i:03d}", f"s{s}") for s in (1, 2) for i in range(3)]
     assert (samples[4].image() == slices[1]).all() and (samples[4].mask() == slices[1] % 2).all()
     assert {p.group for p in read(tmp_path, **STACKS, group="(s)")} == {"s"}
-    assert options(**STACKS).ordered_groups and not options().ordered_groups
+    assert options(**STACKS, block=2).ordered_groups and not options(**STACKS).ordered_groups
     wrong = slices % 2
     wrong[2, 0, :3] = 9
     save_stack(tmp_path / "s2_m.tif", wrong)
