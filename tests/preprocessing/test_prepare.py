@@ -161,7 +161,7 @@ def test_near_duplicates_in_different_splits_are_named(run, capsys):
     ]
 
 
-def test_frames_of_a_clip_are_one_group_and_in_one_split(run):
+def test_frames_of_a_clip_are_one_group_and_in_one_split(run, capsys):
     def frame(clip, number):
         rng = np.random.default_rng(clip)
         scene = np.kron(rng.integers(60, 190, (8, 8), np.uint8), np.ones((6, 6), np.uint8))
@@ -176,6 +176,7 @@ def test_frames_of_a_clip_are_one_group_and_in_one_split(run):
     assert set.union(*found.values()) == {(f"c{clip}", f"{clip}a") for clip in range(8)}
     assert sum(map(len, found.values())) == 8 and min(map(len, found.values())) > 0
     assert metrics["near_duplicates"] == 0
+    assert capsys.readouterr().err == "note: fake: 24 groups are 8: images that are alike belong to one\n"
 
 
 def test_a_gap_between_ordered_splits_is_left_out_and_counted(run):

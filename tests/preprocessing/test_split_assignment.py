@@ -33,15 +33,11 @@ def test_of_ordered_groups_the_last_are_taken_with_a_gap_of_one_before_them():
     splits = assign(samples, Dataset(val_fraction=0.2, test_fraction=0.25), 0, ordered=True)
     # 5 of 20 groups, one left out; 3 of the 14 before (0.2 * 14 = 2.8), one left out
     assert splits == ["train"] * 20 + [GAP] * 2 + ["val"] * 6 + [GAP] * 2 + ["test"] * 10
-    assert assign(samples[:6], Dataset(test_fraction=0.0), 0, ordered=True) == [
-        "train",
-        "train",
-        GAP,
-        GAP,
-        "val",
-        "val",
-    ]
-    assert assign(samples[:4], Dataset(test_fraction=0.0), 0, ordered=True) == ["train", "train", "val", "val"]
+    without_test = Dataset(test_fraction=0.0)
+    assert assign(samples[:6], without_test, 0, ordered=True) == ["train", "train", GAP, GAP, "val", "val"]
+    assert assign(samples[:4], without_test, 0, ordered=True) == ["train", "train", "val", "val"]
+    stack = samples_of(165, group_of=lambda i: f"b{i // 5:03d}")  # 33 blocks, as in em
+    assert assign(stack, without_test, 0, ordered=True) == ["train"] * 145 + [GAP] * 5 + ["val"] * 15
 
 
 @pytest.mark.parametrize("fraction", [0.1, 0.5])

@@ -10,6 +10,7 @@ import torch
 from promptseg import models, prompts
 from promptseg.core import devices, progress
 from promptseg.core.devices import Processes
+from promptseg.core.params import BACKGROUND
 from promptseg.core.runs import Run
 from promptseg.data import generated_masks, point_clouds, records
 from promptseg.data.records import Prediction, Record, RecordReader
@@ -147,6 +148,21 @@ def probability_maps(
     return np.exp(out - out.max(axis=0)) if exclusive else out
 
 
+def fill_background(maps: np.ndarray, classes: list[str], image_prompts: list[Prompt]) -> None:
+    """Give background, where it is a class without a prompt, what no other class claims: 1 - their largest probability.
+
+    So it is the most probable class where no other reaches 0.5, as in the mIoU of Pascal VOC with 21 classes.
+
+    Args:
+        maps: (classes, h, w) float32, changed in place.
+        classes: names of classes 1, 2, ...
+        image_prompts: of the image.
+    """
+    index = classes.index(BACKGROUND) if BACKGROUND in classes and len(classes) > 1 else None
+    if index is not None and image_prompts and all(prompt.target != index + 1 for prompt in image_prompts):
+        maps[index] = 1 - np.delete(maps, index, axis=0).max(axis=0)
+
+
 def _predict_record(job: Job, index: int, run: Run) -> Prediction:
     record, metadata = job.records[index], job.records.metadata
     features = job.features([index])
@@ -161,6 +177,7 @@ def _predict_record(job: Job, index: int, run: Run) -> Prediction:
     shape = (len(source.classes), record.height, record.width)
     exclusive = point_clouds.is_point_cloud(metadata)
     maps = probability_maps(job.segmenter, features, image_prompts, shape, exclusive)
+    fill_background(maps, source.classes, image_prompts)
     return Prediction(record.id, records.pack(maps), prompts.to_json(image_prompts))
 
 

@@ -6,9 +6,9 @@ from types import MappingProxyType
 import numpy as np
 
 from promptseg.core.errors import UserError
+from promptseg.core.params import BACKGROUND
 from promptseg.data.image_io import IGNORED
 
-BACKGROUND = "background"
 NONE: Mapping[str, str] = MappingProxyType({})
 
 

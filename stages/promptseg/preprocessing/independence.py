@@ -75,6 +75,13 @@ def unite_groups(
     return result
 
 
+def note_united(name: str, before: list[Sample], after: list[Sample]) -> None:
+    """Say on stderr how many groups were united. before, after: samples of a dataset, see `unite_groups`."""
+    groups, left = (len({sample.group for sample in samples}) for samples in (before, after))
+    if left < groups:
+        print(f"note: {name}: {groups:,} groups are {left:,}: images that are alike belong to one", file=sys.stderr)
+
+
 def warn_across_splits(
     name: str, chosen: dict[str, list[Sample]], prints: dict[str, Fingerprint | None], remedy: str
 ) -> int:

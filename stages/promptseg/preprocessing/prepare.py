@@ -71,8 +71,10 @@ def prepare(name: str, settings: params.Dataset, max_images: int | None, seed: i
     with ThreadPool(ranks.cores) as pool, contextlib.ExitStack() as stack:
         prints = independence.fingerprints(samples, ranks, pool) if find_duplicates else []
         if find_duplicates and not ordered:
-            correlation = getattr(dataset, "CLIP_CORRELATION", near_duplicates.ALIKE)
+            before, correlation = samples, getattr(dataset, "CLIP_CORRELATION", near_duplicates.ALIKE)
             samples = independence.unite_groups(samples, prints, correlation)
+            if ranks.main:
+                independence.note_united(name, before, samples)
         splits = split_assignment.assign(samples, settings, seed, ordered)
         job = _Job(samples, Tiler(settings, table), pool, metadata)
         counts = _measure(job, ranks)

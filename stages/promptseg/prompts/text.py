@@ -6,8 +6,8 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import field_validator
 
 from promptseg.core.errors import UserError
+from promptseg.core.params import BACKGROUND
 from promptseg.core.settings import Settings
-from promptseg.preprocessing.class_selection import BACKGROUND
 from promptseg.prompts.base import Option, PromptPart, PromptSource
 
 
