@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import types
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -177,6 +178,23 @@ def test_frames_of_a_clip_are_one_group_and_in_one_split(run, capsys):
     assert sum(map(len, found.values())) == 8 and min(map(len, found.values())) > 0
     assert metrics["near_duplicates"] == 0
     assert capsys.readouterr().err == "note: fake: 24 groups are 8: images that are alike belong to one\n"
+
+
+def test_stated_groups_are_used_as_they_are_and_one_group_is_an_error_that_says_so(run, monkeypatch, capsys):
+    image = np.kron(np.random.default_rng(0).integers(0, 256, (8, 8), np.uint8), np.ones((6, 6), np.uint8))
+    mask = mask_of(5, side=48)
+    samples = [replace(sample(f"s{i}"), image=lambda: image, mask=lambda: mask) for i in range(8)]
+    message = "^fake: no record is left for test; all images are one group"
+    with pytest.raises(UserError, match=message + "$"):
+        run(samples, duplicates=True)
+    options = types.SimpleNamespace(group=None)
+    monkeypatch.setattr(datasets, "options", lambda *_: (options,))
+    with pytest.raises(UserError, match=message + "; set datasets.fake.options.group$"):
+        run(samples, duplicates=True)
+    options.group = "(s.)"
+    folder, metrics = run(samples, duplicates=True)
+    assert {record.group for split in SPLITS for record in read(folder, split)} == {f"s{i}" for i in range(8)}
+    assert metrics["near_duplicates"] > 1 and "set datasets.fake.options.group" in capsys.readouterr().err
 
 
 def test_a_gap_between_ordered_splits_is_left_out_and_counted(run):

@@ -21,7 +21,8 @@ and, where they apply,
                                 the end of the training groups instead of being selected at random, and one group
                                 between the two is left out
     CHECK_DUPLICATES = True     it is not published which images are independent: preprocessing searches for
-                                near-duplicates, makes one group of those within a split, and warns of others
+                                near-duplicates, makes one group of those within a split (unless the user states the
+                                groups by an option `group`), and warns of others
     CLIP_CORRELATION            with CHECK_DUPLICATES, for data that may hold frames of one clip: images whose
                                 thumbnails correlate by so much are one group; by default near_duplicates.ALIKE
     MODALITY = "point_cloud"    images are encoded point clouds (data/point_clouds.py), one class label per point;

@@ -70,7 +70,7 @@ def prepare(name: str, settings: params.Dataset, max_images: int | None, seed: i
     metadata |= {"group_unit": datasets.group_unit(dataset, *options), "seed": seed}
     with ThreadPool(ranks.cores) as pool, contextlib.ExitStack() as stack:
         prints = independence.fingerprints(samples, ranks, pool) if find_duplicates else []
-        if find_duplicates and not ordered:
+        if find_duplicates and not ordered and not any(getattr(given, "group", None) for given in options):
             before, correlation = samples, getattr(dataset, "CLIP_CORRELATION", near_duplicates.ALIKE)
             samples = independence.unite_groups(samples, prints, correlation)
             if ranks.main:
@@ -85,6 +85,8 @@ def prepare(name: str, settings: params.Dataset, max_images: int | None, seed: i
         for split in ("train", "test"):
             if not choices[split].windows:
                 remedy = f"lower datasets.{name}.min_foreground or give more data"
+                if len(samples) > 1 and len({sample.group for sample in samples}) == 1:
+                    remedy = f"all images are one group{_regroup(name, options)}"
                 raise UserError(f"{name}: no record is left for {split}; {remedy}")
         aside = None
         if ranks.main:
@@ -105,9 +107,7 @@ def prepare(name: str, settings: params.Dataset, max_images: int | None, seed: i
         if find_duplicates:
             used = {split: [samples[index] for index, _ in choices[split].windows] for split in SPLITS}
             by_id = {sample.id: fingerprint for sample, fingerprint in zip(samples, prints, strict=True)}
-            has_group = any(hasattr(given, "group") for given in options)
-            remedy = f"; set datasets.{name}.options.group" if has_group else ""
-            report["near_duplicates"] = independence.warn_across_splits(name, used, by_id, remedy)
+            report["near_duplicates"] = independence.warn_across_splits(name, used, by_id, _regroup(name, options))
         files.write_json(paths.metrics, report)
     ranks.close()
 
@@ -138,6 +138,11 @@ class _Written:
 
     split: str
     lost: int
+
+
+def _regroup(name: str, options: tuple) -> str:
+    """What to do about wrong groups, for messages; empty where the reader decides alone."""
+    return f"; set datasets.{name}.options.group" if any(hasattr(given, "group") for given in options) else ""
 
 
 def _metadata(name: str, modality: str, dataset: ModuleType, classes: tuple[str, ...]) -> dict:
