@@ -164,6 +164,8 @@ def test_absent_classes_get_no_oracle_prompt(settings, per, mask):
         (["cat", "dog", "é"], 3, {}, [(1, "cat"), (2, "dog"), (3, "é")]),
         ("class", 3, {}, [(1, "cat"), (2, "dog"), (3, "cow")]),
         ("class", 3, {"requested": [1, 3], "is_classification": True}, [(1, "cat"), (3, "cow")]),
+        ("class", 2, {"words": ["a cat", "dogs"]}, [(1, "a cat"), (2, "dogs")]),
+        ("caption", 1, {"text": "the red ball", "words": ["x"]}, [(1, "the red ball")]),
         ("caption", 1, {"text": "the red ball"}, [(1, "the red ball")]),
         (None, 3, {}, [(1, None), (2, None), (3, None)]),
     ],
@@ -174,6 +176,13 @@ def test_every_requested_class_is_prompted_for_by_text_or_without_a_prompt(mask,
         assert prompt.target == target and prompt.is_classification is source.get("is_classification", False)
         assert {kind: part.phrase for kind, part in prompt.parts.items()} == ({"text": phrase} if phrase else {})
         np.testing.assert_array_equal(region, mask == target)
+
+
+def test_background_as_a_class_has_no_class_name_to_prompt_with(mask):
+    classes = ["background", "cat"]
+    assert to_json(build(PromptConfig(text="class"), mask, classes)[0]) == '[{"target": 2, "text": "cat"}]'
+    given = json.loads(to_json(build(PromptConfig(text=["the wall", "a cat"]), mask, classes)[0]))
+    assert [prompt["text"] for prompt in given] == ["the wall", "a cat"]
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from promptseg.core.study import Study
 from promptseg.core.thread_pool import ThreadPool
 from promptseg.data import image_io
 from promptseg.data.image_io import IGNORED
-from promptseg.datasets import Sample
+from promptseg.datasets import LeaveOut, Sample
 
 T = TypeVar("T")
 
@@ -89,6 +89,8 @@ def inspect(name: str, settings: Dataset, folder: Path, official: bool) -> Gener
             yield f"{name}: {line}"
     if statistics.empty:
         yield f"{name}: note: masks without any foreground: {statistics.empty:,}"
+    if statistics.left_out:
+        yield f"{name}: note: left out, as their official files do not fit: {statistics.left_out:,}"
     yield f"{name}: {statistics.describe()}, {f'{len(reported):,}' if reported else 'nothing'} wrong"
     return len(reported)
 
@@ -114,6 +116,7 @@ class Decoded:
         size: (width, height) of the image; None where it cannot be decoded.
         color: "gray" or "color"; empty where the image cannot be decoded.
         empty: whether the mask has no foreground.
+        left_out: whether the sample is left out, since the official files are wrong.
     """
 
     id: str
@@ -123,6 +126,7 @@ class Decoded:
     size: tuple[int, int] | None = None
     color: str = ""
     empty: bool = False
+    left_out: bool = False
 
 
 class Statistics:
@@ -131,7 +135,7 @@ class Statistics:
     def __init__(self, modality: str):
         self._modality = modality
         self.splits: Counter[str | None] = Counter()
-        self.empty = 0
+        self.empty = self.left_out = 0
         self._ids: set[str] = set()
         self._groups: dict[str, str] = {}
         self._smallest: tuple[int, ...] = (sys.maxsize, sys.maxsize)
@@ -142,6 +146,7 @@ class Statistics:
         """Add a sample; yields what is wrong with it beside those before."""
         self.splits[sample.split] += 1
         self.empty += sample.empty
+        self.left_out += sample.left_out
         if sample.id in self._ids:
             yield f"{sample.id}: more than one sample has this id"
         self._ids.add(sample.id)
@@ -210,7 +215,11 @@ def _errors(name: str, reader: Reader, sizes: dict[str, int], statistics: Statis
 
 def _decode(sample: Sample, classes: int) -> Decoded:
     decoded = Decoded(sample.id, sample.split, sample.group)
-    image, mask = _try(sample.image, decoded.errors), _try(sample.mask, decoded.errors)
+    image = _try(sample.image, decoded.errors)
+    try:
+        mask = _try(sample.mask, decoded.errors)
+    except LeaveOut:
+        mask, decoded.left_out = None, True
     if image is not None:
         decoded.size, decoded.color = image.shape[1::-1], "gray" if image.ndim == 2 else "color"
     if mask is not None:
@@ -224,9 +233,11 @@ def _decode(sample: Sample, classes: int) -> Decoded:
 
 
 def _try(read: Callable[[], T], errors: list[str]) -> T | None:
-    """The result of `read`, or None and one more error."""
+    """The result of `read`, or None and one more error. Raises LeaveOut."""
     try:
         return read()
+    except LeaveOut:
+        raise
     except UserError as error:
         errors.append(str(error))
         return None

@@ -5,6 +5,7 @@ ends.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -33,6 +34,7 @@ class PromptSource:
         support: image (h, w, 3) uint8 and mask (h, w) uint8 of another image, where they are wanted.
         requested: numbers of the classes to prompt for; None: all.
         is_classification: the whole image is of one class.
+        words: for each class the words that a text prompt uses; empty: the names.
     """
 
     id: str
@@ -43,6 +45,7 @@ class PromptSource:
     support: tuple[np.ndarray, np.ndarray] | None = None
     requested: list[int] | None = None
     is_classification: bool = False
+    words: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
