@@ -173,7 +173,10 @@ def _selected(tasks: list[Task], options: Options) -> list[Task]:
 
 def _read_mask(outlines: bytes, size: tuple[int, int], path: Path) -> np.ndarray:
     """Rasterize a region, (h, w) uint8 of 0 and 1. Raises LeaveOut where the file of the image has another size."""
-    found = image_io.image_size(path)[::-1]
+    try:
+        found = image_io.image_size(path)[::-1]
+    except UserError:  # reading the image reports it
+        found = size
     if found != size:
         actual, annotated = ("x".join(map(str, each)) for each in (found, size))
         raise LeaveOut(f"{path}: it is {actual}, but was annotated as {annotated}; it is left out")
