@@ -55,7 +55,7 @@ def refine(*maps: np.ndarray, keep_aspect: bool = True, **prompt) -> tuple[np.nd
 def test_a_component_becomes_a_prompt_at_its_place_in_the_input(keep_aspect, box, by):
     masks, (prompt,), _ = refine(boxes_map((20, 10, 40, 30)), keep_aspect=keep_aspect, by=by)
     if by == "box":
-        assert prompt.get("box").corners.tolist() == [*box[:2], box[2] - 2, box[3] - (2 if keep_aspect else 4)]  # 2, or 4 high
+        assert prompt.get("box").corners.tolist() == [*box[:2], box[2] - 2, box[3] - (2 if keep_aspect else 4)]
     else:
         ys, xs = np.nonzero(prompt.get("mask").values > 0.5)
         assert [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1] == box

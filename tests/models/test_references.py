@@ -129,7 +129,8 @@ def test_the_box_of_a_mask_is_that_of_segment_anything_to_the_same_logits(offici
         processor, _ = processor_of(name, model.transform.size)
         boxes = processor(Image.fromarray(IMAGE), input_boxes=[[box.tolist()]], return_tensors="pt")["input_boxes"]
         embeddings = model.image_embeddings(model.encode([IMAGE]))
-        expected = model.network(image_embeddings=embeddings, input_boxes=boxes, multimask_output=False).pred_masks[0, 0]
+        out = model.network(image_embeddings=embeddings, input_boxes=boxes, multimask_output=False)
+        expected = out.pred_masks[0, 0]
     np.testing.assert_allclose(low, expected, atol=1e-4)
     beyond, _ = decode(model, Prompt.of(Box(box + [0, 0, 1, 1])))
     assert float((beyond - low).abs().max()) > 1e-3, "a box that ends a pixel later is told apart"

@@ -43,7 +43,7 @@ class Box(PromptPart):
 
     @classmethod
     def around(cls, region: "Region") -> Self:
-        """The bounding box of a region that is not empty, as `segment_anything.utils.amg.batched_mask_to_box` has it."""
+        """The bounding box of a region that is not empty, as segment_anything's `batched_mask_to_box` has it."""
         from promptseg.data import masks
 
         box = masks.region_box(region)
