@@ -111,6 +111,20 @@ def official():
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("name", ["sam", "sam2"])
+def test_prompts_of_different_numbers_of_points_do_not_depend_on_each_other(official, name):
+    model = official[name][0]
+    parts = [Points(np.array(points), np.ones(len(points), int)) for points in ([POINT], [POINT, [30.5, 20.5]] * 2)]
+    prompts = [Prompt.of(part).to_model(model.transform, HEIGHT, WIDTH) for part in parts]
+    images = [IMAGE, 255 - IMAGE]
+    together = model.decode(model.encode(images), [prompts] * 2)
+    for image, logits in zip(images, together, strict=True):
+        for prompt, values in zip(prompts, logits, strict=True):
+            np.testing.assert_allclose(values, model.decode(model.encode([image]), [[prompt]])[0, 0], atol=1e-4)
+    assert float((together[0, 0] - together[0, 1]).abs().max()) > 1e-3
+
+
+@torch.no_grad()
 @pytest.mark.parametrize("width", [60, 1])
 @pytest.mark.parametrize("name", ["sam", "sam2"])
 def test_the_box_of_a_mask_is_that_of_segment_anything_to_the_same_logits(official, name, width):

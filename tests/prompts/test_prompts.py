@@ -92,6 +92,20 @@ def test_random_points_of_instances_at_one_seed(mask):
 
 
 @SAMPLING
+@pytest.mark.parametrize("n", [1, 2])
+def test_points_of_all_instances_together_are_those_of_each_one_in_one_prompt(mask, n, sampling):
+    settings = {"points": n, "sampling": sampling, "per": "instance"}
+    each, _ = build(PromptConfig(**settings), mask, NAMES[:2], 3)
+    together, regions = build(PromptConfig(**settings, together=True), mask, NAMES[:2], 3)
+    assert [prompt.target for prompt in together] == [1, 2]
+    for prompt, region in zip(together, regions, strict=True):
+        own = [points_of(other) for other in each if other.target == prompt.target]
+        np.testing.assert_array_equal(points_of(prompt), np.concatenate(own))
+        assert prompt.get("points").labels.tolist() == [1] * 2 * n
+        np.testing.assert_array_equal(region, mask == prompt.target)
+
+
+@SAMPLING
 @PER
 def test_points_are_centers_of_different_pixels_of_their_region(mask, sampling, per):
     for n, seed in itertools.product((1, 2, 9), range(3)):
