@@ -49,7 +49,8 @@ def write_leaderboard(rows: list[dict], path: Path) -> None:
 
 def _row(name: str, run: Run | Cascade, study: Study, path: Path) -> dict:
     summary = score_table.read_summary(path)
-    for key in (*NEEDED, summary.get("headline", "headline")):
+    metric = str(summary.get("headline"))
+    for key in (*NEEDED, metric):
         if key not in summary:
             raise UserError(f"{path}: no {key!r} in its summary; delete it and run `dvc repro`")
     checkpoints = study.models[run.model].source or study.scale.checkpoints
@@ -67,8 +68,8 @@ def _row(name: str, run: Run | Cascade, study: Study, path: Path) -> dict:
         "groups": summary["groups"],
         "group_unit": summary["group_unit"],
         "score": summary["score"],
-        "metric": summary["headline"],
-        "headline": float(summary[summary["headline"]]),
+        "metric": metric,
+        "headline": float(summary[metric]),
         "floor": None,
         "below_floor": None,
         **{key: float(summary[key]) if key in summary else None for key in METRIC_COLUMNS},
