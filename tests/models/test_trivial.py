@@ -22,10 +22,16 @@ def image(seed: int = 0, shape: tuple[int, int] = SHAPE) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (*shape, 3), np.uint8)
 
 
-def maps(model: TrivialSegmenter, prompts: list[Prompt], classes: int = 1, seed: int = 0) -> np.ndarray:
-    """Masks (classes, h, w) of an image."""
-    features = model.encode([image(seed)])
-    return prediction.probability_maps(model, features, prompts, (classes, *SHAPE)) >= 0.5
+def maps(
+    model: TrivialSegmenter, prompts: list[Prompt], classes: int = 1, seed: int = 0, shape: tuple[int, int] = SHAPE
+) -> np.ndarray:
+    """Masks (classes, h, w) of an image, those of several prompts for a class united."""
+    inputs = [prompt.to_model(model.transform, *shape) for prompt in prompts]
+    logits = model.transform.to_image(model.decode(model.encode([image(seed, shape)]), [inputs])[0], *shape)
+    out = np.zeros((classes, *shape), bool)
+    for prompt, values in zip(prompts, logits.numpy(), strict=True):
+        out[prompt.target - 1] |= values > 0
+    return out
 
 
 def test_there_are_four():
@@ -71,9 +77,7 @@ def test_the_whole_image_is_of_class_1_and_nothing_of_none():
 
 
 def test_a_random_mask_has_one_label_a_pixel_each_as_often():
-    model, shape = RandomMask(0, classes=3), (300, 400)
-    prompts, features = [Prompt(target) for target in (1, 2, 3)], model.encode([image(0, shape)])
-    labels = prediction.probability_maps(model, features, prompts, (3, *shape)) >= 0.5
+    labels = maps(RandomMask(0, classes=3), [Prompt(target) for target in (1, 2, 3)], 3, shape=(300, 400))
     assert labels.sum(axis=0).max() == 1
     shares = labels.mean(axis=(1, 2))
     assert np.abs(shares - 1 / 4).max() < 5 * np.sqrt(1 / 4 * 3 / 4 / 120_000)
