@@ -1,7 +1,8 @@
 """What every kind of prompt has in common.
 
-Coordinates are continuous: pixel i covers [i, i + 1), so its center is i + 0.5 and a box ends where its last pixel
-ends.
+Coordinates are continuous: pixel i covers [i, i + 1), so its center is i + 0.5. The corners of a box are the numbers of
+its first and of its last pixel, as segment_anything's `batched_mask_to_box` and MedSAM have them; SAM's prompt encoder
+adds half a pixel of its input to them.
 """
 
 from abc import ABC, abstractmethod
