@@ -138,6 +138,13 @@ def test_a_stray_pixel_of_another_class_hardly_changes_a_right_answer():
     assert found["headline"] == "iou_pooled" and found["false_alarm_rate"] == 0.5
 
 
+def test_a_stray_pixel_of_a_class_that_no_image_has_hardly_changes_a_right_answer():
+    stray = labelled(*[1] * 99, 0, classes=2)[0], labelled(*[1] * 99, 2, classes=2)[1]
+    found = summary(("g", *stray), classes=("a", "b"))
+    assert found["iou_mean"] == found["iou_pooled"] == 1.0
+    assert (found["false_alarm_rate"], found["false_alarm_area"]) == (1.0, 0.01)
+
+
 def test_accuracy_with_several_classes_is_the_share_of_pixels_that_are_right():
     wrong = labelled(1, 2, 3, 0, classes=3)[0], labelled(2, 3, 1, 1, classes=3)[1]
     assert summary(("g", *wrong), classes="abc")["accuracy"] == 0
