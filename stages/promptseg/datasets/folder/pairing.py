@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from promptseg.core.errors import UserError
-from promptseg.data.file_names import natural
+from promptseg.data.file_names import IMAGE_SUFFIXES, natural
 from promptseg.datasets.folder.patterns import Pattern, split_of
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
-UNSUPPORTED = (".bmp", ".gif", ".webp", ".jp2", ".heic", ".ppm", ".pgm", ".dcm", ".nii", ".mha", ".npy", ".svg")
+UNSUPPORTED = (".bmp", ".gif", ".jp2", ".heic", ".ppm", ".pgm", ".dcm", ".nii", ".mha", ".npy", ".svg")
 _MAX_COMPARED = 3000  # names compared to find the most similar ones; more would take seconds
 
 
@@ -97,7 +96,7 @@ def _matching(files: list[str], pattern: Pattern) -> dict[str, dict[str, str]]:
     for path in files:
         values = pattern.match(path)
         suffix = os.path.splitext(path)[1].lower()
-        if values and (not pattern.any_format or suffix in SUFFIXES + UNSUPPORTED):
+        if values and (not pattern.any_format or suffix in IMAGE_SUFFIXES + UNSUPPORTED):
             matched[path] = values
     return matched
 

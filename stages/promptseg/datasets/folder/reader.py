@@ -60,7 +60,7 @@ class Options(params.Settings):
     others: Literal["error", "background", "ignore"] = "error"  # meaning of values that are not listed
     threshold: Annotated[int, Field(ge=1, le=255)] | None = None  # smallest value of the only class, for soft edges
     window: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None  # black, white; 16-bit and float
-    stack: bool = False  # each file is a multi-page TIFF, each page an image (8-bit gray)
+    stack: bool = False  # each file is a TIFF stack, each of its slices an image
     block: PositiveInt | None = None  # pages per group; None: a stack is one group
 
     @field_validator("images", "masks")
@@ -93,8 +93,8 @@ class Options(params.Settings):
             raise ValueError("masks has {split} but images does not; write {split} in both, or * in masks")
         if self.splits is not None and "split" in fields:
             raise ValueError("splits: images has {split} already; remove one of them")
-        if self.window is not None and (self.stack or not self.window[0] < self.window[1]):
-            raise ValueError("window: two numbers, the smaller one first; stacks have 8 bits and need none")
+        if self.window is not None and not self.window[0] < self.window[1]:
+            raise ValueError("window: two numbers, the smaller one first")
         if self.block is not None and (self.group is not None or not self.stack):
             raise ValueError("block: only with stack: true and without group, which puts whole stacks into a group")
         if self.stack and colors:
@@ -163,10 +163,10 @@ def read(folder: Path, options: Options = Options()) -> Iterator[Sample]:
     entries.sort(key=lambda entry: SPLITS.index(entry.split or "train"))
     _check_groups(folder, entries)
     masks = MaskReader(options.labels())
+    window = (options.window[0], options.window[1]) if options.window else None
     if not options.stack:
-        window = (options.window[0], options.window[1]) if options.window else None
         return iter([_file_sample(folder, entry, masks, window) for entry in entries])
-    open_stack = lru_cache(_OPEN_STACKS)(Stack)
+    open_stack = lru_cache(_OPEN_STACKS)(partial(Stack, window=window))
     stacks = [_page_samples(folder, entry, masks, options.block, open_stack) for entry in entries]
     return (sample for samples in stacks for sample in samples)
 
@@ -246,7 +246,7 @@ def _page_samples(
             split=entry.split,
             group=f"{entry.group}/b{i // block:03d}" if block else entry.group,
             image=partial(_read_page, open_stack, image, i),
-            mask=masks.add(partial(_read_page, open_stack, mask, i), f"{mask}, slice {i}"),
+            mask=masks.add(partial(_read_labels, open_stack, mask, i), f"{mask}, slice {i}"),
         )
         for i in range(len(open_stack(image)))
     ]
@@ -254,3 +254,10 @@ def _page_samples(
 
 def _read_page(open_stack: Callable[[Path], Stack], path: Path, index: int) -> np.ndarray:
     return open_stack(path)[index]
+
+
+def _read_labels(open_stack: Callable[[Path], Stack], path: Path, index: int) -> np.ndarray:
+    values = open_stack(path).values(index)
+    if values.dtype != np.uint8:
+        raise UserError(f"{path}: slice {index}: a mask must hold one 8-bit label a pixel; this one is {values.dtype}")
+    return values
