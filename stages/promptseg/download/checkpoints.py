@@ -112,7 +112,7 @@ def _from_hub(repository: str, revision: str | None, tensors: str) -> Path:
             snapshot_download(
                 repository,
                 revision=revision,
-                allow_patterns=[*_FILES, tensors],
+                allow_patterns=[*_FILES, tensors, f"{tensors}.index.json", tensors.replace(".", "-*-of-*.")],
                 endpoint=hub,
                 local_files_only=failure is not None,
             )
