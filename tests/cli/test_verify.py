@@ -241,6 +241,15 @@ def test_missing_files_are_refused(project, arguments, present, words):
     refused(lambda: project(*arguments, present=present), words)
 
 
+def test_an_archive_and_another_file_are_refused_with_what_to_do(project, tmp_path):
+    for name, words in (("images.zip", "an archive; unpack it first, and give"), ("a.png", "a file; give")):
+        (tmp_path / name).write_bytes(b"PK")
+        refused(
+            lambda: project("one", name),
+            f"{name}: {words} the folder of the images and masks: promptseg verify one FOLDER",
+        )
+
+
 def test_the_command_verifies_all_datasets_that_are_here_or_a_folder(project, tmp_path):
     lines, code = project()
     assert [line.partition(":")[0] for line in lines] == ["one", "two", "two"] and code == 1

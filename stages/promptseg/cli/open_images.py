@@ -88,7 +88,7 @@ def _files(given: Path, exclude: Path) -> list[tuple[int, Path]]:
         path = given / inner
         if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file():
             if not path.resolve().is_relative_to(exclude.resolve()):
-                files[inner] = len(path.relative_to(given).parts), path
+                files[inner] = len(Path(inner).parts), path
     if not files:
         raise UserError(f"{given}: no PNG, JPEG or TIFF image in this folder or below it")
     return [files[inner] for inner in sorted(files, key=natural)]

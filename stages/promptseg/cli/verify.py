@@ -24,6 +24,7 @@ from promptseg.core.thread_pool import ThreadPool
 from promptseg.data import image_io
 from promptseg.data.image_io import IGNORED
 from promptseg.datasets import Sample
+from promptseg.download.archives import is_archive
 
 T = TypeVar("T")
 
@@ -54,6 +55,9 @@ def verify(dataset: str | None, folder: Path | None, official: bool) -> int:
     for name in names:
         entry = settings.datasets[name]
         place = folder or Path(entry.raw)
+        if place.is_file():
+            what = "an archive; unpack it first, and give" if is_archive(place) else "a file; give"
+            raise UserError(f"{place}: {what} the folder of the images and masks: promptseg verify {name} FOLDER")
         if not place.is_dir():
             raise UserError(f"{place}: no such folder; `dvc repro preprocess@{name}` downloads what is in {RAW}")
         downloaded = folder is None and _source(entry, settings) == "official"

@@ -1,4 +1,4 @@
-"""File names of datasets: natural order, suffixes of images, and listing with checks."""
+"""File names of datasets: natural order, the walk through folders, and listing with checks."""
 
 import os
 import re
@@ -13,6 +13,31 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".tif", ".ti
 def natural(name: str) -> tuple:
     """Sort key that puts `p9` before `p10`; names that differ only in case are ordered by the name itself."""
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part.lower()) for part in re.split(r"(\d+)", name)], name
+
+
+def walk(folder: Path) -> list[str]:
+    """List all files in a folder and below it, linked folders and files included.
+
+    A link to a folder that the walk is in already is not followed.
+
+    Args:
+        folder: an existing folder.
+
+    Returns:
+        Paths relative to the folder, with `/`, sorted; without hidden files and folders, and __MACOSX of archivers.
+    """
+    paths = []
+    # Of each folder the real paths of it and of those around it.
+    inside: dict[str, tuple[str, ...]] = {str(folder): (os.path.realpath(folder),)}
+    for root, folders, names in os.walk(folder, followlinks=True):
+        around = inside.pop(root)
+        folders[:] = [name for name in folders if not name.startswith(".") and name != "__MACOSX"]
+        real = {name: os.path.realpath(os.path.join(root, name)) for name in folders}
+        folders[:] = [name for name in folders if real[name] not in around]
+        inside |= {os.path.join(root, name): (*around, real[name]) for name in folders}
+        below = os.path.relpath(root, folder).replace(os.sep, "/")
+        paths += [name if below == "." else f"{below}/{name}" for name in names if not name.startswith(".")]
+    return sorted(paths)
 
 
 def listed(folder: Path, suffix: str, remedy: str) -> set[str]:
@@ -34,30 +59,3 @@ def listed(folder: Path, suffix: str, remedy: str) -> set[str]:
         if not name.isprintable():
             raise UserError(f"{folder}: the name {name!r} has unprintable characters; rename the file")
     return names
-
-
-def walk(folder: Path) -> list[str]:
-    """List all files in and below a folder, through links to folders as well.
-
-    Args:
-        folder: that exists. Hidden files and folders are left out, as is __MACOSX: systems and archivers make them.
-
-    Returns:
-        Paths relative to the folder, with `/`, sorted. A link to a folder that it lies in is not followed.
-    """
-    paths = []
-    for root, folders, names in os.walk(folder, followlinks=True):
-        above = {os.path.realpath(root), *(os.path.realpath(parent) for parent in _parents(root, folder))}
-        folders[:] = [
-            name for name in folders
-            if not name.startswith(".") and name != "__MACOSX"
-            and os.path.realpath(os.path.join(root, name)) not in above
-        ]  # fmt: skip
-        below = os.path.relpath(root, folder).replace(os.sep, "/")
-        paths += [name if below == "." else f"{below}/{name}" for name in names if not name.startswith(".")]
-    return sorted(paths)
-
-
-def _parents(root: str, folder: Path) -> list[Path]:
-    """The folders from `root` up to the folder that is walked."""
-    return [parent for parent in Path(root).parents if parent == folder or folder in parent.parents]
