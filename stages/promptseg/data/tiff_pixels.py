@@ -90,7 +90,7 @@ def pixels(page: tifffile.TiffPage, stored: np.ndarray, window: tuple[float, flo
         UserError: the values need a window, are not finite, or are partly transparent.
     """
     if page.photometric == PHOTOMETRIC.PALETTE:
-        return (page.colormap >> 8).astype(np.uint8).T[stored]  # type: ignore[operator]  # every palette has one
+        return (np.asarray(page.colormap) >> 8).astype(np.uint8).T[stored]
     if page.extrasamples:
         if page.extrasamples[0] != EXTRASAMPLE.UNSPECIFIED and (stored[..., -1] < 255).any():
             raise UserError(f"{where}: it is partly transparent; flatten it first")
@@ -138,8 +138,8 @@ def _check_color(page: tifffile.TiffPage, where: str) -> None:
             f"{where}: axes {page.axes} ({shape}), {page.samplesperpixel} channels that are neither gray nor RGB; save "
             "the one that shows the objects, or an RGB image"
         )
-    if samples == 3 and page.dtype != np.uint8 or alpha and page.dtype != np.uint8:
-        raise UserError(f"{where}: {8 * page.dtype.itemsize}-bit color is not supported; save it with 8 bits")
+    if (samples == 3 or alpha) and page.dtype != np.uint8:
+        raise UserError(f"{where}: {page.bitspersample}-bit color is not supported; save it with 8 bits")
 
 
 def _full_range(stored: np.ndarray, page: tifffile.TiffPage) -> np.ndarray:
