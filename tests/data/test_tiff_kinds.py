@@ -5,6 +5,7 @@ import pytest
 import tifffile
 from promptseg.data import image_io, tiff_stack
 from promptseg.data.tiff_stack import Stack
+from promptseg.datasets.folder import reader
 from refusing import refused
 
 RNG = np.random.default_rng(0)
@@ -190,3 +191,16 @@ def test_complex_values_and_color_of_more_than_8_bits_are_refused_by_name(tmp_pa
     refused(lambda: image_io.read_image(path, (0, 1)), f"{path}: complex64 values are not supported")
     path = write(tmp_path / "b.tif", RGB.astype(np.float32), photometric="rgb")
     refused(lambda: image_io.read_image(path, (0, 1)), f"{path}: 32-bit color is not supported; save it with 8 bits")
+
+
+def test_a_folder_of_stacks_is_read_by_its_window_and_its_masks_as_they_are_stored(tmp_path):
+    values = RNG.integers(0, 4096, (4, 20, 24)).astype(np.uint16)
+    write(tmp_path / "a.tif", values, imagej=True, metadata={"axes": "ZYX"})
+    write(tmp_path / "a_groundtruth.tif", (values > 2000).astype(np.uint8), photometric="minisblack")
+    options = reader.Options(images="{name}.tif", masks="{name}_groundtruth.tif", stack=True, window=[0, 4095])
+    samples = list(reader.read(tmp_path, options))
+    assert [sample.id for sample in samples] == ["a/000", "a/001", "a/002", "a/003"]
+    np.testing.assert_array_equal(samples[2].image(), np.floor(values[2] * (255 / 4095) + 0.5))
+    np.testing.assert_array_equal(samples[2].mask(), values[2] > 2000)
+    write(tmp_path / "a.tif", np.zeros((4, 3, 20, 24), np.uint8), imagej=True, metadata={"axes": "ZCYX"})
+    refused(lambda: reader.verify(tmp_path, options), f"{tmp_path / 'a.tif'}: its axes are ZCYX (Z=4, C=3)")

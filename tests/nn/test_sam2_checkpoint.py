@@ -106,7 +106,7 @@ def test_a_file_of_its_trainer_is_converted_with_every_value(tmp_path, capsys):
     torch.save({"model": authors(expected), "optimizer": {}, "epoch": 1}, path)
     found = models.load("sam2").convert(path).network.state_dict()
     assert found.keys() == expected.keys() and all(torch.equal(value, found[key]) for key, value in expected.items())
-    assert capsys.readouterr().err == f"note: {path}: taken are the tensors of 'model' without optimizer, epoch\n"
+    assert capsys.readouterr().err == f"note: {path}: taken: the tensors of 'model' without optimizer, epoch\n"
     torch.save({f"module.{name}": tensor for name, tensor in expected.items()}, path)  # transformers' names in one file
     found = models.load("sam2").convert(path).network.state_dict()
     assert all(torch.equal(value, found[key]) for key, value in expected.items())

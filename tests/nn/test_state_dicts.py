@@ -71,7 +71,7 @@ def test_what_trainers_save_is_read_as_the_state_dict_is(name, wrap, words, plai
     found = models.load("sam").convert(tmp_path / name).state_dict()
     assert found.keys() == expected.keys() and all(torch.equal(value, found[key]) for key, value in expected.items())
     lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == bool(words) and all(line.startswith(f"note: {tmp_path / name}: taken are ") for line in lines)
+    assert len(lines) == bool(words) and all(line.startswith(f"note: {tmp_path / name}: taken: ") for line in lines)
     assert words in "".join(lines)
 
 
@@ -135,4 +135,4 @@ def test_names_alone_decide_and_nothing_is_said_where_nothing_was_changed(capsys
     assert state_dicts.unwrap({"enc.a": X, "x.enc.a": Y}, tmp_path, ("enc",)).keys() == {"enc.a", "x.enc.a"}
     assert capsys.readouterr() == ("", "")
     assert state_dicts.unwrap({"x.enc.a": X, "x.b": Y, "c": Y}, tmp_path, ("enc",)).keys() == {"enc.a", "b"}
-    assert capsys.readouterr().err == f"note: {tmp_path}: taken are those below x. (2 of 3)\n"
+    assert capsys.readouterr().err == f"note: {tmp_path}: taken: those below x. (2 of 3)\n"

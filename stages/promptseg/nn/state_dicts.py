@@ -38,13 +38,13 @@ def unwrap(loaded: Any, path: Path, roots: tuple[str, ...] = ()) -> dict[str, to
     plain = {".".join(part for part in name.split(".") if part not in _WRAPPERS): name for name in found}
     if list(plain) != list(found.keys()):
         removed = [wrapper for wrapper in _WRAPPERS if any(wrapper in name.split(".") for name in found)]
-        notes.append(f"the tensors by names without {' and '.join(f'{each}.' for each in removed)}")
+        notes.append(f"names without {' and '.join(f'{each}.' for each in removed)}")
     prefix = _prefix(list(plain), roots, path)
     taken = {name.removeprefix(prefix): found[own] for name, own in plain.items() if name.startswith(prefix)}
     if prefix:
         notes.append(f"those below {prefix} ({len(taken):,} of {len(found):,})")
     if notes:
-        print(f"note: {path}: taken are {', '.join(notes)}", file=sys.stderr)
+        print(f"note: {path}: taken: {', '.join(notes)}", file=sys.stderr)
     return taken
 
 
