@@ -12,7 +12,7 @@ import tifffile
 
 from promptseg.core.errors import UserError
 from promptseg.data import image_io
-from promptseg.data.file_names import natural
+from promptseg.data.file_names import natural, walk
 from promptseg.data.tiff_stack import Stack
 from promptseg.prompts.command_line import numbers
 
@@ -83,12 +83,11 @@ def _files(given: Path, exclude: Path) -> list[tuple[int, Path]]:
     if given.resolve().is_relative_to(exclude.resolve()):
         raise UserError(f"{given}: the folder of the results, whose images are not read; give another --out")
     files = {}
-    for path in given.rglob("*"):
-        inner = path.relative_to(given)
-        hidden = any(part.startswith(".") for part in inner.parts)
-        if path.suffix.lower() in SUFFIXES and not hidden and path.is_file():
+    for inner in walk(given):
+        path = given / inner
+        if path.suffix.lower() in SUFFIXES and path.is_file():
             if not path.resolve().is_relative_to(exclude.resolve()):
-                files[inner.as_posix()] = len(inner.parts), path
+                files[inner] = len(Path(inner).parts), path
     if not files:
         raise UserError(f"{given}: no PNG, JPEG or TIFF image in this folder or below it")
     return [files[inner] for inner in sorted(files, key=natural)]

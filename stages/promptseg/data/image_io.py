@@ -1,5 +1,7 @@
 """Image and mask files: reading with strict checks, conversion to 8 bits, PNG encoding.
 
+Masks of a user's own, of which more kinds are read, are in `label_images`.
+
 | file                        | as an image                           | as a mask             |
 |-----------------------------|---------------------------------------|-----------------------|
 | 8-bit L, RGB, 1-bit         | unchanged                             | L, 1-bit; RGB if gray |
@@ -68,6 +70,11 @@ def read_mask(path: Path, labels: dict[int, int]) -> np.ndarray:
 def read_gray(path: Path) -> np.ndarray:
     """Read a PNG or TIFF mask of gray values or colors: (h, w) or (h, w, 3) uint8. Raises as `read_image`."""
     return _pixels(_open(path, lossless=True), path, None)
+
+
+def open_lossless(path: Path) -> Image.Image:
+    """Open and decode a PNG or TIFF, upright, in any mode that Pillow has. Raises as `read_image`."""
+    return _open(path, lossless=True)
 
 
 def map_labels(mask: np.ndarray, labels: dict[int, int], path: Path | str) -> np.ndarray:
@@ -172,7 +179,7 @@ def _pixels(image: Image.Image, path: Path, window: tuple[float, float] | None) 
     if image.mode == "1":
         image = image.convert("L")
     if image.mode in ("LA", "RGBA"):
-        image = _opaque(image, path)
+        image = opaque(image, path)
     values = np.array(image)
     if values.dtype == np.uint8:
         return values
@@ -185,7 +192,7 @@ def _pixels(image: Image.Image, path: Path, window: tuple[float, float] | None) 
 
 def _indices(mask: Image.Image, path: Path) -> np.ndarray:
     if mask.mode in ("LA", "RGBA"):
-        mask = _opaque(mask, path)
+        mask = opaque(mask, path)
     if mask.mode == "1":
         mask = mask.convert("L")
     values = np.array(mask)
@@ -196,7 +203,8 @@ def _indices(mask: Image.Image, path: Path) -> np.ndarray:
     return values
 
 
-def _opaque(image: Image.Image, path: Path) -> Image.Image:
+def opaque(image: Image.Image, path: Path) -> Image.Image:
+    """Remove the alpha channel of an image in LA or RGBA. Raises UserError where a pixel is transparent."""
     if image.getchannel("A").getextrema()[0] < 255:  # type: ignore[operator]  # of one channel these are numbers
         raise UserError(f"{path}: it is partly transparent; flatten it first")
     return image.convert(image.mode[:-1])

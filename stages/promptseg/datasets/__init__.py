@@ -21,6 +21,7 @@ and, where they apply,
     IS_CLASSIFICATION = True    every mask holds a single class: the task is to classify the whole sample
     CLASSES_BY_CATEGORY         {text: classes}: the classes that a sample can contain, by its text; it is prompted for
                                 these only
+    left_out(folder)            names of files that `read` leaves out, which preprocessing and `promptseg verify` say
     missing_login()             for ACCESS "login": what the user has to do before `download` can work, "" if nothing;
                                 makes no network request and only checks that credentials exist
     Options                     a subclass of params.Settings for `datasets.<name>.options` in params.yaml. The
@@ -61,6 +62,8 @@ class Sample:
         text: what the mask shows, in words, where it differs between samples (a phrase, a one-shot class).
         support: returns the support image of the same class and its mask, as `image` and `mask` do; one-shot data only.
         file: the file that `image` decodes unchanged, so that a JPEG can be stored without re-encoding.
+        instances: returns (h, w) uint16, the number of the instance at each labelled pixel, or None where the source
+            does not tell them apart after all; raises as `mask`.
     """
 
     id: str
@@ -71,6 +74,7 @@ class Sample:
     text: str = ""
     support: Callable[[], tuple[np.ndarray, np.ndarray]] | None = None
     file: Path | None = None
+    instances: Callable[[], np.ndarray | None] | None = None
 
 
 def names() -> list[str]:
@@ -168,6 +172,17 @@ def ordered(module: ModuleType, *options) -> bool:
         options: from the function `options`.
     """
     return getattr(module, "ORDERED_GROUPS", False) or any(getattr(given, "ordered_groups", False) for given in options)
+
+
+def left_out(module: ModuleType, folder: Path, *options) -> list[str]:
+    """Return the names of the files in a folder that a reader leaves out.
+
+    Args:
+        module: from `load`.
+        folder: of the files.
+        options: from the function `options`.
+    """
+    return module.left_out(folder, *options) if hasattr(module, "left_out") else []
 
 
 def _import(name: str, module: str) -> ModuleType:

@@ -30,7 +30,7 @@ from promptseg.preprocessing.tiles import Tiler
 
 SHARD_PIXELS = 64 << 20  # of the images in one shard: 20 to 200 MB once encoded
 CHUNK = 16  # samples measured by one process at a time
-SHOWN = 10  # near-duplicates that are named
+SHOWN = 10  # near-duplicates, or files left out, that are named
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def prepare(name: str, settings: params.Dataset, max_images: int | None, seed: i
         paths: inputs and outputs.
 
     Raises:
-        UserError: the files are incomplete or cannot be read, or no record is left for training or test.
+        UserError: the files are incomplete or cannot be read, or no record is left for the test, or of the training's.
     """
     ranks = Ranks()
     dataset, options = datasets.load(settings.reader), datasets.options(name, settings)
@@ -85,7 +85,8 @@ def prepare(name: str, settings: params.Dataset, max_images: int | None, seed: i
             indexes = [index for index, own in enumerate(splits) if own == split]
             choices[split] = choose(indexes, counts, settings, max_images)
         for split in ("train", "test"):
-            if not choices[split].windows:
+            # Without any training samples there are zero-shot runs only.
+            if not choices[split].windows and (split == "test" or split in splits):
                 remedy = f"lower datasets.{name}.min_foreground or give more data"
                 raise UserError(f"{name}: no record is left for {split}; {remedy}")
         aside = None
@@ -102,6 +103,10 @@ def prepare(name: str, settings: params.Dataset, max_images: int | None, seed: i
         for result in written:
             report[result.split]["records"] -= result.lost
             report[result.split]["dropped_unreadable"] += result.lost
+        if skipped := datasets.left_out(dataset, paths.raw, *options):
+            report["files_left_out"] = len(skipped)
+            named = ", ".join(skipped[:SHOWN]) + (", ..." if len(skipped) > SHOWN else "")
+            print(f"warning: {name}: files left out, without counterpart: {len(skipped):,}: {named}", file=sys.stderr)
         if find_duplicates:
             report["near_duplicates"] = _warn_of_duplicates(name, written)
         files.write_json(paths.metrics, report)

@@ -12,7 +12,7 @@ def assign(samples: list[Sample], settings: params.Dataset, seed: int, ordered: 
     """Assign each sample to a split.
 
     The source's own splits are kept. A missing test or validation split is made of whole groups of the training split;
-    of few groups it gets at least one and leaves at least one.
+    of few groups it gets at least one and leaves at least one; the only group of all is for the test.
 
     Args:
         samples: of the dataset.
@@ -37,7 +37,9 @@ def assign(samples: list[Sample], settings: params.Dataset, seed: int, ordered: 
             numbers = {group: _uniform(f"{seed}/{split}/{group}") for group in groups}
             groups.sort(key=numbers.__getitem__, reverse=True)
             wanted = sum(number < fraction for number in numbers.values())
-        count = min(len(groups) - 1, max(1, wanted)) if fraction else 0
+        # A group alone is enough for a test, and for nothing else.
+        most = 1 if len(groups) == 1 and split == "test" else max(0, len(groups) - 1)
+        count = min(most, max(1, wanted)) if fraction else 0
         chosen = set(groups[len(groups) - count :])
         splits = [split if own == "train" and sample.group in chosen else own for sample, own in zip(samples, splits)]
     return splits

@@ -205,7 +205,7 @@ def build_prompts(config: Any, source: PromptSource) -> "tuple[list[Prompt], lis
             continue
         of_class = source.mask == target
         if config.oracle:
-            for region in masks.regions(of_class, config.per == "instance"):
+            for region in masks.regions(of_class, config.per == "instance", source.instances):
                 parts = [KINDS[name].from_mask(config, region, rng) for name in config.kinds]
                 prompts.append(Prompt.of(*parts, target=target))
                 regions.append(region)
