@@ -71,3 +71,15 @@ def test_folders_are_searched_for_all_file_types_in_natural_order_but_for_hidden
     (tmp_path / "notes.txt").write_text("none")
     tifffile.imwrite(tmp_path / "stack.tif", np.zeros((2, 4, 4), np.uint8), photometric="minisblack")
     assert names([tmp_path], tmp_path) == ["b9", "b10", "deep/er/c", "one", "stack_000", "stack_001"]
+
+
+def test_linked_folders_are_searched(tmp_path):
+    (tmp_path / "disk2/deep").mkdir(parents=True)
+    for name in ("disk2/a.png", "disk2/deep/b.png"):
+        Image.new("L", (4, 4)).save(tmp_path / name)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/images").symlink_to(tmp_path / "disk2")
+    (tmp_path / "mine/images/back").symlink_to(tmp_path / "mine")
+    assert names([tmp_path / "mine"], tmp_path) == ["images/a", "images/deep/b"]
+    (tmp_path / "link").symlink_to(tmp_path / "mine")
+    assert names([tmp_path / "link"], tmp_path) == ["images/a", "images/deep/b"]
