@@ -67,7 +67,7 @@ def test_a_folder_of_masks_holds_one_instance_a_file(tmp_path, patterns):
     save(tmp_path / "0b/masks/12.png", RIGHT * 255)
     found = list(read(tmp_path, **patterns).values())
     assert found == [(RIGHT.tolist(), RIGHT.tolist()), ((LEFT | RIGHT).tolist(), (LEFT + 2 * RIGHT).tolist())]
-    refused(partial(folder.verify, tmp_path), "each image has a folder", "masks: '{name}/masks/*'")
+    refused(partial(folder.verify, tmp_path), "folders of their image", "masks: '{name}/masks/*'")
 
 
 def test_the_smaller_instance_is_on_top_and_ignored_pixels_stay(tmp_path):
@@ -109,6 +109,17 @@ def test_masks_of_one_class_each(tmp_path, masks):
         partial(folder.verify, tmp_path, options(images="images/{name}.png", masks=masks, classes=["spot"])),
         "its class 'left_lung' is not in options.classes: spot",
     )
+
+
+def test_words_that_return_in_other_images_may_be_classes(tmp_path):
+    for image in "xy":
+        save(tmp_path / f"images/{image}.png", LEFT)
+        for word, values in (("left_1", LEFT), ("left_2", LEFT[::-1] * 0), ("lesion", RIGHT)):
+            save(tmp_path / f"masks/{image}_{word}.png", values)
+    where = {"images": "images/{name}.png", "masks": "masks/{name}_*.png"}
+    words = "x.png: its masks, and those of other images, are named left and lesion", "classes: [left, lesion]"
+    refused(partial(read, tmp_path, **where), *words, "options.instances: true")
+    assert read(tmp_path, **where, instances=True)["x"][0] == (LEFT | RIGHT).tolist()
 
 
 @pytest.mark.parametrize(
@@ -157,6 +168,16 @@ def test_advice_never_loses_labels(tmp_path):
     touch(tmp_path, "y.png", "y_mask.png", "y_mask_left.png")
     refused(partial(pairs, tmp_path, **BUSI), "y_mask_left.png", "options.masks: '{name}_mask*.png'")
     assert pairs(tmp_path, "{name}.png", "{name}_mask*.png").pairs[0].masks == ("y_mask.png", "y_mask_left.png")
+
+
+def test_several_masks_are_advised_where_one_is_missing(tmp_path):
+    touch(tmp_path, "images/x.png", "masks/x_1.png", "masks/x_2.png")
+    refused(partial(pairs, tmp_path, "images/{name}.*", "masks/{name}.*"), "set options.masks: 'masks/{name}_*.*'")
+    assert pairs(tmp_path, "images/{name}.*", "masks/{name}_*.*").pairs[0].masks == ("masks/x_1.png", "masks/x_2.png")
+    touch(tmp_path / "deep", "images/x.png", "masks/x/1.png", "masks/x/2.png")
+    refused(partial(pairs, tmp_path / "deep", "images/{name}.*", "masks/{name}.*"), "masks: 'masks/{name}/*'")
+    found = pairs(tmp_path / "deep", "images/{name}.*", "masks/{name}/*").pairs
+    assert found[0].masks == ("masks/x/1.png", "masks/x/2.png")
 
 
 def test_masks_in_other_folders_or_formats_are_no_instances(tmp_path):

@@ -1,9 +1,11 @@
 """The masks of all images, each from one file or from several."""
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from promptseg.core.errors import UserError
+from promptseg.datasets.folder import more_masks
 from promptseg.datasets.folder.labels import Labels, parse_labels
 from promptseg.datasets.folder.mask_reader import Mask, MaskReader
 from promptseg.datasets.folder.mask_values import Notes
@@ -22,12 +24,14 @@ def read_all(folder: Path, pairs: list[FilePair], options: "Options") -> list[Ma
     those of the files only if an image has several of one class.
 
     Raises:
-        UserError: a path names a class that options.classes does not list.
+        UserError: a path names a class that options.classes does not list, or may name classes.
     """
     labels, notes = options.labels(), Notes()
     if not any(len(pair.masks) > 1 or pair.classes[0] is not None for pair in pairs):
         reader = MaskReader(labels, options.instances, notes)
         return [reader.add_file(folder / pair.masks[0]) for pair in pairs]
+    if options.instances is None:
+        _check_words(folder, pairs)
     instances = any(len(set(pair.classes)) < len(pair.classes) for pair in pairs)
     readers = _readers(labels, options, notes)
     merged = []
@@ -42,6 +46,21 @@ def read_all(folder: Path, pairs: list[FilePair], options: "Options") -> list[Ma
             parts.append(Part(readers[name].add_file(folder / path), label))
         merged.append(merge(parts, instances, notes))
     return merged
+
+
+def _check_words(folder: Path, pairs: list[FilePair]) -> None:
+    """Raise UserError where several images have masks of the same words, which may be classes."""
+    unnamed = [pair for pair in pairs if pair.classes[0] is None]
+    words = [(pair, more_masks.words(pair.masks)) for pair in unnamed if len(pair.masks) > 1]
+    counts = Counter(word for _, found in words for word in found)
+    for pair, found in words:
+        if len(repeated := sorted(word for word in found if counts[word] > 1)) > 1:
+            what = f"its masks, and those of other images, are named {' and '.join(repeated)}"
+            remedy = "put {class} for it into options.masks, and list options.classes: [" + ", ".join(repeated) + "]"
+            raise UserError(
+                f"{folder / pair.image}: {what}; if these are classes, {remedy}; if each is an instance, set "
+                "options.instances: true"
+            )
 
 
 def _readers(labels: Labels, options: "Options", notes: Notes) -> dict[str | None, MaskReader]:

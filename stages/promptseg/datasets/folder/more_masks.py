@@ -8,6 +8,7 @@ from promptseg.datasets.folder.patterns import CLASS, Pattern
 
 _NUMBERED = re.compile(r"[ _.-]?\(?\d+\)?$")  # x_mask_1, x_mask-2, x_mask(3)
 _SEPARATOR = re.compile(r"[ _.(-]")
+_WORD = 3  # letters
 
 
 def adopt(files: list[str], image_files: dict, mask_files: dict, pattern: Pattern) -> None:
@@ -70,5 +71,26 @@ def pattern_for(path: str, mask_files: dict, pattern: Pattern) -> str | None:
     masks = {os.path.splitext(mask)[0] for mask in mask_files if mask != path}
     if not any(stem[: match.start()] in masks for match in _SEPARATOR.finditer(stem)):
         return None
+    return _with_star(pattern, "*")
+
+
+def pattern_of_several(expected: str, mask_files: dict, pattern: Pattern) -> str | None:
+    """A pattern of masks that takes all whose names begin with that of the expected one; None where it has not two."""
+    stem = os.path.splitext(expected)[0]
+    marks = [path[len(stem)] for path in mask_files if path.startswith(stem) and _SEPARATOR.match(path[len(stem) :])]
+    marks = [mark for mark in marks if mark != "."]
+    return _with_star(pattern, f"{marks[0]}*") if len(marks) > 1 and len(set(marks)) == 1 else None
+
+
+def _with_star(pattern: Pattern, star: str) -> str | None:
     before, dot, suffix = pattern.text.rpartition(".")
-    return f"{before}*{dot}{suffix}" if before else None
+    return f"{before}{star}{dot}{suffix}" if before else None
+
+
+def words(paths: tuple[str, ...]) -> set[str]:
+    """What tells the masks of one image apart, where these are words: leaf and spot of x_leaf.png and x_spot_2.png."""
+    stems = [os.path.splitext(path)[0] for path in paths]
+    common = os.path.commonprefix(stems)
+    start = max((match.end() for match in re.finditer(r"[ _.(/-]", common)), default=0)
+    found = {_NUMBERED.sub("", stem[start:]) for stem in stems}
+    return {word for word in found if len(word) >= _WORD and word.isalpha()}

@@ -13,6 +13,7 @@ from promptseg.datasets.folder.patterns import CLASS, Pattern, split_of
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 UNSUPPORTED = (".bmp", ".gif", ".webp", ".jp2", ".heic", ".ppm", ".pgm", ".dcm", ".nii", ".mha", ".npy", ".svg")
+_LAYOUTS = (("{name}/images/*", "{name}/masks/*"), ("images/{name}.*", "masks/{name}/*"))
 _MAX_COMPARED = 3000  # names compared to find the most similar ones; more would take seconds
 
 
@@ -186,6 +187,8 @@ def _check_paired(folder: Path, by_key: tuple, matched: tuple, patterns: tuple, 
             remedy = f"if it is one more mask of an image, set options.masks: '{others}'"
         elif some:
             remedy = "add it, or leave out such files with options.unpaired: skip"
+        elif side == 0 and (several := more_masks.pattern_of_several(expected, matched[1], patterns[1])):
+            remedy = f"for all masks whose names begin like this, set options.masks: '{several}'"
         else:
             similar = _most_similar(list(matched[1 - side]), expected)
             remedy = f"{similar}; correct options.images or options.masks"
@@ -193,10 +196,11 @@ def _check_paired(folder: Path, by_key: tuple, matched: tuple, patterns: tuple, 
 
 
 def _other_layout(files: list[str]) -> str | None:
-    """Name the patterns of a layout with a folder for each image, if the files are in it."""
-    images, masks = Pattern("{name}/images/*"), Pattern("{name}/masks/*")
-    if any(images.match(path) for path in files) and any(masks.match(path) for path in files):
-        return "each image has a folder: set options: {images: '{name}/images/*', masks: '{name}/masks/*'}"
+    """Name the patterns of a layout with a folder for each image or for its masks, if the files are in it."""
+    for images, masks in _LAYOUTS:
+        named = [{(Pattern(each).match(path) or {}).get("name") for path in files} for each in (images, masks)]
+        if (named[0] & named[1]) - {None}:
+            return f"files are in folders of their image: set options: {{images: '{images}', masks: '{masks}'}}"
     return None
 
 
