@@ -180,14 +180,15 @@ def _numbered_regions(labels: np.ndarray) -> list[Region]:
     numbers = labels[ys, xs]
     order = np.argsort(numbers, kind="stable")  # keeps the order of the scan within each value
     starts = np.flatnonzero(np.diff(numbers[order], prepend=-1))
-    ends = np.append(starts[1:], len(order))
-    found = []
-    for place in np.argsort(order[starts], kind="stable"):
-        inside = order[starts[place] : ends[place]]
-        top, left = int(ys[inside[0]]), int(xs[inside].min())
-        bottom, right = int(ys[inside[-1]]) + 1, int(xs[inside].max()) + 1
-        found.append(Region(top, left, labels[top:bottom, left:right] == numbers[inside[0]], *labels.shape))
-    return found
+    if not len(starts):
+        return []
+    first, last = order[starts], order[np.append(starts[1:], len(order)) - 1]
+    lefts, rights = np.minimum.reduceat(xs[order], starts), np.maximum.reduceat(xs[order], starts) + 1
+    boxes = np.stack([ys[first], ys[last] + 1, lefts, rights, numbers[first]], axis=1)[np.argsort(first)]
+    return [
+        Region(top, left, labels[top:bottom, left:right] == number, *labels.shape)
+        for top, bottom, left, right, number in boxes.tolist()
+    ]
 
 
 def _bytes(mask: np.ndarray) -> np.ndarray:

@@ -39,7 +39,7 @@ def evidence(values: np.ndarray, ids: list[int], listed: set[int]) -> Evidence |
     """
     if len(ids) < SEVERAL:
         return None
-    if not are_regions(values, listed):
+    if not are_regions(values, ids, listed):
         return Evidence.AGAINST
     if len(ids) >= MANY or ids[-1] > 255:
         return Evidence.CERTAIN
@@ -50,7 +50,7 @@ def agree(values: np.ndarray, ids: list[int], listed: set[int], found: Evidence)
     """Whether a mask is like the one that gave evidence for ids; arguments as those of `evidence`."""
     if found is Evidence.WITHOUT_GAPS and not without_gaps(ids, listed):
         return False
-    return len(ids) == 1 or are_regions(values, listed)
+    return len(ids) == 1 or are_regions(values, ids, listed)
 
 
 def without_gaps(ids: list[int], listed: set[int]) -> bool:
@@ -58,15 +58,14 @@ def without_gaps(ids: list[int], listed: set[int]) -> bool:
     return len(ids) + len(listed) >= ids[-1] and set(range(1, ids[-1] + 1)) <= {*ids, *listed}
 
 
-def are_regions(values: np.ndarray, listed: set[int]) -> bool:
-    """Whether each value that has no other meaning is one region, and neighbouring regions differ by more than 1."""
+def are_regions(values: np.ndarray, ids: list[int], listed: set[int]) -> bool:
+    """Whether each id is one region, and neighboring ones differ by more than 1; arguments as those of `evidence`."""
     labels = np.where(np.isin(values, sorted(listed)), 0, values).astype(np.int64)
-    inside = labels[labels > 0]
-    count = len(np.unique(inside))
-    return inside.size >= _PIXELS * count and _regions(labels) <= _PIECES * count and not _is_smooth(labels)
+    scattered = np.count_nonzero(labels) < _PIXELS * len(ids)
+    return not scattered and _regions(labels) <= _PIECES * len(ids) and not _is_smooth(labels)
 
 
-def numbered(values: np.ndarray, ids: list[int]) -> np.ndarray:
+def numbered(values: np.ndarray, ids: list[int], listed: set[int]) -> np.ndarray:
     """The ids as instances: (h, w) uint16, 0 elsewhere; unchanged where they fit, else counted through.
 
     Raises:
@@ -74,7 +73,7 @@ def numbered(values: np.ndarray, ids: list[int]) -> np.ndarray:
     """
     if len(ids) > _MAX_ID:
         raise ValueError(f"{len(ids):,} instances, where {_MAX_ID:,} can be told apart")
-    inside = np.isin(values, ids)
+    inside = ~np.isin(values, sorted(listed))
     if ids and ids[-1] > _MAX_ID:
         values = np.searchsorted(ids, values) + 1
     return np.where(inside, values, 0).astype(np.uint16)

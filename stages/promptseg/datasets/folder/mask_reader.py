@@ -106,7 +106,7 @@ class MaskReader:
         values = load()
         ids = [value for value in value_mapping.count(values) if value not in known.table]
         try:
-            return instance_ids.numbered(values, ids)
+            return instance_ids.numbered(values, ids, set(known.table))
         except ValueError as error:
             raise UserError(f"{where}: {error}; cut the image into tiles first") from None
 
@@ -140,7 +140,8 @@ class MaskReader:
         """Map ids to the only class. Raises UserError where a mask has other values than those before."""
         known, where = self._labels, self._all[number][1]
         name = known.names[0]
-        if not (self._instances or instance_ids.agree(values, ids, set(known.table), self._decisive)):
+        own = self._instances or self._evidence[number]
+        if not (own or instance_ids.agree(values, ids, set(known.table), self._decisive)):
             found = ", ".join(map(str, ids[:8])) + (", ..." if len(ids) > 8 else "")
             raise UserError(
                 f"{where}: its values {found} have gaps or are in many pieces, where other masks number instances; "
@@ -148,11 +149,7 @@ class MaskReader:
             )
         if len(ids) > 1:
             self._notes.say("ids", f"{where}: {len(ids):,} ids are read as instances of {name}, and so in all masks")
-        out = np.isin(values, ids).astype(np.uint8)
-        for value, label in known.table.items():
-            if label:
-                out[values == value] = label
-        return out
+        return value_mapping.mapped(values, known.table, 1)
 
     def _class_value(self, found: list[int], where: Path | str) -> dict[int, int]:
         """Return {value of the class: 1} for one mask, checked against the mask that decides for the dataset."""

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from promptseg.core.errors import UserError
@@ -16,7 +17,7 @@ SOFT = 6  # so many unlisted values in one mask are taken for soft edges
 def count(values: np.ndarray) -> dict[int, int]:
     """Count the pixels of each value of a mask, in the order of the values."""
     if values.dtype in (bool, np.uint8, np.uint16):
-        counts = np.bincount(values.ravel().astype(np.uint16))
+        counts = np.bincount(values.ravel())
         found = np.flatnonzero(counts)
         counts = counts[found]
     else:
@@ -35,7 +36,7 @@ def mapped(values: np.ndarray, table: dict[int, int], default: int) -> np.ndarra
     if values.dtype == np.uint8:
         labels = np.full(256, default, np.uint8)
         labels[list(table)] = list(table.values())
-        return labels[values]
+        return cv2.LUT(values, labels)
     labels = np.full(values.shape, default, np.uint8)
     for value, label in table.items():
         labels[values == value] = label
@@ -82,7 +83,8 @@ def explain(values: np.ndarray, counts: dict[int, int], table: dict[int, int], k
         remedy = f"set {each}, else save classes" if each else "save the classes"
         return f"its values are {listed}: {remedy} as 0 to {IGNORED}"
     if len(unlisted) >= SOFT:
-        if each and instance_ids.are_regions(values, set(known.table)):
+        ids = [value for value in found if value not in known.table]
+        if each and instance_ids.are_regions(values, ids, set(known.table)):
             return f"its values are {listed}: set {each}"
         if len(known.names) == 1:
             remedy = f"set options.threshold: 128, then 128-255 are {name}"
