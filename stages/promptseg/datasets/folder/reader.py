@@ -189,9 +189,17 @@ def _compile(text: str) -> re.Pattern:
 def _file_sample(folder: Path, entry: Entry, mask: Mask, window: tuple[float, float] | None) -> Sample:
     """Make the sample of an image file."""
     image = folder / entry.files.image
-    load = partial(image_io.read_image, image, window)
-    file = None if window else image
-    return Sample(entries.id_of(entry.files), entry.split, entry.group, load, mask, file=file, instances=mask.instances)
+    return Sample(
+        id=entries.id_of(entry.files),
+        split=entry.split,
+        group=entry.group,
+        image=partial(image_io.read_image, image, window),
+        mask=mask,
+        file=None if window else image,
+        size=partial(image_io.image_size, image),
+        sources=(image, mask.where),
+        instances=mask.instances,
+    )
 
 
 def _page_samples(
