@@ -91,6 +91,8 @@ EMPTY, CLOUD = np.zeros((4, 6), np.uint8), np.zeros((2048, 2, 3), np.uint8)
          ["1 sample in 1 split, clouds of 2048 points"]),
         ([sample("a", mask=EMPTY), sample("b", mask=EMPTY + 255), sample("c")],
          ["note: masks without any foreground: 2", "3 samples in 1 split, 6x4, gray 8-bit"]),
+        ([sample("a", mask=datasets.LeaveOut("a.jpg: it is 6x4, but was annotated as 6x5")), sample("b")],
+         ["note: left out, as their official files do not fit: 1", "2 samples in 1 split, 6x4, gray 8-bit"]),
         (reader([sample(i, group="g", mask=np.array([[0, 1, 2, 255]], np.uint8), size=(1, 4)) for i in "ab"],
                 classes=("x", "y")), ["2 samples in 1 split, 4x1, gray 8-bit"]),
     ],

@@ -22,12 +22,15 @@ DEFAULTS = {  # ...: required
     },
     params.Model: {"source": None, "official": None, "revision": None, "precision": "fp32"},
     runs.Run: {"dataset": ..., "model": ..., "prompt": ..., "reported_iou": None},
-    runs.FineTune: {"dataset": ..., "model": ..., "prompt": ..., "reported_iou": None, "train": ...},
+    runs.FineTune: {
+        "dataset": ..., "model": ..., "prompt": ..., "reported_iou": None, "train": ..., "reported_dice_loss": None,
+    },
     runs.Cascade: {"dataset": ..., "model": ..., "source": ..., "prompt": CascadePrompt(), "reported_iou": None},
     CascadePrompt: {"by": "box + points", "threshold": 0.5, "min_area": 0.001, "max_components": 16, "points": 3},
     PromptConfig: {
         "points": None, "sampling": "random", "box": False, "jitter": 0.0, "mask": False, "per": "image", "text": None,
         "support": False, "visual_prompt": ["darken", "blur", "crop"], "image_weight": 0.75, "automatic": False,
+        "together": False,
     },
     AutomaticMasks: {
         "points": 32, "iou": 0.88, "stability": 0.95, "nms": 0.7, "crop_layers": 0, "crop_nms": 0.7,
@@ -37,7 +40,7 @@ DEFAULTS = {  # ...: required
         "prompt": PromptConfig(), "epochs": ..., "pretext_epochs": 0, "trainable": None, "lora": Lora(), "loss": None,
         "batch_size": None, "grad_accumulation_steps": 1, "optimizer": "adam", "lr": None, "weight_decay": 0.0,
         "schedule": "constant", "warmup": 0.0, "max_grad_norm": None, "ema_decay": None, "precision": "fp32",
-        "patience": None, "augment": None,
+        "patience": None, "keep": "best", "augment": None,
     },
     Augment: {"flip": ["horizontal"], "rotate": 15.0, "scale": 0.1, "brightness": 0.1},
     Lora: {"rank": 8, "alpha": 16.0},
@@ -100,6 +103,7 @@ NAMED = [  # keys with values that they do not take; the message names the key
         (PROMPT, {"text": ["cat", " "]}, ": text: a phrase for each class is expected, none"),
         (PROMPT, {"text": "cat"}, ".text: Input should be a valid list"),
         (PROMPT, {"text": [None]}, ".text.0: "),
+        (TRAIN, {"epochs": 1, "prompt": {"points": 1, "per": "instance", "together": True}}, ": prompt: together"),
         (PROMPT, {"automatic": {"points": 0}}, ".automatic"),
         (f"{CASCADE}/prompt", {"by": "boxes"}, ".by: Input should be 'box', 'points', 'mask', 'box + points'"),
         (f"{CASCADE}/prompt", {"threshold": 1.0}, ".threshold: "),

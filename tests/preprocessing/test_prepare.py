@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import types
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -26,8 +27,8 @@ WITHOUT_VALIDATION = Dataset(min_foreground=None, val_fraction=0.0)
 def run(monkeypatch, tmp_path):
     """Prepare samples as if they were a dataset; returns the folder and the metrics."""
 
-    def run(samples, settings=WHOLE, max_images=None, name="out", duplicates=False):
-        monkeypatch.setattr(datasets, "load", lambda _: dataset_of(samples, duplicates))
+    def run(samples, settings=WHOLE, max_images=None, name="out", **attributes):
+        monkeypatch.setattr(datasets, "load", lambda _: dataset_of(samples, **attributes))
         paths = prepare.Paths(tmp_path / "raw", tmp_path / name, tmp_path / f"{name}.json")
         prepare.prepare("fake", settings, max_images, 5, paths)
         return paths.out, json.loads(paths.metrics.read_text())
@@ -54,7 +55,7 @@ def test_whole_images_are_written_unchanged_with_metadata_in_each_split(run):
     samples = [sample("train/0", "train"), sample("test/1", "test", "patient", size=(5, 7))]
     folder, _ = run(samples, Dataset(classes={"it": ["thing"]}))
     about = {"dataset": "fake", "title": "Made up", "classes": ["it"], "licence": "CC0", "shards": 1, "seed": 5}
-    about["score"] = "image"
+    about |= {"score": "image", "words": ["it"], "group_unit": "image"}
     for split in SPLITS:
         assert records.open_split(folder / f"{split}.parquet").metadata == about
     assert read(folder, "val") == []
@@ -235,8 +236,64 @@ def test_near_duplicates_in_different_splits_are_named(run, capsys):
     assert metrics["near_duplicates"] == 1
     assert capsys.readouterr().err.splitlines() == [
         "warning: fake: original (train) and copy (test) are near-duplicates",
-        "warning: fake: scores on test will be too high; set datasets.fake.options.group",
+        "warning: fake: scores on test will be too high",
     ]
+
+
+def test_frames_of_a_clip_are_one_group_and_in_one_split(run, capsys):
+    def frame(clip, number):
+        rng = np.random.default_rng(clip)
+        scene = np.kron(rng.integers(60, 190, (8, 8), np.uint8), np.ones((6, 6), np.uint8))
+        return sample(f"c{clip}/{number}", group=f"{clip}{number}"), scene + rng.integers(0, 30, scene.shape, np.uint8)
+
+    frames = [frame(clip, number) for clip in range(8) for number in "abc"]
+    samples = [
+        replace(given, image=lambda scene=scene: scene, mask=lambda: mask_of(5, side=48)) for given, scene in frames
+    ]
+    folder, metrics = run(samples, duplicates=True, CLIP_CORRELATION=0.9)
+    found = {split: {(record.id.split("/")[0], record.group) for record in read(folder, split)} for split in SPLITS}
+    assert set.union(*found.values()) == {(f"c{clip}", f"{clip}a") for clip in range(8)}
+    assert sum(map(len, found.values())) == 8 and min(map(len, found.values())) > 0
+    assert metrics["near_duplicates"] == 0
+    assert capsys.readouterr().err == "note: fake: 24 groups are 8: images that are alike belong to one\n"
+
+
+def test_stated_groups_are_used_as_they_are_and_one_group_is_an_error_that_says_so(run, monkeypatch, capsys):
+    image = np.kron(np.random.default_rng(0).integers(0, 256, (8, 8), np.uint8), np.ones((6, 6), np.uint8))
+    mask = mask_of(5, side=48)
+    samples = [replace(sample(f"s{i}"), image=lambda: image, mask=lambda: mask) for i in range(8)]
+    message = "^fake: no record with ground truth is left for test; all images are one group"
+    with pytest.raises(UserError, match=message + "$"):
+        run(samples, duplicates=True)
+    options = types.SimpleNamespace(group=None)
+    monkeypatch.setattr(datasets, "options", lambda *_: (options,))
+    with pytest.raises(UserError, match=message + "; set datasets.fake.options.group$"):
+        run(samples, duplicates=True)
+    options.group = "(s.)"
+    folder, metrics = run(samples, duplicates=True)
+    assert {record.group for split in SPLITS for record in read(folder, split)} == {f"s{i}" for i in range(8)}
+    assert metrics["near_duplicates"] > 1 and "set datasets.fake.options.group" in capsys.readouterr().err
+
+
+def test_a_gap_between_ordered_splits_is_left_out_and_counted(run):
+    samples = [sample(f"s{i}", "train", f"b{i // 2}") for i in range(8)] + [sample("t", "test")]
+    folder, metrics = run(samples, ORDERED_GROUPS=True, GROUP_UNIT="block of 2")
+    assert [record.group for record in read(folder)] == ["b0", "b0", "b1", "b1"]
+    assert [record.group for record in read(folder, "val")] == ["b3", "b3"]
+    assert metrics["dropped_gap"] == 2 and metrics["train"]["images"] == 4
+    assert records.open_split(folder / "test.parquet").metadata["group_unit"] == "block of 2"
+
+
+def test_words_and_whole_classes_that_contain_others(run):
+    mask = np.array([[0, 1, 2, 3]], np.uint8)
+    samples = [sample("a", "train", mask=mask), sample("b", "test", mask=mask)]
+    inside = {"CLASSES": ("in_fection", "lung", "tv-set"), "CONTAINED_IN": {"in_fection": "lung"}}
+    folder, _ = run(samples, Dataset(classes=["tv-set", "lung"]), WORDS={"tv-set": "television"}, **inside)
+    split = records.open_split(folder / "test.parquet")
+    assert split.metadata["words"] == ["television", "lung"] and records.mask(split[0]).tolist() == [[0, 2, 2, 1]]
+    folder, _ = run(samples, Dataset(classes=["in_fection", "lung"]), **inside)
+    split = records.open_split(folder / "test.parquet")
+    assert split.metadata["words"] == ["in fection", "lung"] and records.mask(split[0]).tolist() == [[0, 1, 2, 0]]
 
 
 def test_a_split_is_distributed_over_shards_of_about_one_size(run, monkeypatch):
@@ -253,10 +310,11 @@ def test_several_processes_write_the_same_bytes_and_one_preview(root, tmp_path):
     """The stage under torchrun, in small shards."""
     (tmp_path / "params.yaml").write_text("models: {}\ndatasets: {em: {raw: raw, reader: em, tile: 16, overlap: 3}}\n")
     (tmp_path / "small_shards.py").write_text(
-        "import runpy\nfrom fake_samples import dataset_of, in_few_colors\nfrom promptseg import datasets\n"
-        "from promptseg.preprocessing import prepare\n"
-        "prepare.SHARD_PIXELS, prepare.CHUNK = 2500, 3\n"
-        "samples = [in_few_colors(f'p{i}', i % 6) for i in range(11)]\n"
+        "import runpy\nfrom dataclasses import replace\nfrom fake_samples import dataset_of, in_few_colors\n"
+        "from promptseg import datasets\n"
+        "from promptseg.preprocessing import independence, prepare\n"
+        "prepare.SHARD_PIXELS, prepare.CHUNK, independence.CHUNK = 2500, 3, 2\n"
+        "samples = [replace(in_few_colors(f'p{i}', i % 6), split='test' if i > 6 else 'train') for i in range(11)]\n"
         "datasets.load = lambda _: dataset_of(samples, duplicates=True)\n"
         f"runpy.run_path({str(root / 'stages' / 'preprocess.py')!r}, run_name='__main__')\n"
     )
@@ -271,5 +329,7 @@ def test_several_processes_write_the_same_bytes_and_one_preview(root, tmp_path):
 
     assert launch("one") == launch("two", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
     assert len(list((tmp_path / "one" / "train.parquet").iterdir())) > 3
-    assert json.loads((tmp_path / "one.json").read_text())["near_duplicates"] > 0
+    assert json.loads((tmp_path / "one.json").read_text())["near_duplicates"] == 4
+    (group,) = {record.group for record in read(tmp_path / "one") if record.source in ("p0", "p6")}
+    assert group == "p0"
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]

@@ -33,6 +33,21 @@ def test_selected_classes_are_numbered_merged_and_renamed_and_the_rest_is_backgr
     assert select(KNOWN, None, "k") == (KNOWN, None)
 
 
+@pytest.mark.parametrize("wanted, values", [
+    (["leaf"], [0, 1, 1, 1, 0]),
+    (["vein", "leaf"], [0, 2, 1, 1, 0]),
+    (["plant"], [0, 1, 1, 1, 1]),
+    (["leaf", "plant"], [0, 1, 1, 1, 2]),
+    ({"green": ["plant"], "sick": ["vein", "spot"]}, [0, 1, 2, 2, 1]),
+    (["spot"], [0, 0, 0, 1, 0]),
+    (["background", "leaf"], [1, 2, 2, 2, 0]),
+])  # fmt: skip
+def test_a_class_that_lies_inside_a_selected_one_belongs_to_it_unless_it_is_selected(wanted, values):
+    known, inside = ("leaf", "vein", "spot", "plant"), {"spot": "vein", "vein": "leaf", "leaf": "plant"}
+    _, table = select(known, wanted, "k", inside)
+    assert table[[0, 1, 2, 3, 4, 255]].tolist() == [*values, 255]
+
+
 @pytest.mark.parametrize("wanted, message", [
     (["tree"], "params.yaml: k: unknown class 'tree'; known: background, road, car, truck, person"),
     ({"a": ["car"], "b": ["car"]}, "params.yaml: k: 'car' is listed in 'a' and in 'b'"),

@@ -99,7 +99,7 @@ def test_prompts_are_in_pixels_of_the_input(path):
     half = Bare()
     half.transform = ImageTransform(20, True, (0, 0, 0), (1, 1, 1))
     corners = make_split(path, half).take(1, 1).prompts[0].get("box").corners
-    np.testing.assert_array_equal(corners, np.array([6, 4, 33, 23]) / 2)
+    np.testing.assert_array_equal(corners, np.array([6, 4, 32, 22]) / 2)
 
 
 def test_instances_of_the_source_are_augmented_with_their_mask(tmp_path):

@@ -19,6 +19,7 @@ class Decoded:
         color: "gray" or "color"; empty where the image cannot be decoded.
         valid: pixels of the mask that are not ignored.
         foreground: of these, pixels of any class; None where the mask cannot be decoded.
+        left_out: whether the sample is left out, since the official files are wrong.
     """
 
     id: str
@@ -29,6 +30,7 @@ class Decoded:
     color: str = ""
     valid: int = 0
     foreground: int | None = None
+    left_out: bool = False
 
 
 class Statistics:
@@ -37,7 +39,7 @@ class Statistics:
     def __init__(self, modality: str, classes: int):
         self._modality, self._is_binary = modality, modality == "image" and classes == 1
         self.splits: Counter[str | None] = Counter()
-        self.empty, self.valid, self.foreground = 0, 0, 0
+        self.empty = self.valid = self.foreground = self.left_out = 0
         self._ids: set[str] = set()
         self._groups: dict[str, str] = {}
         self._smallest: tuple[int, ...] = (sys.maxsize, sys.maxsize)
@@ -47,6 +49,7 @@ class Statistics:
     def add(self, sample: Decoded) -> Iterator[str]:
         """Add a sample; yields what is wrong with it beside those before."""
         self.splits[sample.split] += 1
+        self.left_out += sample.left_out
         if sample.foreground is not None:
             self.empty += sample.foreground == 0
             self.valid, self.foreground = self.valid + sample.valid, self.foreground + sample.foreground
@@ -64,15 +67,17 @@ class Statistics:
 
     @property
     def _for_test_only(self) -> bool:
-        """Whether no sample can be trained on: all are of other splits, or of one group, which becomes the test."""
+        """Whether no sample can be trained on: all are of other splits, or it is one, which becomes the test."""
         if self.splits.keys() == {None}:
-            return len(self._groups) == 1
+            return self.splits[None] == 1
         return bool(self.splits) and not self.splits.keys() & {None, "train"}
 
     def notes(self) -> Iterator[str]:
         """Yield what is no error but good to know."""
         if self.empty:
             yield f"masks without any foreground: {self.empty:,}"
+        if self.left_out:
+            yield f"left out, as their official files do not fit: {self.left_out:,}"
         share = self.foreground / max(self.valid, 1)
         if share > 0.5 and self._is_binary:
             yield f"{100 * share:.0f} % of all pixels are foreground; look at a mask: is it the background?"

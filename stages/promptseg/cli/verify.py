@@ -22,7 +22,7 @@ from promptseg.core.study import Study
 from promptseg.core.thread_pool import ThreadPool
 from promptseg.data import image_io
 from promptseg.data.image_io import IGNORED
-from promptseg.datasets import Sample
+from promptseg.datasets import LeaveOut, Sample
 
 T = TypeVar("T")
 SHOWN = 10  # files left out that are named
@@ -147,7 +147,11 @@ def _left_out(reader: Reader) -> Iterator[str]:
 
 def _decode(sample: Sample, classes: int) -> Decoded:
     decoded = Decoded(sample.id, sample.split, sample.group)
-    image, mask = _try(sample.image, decoded.errors), _try(sample.mask, decoded.errors)
+    image = _try(sample.image, decoded.errors)
+    try:
+        mask = _try(sample.mask, decoded.errors)
+    except LeaveOut:
+        mask, decoded.left_out = None, True
     if image is not None:
         decoded.size, decoded.color = image.shape[1::-1], "gray" if image.ndim == 2 else "color"
     if mask is not None:
@@ -162,9 +166,11 @@ def _decode(sample: Sample, classes: int) -> Decoded:
 
 
 def _try(read: Callable[[], T], errors: list[str]) -> T | None:
-    """The result of `read`, or None and one more error."""
+    """The result of `read`, or None and one more error. Raises LeaveOut."""
     try:
         return read()
+    except LeaveOut:
+        raise
     except UserError as error:
         errors.append(str(error))
         return None

@@ -15,6 +15,7 @@ from promptseg.core.errors import UserError
 from promptseg.core.settings import Fraction, Settings, read_yaml, validate
 
 PATH = Path("params.yaml")
+BACKGROUND = "background"  # what Dataset.classes may name beside the reader's classes
 S = TypeVar("S", bound=Settings)
 
 

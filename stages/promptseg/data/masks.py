@@ -90,7 +90,7 @@ def bounding_box(mask: np.ndarray) -> Box | None:
 
 
 def region_box(region: Region) -> Box | None:
-    """Compute `bounding_box` of a region's full mask."""
+    """Compute `bounding_box` of a region's full mask; `prompts.box.Box.around` is the prompt."""
     box = bounding_box(region.mask)
     if box is None:
         return None

@@ -10,6 +10,7 @@ import torch
 from promptseg import models, prompts
 from promptseg.core import devices, progress
 from promptseg.core.devices import Processes
+from promptseg.core.params import BACKGROUND
 from promptseg.core.runs import Run
 from promptseg.data import generated_masks, point_clouds, records
 from promptseg.data.records import Prediction, Record, RecordReader
@@ -165,6 +166,21 @@ def _needs_foreground(run: Run) -> bool:
     return run.prompt.oracle or run.prompt.kind == "automatic"
 
 
+def fill_background(maps: np.ndarray, classes: list[str], image_prompts: list[Prompt]) -> None:
+    """Give background, where it is a class without a prompt, what no other class claims: 1 - their largest probability.
+
+    So it is the most probable class where no other reaches 0.5, as in the mIoU of Pascal VOC with 21 classes.
+
+    Args:
+        maps: (classes, h, w) float32, changed in place.
+        classes: names of classes 1, 2, ...
+        image_prompts: of the image.
+    """
+    index = classes.index(BACKGROUND) if BACKGROUND in classes and len(classes) > 1 else None
+    if index is not None and image_prompts and all(prompt.target != index + 1 for prompt in image_prompts):
+        maps[index] = 1 - np.delete(maps, index, axis=0).max(axis=0)
+
+
 def _predict_record(job: Job, index: int, run: Run) -> Prediction:
     record, metadata = job.records[index], job.records.metadata
     if run.prompt.kind == "automatic":
@@ -176,6 +192,7 @@ def _predict_record(job: Job, index: int, run: Run) -> Prediction:
     exclusive = point_clouds.is_point_cloud(metadata)
     features = job.features([index]) if image_prompts else {}
     maps = probability_maps(job.segmenter, features, image_prompts, shape, exclusive)
+    fill_background(maps, source.classes, image_prompts)
     return Prediction(record.id, records.pack(maps), prompts.to_json(image_prompts))
 
 
@@ -198,6 +215,7 @@ def prompt_source(record: Record, metadata: dict, run: Run) -> PromptSource:
         requested=metadata.get("classes_by_category", {}).get(record.text),
         is_classification=metadata.get("is_classification", False),
         instances=records.instances(record),
+        words=metadata.get("words", ()),
     )
 
 

@@ -14,7 +14,7 @@ from promptseg.core.errors import UserError
 from promptseg.core.thread_pool import ThreadPool
 from promptseg.data.image_io import IGNORED
 from promptseg.data.tiling import Window
-from promptseg.datasets import Sample
+from promptseg.datasets import LeaveOut, Sample
 from promptseg.preprocessing.tiles import Tiler
 
 
@@ -38,7 +38,8 @@ def measure(samples: list[Sample], tiler: Tiler, pool: ThreadPool) -> list[Pixel
     """Count the pixels of every mask.
 
     Returns:
-        The counts of each sample; None where it cannot be read and the settings skip invalid samples.
+        The counts of each sample; None where it is to be left out, or cannot be read and the settings skip invalid
+        samples.
 
     Raises:
         UserError: a mask cannot be read, otherwise.
@@ -47,6 +48,8 @@ def measure(samples: list[Sample], tiler: Tiler, pool: ThreadPool) -> list[Pixel
     def count(sample: Sample) -> PixelCounts | None:
         try:
             mask = tiler.mask(sample)
+        except LeaveOut:
+            return None
         except UserError:
             if tiler.settings.skip_invalid:
                 return None

@@ -1,10 +1,12 @@
 """What every kind of prompt has in common.
 
-Coordinates are continuous: pixel i covers [i, i + 1), so its center is i + 0.5 and a box ends where its last pixel
-ends.
+Coordinates are continuous: pixel i covers [i, i + 1), so its center is i + 0.5. The corners of a box are the numbers of
+its first and of its last pixel, as segment_anything's `batched_mask_to_box` and MedSAM have them; SAM's prompt encoder
+adds half a pixel of its input to them.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -34,6 +36,7 @@ class PromptSource:
         requested: numbers of the classes to prompt for; None: all.
         is_classification: the whole image is of one class.
         instances: (h, w) uint16, the number of the instance at each pixel of a class; None: connected components.
+        words: for each class the words that a text prompt uses; empty: the names.
     """
 
     id: str
@@ -45,6 +48,7 @@ class PromptSource:
     requested: list[int] | None = None
     is_classification: bool = False
     instances: np.ndarray | None = None
+    words: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

@@ -200,7 +200,8 @@ class RecordSplit(TrainingSplit):
                 _, instances = augmentation.augment(image, instances, self._augment, self.seed, id)
             image, mask = augmentation.augment(image, mask, self._augment, self.seed, id)
         support = records.support(record) if self._prompt.support else None
-        source = PromptSource(id, mask, self.classes, self.seed, record.text, support, instances=instances)
+        words = self._records.metadata.get("words", ())
+        source = PromptSource(id, mask, self.classes, self.seed, record.text, support, words=words, instances=instances)
         image_prompts, regions = prompts.build_prompts(self._prompt, source)
         return self.make_item(index, epoch, image_prompts, regions, mask != augmentation.IGNORED, image)
 

@@ -10,7 +10,8 @@ Traps:
 - An image and its mask have the same file name; in the official archive the images are called mask....png as well.
 - The images are those of `em`, the masks are not (Dice 0.88 between the two annotations), so scores on one dataset say
   nothing about the other. The file names differ from those of `em`, so that one is never read in place of the other.
-- Split and groups are those of `em`: a block of 5 consecutive slices is one group.
+- Split and groups are those of `em`: a block of 5 consecutive slices is one group, and one block between training and
+  validation is left out.
 """
 
 import re
@@ -38,6 +39,7 @@ ACCESS = "automatic"
 CLASSES = ("mitochondrion",)
 SPLIT_SIZES = {"train": 165, "test": 165}  # slices
 ORDERED_GROUPS = True  # neighboring blocks are alike, so the validation split is cut off at the end of the stack
+GROUP_UNIT = "block of 5 slices within one volume"
 
 # The address that users of the data cite; it could not be tested here, and no checksum is published.
 ADDRESS = "https://casser.io/files/lucchi_pp.zip"
