@@ -100,3 +100,15 @@ def test_all_suffixes_of_images_are_found_through_links_and_no_more_than_a_few_s
     assert len(opened) == 44 and all(each.read().shape[:2] == (4, 4) for each in opened)
     links = [path.resolve() for path in Path("/proc/self/fd").iterdir()]
     assert sum(link.parent == folder for link in links) <= 8
+
+
+def test_linked_folders_are_searched(tmp_path):
+    (tmp_path / "disk2/deep").mkdir(parents=True)
+    for name in ("disk2/a.png", "disk2/deep/b.png"):
+        Image.new("L", (4, 4)).save(tmp_path / name)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/images").symlink_to(tmp_path / "disk2")
+    (tmp_path / "mine/images/back").symlink_to(tmp_path / "mine")
+    assert names([tmp_path / "mine"], tmp_path) == ["images/a", "images/deep/b"]
+    (tmp_path / "link").symlink_to(tmp_path / "mine")
+    assert names([tmp_path / "link"], tmp_path) == ["images/a", "images/deep/b"]

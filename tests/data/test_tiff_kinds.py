@@ -126,6 +126,7 @@ def test_every_type_is_scaled_by_its_window_and_refused_without(tmp_path, kind):
     path = write(tmp_path / "a.tif", values)
     refused(lambda: image_io.read_image(path), f"{path}: {kind} values need a window", "--window")
     assert image_io.read_image(path, (0, 100)).tolist() == [[0, 0, 64, 128, 255]]
+    assert image_io.image_size(path) == (1, 5)
 
 
 def test_large_values_keep_their_last_digits(tmp_path):

@@ -36,6 +36,22 @@ def test_masks_of_a_class_are_united_and_classes_without_prompts_are_zero(monkey
     assert np.array_equal(maps, prediction.probability_maps(model, features, prompts, (2, 32, 32)))
 
 
+def test_background_without_a_prompt_is_what_no_other_class_claims():
+    maps = np.array([[0.1, 0.6, 0.0], [0.0, 0.0, 0.0], [0.3, 0.2, 0.45]], np.float32).reshape(3, 1, 3)
+    dog, cat = (Prompt.of(Box(np.zeros(4)), target=target) for target in (1, 3))
+    for classes, prompts, expected in (
+        (["dog", "background", "cat"], [dog, cat], [0.7, 0.4, 0.55]),
+        (["dog", "background", "cat"], [dog, cat, Prompt.of(Box(np.zeros(4)), target=2)], [0, 0, 0]),
+        (["dog", "background", "cat"], [], [0, 0, 0]),
+        (["dog", "cow", "cat"], [dog, cat], [0, 0, 0]),
+    ):
+        filled = maps.copy()
+        prediction.fill_background(filled, classes, prompts)
+        np.testing.assert_allclose(filled[1, 0], expected, atol=1e-6)
+        assert np.array_equal(filled[[0, 2]], maps[[0, 2]])
+    assert np.argmax([[0.1, 0.6, 0], [0.7, 0.4, 0.55], [0.3, 0.2, 0.45]], axis=0).tolist() == [1, 0, 1]
+
+
 def test_shares_of_all_processes_are_merged_in_the_order_of_the_split(tmp_path):
     count, out = 5 * prediction.CHUNK + 3, tmp_path / "out.parquet"
     (tmp_path / ".out.parquet.share7").touch()  # of a larger group that was killed
@@ -97,6 +113,51 @@ def test_a_prompt_that_the_model_does_not_take_is_refused_before_anything_is_wri
     assert not (tmp_path / "out.parquet").exists() and not (tmp_path / "e").exists()
 
 
+@pytest.mark.parametrize(("prompt", "encoded"), [
+    ({"box": True}, 2), ({"points": 1, "per": "instance"}, 2), ({"automatic": {"points": 1}}, 2),
+    ({"text": ["disc"]}, 3),
+])  # fmt: skip
+def test_a_record_without_foreground_is_encoded_only_for_prompts_that_are_not_the_ground_truths(
+    blobs, tmp_path, monkeypatch, prompt, encoded
+):
+    name = "clipseg" if "text" in prompt else "sam"
+    model, split = models.load(name).create("tiny", 0), blobs("test", 3, size=(48, 60), empty=(1,))
+    weights.write(tmp_path / "w", model.configuration(), model.state_dict(), model.files())
+    encode, seen = type(model).encode, set()
+    monkeypatch.setattr(
+        type(model), "encode", lambda self, images: seen.update(map(np.ndarray.tobytes, images)) or encode(self, images)
+    )
+    run = Run(dataset="em", model=name, prompt=PromptConfig(**prompt))
+    prediction.predict(run, prediction.Inputs(split, tmp_path / "w", tmp_path / "e"), tmp_path / "out.parquet")
+    image = records.image(records.open_split(split)[1])
+    assert len(seen) == encoded and (image.tobytes() in seen) == (encoded == 3)
+    row = records.open_predictions(tmp_path / "out.parquet")[1]
+    if "text" in prompt:
+        assert records.unpack(row, 1).max() > 0
+    elif "automatic" in prompt:
+        assert (row.probability, row.generated_masks) == (b"", "[]")
+    else:
+        assert json.loads(row.prompts) == [] and not records.unpack(row, 1).any()
+
+
+def test_background_as_a_class_is_predicted_by_a_text_model(tmp_path):
+    rng = np.random.default_rng(0)
+    image, mask = rng.integers(0, 256, (40, 50, 3), np.uint8), np.ones((40, 50), np.uint8)
+    model = models.load("clipseg").create("tiny", 0)
+    weights.write(tmp_path / "w", model.configuration(), model.state_dict(), model.files())
+    data = image_io.encode_png(image), image_io.encode_png(mask)
+    row = records.Record("a", "g", *data, 40, 50, "a", 0, 0, 40, 50, foreground=2000)
+    metadata = {"classes": ["background", "tv-set"], "words": ["background", "television"], "seed": 0}
+    with records.RecordWriter(tmp_path / "split", records.Record, metadata) as out:
+        out.add(row)
+    run = Run(dataset="voc", model="clipseg", prompt=PromptConfig(text="class"))
+    prediction.predict(run, prediction.Inputs(tmp_path / "split", tmp_path / "w", tmp_path / "e"), tmp_path / "out")
+    (predicted,) = records.open_predictions(tmp_path / "out")
+    assert json.loads(predicted.prompts) == [{"target": 2, "text": "television"}]
+    background, television = records.unpack(predicted, 2).astype(int)
+    assert (np.abs(background + television - 255) <= 1).all() and background.max() > 0
+
+
 def test_support_images_are_prompts_and_a_record_without_one_is_named(tmp_path):
     rng = np.random.default_rng(0)
     image, other = (rng.integers(0, 256, (*size, 3), np.uint8) for size in ((40, 50), (30, 60)))
@@ -106,7 +167,7 @@ def test_support_images_are_prompts_and_a_record_without_one_is_named(tmp_path):
     weights.write(tmp_path / "w", model.configuration(), model.state_dict(), model.files())
     rest = (image_io.encode_png(image), image_io.encode_png(mask), 40, 50, "a", 0, 0, 40, 50, "thing")
     support = {"support_image": image_io.encode_png(other), "support_mask": image_io.encode_png(support_mask)}
-    rows = [records.Record("a", "g", *rest, **support), records.Record("b", "g", *rest)]
+    rows = [records.Record(id, "g", *rest, **more, foreground=225) for id, more in (("a", support), ("b", {}))]
     for name, count in (("one", 1), ("two", 2)):
         with records.RecordWriter(tmp_path / name, records.Record, {"classes": ["thing"], "seed": 0}) as out:
             for row in rows[:count]:

@@ -140,9 +140,9 @@ def test_points_are_rings_around_their_place(size, point, place):
 
 def test_boxes_are_outlines_inside_the_image_and_phrases_below_it():
     rows, columns = changed([{"target": 1, "box": [20, 30, 120, 90]}])
-    assert (columns.min(), columns.max(), rows.min(), rows.max()) == pytest.approx((20, 120, 30, 90), abs=3.5)
+    assert (columns.min(), columns.max(), rows.min(), rows.max()) == pytest.approx((20, 121, 30, 91), abs=3.5)
     assert not ((rows > 40) & (rows < 80) & (columns > 30) & (columns < 110)).any()
-    view = prompted([{"target": 1, "box": [0, 0, 160, 160]}])
+    view = prompted([{"target": 1, "box": [0, 0, 159, 159]}])
     assert (view[0, 80] > 200).all() and (view[-1, 80] > 200).all() and (view[80, 0] > 200).all()
     rows, _ = changed([{"target": 1, "text": "fire"}], size=(80, 160))
     assert 80 <= rows.min() < rows.max() < 100

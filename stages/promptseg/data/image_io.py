@@ -1,6 +1,7 @@
 """Image and mask files: reading with strict checks, conversion to 8 bits, PNG encoding.
 
-A file is what its content says, whatever its suffix. Images in TIFF files are read by `tiff_stack`.
+A file is what its content says, whatever its suffix. Images in TIFF files are read by `tiff_stack`. Masks of a user's
+own, of which more kinds are read, are in `label_images`.
 
 | file                        | as an image                           | as a mask             |
 |-----------------------------|---------------------------------------|-----------------------|
@@ -21,7 +22,9 @@ A file is what its content says, whatever its suffix. Images in TIFF files are r
 
 import io
 import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -35,6 +38,9 @@ IGNORED = 255  # in masks: pixels that count neither as a class nor as backgroun
 _UNKNOWN = 254  # marks values without a label; seldom a label itself, since classes are few
 _FORMATS = ("PNG", "JPEG", "TIFF", "WEBP")  # JPEG includes MPO, as cameras write it
 _ACCEPTED = ("1", "L", "P", "RGB", "LA", "RGBA", "I;16", "I;16B", "I;16L", "I", "F")
+_TURNED = (5, 6, 7, 8)  # EXIF orientations that exchange height and width
+
+T = TypeVar("T")
 
 
 def read_image(path: Path, window: tuple[float, float] | None = None) -> np.ndarray:
@@ -62,6 +68,21 @@ def is_tiff(path: Path) -> bool:
     return file_kinds.kind(path) == "TIFF"
 
 
+def image_size(path: Path) -> tuple[int, int]:
+    """Read height and width of what `read_image` returns, from the header: no pixel is decoded.
+
+    They are exchanged where a PNG states only behind its pixels that it has to be turned by 90 degrees.
+
+    Raises:
+        UserError: for what the header tells of the cases that the module's table refuses; it names the file.
+    """
+    if is_tiff(path):
+        from promptseg.data import tiff_stack  # which imports this module
+
+        return tiff_stack.image_size(path)
+    return _opened(path, False, _upright_size)
+
+
 def read_mask(path: Path, labels: dict[int, int]) -> np.ndarray:
     """Read a mask of labels.
 
@@ -84,6 +105,11 @@ def read_gray(path: Path) -> np.ndarray:
     return _pixels(_open(path, lossless=True), path, None)
 
 
+def open_lossless(path: Path) -> Image.Image:
+    """Open and decode a PNG or TIFF, upright, in any mode that Pillow has. Raises as `read_image`."""
+    return _open(path, lossless=True)
+
+
 def map_labels(mask: np.ndarray, labels: dict[int, int], path: Path | str) -> np.ndarray:
     """Map the values of a mask, (h, w) uint8, by `labels`, as `read_mask` does; the UserError names `path`."""
     table = np.full(256, _UNKNOWN, np.uint8)
@@ -100,10 +126,24 @@ def map_labels(mask: np.ndarray, labels: dict[int, int], path: Path | str) -> np
     return mapped
 
 
-def check_same_size(image: np.ndarray, mask: np.ndarray, path: Path | str) -> None:
-    """Raise UserError, naming `path`, unless image and mask have the same height and width."""
-    if image.shape[:2] != mask.shape:
-        raise UserError(f"{path}: the image is {_size(image)} and its mask {_size(mask)}; they must be of one size")
+def check_same_size(
+    image: tuple[int, ...], mask: tuple[int, ...], image_name: Path | str, mask_name: Path | str
+) -> None:
+    """Check that an image and its mask have the same height and width.
+
+    Args:
+        image: shape of the image, (height, width, ...).
+        mask: shape of the mask.
+        image_name: the file of the image.
+        mask_name: the file of the mask.
+
+    Raises:
+        UserError: they differ; it names both files.
+    """
+    if image[:2] != mask[:2]:
+        raise UserError(
+            f"{image_name} is {image[1]}x{image[0]} and {mask_name} is {mask[1]}x{mask[0]}; they must be of one size"
+        )
 
 
 def encode_png(array: np.ndarray) -> bytes:
@@ -162,13 +202,18 @@ def to_8_bits(values: np.ndarray, window: tuple[float, float] | None, where: Pat
 
 def _open(path: Path, lossless: bool = False) -> Image.Image:
     """Decode a file and apply its orientation. Raises UserError for files that are refused whatever their mode."""
+    return _opened(path, lossless, ImageOps.exif_transpose)
+
+
+def _opened(path: Path, lossless: bool, use: Callable[[ImageFile.ImageFile], T]) -> T:
+    """What `use` makes of a file that is open and not yet decoded. Raises as `_open`."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # it warns below MAX_PIXELS already
             # Given a path, Pillow maps plain TIFFs into memory, and applies their orientation twice.
             with open(path, "rb") as file, Image.open(file, formats=_FORMATS) as image:
                 _check(image, path, lossless)
-                return ImageOps.exif_transpose(image)
+                return use(image)
     except FileNotFoundError:
         raise UserError(f"{path}: not found") from None
     except UnidentifiedImageError:
@@ -181,6 +226,13 @@ def _open(path: Path, lossless: bool = False) -> Image.Image:
         if isinstance(error, OSError) and error.strerror:  # the system's, such as missing permission
             raise UserError(f"{path}: cannot be read ({error.strerror})") from None
         raise UserError(f"{path}: truncated or damaged ({error}); fetch it again") from None
+
+
+def _upright_size(image: ImageFile.ImageFile) -> tuple[int, int]:
+    """Height and width once the orientation is applied, which Pillow has done for a TIFF."""
+    exif = Image.Image.getexif(image)  # the method of a PNG decodes it first
+    turned = image.format != "TIFF" and exif.get(ExifTags.Base.Orientation, 1) in _TURNED
+    return (image.width, image.height) if turned else (image.height, image.width)
 
 
 def _check(image: ImageFile.ImageFile, path: Path, lossless: bool) -> None:
@@ -208,13 +260,13 @@ def _pixels(image: Image.Image, path: Path, window: tuple[float, float] | None) 
     if image.mode == "1":
         image = image.convert("L")
     if image.mode in ("LA", "RGBA"):
-        image = _opaque(image, path)
+        image = opaque(image, path)
     return to_8_bits(np.array(image), window, path)
 
 
 def _indices(mask: Image.Image, path: Path) -> np.ndarray:
     if mask.mode in ("LA", "RGBA"):
-        mask = _opaque(mask, path)
+        mask = opaque(mask, path)
     if mask.mode == "1":
         mask = mask.convert("L")
     values = np.array(mask)
@@ -225,11 +277,8 @@ def _indices(mask: Image.Image, path: Path) -> np.ndarray:
     return values
 
 
-def _opaque(image: Image.Image, path: Path) -> Image.Image:
+def opaque(image: Image.Image, path: Path) -> Image.Image:
+    """Remove the alpha channel of an image in LA or RGBA. Raises UserError where a pixel is transparent."""
     if image.getchannel("A").getextrema()[0] < 255:  # type: ignore[operator]  # of one channel these are numbers
         raise UserError(f"{path}: it is partly transparent; flatten it first")
     return image.convert(image.mode[:-1])
-
-
-def _size(array: np.ndarray) -> str:
-    return f"{array.shape[1]}x{array.shape[0]}"

@@ -1,9 +1,11 @@
 """TIFF files as images: one slice at a time, of any depth and compression, in gray or in color."""
 
+import contextlib
 import logging
 import math
 import threading
 import weakref
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -140,11 +142,24 @@ class Stack:
 
 def read_image(path: Path, window: tuple[float, float] | None) -> np.ndarray:
     """Read a TIFF file that holds one image. Raises UserError as `Stack`, and for several slices."""
+    with _single(path, window) as stack:
+        return stack[0]
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Read height and width of what `read_image` returns, from the header. Raises as `read_image` does before that."""
+    with _single(path, None) as stack:
+        return stack.shape
+
+
+@contextlib.contextmanager
+def _single(path: Path, window: tuple[float, float] | None) -> Iterator[Stack]:
+    """Open a file of one image, and close it. Raises UserError for several slices."""
     stack = Stack(path, window)
     try:
         if len(stack) > 1:
             raise UserError(f"{path}: it holds {len(stack)} pages where one image is expected")
-        return stack[0]
+        yield stack
     finally:
         stack.close()
 

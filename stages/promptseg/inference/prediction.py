@@ -10,6 +10,7 @@ import torch
 from promptseg import models, prompts
 from promptseg.core import devices, progress
 from promptseg.core.devices import Processes
+from promptseg.core.params import BACKGROUND
 from promptseg.core.runs import Run
 from promptseg.data import generated_masks, point_clouds, records
 from promptseg.data.records import Prediction, Record, RecordReader
@@ -67,7 +68,7 @@ def predict(run: Run, inputs: Inputs, out: Path) -> None:
         UserError: the model does not take the prompt or the modality, or an input is missing or damaged.
     """
     models.segmenter_class(run.model).check_prompt(run.prompt)  # before hours of encoding
-    job = prepare(run.model, run.dataset, inputs)
+    job = prepare(run.model, run.dataset, inputs, _needs_foreground(run))
     metadata = {
         "classes": job.records.metadata["classes"],
         "model": run.model,
@@ -78,8 +79,18 @@ def predict(run: Run, inputs: Inputs, out: Path) -> None:
     write_predictions(job, out, metadata, lambda index: _predict_record(job, index, run))
 
 
-def prepare(model: str, dataset: str, inputs: Inputs) -> Job:
-    """Load a model and compute or open the features of a split. Raises UserError where they do not fit."""
+def prepare(model: str, dataset: str, inputs: Inputs, only_foreground: bool) -> Job:
+    """Load a model and compute or open the features of a split.
+
+    Args:
+        model: name of the model.
+        dataset: name of the dataset.
+        inputs: what is read.
+        only_foreground: records without foreground in the ground truth need no features.
+
+    Raises:
+        UserError: they do not fit.
+    """
     processes = Processes()
     devices.configure_torch(processes)
     split = records.open_split(inputs.split)
@@ -89,7 +100,8 @@ def prepare(model: str, dataset: str, inputs: Inputs) -> Job:
     if inputs.finetuned is not None:
         digest = finetuned_weights.apply(segmenter, digest, inputs.finetuned)
     cache = embedding_cache.Source(inputs.split, split, digest, inputs.cache)
-    return Job(segmenter, embedding_cache.features(segmenter, cache, processes), split, processes)
+    needed = np.flatnonzero(split.column("foreground")).tolist() if only_foreground else None
+    return Job(segmenter, embedding_cache.features(segmenter, cache, processes, needed), split, processes)
 
 
 def write_predictions(job: Job, out: Path, metadata: dict, predict_record: Callable[[int], Prediction]) -> None:
@@ -125,7 +137,7 @@ def probability_maps(
 
     Args:
         segmenter: the model.
-        features: of the image.
+        features: of the image; not needed without prompts.
         image_prompts: in pixels of the image. Where several prompt for a class, a pixel takes the largest probability.
         shape: number of classes, height and width of the image.
         exclusive: each pixel belongs to exactly one of the classes that are prompted for; probabilities are then
@@ -136,6 +148,8 @@ def probability_maps(
     """
     _, height, width = shape
     out = np.full(shape, -np.inf if exclusive else 0.0, np.float32)
+    if not image_prompts:
+        return np.zeros(shape, np.float32)
     size = batch_sizes.for_device(batch_sizes.PROMPTS, next(iter(features.values())).device)
     for start in range(0, len(image_prompts), size):
         batch = image_prompts[start : start + size]
@@ -147,21 +161,46 @@ def probability_maps(
     return np.exp(out - out.max(axis=0)) if exclusive else out
 
 
+def _needs_foreground(run: Run) -> bool:
+    """Whether a run has nothing to prompt for, or to match its masks with, in a record without foreground."""
+    return run.prompt.oracle or run.prompt.kind == "automatic"
+
+
+def fill_background(maps: np.ndarray, classes: list[str], image_prompts: list[Prompt]) -> None:
+    """Give background, where it is a class without a prompt, what no other class claims: 1 - their largest probability.
+
+    So it is the most probable class where no other reaches 0.5, as in the mIoU of Pascal VOC with 21 classes.
+
+    Args:
+        maps: (classes, h, w) float32, changed in place.
+        classes: names of classes 1, 2, ...
+        image_prompts: of the image.
+    """
+    index = classes.index(BACKGROUND) if BACKGROUND in classes and len(classes) > 1 else None
+    if index is not None and image_prompts and all(prompt.target != index + 1 for prompt in image_prompts):
+        maps[index] = 1 - np.delete(maps, index, axis=0).max(axis=0)
+
+
 def _predict_record(job: Job, index: int, run: Run) -> Prediction:
     record, metadata = job.records[index], job.records.metadata
-    features = job.features([index])
     if run.prompt.kind == "automatic":
-        from promptseg.inference import automatic_masks  # imports torchvision, which takes seconds
-
-        image = records.image(record)
-        masks = automatic_masks.generate(job.segmenter, features, image, run.prompt.generator)
+        masks = _generate_masks(job, index, run) if record.foreground else []
         return Prediction(record.id, b"", prompts.to_json([]), generated_masks.to_json(masks))
     source = prompt_source(record, metadata, run)
     image_prompts, _ = prompts.build_prompts(run.prompt, source)
     shape = (len(source.classes), record.height, record.width)
     exclusive = point_clouds.is_point_cloud(metadata)
+    features = job.features([index]) if image_prompts else {}
     maps = probability_maps(job.segmenter, features, image_prompts, shape, exclusive)
+    fill_background(maps, source.classes, image_prompts)
     return Prediction(record.id, records.pack(maps), prompts.to_json(image_prompts))
+
+
+def _generate_masks(job: Job, index: int, run: Run) -> list[generated_masks.GeneratedMask]:
+    from promptseg.inference import automatic_masks  # imports torchvision, which takes seconds
+
+    image = records.image(job.records[index])
+    return automatic_masks.generate(job.segmenter, job.features([index]), image, run.prompt.generator)
 
 
 def prompt_source(record: Record, metadata: dict, run: Run) -> PromptSource:
@@ -175,6 +214,8 @@ def prompt_source(record: Record, metadata: dict, run: Run) -> PromptSource:
         support=records.support(record) if run.prompt.support else None,
         requested=metadata.get("classes_by_category", {}).get(record.text),
         is_classification=metadata.get("is_classification", False),
+        instances=records.instances(record),
+        words=metadata.get("words", ()),
     )
 
 
