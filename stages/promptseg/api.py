@@ -82,7 +82,7 @@ class Model:
         Give prompts of one kind, points with one box, or none for a model that takes none.
 
         Args:
-            image: a PNG, JPEG or TIFF file; a (h, w) or (h, w, 3) uint8 array; or an image of Pillow.
+            image: a PNG, JPEG, TIFF or WebP file; a (h, w) or (h, w, 3) uint8 array; or an image of Pillow.
             points: x, y in pixels, all on one object.
             negative_points: x, y in pixels that are not on it.
             box: x0, y0, x1, y1 in pixels; or several, an object each.

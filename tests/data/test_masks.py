@@ -193,3 +193,28 @@ def test_many_instances_take_no_more_memory_than_the_image():
 def test_anything_but_a_mask_is_refused(function, args, wrong):
     with pytest.raises(ValueError, match=r"a mask is bool \(h, w\)"):
         function(wrong, *args)
+
+
+def test_instances_are_regions_of_their_own_though_they_touch():
+    instances = np.kron(np.array([[7, 7, 300], [2, 0, 300]]), np.ones((2, 2), int)).astype(np.uint16)
+    mask = instances > 0
+    mask[0, 0], mask[2, 3] = False, True  # a pixel of another class, and one that no instance has
+    found = masks.regions(mask, True, instances)
+    assert [(region.left, region.top, *region.mask.shape) for region in found] == [
+        (0, 0, 2, 4), (4, 0, 4, 2), (0, 2, 2, 2), (3, 2, 1, 1),
+    ]  # fmt: skip
+    for region, number in zip(found, (7, 300, 2, 0), strict=True):
+        np.testing.assert_array_equal(region.full(), mask & (instances == number))
+    (whole,) = masks.regions(mask, False, instances)
+    np.testing.assert_array_equal(whole.full(), mask)
+    assert masks.regions(np.zeros((4, 6), bool), True, instances) == []
+
+
+def test_many_touching_instances_take_the_memory_of_the_image():
+    instances = np.arange(1, 2305, dtype=np.uint16).reshape(48, 48).repeat(20, 0).repeat(20, 1)
+    tracemalloc.start()
+    found = masks.regions(instances > 0, True, instances)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(found) == 2304 and all(region.mask.shape == (20, 20) for region in found)
+    assert peak < 80 * instances.size  # a full mask of each instance would be 2304 bytes a pixel

@@ -136,7 +136,6 @@ def test_window_and_unpaired_images(tmp_path):
         ({"others": "void"}, "options.others"),
         ({"window": [5]}, "options.window"),
         ({"window": [5, 5]}, "window: two numbers, the smaller one first"),
-        ({"window": [0, 5], "stack": True}, "window: two numbers"),
         ({"block": 5}, "block: only with stack: true"),
         ({"block": 5, "stack": True, "group": "(a)"}, "block: only with stack: true"),
         ({"stack": True, "classes": {"a": "#00ff00"}}, "stack: the masks of a stack are gray"),

@@ -97,6 +97,38 @@ def test_tiles_blend_to_the_image(run, size, overlap):
     np.testing.assert_array_equal(values.transpose(1, 2, 0), np.dstack([whole.image(), whole.mask()]))
 
 
+def test_instances_are_resized_and_tiled_as_their_mask(run):
+    ids = np.kron(np.arange(1, 49).reshape(6, 8), np.ones((8, 8), int)).astype(np.uint16)  # touching, 48 x 64
+    samples = [replace(sample(name, split, mask=(ids > 0).astype(np.uint8)), instances=lambda: ids)
+               for name, split in (("x", "train"), ("y", "test"))]  # fmt: skip
+    folder, _ = run(samples, Dataset(tile=16, overlap=4, resize=32, classes=["thing"]))
+    small = ids[::2, ::2]
+    for record in read(folder):
+        window = tiling.Window(record.top, record.left, record.height, record.width)
+        found = records.instances(record)
+        assert found.dtype == np.uint16 and np.unique(found).size > 4
+        np.testing.assert_array_equal(found, window.of(small))
+    folder, _ = run([replace(sample("x", "train"), instances=lambda: None), sample("y", "test")])
+    assert [records.instances(record) for record in (*read(folder), *read(folder, "test"))] == [None, None]
+
+
+def test_a_test_alone_is_enough_for_zero_shot_runs(run):
+    for samples in ([sample("a")], [sample("a", "test"), sample("b", "test")]):
+        folder, metrics = run(samples)
+        assert [len(read(folder, split)) for split in SPLITS] == [0, 0, len(samples)]
+        assert metrics["train"] == metrics["val"] == REPORT and metrics["test"]["records"] == len(samples)
+
+
+def test_files_that_a_reader_leaves_out_are_named_and_counted(run, monkeypatch, capsys):
+    samples = [sample("a", "train"), sample("b", "test")]
+    assert "files_left_out" not in run(samples)[1]
+    monkeypatch.setattr(datasets, "left_out", lambda module, folder: [f"{i}.png" for i in range(12)])
+    assert run(samples)[1]["files_left_out"] == 12
+    assert capsys.readouterr().err.splitlines() == [
+        "warning: fake: files left out, without counterpart: 12: " + "".join(f"{i}.png, " for i in range(10)) + "..."
+    ]
+
+
 def test_metrics_say_what_was_kept_and_dropped(run):
     samples = [sample(f"a{i}", "train", mask=mask_of(i * 10)) for i in range(6)]
     samples += [sample("small", "train", mask=mask_of(3)), sample("b", "test", mask=mask_of(25))]

@@ -47,6 +47,10 @@ def test_fractions_are_of_the_groups(fraction):
     assert splits["val"] / (1000 - splits["test"]) == pytest.approx(fraction, abs=0.04)
 
 
+def test_samples_of_the_test_alone_stay_there():
+    assert assign(samples_of(3, split="test"), Dataset(), 0, False) == ["test"] * 3
+
+
 def test_a_fraction_of_zero_makes_no_split():
     assert set(assign(samples_of(20), Dataset(val_fraction=0.0), 0, False)) == {"train", "test"}
     assert set(assign(samples_of(20), halves(0.0), 0, False)) == {"train"}
@@ -54,13 +58,13 @@ def test_a_fraction_of_zero_makes_no_split():
 
 @pytest.mark.parametrize("ordered", [False, True])
 @pytest.mark.parametrize("fraction", [0.01, 0.5, 0.99])
-def test_of_few_groups_a_split_gets_at_least_one_and_leaves_at_least_one(fraction, ordered):
+def test_of_few_groups_a_split_gets_and_leaves_at_least_one_and_an_image_alone_is_for_the_test(fraction, ordered):
     for seed in range(5):
         for count in (2, 3, 5):
             splits = Counter(assign(samples_of(count), halves(fraction), seed, ordered))
             assert splits["test"] >= 1 and splits["train"] >= 1
             assert splits["val"] >= 1 or splits["train"] == 1
-        assert assign(samples_of(1), halves(fraction), seed, ordered) == ["train"]
+        assert assign(samples_of(1), halves(fraction), seed, ordered) == ["test"]
 
 
 def test_the_seed_decides_which_groups_are_chosen_and_the_order_of_the_samples_does_not():

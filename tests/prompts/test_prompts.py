@@ -83,6 +83,24 @@ def test_each_class_or_component_has_its_own_prompt_and_region(mask, per, kinds)
         np.testing.assert_array_equal(np.sum(of_class, axis=0), mask == target)
 
 
+def test_each_instance_of_the_source_has_its_own_prompt(mask):
+    instances = np.where(mask > 0, np.arange(1, 61, dtype=np.uint16) // 10 + 1, 0).astype(np.uint16)  # stripes
+    source = PromptSource("a", mask, NAMES[:2], 0, instances=instances)
+    prompts, regions = build_prompts(PromptConfig(box=True, per="instance"), source)
+    numbers = [[instances[region.full()].max() for p, region in zip(prompts, regions) if p.target == t] for t in (1, 2)]
+    assert numbers == [[1, 2, 4], [5, 6, 1]]
+    for prompt, region in zip(prompts, regions, strict=True):
+        found = region.full()
+        assert (mask[found] == prompt.target).all() and len(np.unique(instances[found])) == 1
+    (one, two), _ = build(PromptConfig(box=True), mask, NAMES[:2], instances=instances)
+    assert (one.target, two.target) == (1, 2)
+    (one, two), whole = build(
+        PromptConfig(points=2, per="instance", together=True), mask, NAMES[:2], instances=instances
+    )
+    assert len(points_of(one)) == len(points_of(two)) == 6 and inside(points_of(one), whole[0]).all()
+    np.testing.assert_array_equal(whole, [mask == 1, mask == 2])
+
+
 def test_random_points_of_instances_at_one_seed(mask):
     """Literal values: with the instances in another order, points would differ too."""
     points, _ = build(PromptConfig(points=2, per="instance"), mask, NAMES[:2], 3)

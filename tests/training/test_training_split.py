@@ -102,6 +102,22 @@ def test_prompts_are_in_pixels_of_the_input(path):
     np.testing.assert_array_equal(corners, np.array([6, 4, 32, 22]) / 2)
 
 
+def test_instances_of_the_source_are_augmented_with_their_mask(tmp_path):
+    mask = np.zeros((24, 40), np.uint8)
+    mask[4:10, 6:20] = 1
+    instances = np.where(mask, np.where(np.arange(40) < 12, 700, 2), 0).astype(np.uint16)  # 6 and 8 columns, touching
+    pixels = [image_io.encode_png(each) for each in (np.zeros((24, 40, 3), np.uint8), mask, instances)]
+    with records.RecordWriter(tmp_path / "a", records.Record, {"classes": ["thing"]}) as out:
+        out.add(records.Record("a", "g", *pixels[:2], 24, 40, "a", 0, 0, 24, 40, foreground=84, instances=pixels[2]))
+    augment = Augment(flip=["horizontal"], rotate=0, scale=0, brightness=0)
+    split = make_split(tmp_path / "a", augment=augment, box=True, per="instance")
+    items = [split.take(0, epoch) for epoch in range(9)]
+    found = [[(region.left, *region.mask.shape) for region in item.regions] for item in items]
+    plain, flipped = [(6, 6, 6), (12, 6, 8)], [(20, 6, 8), (28, 6, 6)]
+    assert found[0] == plain and flipped in found and all(each in (plain, flipped) for each in found)
+    assert len(make_split(tmp_path / "a", box=True, per="image").take(0, 1).prompts) == 1
+
+
 def test_augmentation_changes_training_and_not_validation(path):
     split, plain = make_split(path, augment=Augment(rotate=90.0)), make_split(path)
     assert np.array_equal(split.take(0, 0).image, plain.take(0, 0).image)

@@ -42,18 +42,23 @@ def whole_region(mask: np.ndarray) -> Region:
     return Region(0, 0, mask, *mask.shape)
 
 
-def regions(mask: np.ndarray, per_instance: bool) -> list[Region]:
+def regions(mask: np.ndarray, per_instance: bool, instances: np.ndarray | None = None) -> list[Region]:
     """Crop a mask to one region, or to one for each instance.
 
     Memory is that of the image and of the crops, however many instances there are.
 
     Args:
         mask: (h, w) bool.
-        per_instance: one region for each 8-connected component, in the order of `components`, instead of one in all.
+        per_instance: one region for each instance, in the order in which a row-by-row scan meets them, not one in all.
+        instances: (h, w) uint16, the number of the instance at each pixel, 0 where it is not known; None: nowhere. What
+            is not known are the 8-connected components.
 
     Returns:
         The regions, with copies of their pixels; none for an empty mask.
     """
+    if per_instance and instances is not None:
+        known = mask & (instances > 0)
+        return _numbered_regions(np.where(known, instances, 0)) + regions(mask & ~known, True)
     if per_instance:
         labels, boxes = _components(mask)
     else:
@@ -176,6 +181,23 @@ def _components(mask: np.ndarray) -> tuple[np.ndarray, list[list[int]]]:
     renumbered = np.empty(count, np.int32)
     renumbered[order] = np.arange(count, dtype=np.int32)
     return renumbered[labels], stats[order[1:], : cv2.CC_STAT_AREA].tolist()
+
+
+def _numbered_regions(labels: np.ndarray) -> list[Region]:
+    """A region for each value but 0 of (h, w) integers, in the order in which a row-by-row scan meets them."""
+    ys, xs = np.nonzero(labels)
+    numbers = labels[ys, xs]
+    order = np.argsort(numbers, kind="stable")  # keeps the order of the scan within each value
+    starts = np.flatnonzero(np.diff(numbers[order], prepend=-1))
+    if not len(starts):
+        return []
+    first, last = order[starts], order[np.append(starts[1:], len(order)) - 1]
+    lefts, rights = np.minimum.reduceat(xs[order], starts), np.maximum.reduceat(xs[order], starts) + 1
+    boxes = np.stack([ys[first], ys[last] + 1, lefts, rights, numbers[first]], axis=1)[np.argsort(first)]
+    return [
+        Region(top, left, labels[top:bottom, left:right] == number, *labels.shape)
+        for top, bottom, left, right, number in boxes.tolist()
+    ]
 
 
 def _bytes(mask: np.ndarray) -> np.ndarray:

@@ -38,6 +38,8 @@ class Record:
         text: what the mask shows, in words, where that differs from record to record; otherwise empty.
         support_image: PNG bytes of another image of the same class, for one-shot models; otherwise empty.
         support_mask: PNG bytes of its mask; otherwise empty.
+        instances: PNG bytes, uint16, the number of the instance at each pixel of a class and 0 elsewhere, where the
+            source tells instances apart; otherwise empty.
     """
 
     id: str
@@ -55,6 +57,7 @@ class Record:
     text: str = ""
     support_image: bytes = b""
     support_mask: bytes = b""
+    instances: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,11 @@ def image(record: Record) -> np.ndarray:
 def mask(record: Record) -> np.ndarray:
     """Decode the mask of a record, (h, w) uint8."""
     return image_io.decode_image(record.mask)
+
+
+def instances(record: Record) -> np.ndarray | None:
+    """Decode the instances of a record, (h, w) uint16; None where it has none of its own."""
+    return image_io.decode_image(record.instances).astype(np.uint16) if record.instances else None
 
 
 def support(record: Record) -> tuple[np.ndarray, np.ndarray]:

@@ -30,6 +30,7 @@ and, where they apply,
     IS_CLASSIFICATION = True    every mask holds a single class: the task is to classify the whole sample
     CLASSES_BY_CATEGORY         {text: classes}: the classes that a sample can contain, by its text; it is prompted for
                                 these only
+    left_out(folder)            names of files that `read` leaves out, which preprocessing and `promptseg verify` say
     missing_login()             for ACCESS "login": what the user has to do before `download` can work, "" if nothing;
                                 makes no network request and only checks that credentials exist
     Options                     a subclass of params.Settings for `datasets.<name>.options` in params.yaml. The
@@ -79,6 +80,8 @@ class Sample:
         file: the file that `image` decodes unchanged, so that a JPEG can be stored without re-encoding.
         size: returns height and width of the image without decoding it, where `file` is None and that is possible.
         sources: what image and mask are read from, for messages; files, or pages of files.
+        instances: returns (h, w) uint16, the number of the instance at each labelled pixel, or None where the source
+            does not tell them apart after all; raises as `mask`.
     """
 
     id: str
@@ -91,6 +94,7 @@ class Sample:
     file: Path | None = None
     size: Callable[[], tuple[int, int]] | None = None
     sources: tuple[Path | str, Path | str] | None = None
+    instances: Callable[[], np.ndarray | None] | None = None
 
     @property
     def names(self) -> tuple[Path | str, Path | str]:
@@ -214,6 +218,17 @@ def ordered(module: ModuleType, *options) -> bool:
 def _of_options(name: str, options: tuple, default: Any) -> Any:
     """A property of the reader's options, or the default where they have none of this name."""
     return next((getattr(given, name) for given in options if hasattr(given, name)), default)
+
+
+def left_out(module: ModuleType, folder: Path, *options) -> list[str]:
+    """Return the names of the files in a folder that a reader leaves out.
+
+    Args:
+        module: from `load`.
+        folder: of the files.
+        options: from the function `options`.
+    """
+    return module.left_out(folder, *options) if hasattr(module, "left_out") else []
 
 
 def _import(name: str, module: str) -> ModuleType:

@@ -158,7 +158,7 @@ def cache_key(segmenter: Segmenter, source: Source) -> dict[str, str]:
 
 def _code_digest(segmenter: Segmenter) -> str:
     """Digest of the code that encoding reaches; prompts and settings take no part in it."""
-    starts = {Path(inspect.getfile(kind)) for kind in (type(segmenter), type(segmenter.transform))}
+    starts = {Path(inspect.getfile(kind)) for kind in (type(segmenter), type(segmenter.transform), records)}
     packages = [fingerprint.PACKAGE / name for name in ("prompts", "core")]
     reached = fingerprint.closure(sorted(starts))
     return fingerprint.digest(path for path in reached if not any(path.is_relative_to(package) for package in packages))

@@ -214,6 +214,7 @@ def prompt_source(record: Record, metadata: dict, run: Run) -> PromptSource:
         support=records.support(record) if run.prompt.support else None,
         requested=metadata.get("classes_by_category", {}).get(record.text),
         is_classification=metadata.get("is_classification", False),
+        instances=records.instances(record),
         words=metadata.get("words", ()),
     )
 

@@ -6,6 +6,7 @@ processes (torchrun, on one machine or several that share the folder) write the 
 """
 
 import contextlib
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -28,6 +29,7 @@ from promptseg.preprocessing.tiles import Tiler
 
 SHARD_PIXELS = 64 << 20  # of the images in one shard: 20 to 200 MB once encoded
 CHUNK = 16  # samples measured by one process at a time
+SHOWN = 10  # files left out that are named
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def prepare(name: str, settings: params.Dataset, max_images: int | None, seed: i
         paths: inputs and outputs.
 
     Raises:
-        UserError: the files are incomplete or cannot be read, or no record is left for training or test.
+        UserError: the files are incomplete or cannot be read, or no record is left for the test, or of the training's.
     """
     ranks = Ranks()
     dataset, options = datasets.load(settings.reader), datasets.options(name, settings)
@@ -86,8 +88,9 @@ def prepare(name: str, settings: params.Dataset, max_images: int | None, seed: i
             keep_empty = split == "test" and modality == "image"
             choices[split] = choose(indexes, counts, settings, max_images, keep_empty)
         for split in ("train", "test"):
+            # Without any training samples there are zero-shot runs only.
             report = choices[split].report
-            if report["records"] == report["records_empty"]:
+            if report["records"] == report["records_empty"] and (split == "test" or split in splits):
                 remedy = f"lower datasets.{name}.min_foreground or give more data"
                 if len(samples) > 1 and len({sample.group for sample in samples}) == 1:
                     remedy = f"all images are one group{_regroup(name, options)}"
@@ -108,6 +111,10 @@ def prepare(name: str, settings: params.Dataset, max_images: int | None, seed: i
                 reports[result.split]["records"] -= len(chosen)
                 reports[result.split]["records_empty"] -= int((counts[index].foreground[chosen] == 0).sum())
                 reports[result.split]["dropped_unreadable"] += len(chosen)
+        if skipped := datasets.left_out(dataset, paths.raw, *options):
+            reports["files_left_out"] = len(skipped)
+            named = ", ".join(skipped[:SHOWN]) + (", ..." if len(skipped) > SHOWN else "")
+            print(f"warning: {name}: files left out, without counterpart: {len(skipped):,}: {named}", file=sys.stderr)
         if ordered:
             reports["dropped_gap"] = splits.count(GAP)
         if find_duplicates:

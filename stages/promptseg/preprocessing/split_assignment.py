@@ -13,7 +13,7 @@ def assign(samples: list[Sample], settings: params.Dataset, seed: int, ordered: 
     """Assign each sample to a split.
 
     The source's own splits are kept. A missing test or validation split is made of whole groups of the training split;
-    of few groups it gets at least one and leaves at least one.
+    of few groups it gets at least one and leaves at least one; an image alone is for the test.
 
     Args:
         samples: of the dataset.
@@ -39,7 +39,9 @@ def assign(samples: list[Sample], settings: params.Dataset, seed: int, ordered: 
             numbers = {group: _uniform(f"{seed}/{split}/{group}") for group in groups}
             groups.sort(key=numbers.__getitem__, reverse=True)
             wanted = sum(number < fraction for number in numbers.values())
-        count = min(len(groups) - 1, max(1, wanted)) if fraction else 0
+        # An image alone is enough for a test, and for nothing else.
+        most = 1 if splits == ["train"] and split == "test" else max(0, len(groups) - 1)
+        count = min(most, max(1, wanted)) if fraction else 0
         homes = dict.fromkeys(groups[len(groups) - count :], split)
         if ordered and 0 < count < len(groups) - 1:
             homes[groups[len(groups) - count - 1]] = GAP

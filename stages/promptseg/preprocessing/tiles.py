@@ -64,7 +64,7 @@ class Tiler:
         height, width = mask.shape
         grid = self.windows(height, width)
         rows, columns = sorted({window.top for window in grid}), sorted({window.left for window in grid})
-        support = self._support(sample)
+        support, instances = self._support(sample), self._instances(sample)
         for index in chosen:
             window = grid[index]
             tile = np.ascontiguousarray(window.of(mask))
@@ -85,7 +85,13 @@ class Tiler:
                 text=sample.text,
                 support_image=support[0],
                 support_mask=support[1],
+                instances=b"" if instances is None else image_io.encode_png(np.ascontiguousarray(window.of(instances))),
             )
+
+    def _instances(self, sample: Sample) -> np.ndarray | None:
+        """Instances at their final size, (h, w) uint16; those of classes that are not selected are among them."""
+        instances = sample.instances() if sample.instances is not None else None
+        return None if instances is None else self._resized(instances, cv2.INTER_NEAREST_EXACT)
 
     def _support(self, sample: Sample) -> tuple[bytes, bytes]:
         """PNG bytes of the support image and its mask; empty where the sample has none."""

@@ -209,8 +209,11 @@ def build_prompts(config: Any, source: PromptSource) -> "tuple[list[Prompt], lis
             continue
         of_class = source.mask == target
         if config.oracle:
-            for region in masks.regions(of_class, config.per == "instance" and not config.together):
-                parts = [KINDS[name].from_mask(config, region, rng) for name in config.kinds]
+            found = masks.regions(of_class, config.per == "instance", source.instances)
+            made = [[KINDS[name].from_mask(config, region, rng) for name in config.kinds] for region in found]
+            if config.together and made:
+                made, found = [[KINDS["points"].join(parts)] for parts in zip(*made)], masks.regions(of_class, False)
+            for parts, region in zip(made, found, strict=True):
                 prompts.append(Prompt.of(*parts, target=target))
                 regions.append(region)
             continue

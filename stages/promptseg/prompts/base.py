@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from promptseg.nn.image_transform import ImageTransform
     from promptseg.report.prompt_layer import PromptLayer
 
-Per = Literal["image", "instance"]  # one prompt for the whole mask of a class, or one for each connected component
+Per = Literal["image", "instance"]  # one prompt for the whole mask of a class, or one for each of its instances
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +35,7 @@ class PromptSource:
         support: image (h, w, 3) uint8 and mask (h, w) uint8 of another image, where they are wanted.
         requested: numbers of the classes to prompt for; None: all.
         is_classification: the whole image is of one class.
+        instances: (h, w) uint16, the number of the instance at each pixel of a class; None: connected components.
         words: for each class the words that a text prompt uses; empty: the names.
     """
 
@@ -46,6 +47,7 @@ class PromptSource:
     support: tuple[np.ndarray, np.ndarray] | None = None
     requested: list[int] | None = None
     is_classification: bool = False
+    instances: np.ndarray | None = None
     words: Sequence[str] = ()
 
 

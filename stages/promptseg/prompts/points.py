@@ -1,5 +1,6 @@
 """Points on an object, and points beside it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -47,12 +48,14 @@ class Points(PromptPart):
 
     @classmethod
     def from_mask(cls, config: Any, region, rng: np.random.Generator) -> Self:
-        from promptseg.data import masks
-
-        # Instances in the order in which they would be prompted for one by one, so that their points are the same.
-        parts = masks.regions(region.full(), per_instance=True) if config.together else [region]
-        points = np.concatenate([_sample(config, part, rng) for part in parts])
+        points = _sample(config, region, rng)
         return cls(points, np.ones(len(points), np.int64))
+
+    @classmethod
+    def join(cls, parts: Iterable["Points"]) -> Self:
+        """Make one prompt of the points of several."""
+        joined = list(parts)
+        return cls(*(np.concatenate([getattr(part, name) for part in joined]) for name in ("coordinates", "labels")))
 
     @classmethod
     def describe(cls, config: Any) -> str:

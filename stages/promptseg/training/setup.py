@@ -117,7 +117,8 @@ def set_up(job: Job, inputs: Inputs, processes: Processes) -> Setup:
         for path, augment in ((inputs.train, config.augment), (inputs.val, None))
     )
     if len(train) == 0:
-        raise UserError(f"{inputs.train}: no images to train on; lower datasets.{run.dataset}.min_foreground")
+        remedy = f"lower datasets.{run.dataset}.min_foreground, or add images: a test alone is for zero-shot runs"
+        raise UserError(f"{inputs.train}: no images to train on; {remedy}")
     training = TrainingRun(segmenter, train, val, phases, processes, job.seed)
     return Setup(job, config, training, train, val, weights.digest(inputs.checkpoint))
 

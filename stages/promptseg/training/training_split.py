@@ -194,11 +194,14 @@ class RecordSplit(TrainingSplit):
         id = f"{record.id}/epoch{epoch}"
         image = records.image(record) if self._stored_features is None else None
         mask = self._mask(index)
+        instances = records.instances(record) if self._prompt.per == "instance" else None
         if self._augment and epoch and image is not None:
+            if instances is not None:  # uncovered pixels are ignored in the mask, whatever they become here
+                _, instances = augmentation.augment(image, instances, self._augment, self.seed, id)
             image, mask = augmentation.augment(image, mask, self._augment, self.seed, id)
         support = records.support(record) if self._prompt.support else None
         words = self._records.metadata.get("words", ())
-        source = PromptSource(id, mask, self.classes, self.seed, record.text, support, words=words)
+        source = PromptSource(id, mask, self.classes, self.seed, record.text, support, words=words, instances=instances)
         image_prompts, regions = prompts.build_prompts(self._prompt, source)
         return self.make_item(index, epoch, image_prompts, regions, mask != augmentation.IGNORED, image)
 
