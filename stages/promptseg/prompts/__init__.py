@@ -199,6 +199,7 @@ def build_prompts(config: Any, source: PromptSource) -> "tuple[list[Prompt], lis
         UserError: the number of phrases is wrong, there is no caption, or the support image shows no class.
     """
     from promptseg.data import masks
+    from promptseg.prompts.points import Points
 
     rng = np.random.default_rng(
         np.frombuffer(hashlib.sha256(f"{source.seed}/{source.id}".encode()).digest(), np.uint32)
@@ -212,7 +213,7 @@ def build_prompts(config: Any, source: PromptSource) -> "tuple[list[Prompt], lis
             found = masks.regions(of_class, config.per == "instance", source.instances)
             made = [[KINDS[name].from_mask(config, region, rng) for name in config.kinds] for region in found]
             if config.together and made:
-                made, found = [[KINDS["points"].join(parts)] for parts in zip(*made)], masks.regions(of_class, False)
+                made, found = [[Points.join(parts)] for parts in zip(*made)], masks.regions(of_class, False)
             for parts, region in zip(made, found, strict=True):
                 prompts.append(Prompt.of(*parts, target=target))
                 regions.append(region)

@@ -52,8 +52,8 @@ class Points(PromptPart):
         return cls(points, np.ones(len(points), np.int64))
 
     @classmethod
-    def join(cls, parts: Iterable["Points"]) -> Self:
-        """Make one prompt of the points of several."""
+    def join(cls, parts: Iterable[Any]) -> Self:
+        """Make one prompt of the points of several. parts: Points."""
         joined = list(parts)
         return cls(*(np.concatenate([getattr(part, name) for part in joined]) for name in ("coordinates", "labels")))
 
