@@ -7,33 +7,16 @@ import sys
 
 import numpy as np
 import pytest
-from box_segmenter import BoxSegmenter
 from promptseg import models
 from promptseg.core.distributed import Ranks
 from promptseg.core.runs import Run
 from promptseg.data import image_io, records
 from promptseg.inference import prediction
-from promptseg.nn import batch_sizes, weights
+from promptseg.inference.class_maps import predict_classes
+from promptseg.nn import weights
 from promptseg.prompts import Prompt, PromptConfig
-from promptseg.prompts.box import Box
 from promptseg.prompts.support import Support
 from refusing import refused
-
-
-def box(x0: float, y0: float, x1: float, y1: float) -> Prompt:
-    return Prompt.of(Box(np.array([x0, y0, x1, y1], float)))
-
-
-def test_masks_of_a_class_are_united_and_classes_without_prompts_are_zero(monkeypatch):
-    model = BoxSegmenter(64, False)
-    features = model.encode([None])
-    prompts = [box(0, 0, 8, 8), box(24, 24, 32, 32), box(0, 0, 8, 8)]
-    maps = prediction.probability_maps(model, features, prompts, (2, 32, 32))
-    assert maps.shape == (2, 32, 32) and maps[1].max() == 0
-    high = 1 / (1 + np.exp(-4))
-    np.testing.assert_allclose([maps[0, 3, 3], maps[0, 28, 28], maps[0, 16, 16]], [high, high, 1 - high], atol=1e-6)
-    monkeypatch.setitem(batch_sizes.PROMPTS, "cpu", 2)  # does not change them
-    assert np.array_equal(maps, prediction.probability_maps(model, features, prompts, (2, 32, 32)))
 
 
 def test_shares_of_all_processes_are_merged_in_the_order_of_the_split(tmp_path):
@@ -119,6 +102,6 @@ def test_support_images_are_prompts_and_a_record_without_one_is_named(tmp_path):
     assert json.loads(predictions[0].prompts) == [{"target": 1, "support": 1.0}]
     prompt = Prompt.of(Support(other, support_mask == 1, ("darken", "blur", "crop"), 1.0))
     features = {name: values.half().float() for name, values in model.encode([image]).items()}  # as cached
-    expected = prediction.probability_maps(model, features, [prompt], (1, 40, 50))
-    assert predictions[0].probability == records.pack(expected)
+    expected = predict_classes(model, features, [prompt], (1, 40, 50))
+    assert predictions[0].probability == expected.packed()
     refused(lambda: prediction.predict(run, two, tmp_path / "out.parquet"), "b: the dataset has no support image")

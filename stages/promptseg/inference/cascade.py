@@ -14,6 +14,7 @@ from promptseg.core.runs import Cascade
 from promptseg.data import records
 from promptseg.data.records import Prediction, RecordReader
 from promptseg.inference import prediction
+from promptseg.inference.class_maps import predict_classes
 from promptseg.inference.component_prompts import component_prompts
 from promptseg.inference.prediction import Inputs, Job
 
@@ -59,6 +60,6 @@ def _refine(job: Job, coarse: RecordReader, index: int, run: Cascade) -> Predict
         probability = values.astype(np.float32) / 256  # stored as floor(256 p)
         image_prompts += component_prompts(probability, run.prompt, target)
     shape = (count, record.height, record.width)
-    maps = prediction.probability_maps(job.segmenter, job.features([index]), image_prompts, shape)
+    maps = predict_classes(job.segmenter, job.features([index]), image_prompts, shape)
     described = prompts.from_json(row.prompts) + image_prompts  # a figure shows both
-    return Prediction(record.id, records.pack(maps), prompts.to_json(described))
+    return Prediction(record.id, maps.packed(), prompts.to_json(described))

@@ -4,9 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import torch
-
 from promptseg import models, prompts
 from promptseg.core import devices, progress
 from promptseg.core.devices import Processes
@@ -14,9 +11,10 @@ from promptseg.core.runs import Run
 from promptseg.data import generated_masks, point_clouds, records
 from promptseg.data.records import Prediction, Record, RecordReader
 from promptseg.inference import embedding_cache
-from promptseg.nn import batch_sizes, finetuned_weights, weights
+from promptseg.inference.class_maps import predict_classes
+from promptseg.nn import finetuned_weights, weights
 from promptseg.nn.segmenter import Features, Segmenter
-from promptseg.prompts import Prompt, PromptSource
+from promptseg.prompts import PromptSource
 
 CHUNK = 16  # records that a process takes at a time
 
@@ -114,39 +112,6 @@ def write_predictions(job: Job, out: Path, metadata: dict, predict_record: Calla
     processes.close()
 
 
-@torch.inference_mode()
-def probability_maps(
-    segmenter: Segmenter, features: Features, image_prompts: list[Prompt], shape: tuple[int, int, int],
-    exclusive: bool = False,
-) -> np.ndarray:  # fmt: skip
-    """Predict the classes of one image.
-
-    Prompts go through the decoder a few at a time, so memory does not grow with their number.
-
-    Args:
-        segmenter: the model.
-        features: of the image.
-        image_prompts: in pixels of the image. Where several prompt for a class, a pixel takes the largest probability.
-        shape: number of classes, height and width of the image.
-        exclusive: each pixel belongs to exactly one of the classes that are prompted for; probabilities are then
-            their softmax relative to the most probable class, which is stored as 1 in eight bits.
-
-    Returns:
-        (classes, height, width) float32 in [0, 1]; 0 for a class without a prompt.
-    """
-    _, height, width = shape
-    out = np.full(shape, -np.inf if exclusive else 0.0, np.float32)
-    size = batch_sizes.for_device(batch_sizes.PROMPTS, next(iter(features.values())).device)
-    for start in range(0, len(image_prompts), size):
-        batch = image_prompts[start : start + size]
-        inputs = [prompt.to_model(segmenter.transform, height, width) for prompt in batch]
-        maps = segmenter.transform.to_image(segmenter.decode(features, [inputs])[0], height, width)
-        maps = (maps if exclusive else torch.sigmoid(maps)).cpu().numpy()
-        for prompt, values in zip(batch, maps):
-            np.maximum(out[prompt.target - 1], values, out=out[prompt.target - 1])
-    return np.exp(out - out.max(axis=0)) if exclusive else out
-
-
 def _predict_record(job: Job, index: int, run: Run) -> Prediction:
     record, metadata = job.records[index], job.records.metadata
     features = job.features([index])
@@ -160,8 +125,8 @@ def _predict_record(job: Job, index: int, run: Run) -> Prediction:
     image_prompts, _ = prompts.build_prompts(run.prompt, source)
     shape = (len(source.classes), record.height, record.width)
     exclusive = point_clouds.is_point_cloud(metadata)
-    maps = probability_maps(job.segmenter, features, image_prompts, shape, exclusive)
-    return Prediction(record.id, records.pack(maps), prompts.to_json(image_prompts))
+    maps = predict_classes(job.segmenter, features, image_prompts, shape, exclusive)
+    return Prediction(record.id, maps.packed(), prompts.to_json(image_prompts))
 
 
 def prompt_source(record: Record, metadata: dict, run: Run) -> PromptSource:
