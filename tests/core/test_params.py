@@ -22,7 +22,9 @@ DEFAULTS = {  # ...: required
     },
     params.Model: {"source": None, "official": None, "revision": None, "precision": "fp32"},
     runs.Run: {"dataset": ..., "model": ..., "prompt": ..., "reported_iou": None},
-    runs.FineTune: {"dataset": ..., "model": ..., "prompt": ..., "reported_iou": None, "train": ...},
+    runs.FineTune: {
+        "dataset": ..., "model": ..., "prompt": ..., "reported_iou": None, "train": ..., "reported_dice_loss": None,
+    },
     runs.Cascade: {"dataset": ..., "model": ..., "source": ..., "prompt": CascadePrompt(), "reported_iou": None},
     CascadePrompt: {"by": "box + points", "threshold": 0.5, "min_area": 0.001, "max_components": 16, "points": 3},
     PromptConfig: {
@@ -37,7 +39,7 @@ DEFAULTS = {  # ...: required
         "prompt": PromptConfig(), "epochs": ..., "pretext_epochs": 0, "trainable": None, "lora": Lora(), "loss": None,
         "batch_size": None, "grad_accumulation_steps": 1, "optimizer": "adam", "lr": None, "weight_decay": 0.0,
         "schedule": "constant", "warmup": 0.0, "max_grad_norm": None, "ema_decay": None, "precision": "fp32",
-        "patience": None, "augment": None,
+        "patience": None, "keep": "best", "augment": None,
     },
     Augment: {"flip": ["horizontal"], "rotate": 15.0, "scale": 0.1, "brightness": 0.1},
     Lora: {"rank": 8, "alpha": 16.0},
@@ -109,7 +111,7 @@ NAMED = [  # keys with values that they do not take; the message names the key
         (f"{TRAIN}/trainable", ["all", "all"], "finetune.em-sam-20.train: trainable names something twice"),
         (f"{TRAIN}/lora", {"rank": 4}, "finetune.em-sam-20.train: lora belongs to trainable: [lora]"),
         (f"{TRAIN}/prompt", {"automatic": True}, "finetune.em-sam-20.train: prompt: automatic masks have no prompts"),
-        (f"{TRAIN}/batch_size", "all", "."),
+        (f"{TRAIN}/batch_size", "all", ": "),
         (f"{TRAIN}/augment", {"rotate": 200.0}, ".rotate: "),
         (f"{TRAIN}/augment", {"flip": True}, ".flip: "),
     ],

@@ -11,6 +11,7 @@ from promptseg import models
 from promptseg.core.distributed import Ranks
 from promptseg.core.runs import Run
 from promptseg.data import image_io, records
+from promptseg.evaluation.histogram import THRESHOLDS
 from promptseg.inference import prediction
 from promptseg.inference.class_maps import predict_classes
 from promptseg.nn import weights
@@ -35,7 +36,7 @@ def test_shares_of_all_processes_are_merged_in_the_order_of_the_split(tmp_path):
 @pytest.fixture
 def project(blobs, tmp_path):
     """A folder with params.yaml, a split and a tiny checkpoint; runs the stage `zero_shot` in it."""
-    split = blobs("test", 18, size=(48, 60), empty=(5,))
+    val, split = blobs("val", 3, seed=1), blobs("test", 18, size=(48, 60), empty=(5,))
     model = models.load("sam").create("tiny", 0)
     weights.write(tmp_path / "checkpoint", model.configuration(), model.state_dict())
     (tmp_path / "params.yaml").write_text(
@@ -44,7 +45,7 @@ def project(blobs, tmp_path):
     )
 
     def run(out: str, root, processes: int, cache: str = "embeddings") -> bytes:
-        stage = [str(root / "stages/zero_shot.py"), "r", str(split), "checkpoint", cache, out]
+        stage = [str(root / "stages/zero_shot.py"), "r", str(val), str(split), "checkpoint", cache, out]
         launcher = [sys.executable]
         if processes > 1:
             launcher += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
@@ -59,12 +60,13 @@ def project(blobs, tmp_path):
 def test_one_and_several_processes_write_the_same_bytes(project, root):
     run, split, folder = project
     assert run("one.parquet", root, 1, "cache1") == run("two.parquet", root, 2, "cache2")
-    (a,), (b,) = ((folder / name).glob("sam-*/image.f16") for name in ("cache1", "cache2"))
-    assert a.read_bytes() == b.read_bytes()
+    one, two = (sorted((folder / name).glob("sam-*/image.f16")) for name in ("cache1", "cache2"))
+    assert [path.read_bytes() for path in one] == [path.read_bytes() for path in two] and len(one) == 2
     assert not list(folder.glob(".*share*"))
     predictions = records.open_predictions(folder / "one.parquet")
     assert predictions.column("id") == records.open_split(split).column("id")
     assert predictions.metadata["oracle"] is True
+    assert predictions.metadata["threshold"] in THRESHOLDS
     assert predictions.metadata["prompt"] == {"points": 1, "per": "instance"}
     assert json.loads(predictions[5].prompts) == [] and records.unpack(predictions[5], 1).max() == 0  # an empty mask
     assert records.unpack(predictions[0], 1).shape == (1, 48, 60)

@@ -22,7 +22,7 @@ class ScoredImage:
     Attributes:
         id: of the record, or of the source image of tiles.
         group: of the image, for intervals.
-        image: (h, w, 3) uint8.
+        image: (h, w, 3) uint8; black where the split was opened without its images.
         target: (h, w) uint8, 0 background, i class i, 255 ignored.
         probability: (K, h, w) uint8, floor(256 p); with automatic masks their union by class, 255 or 0.
         prompts: in pixels of the image.
@@ -66,6 +66,11 @@ class ScoredImages:
         self._tiled = any(overlapping([windows[i] for i in indices]) for indices in by_source.values())
         self._indices = list(by_source.values()) if self._tiled else [[i] for i in range(len(split))]
 
+    @property
+    def indices(self) -> list[list[int]]:
+        """For each image, the indices of its records."""
+        return self._indices
+
     def __len__(self) -> int:
         return len(self._indices)
 
@@ -79,7 +84,8 @@ class ScoredImages:
     def _record(self, index: int) -> ScoredImage:
         record, prediction = self._split[index], self._predictions[index]
         target, image_prompts = records.mask(record), prompts.from_json(prediction.prompts)
-        about = record.id, record.group, records.image(record), target
+        image = records.image(record) if record.image else np.zeros((*target.shape, 3), np.uint8)
+        about = record.id, record.group, image, target
         if not prediction.generated_masks:
             return ScoredImage(*about, self._probability(record, prediction), image_prompts)
         try:

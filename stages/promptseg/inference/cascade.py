@@ -40,7 +40,7 @@ def predict_cascade(run: Cascade, inputs: Inputs, source: Path, out: Path) -> No
         raise UserError(f"{source}: predictions of another split than {inputs.split}; run `dvc repro`")
     if len(coarse) and coarse[0].generated_masks:
         raise UserError(f"{source}: automatic masks, which have no probability maps to refine; choose another run")
-    job = prediction.prepare(run.model, run.dataset, inputs)
+    job = prediction.load(run.model, run.dataset, inputs)(inputs.split)
     metadata = {
         "classes": coarse.metadata["classes"],
         "model": run.model,

@@ -1,7 +1,8 @@
 """Run inference on a split and write probability maps."""
 
+import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from promptseg import models, prompts
@@ -12,9 +13,10 @@ from promptseg.data import generated_masks, point_clouds, records
 from promptseg.data.records import Prediction, Record, RecordReader
 from promptseg.inference import embedding_cache
 from promptseg.inference.class_maps import predict_classes
+from promptseg.inference.validation import ValidationSplit, unused_columns
 from promptseg.nn import finetuned_weights, weights
 from promptseg.nn.segmenter import Features, Segmenter
-from promptseg.prompts import PromptSource
+from promptseg.prompts import PromptConfig, PromptSource
 
 CHUNK = 16  # records that a process takes at a time
 
@@ -28,12 +30,14 @@ class Inputs:
         checkpoint: folder of released weights.
         cache: folder of the embedding caches.
         finetuned: folder of a fine-tuned run's weights; None for a zero-shot run.
+        val: Parquet shards of the validation split, on which the threshold is chosen; None: it is not chosen.
     """
 
     split: Path
     checkpoint: Path
     cache: Path
     finetuned: Path | None = None
+    val: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,11 @@ class Job:
     records: RecordReader
     processes: Processes
 
+    def predict(self, index: int, prompt: PromptConfig) -> Prediction:
+        """Predict a record of the split."""
+        features = functools.partial(self.features, [index])
+        return predict_record(self.segmenter, features, self.records[index], self.records.metadata, prompt)
+
 
 def predict(run: Run, inputs: Inputs, out: Path) -> None:
     """Predict all records of a split; the bytes do not depend on the number of processes.
@@ -59,13 +68,16 @@ def predict(run: Run, inputs: Inputs, out: Path) -> None:
     Args:
         run: model and prompt.
         inputs: what is read.
-        out: Parquet file of predictions, a row for each record, in the split's order.
+        out: Parquet file of predictions, a row for each record, in the split's order. Its metadata has the `threshold`
+            that was chosen on the validation split, where one was.
 
     Raises:
         UserError: the model does not take the prompt or the modality, or an input is missing or damaged.
     """
     models.segmenter_class(run.model).check_prompt(run.prompt)  # before hours of encoding
-    job = prepare(run.model, run.dataset, inputs)
+    prepare_split = load(run.model, run.dataset, inputs)
+    threshold = choose_threshold(prepare_split, inputs.val, run.prompt) if inputs.val else None
+    job = prepare_split(inputs.split)
     metadata = {
         "classes": job.records.metadata["classes"],
         "model": run.model,
@@ -73,21 +85,50 @@ def predict(run: Run, inputs: Inputs, out: Path) -> None:
         "oracle": run.prompt.oracle,
         "seed": job.records.metadata["seed"],
     }
-    write_predictions(job, out, metadata, lambda index: _predict_record(job, index, run))
+    if threshold is not None:
+        metadata["threshold"] = threshold
+    write_predictions(job, out, metadata, lambda index: job.predict(index, run.prompt))
 
 
-def prepare(model: str, dataset: str, inputs: Inputs) -> Job:
-    """Load a model and compute or open the features of a split. Raises UserError where they do not fit."""
+def load(model: str, dataset: str, inputs: Inputs) -> Callable[[Path], Job]:
+    """Load a model; returns what computes or opens the features of a split. Raises UserError where they do not fit."""
     processes = Processes()
     devices.configure_torch(processes)
-    split = records.open_split(inputs.split)
-    segmenter = models.load(model).load(inputs.checkpoint, len(split.metadata["classes"])).to(processes.device)
-    segmenter.check_modality(split.metadata.get("modality", "image"), dataset)
+    metadata = records.open_split(inputs.split).metadata
+    segmenter = models.load(model).load(inputs.checkpoint, len(metadata["classes"])).to(processes.device)
+    segmenter.check_modality(metadata.get("modality", "image"), dataset)
     digest = weights.digest(inputs.checkpoint)
     if inputs.finetuned is not None:
         digest = finetuned_weights.apply(segmenter, digest, inputs.finetuned)
-    cache = embedding_cache.Source(inputs.split, split, digest, inputs.cache)
-    return Job(segmenter, embedding_cache.features(segmenter, cache, processes), split, processes)
+
+    def prepare_split(path: Path) -> Job:
+        split = records.open_split(path)
+        source = embedding_cache.Source(path, split, digest, inputs.cache)
+        return Job(segmenter, embedding_cache.features(segmenter, source, processes), split, processes)
+
+    return prepare_split
+
+
+def choose_threshold(prepare_split: Callable[[Path], Job], val: Path, prompt: PromptConfig) -> float | None:
+    """Choose the threshold of `histogram.THRESHOLDS` with the best headline metric on a validation split.
+
+    Args:
+        prepare_split: of `load`.
+        val: Parquet shards of the validation split.
+        prompt: of the run.
+
+    Returns:
+        The threshold; None where there are no probabilities to choose one for (automatic masks, point clouds), no
+        records or no ground truth.
+    """
+    split = records.open_split(val)
+    if len(split) == 0 or prompt.kind == "automatic" or point_clouds.is_point_cloud(split.metadata):
+        return None
+    job = replace(prepare_split(val), records=records.open_split(val, unused_columns(prompt)))
+    validation = ValidationSplit(job.records, job.processes)
+    indexes = progress.bar(validation.indexes, desc="validate", main=job.processes.main)
+    scores = validation.score(job.predict(index, prompt) for index in indexes)
+    return None if scores is None else scores.best_threshold()
 
 
 def write_predictions(job: Job, out: Path, metadata: dict, predict_record: Callable[[int], Prediction]) -> None:
@@ -112,32 +153,40 @@ def write_predictions(job: Job, out: Path, metadata: dict, predict_record: Calla
     processes.close()
 
 
-def _predict_record(job: Job, index: int, run: Run) -> Prediction:
-    record, metadata = job.records[index], job.records.metadata
-    features = job.features([index])
-    if run.prompt.kind == "automatic":
+def predict_record(
+    segmenter: Segmenter, features: Callable[[], Features], record: Record, metadata: dict, prompt: PromptConfig
+) -> Prediction:
+    """Predict a record.
+
+    Args:
+        segmenter: the model.
+        features: computes or reads the record's; not called where it has no prompts.
+        record: its image is needed for automatic masks alone.
+        metadata: of its split.
+        prompt: of the run.
+    """
+    if prompt.kind == "automatic":
         from promptseg.inference import automatic_masks  # imports torchvision, which takes seconds
 
-        image = records.image(record)
-        masks = automatic_masks.generate(job.segmenter, features, image, run.prompt.generator)
+        masks = automatic_masks.generate(segmenter, features(), records.image(record), prompt.generator)
         return Prediction(record.id, b"", prompts.to_json([]), generated_masks.to_json(masks))
-    source = prompt_source(record, metadata, run)
-    image_prompts, _ = prompts.build_prompts(run.prompt, source)
+    source = prompt_source(record, metadata, prompt)
+    image_prompts, _ = prompts.build_prompts(prompt, source)
     shape = (len(source.classes), record.height, record.width)
     exclusive = point_clouds.is_point_cloud(metadata)
-    maps = predict_classes(job.segmenter, features, image_prompts, shape, exclusive)
+    maps = predict_classes(segmenter, features() if image_prompts else {}, image_prompts, shape, exclusive)
     return Prediction(record.id, maps.packed(), prompts.to_json(image_prompts))
 
 
-def prompt_source(record: Record, metadata: dict, run: Run) -> PromptSource:
-    """What a run's prompts for a record are built from. metadata: of the record's split, which has the study's seed."""
+def prompt_source(record: Record, metadata: dict, prompt: PromptConfig) -> PromptSource:
+    """What prompts for a record are built from. metadata: of the record's split, which has the study's seed."""
     return PromptSource(
         id=record.id,
         mask=records.mask(record),
         classes=metadata["classes"],
         seed=metadata["seed"],
         text=record.text,
-        support=records.support(record) if run.prompt.support else None,
+        support=records.support(record) if prompt.support else None,
         requested=metadata.get("classes_by_category", {}).get(record.text),
         is_classification=metadata.get("is_classification", False),
     )
