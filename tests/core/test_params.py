@@ -17,8 +17,8 @@ DEFAULTS = {  # ...: required
     params.Download: {"reader": ..., "source": None},
     params.Dataset: {
         "raw": ..., "reader": ..., "options": {}, "classes": None, "resize": None, "tile": None, "overlap": 0,
-        "border": "shift", "min_foreground": 0.0, "min_pixels": 0, "skip_invalid": False, "val_fraction": 0.1,
-        "test_fraction": 0.5,
+        "border": "shift", "min_foreground": 0.0, "min_pixels": 0, "score": "image", "skip_invalid": False,
+        "val_fraction": 0.1, "test_fraction": 0.5,
     },
     params.Model: {"source": None, "official": None, "revision": None, "precision": "fp32"},
     runs.Run: {"dataset": ..., "model": ..., "prompt": ..., "reported_iou": None},

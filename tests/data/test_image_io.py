@@ -266,15 +266,6 @@ def test_labels_are_mapped_and_an_unknown_one_is_named_with_its_count(tmp_path):
     assert image_io.map_labels(strided, {0: 254, 1: 9}, "a").tolist() == [[254, 254], [9, 254]]
 
 
-def test_image_and_mask_are_of_one_size():
-    image_io.check_same_size(RGB, GRAY, "a")
-    image_io.check_same_size(GRAY, GRAY, "a")
-    with pytest.raises(UserError, match=r"^training/3: the image is 9x6 and its mask 6x9"):
-        image_io.check_same_size(RGB, GRAY.T, "training/3")
-    with pytest.raises(UserError, match="9x6 and its mask 8x6"):
-        image_io.check_same_size(RGB, GRAY[:, :8], "a")
-
-
 @pytest.mark.parametrize("array", [GRAY, RGB, GRAY[:1, :1], GRAY[::2, ::-1], np.zeros((300, 1, 3), np.uint8), SIXTEEN])
 def test_png_gives_the_array_back_and_the_same_bytes_twice(tmp_path, array):
     data = image_io.encode_png(array)

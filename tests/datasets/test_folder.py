@@ -108,7 +108,7 @@ def test_window_and_unpaired_images(tmp_path):
     Image.fromarray(np.array([[0, 1000], [2000, 4000]], np.uint16)).save(tmp_path / "images/a.png")
     refused(next(folder.read(tmp_path)).image, "images/a.png", "window")
     (sample,) = read(tmp_path, window=[0, 2000])
-    assert sample.image().tolist() == [[0, 128], [255, 255]] and sample.file is None
+    assert sample.image().tolist() == [[0, 128], [255, 255]] and sample.file is None and sample.size() == (2, 2)
     Image.new("L", (6, 4)).save(tmp_path / "images/b.png")
     unpaired = partial(folder.verify, tmp_path)
     refused(unpaired, "images/b.png: its mask masks/b.* was not found", "unpaired: skip")

@@ -120,6 +120,7 @@ def test_verify_and_prepare_accept_the_stand_in(entry, written_sample, tmp_path)
             assert item.sample.split in (None, split) or (item.sample.split, split) == ("train", "val")
             mask = records.mask(record)
             assert mask.shape == (record.height, record.width) and labels(mask) <= allowed
+            assert record.foreground == ((mask > 0) & (mask < IGNORED)).sum() and (record.foreground or split == "test")
             whole = (record.height, record.width) == (record.source_height, record.source_width) == item.mask[0]
             if whole and settings.resize is None:
                 assert record.id.startswith(record.source) and digest(image_io.decode_image(record.image)) == item.image

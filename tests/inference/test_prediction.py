@@ -82,6 +82,33 @@ def test_a_prompt_that_the_model_does_not_take_is_refused_before_anything_is_wri
     assert not (tmp_path / "out.parquet").exists() and not (tmp_path / "e").exists()
 
 
+@pytest.mark.parametrize(("prompt", "encoded"), [
+    ({"box": True}, 2), ({"points": 1, "per": "instance"}, 2), ({"automatic": {"points": 1}}, 2),
+    ({"text": ["disc"]}, 3),
+])  # fmt: skip
+def test_a_record_without_foreground_is_encoded_only_for_prompts_that_are_not_the_ground_truths(
+    blobs, tmp_path, monkeypatch, prompt, encoded
+):
+    name = "clipseg" if "text" in prompt else "sam"
+    model, split = models.load(name).create("tiny", 0), blobs("test", 3, size=(48, 60), empty=(1,))
+    weights.write(tmp_path / "w", model.configuration(), model.state_dict(), model.files())
+    encode, seen = type(model).encode, set()
+    monkeypatch.setattr(
+        type(model), "encode", lambda self, images: seen.update(map(np.ndarray.tobytes, images)) or encode(self, images)
+    )
+    run = Run(dataset="em", model=name, prompt=PromptConfig(**prompt))
+    prediction.predict(run, prediction.Inputs(split, tmp_path / "w", tmp_path / "e"), tmp_path / "out.parquet")
+    image = records.image(records.open_split(split)[1])
+    assert len(seen) == encoded and (image.tobytes() in seen) == (encoded == 3)
+    row = records.open_predictions(tmp_path / "out.parquet")[1]
+    if "text" in prompt:
+        assert records.unpack(row, 1).max() > 0
+    elif "automatic" in prompt:
+        assert (row.probability, row.generated_masks) == (b"", "[]")
+    else:
+        assert json.loads(row.prompts) == [] and not records.unpack(row, 1).any()
+
+
 def test_support_images_are_prompts_and_a_record_without_one_is_named(tmp_path):
     rng = np.random.default_rng(0)
     image, other = (rng.integers(0, 256, (*size, 3), np.uint8) for size in ((40, 50), (30, 60)))
@@ -91,7 +118,7 @@ def test_support_images_are_prompts_and_a_record_without_one_is_named(tmp_path):
     weights.write(tmp_path / "w", model.configuration(), model.state_dict(), model.files())
     rest = (image_io.encode_png(image), image_io.encode_png(mask), 40, 50, "a", 0, 0, 40, 50, "thing")
     support = {"support_image": image_io.encode_png(other), "support_mask": image_io.encode_png(support_mask)}
-    rows = [records.Record("a", "g", *rest, **support), records.Record("b", "g", *rest)]
+    rows = [records.Record(id, "g", *rest, **more, foreground=225) for id, more in (("a", support), ("b", {}))]
     for name, count in (("one", 1), ("two", 2)):
         with records.RecordWriter(tmp_path / name, records.Record, {"classes": ["thing"], "seed": 0}) as out:
             for row in rows[:count]:

@@ -61,5 +61,5 @@ def test_there_is_none_without_probabilities_records_or_ground_truth(blobs, tmp_
 
 def test_point_clouds_have_none_as_each_point_has_a_class(tmp_path):
     with records.RecordWriter(tmp_path / "val", records.Record, {"classes": ["a"], "modality": "point_cloud"}) as out:
-        out.add(records.Record("a", "g", b"", b"", 9, 2, "a", 0, 0, 9, 2))
+        out.add(records.Record("a", "g", b"", b"", 9, 2, "a", 0, 0, 9, 2, foreground=18))
     assert prediction.choose_threshold(pytest.fail, tmp_path / "val", PromptConfig(text=["a"])) is None

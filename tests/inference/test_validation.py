@@ -18,13 +18,14 @@ def split(tmp_path):
 
     def opened(*masks: np.ndarray, classes: int = 1, places: list[tuple] | None = None, **metadata):
         path = tmp_path / "val.parquet"
-        about = {"classes": [f"c{i}" for i in range(classes)], "seed": 0, **metadata}
+        about = {"classes": [f"c{i}" for i in range(classes)], "seed": 0, "score": "image", **metadata}
         with records.RecordWriter(path, Record, about) as writer:
             for number, mask in enumerate(masks):
                 source, left, width = places[number] if places else (f"{number}", 0, mask.shape[1])
                 png = image_io.encode_png(np.zeros((*mask.shape, 3), np.uint8)), image_io.encode_png(np.uint8(mask))
                 place = source, 0, left, mask.shape[0], width
-                writer.add(Record(f"r{number}", f"g{number}", *png, *mask.shape, *place))
+                first = f"r{number}", f"g{number}", *png, *mask.shape
+                writer.add(Record(*first, *place, foreground=int(np.sum((mask > 0) & (mask < 255)))))
         return records.open_split(path, ("image",))
 
     return opened
@@ -75,7 +76,7 @@ def test_overlapping_tiles_are_joined_as_in_the_evaluation_and_stay_with_one_pro
     image = np.arange(12) < 6
     tiles = [np.tile(image[:SIDE], (SIDE, 1)), np.tile(image[4:], (SIDE, 1))]
     places = [("a", 0, 12), ("b", 0, SIDE), ("a", 4, 12)]
-    reader = split(tiles[0], LEFT, tiles[1], places=places, score="image")
+    reader = split(tiles[0], LEFT, tiles[1], places=places)
     first, second = (ValidationSplit(reader, ranks(rank, 2, [])) for rank in range(2))
     assert [first.indexes, second.indexes] == [[0, 2], [1]]
     validation = ValidationSplit(reader, Ranks())

@@ -10,8 +10,8 @@ from promptseg.core import params
 from promptseg.datasets import Sample
 
 REPORT = dict.fromkeys(
-    ("images", "records", "dropped_unreadable", "dropped_empty", "dropped_small", "dropped_over_cap", "foreground",
-     "min_height", "max_height", "min_width", "max_width"),
+    ("images", "records", "records_empty", "dropped_unreadable", "dropped_empty", "dropped_small", "dropped_over_cap",
+     "foreground", "min_height", "max_height", "min_width", "max_width"),
     0,
 )  # fmt: skip
 

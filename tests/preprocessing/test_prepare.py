@@ -14,7 +14,7 @@ from fake_samples import REPORT, WHOLE, Dataset, dataset_of, mask_of, sample
 from promptseg import datasets
 from promptseg.core import files
 from promptseg.core.errors import UserError
-from promptseg.data import records, tiling
+from promptseg.data import image_io, records, tiling
 from promptseg.preprocessing import prepare
 from promptseg.preprocessing.split_assignment import SPLITS
 
@@ -43,9 +43,10 @@ def test_images_are_read_only_where_they_are_kept(run):
     reads = Counter()
     splits = ["train"] * 8 + ["test"] * 4
     samples = [sample(f"p{i}", split, mask=mask_of(i % 2 * 9), reads=reads) for i, split in enumerate(splits)]
+    samples = [replace(given, size=lambda: (10, 10)) for given in samples]
     folder, _ = run(samples, Dataset(val_fraction=0.0), max_images=2)
     kept = {record.id for split in SPLITS for record in read(folder, split)}
-    assert kept == {"p3", "p7", "p9", "p11"}
+    assert kept == {"p3", "p7", "p8", "p9", "p10", "p11"}  # of the test also the empty ones
     assert {id for kind, id in reads if kind == "image"} == kept and reads["image", "p3"] == 1
 
 
@@ -53,6 +54,7 @@ def test_whole_images_are_written_unchanged_with_metadata_in_each_split(run):
     samples = [sample("train/0", "train"), sample("test/1", "test", "patient", size=(5, 7))]
     folder, _ = run(samples, Dataset(classes={"it": ["thing"]}))
     about = {"dataset": "fake", "title": "Made up", "classes": ["it"], "licence": "CC0", "shards": 1, "seed": 5}
+    about["score"] = "image"
     for split in SPLITS:
         assert records.open_split(folder / f"{split}.parquet").metadata == about
     assert read(folder, "val") == []
@@ -97,25 +99,37 @@ def test_tiles_blend_to_the_image(run, size, overlap):
 def test_metrics_say_what_was_kept_and_dropped(run):
     samples = [sample(f"a{i}", "train", mask=mask_of(i * 10)) for i in range(6)]
     samples += [sample("small", "train", mask=mask_of(3)), sample("b", "test", mask=mask_of(25))]
+    samples += [sample("no", "test", mask=mask_of(0)), sample("few", "test", mask=mask_of(4))]
     folder, metrics = run(samples, Dataset(val_fraction=0.0, min_pixels=5), max_images=2)
     ten = REPORT | dict.fromkeys(("min_height", "max_height", "min_width", "max_width"), 10)
     dropped = {"dropped_empty": 1, "dropped_small": 1, "dropped_over_cap": 3}
     assert metrics == {
         "train": ten | dropped | {"images": 7, "records": 2, "foreground": 0.3},
         "val": REPORT,
-        "test": ten | {"images": 1, "records": 1, "foreground": 0.25},
+        "test": ten | {"images": 3, "records": 2, "records_empty": 1, "dropped_small": 1, "foreground": 0.125},
     }
     assert [record.id for record in read(folder)] == ["a2", "a4"]
+    assert [(record.id, record.foreground) for record in read(folder, "test")] == [("b", 25), ("no", 0)]
+
+
+def test_validation_and_point_clouds_keep_no_empty_records(run, monkeypatch):
+    samples = [sample(f"{split}{i}", split, mask=mask_of(9 * i)) for split in SPLITS for i in (0, 1)]
+    folder, _ = run(samples, Dataset(score="tile"))
+    assert [len(read(folder, split)) for split in SPLITS] == [1, 1, 2]
+    assert records.open_split(folder / "test.parquet").metadata["score"] == "tile"
+    monkeypatch.setattr(datasets, "modality", lambda *_: "point_cloud")
+    assert [len(read(run(samples, Dataset())[0], split)) for split in SPLITS] == [1, 1, 1]
 
 
 def test_what_cannot_be_prepared_is_named_and_leaves_what_was_there(run, tmp_path):
     full, empty = mask_of(5), mask_of(0)
     odd = replace(sample("odd/7", "train"), mask=lambda: full)
-    nothing_left = r"^fake: no record is left for {}; lower datasets\.fake\.min_foreground or give more data"
+    lower = r"lower datasets\.fake\.min_foreground or give more data"
+    nothing_left = rf"^fake: no record with ground truth is left for {{}}; {lower}"
     refusals = [
         (sample("a", "train", mask=empty), Dataset(), nothing_left.format("train")),
         (sample("a", "test", mask=empty), Dataset(), nothing_left.format("test")),
-        (odd, WHOLE, "^odd/7: the image is 32x24 and its mask 10x10"),
+        (odd, WHOLE, "^the image of odd/7 is 32x24 and the mask of odd/7 is 10x10; they must be of one size$"),
         (odd, Dataset(classes=["other"]), "datasets.fake.classes: unknown class 'other'; known: background, thing"),
     ]
     for content in ([], ["out", "out.json"]):
@@ -128,6 +142,26 @@ def test_what_cannot_be_prepared_is_named_and_leaves_what_was_there(run, tmp_pat
             folder, _ = run([sample("a", "train"), sample("b", "test")])
             before = files.sha256(folder)
     assert files.sha256(folder) == before
+
+
+@pytest.mark.parametrize("skip_invalid", [False, True])
+def test_sizes_are_compared_before_any_filter(run, tmp_path, skip_invalid):
+    """An empty mask of another size than its image, which the filter would drop."""
+    image, photo = np.zeros((96, 128), np.uint8), tmp_path / "photo.png"
+    photo.write_bytes(image_io.encode_png(image))
+    large = replace(sample("large", "train", mask=np.zeros((900, 900), np.uint8)), image=lambda: image)
+    from_file = replace(large, file=photo, sources=(photo, Path("mask.png")))
+    in_stack = replace(large, size=lambda: (96, 128), sources=("a.tif, slice 3", "b.tif, slice 3"))
+    settings = Dataset(skip_invalid=skip_invalid, val_fraction=0.0)
+    for bad in (from_file, in_stack):
+        samples = [bad, sample("a", "train"), sample("b", "test")]
+        if skip_invalid:
+            assert run(samples, settings)[1]["train"]["dropped_unreadable"] == 1
+        else:
+            with pytest.raises(UserError) as error:
+                run(samples, settings)
+            first, second = bad.sources
+            assert str(error.value) == f"{first} is 128x96 and {second} is 900x900; they must be of one size"
 
 
 @pytest.mark.parametrize("what", ["image", "mask"])
@@ -143,6 +177,19 @@ def test_an_unreadable_sample_ends_the_stage_or_is_counted(run, tmp_path, what):
     folder, metrics = run(samples, Dataset(min_foreground=None, skip_invalid=True, val_fraction=0.0))
     assert [record.id for record in read(folder)] == ["a", "c"]
     assert metrics["train"]["dropped_unreadable"] == 1 and metrics["train"]["records"] == 2
+
+
+def test_an_empty_record_that_cannot_be_read_is_not_counted_as_one(run):
+    def fail():
+        raise UserError("bad.png: truncated")
+
+    samples = [sample(name, name, mask=mask_of(5)) for name in ("train", "test")]
+    samples += [
+        replace(sample(name, "test", mask=mask_of(0)), **more) for name, more in (("e", {}), ("f", {"image": fail}))
+    ]
+    _, metrics = run(samples, Dataset(skip_invalid=True, val_fraction=0.0))
+    counts = [metrics["test"][key] for key in ("records", "records_empty", "dropped_unreadable")]
+    assert counts == [2, 1, 1]
 
 
 def test_near_duplicates_in_different_splits_are_named(run, capsys):

@@ -121,7 +121,7 @@ def test_text_and_support_are_in_every_record():
 
 def test_a_mask_of_another_size_is_an_error_that_names_the_sample():
     odd = MASK[:-1]
-    with pytest.raises(UserError, match="^p: the image is 60x40 and its mask 60x39"):
+    with pytest.raises(UserError, match="^the image of p is 60x40 and the mask of p is 60x39"):
         tiled(mask=lambda: odd)
-    with pytest.raises(UserError, match="^p, its support image: the image is 60x40 and its mask 60x39"):
+    with pytest.raises(UserError, match="^p, its support image is 60x40 and its mask is 60x39"):
         tiled(support=lambda: (IMAGE, odd))

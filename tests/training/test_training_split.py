@@ -33,7 +33,7 @@ def path(tmp_path):
     """Two images; half of the first one's object's lower part is ignored, and so are pixels beside it."""
     path = tmp_path / "training.parquet"
     rng = np.random.default_rng(0)
-    with records.RecordWriter(path, records.Record, {"classes": ["thing"]}) as out:
+    with records.RecordWriter(path, records.Record, {"classes": ["thing"], "score": "image"}) as out:
         for id in "ab":
             mask = np.zeros((24, 40), np.uint8)
             mask[4:10, 6:20] = 1
@@ -43,7 +43,8 @@ def path(tmp_path):
             mask[21:23, 30:33] = 1
             image = rng.integers(0, 256, (24, 40, 3), np.uint8)
             encoded = image_io.encode_png(image), image_io.encode_png(mask)
-            out.add(records.Record(id, "g", *encoded, 24, 40, id, 0, 0, 24, 40))
+            foreground = int(np.count_nonzero(mask == 1))
+            out.add(records.Record(id, "g", *encoded, 24, 40, id, 0, 0, 24, 40, foreground=foreground))
     return path
 
 

@@ -215,10 +215,11 @@ def _decode(sample: Sample, classes: int) -> Decoded:
         decoded.size, decoded.color = image.shape[1::-1], "gray" if image.ndim == 2 else "color"
     if mask is not None:
         decoded.empty = not _histogram(mask)[1:IGNORED].any()
-    decoded.errors += _pixel_errors(image, mask, classes, sample.id)
+    decoded.errors += _pixel_errors(image, mask, classes, sample.id, sample.names)
     if sample.support is not None:
         image, mask = _try(sample.support, decoded.errors) or (None, None)
-        decoded.errors += _pixel_errors(image, mask, classes, f"{sample.id}, its support image")
+        where = f"{sample.id}, its support image"
+        decoded.errors += _pixel_errors(image, mask, classes, where, (where, "its mask"))
     return decoded
 
 
@@ -231,10 +232,12 @@ def _try(read: Callable[[], T], errors: list[str]) -> T | None:
         return None
 
 
-def _pixel_errors(image: np.ndarray | None, mask: np.ndarray | None, classes: int, where: str) -> Iterator[str]:
+def _pixel_errors(
+    image: np.ndarray | None, mask: np.ndarray | None, classes: int, where: str, names: tuple[Path | str, Path | str]
+) -> Iterator[str]:
     if image is not None and mask is not None:
         try:
-            image_io.check_same_size(image, mask, where)
+            image_io.check_same_size(image.shape, mask.shape, *names)
         except UserError as error:
             yield str(error)
     if mask is not None:

@@ -18,7 +18,9 @@
 
 import io
 import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -30,6 +32,9 @@ MAX_PIXELS = 120_000_000  # a scan of 10k x 12k; anything larger has to come as 
 IGNORED = 255  # in masks: pixels that count neither as a class nor as background
 _UNKNOWN = 254  # marks values without a label; seldom a label itself, since classes are few
 _ACCEPTED = ("1", "L", "P", "RGB", "LA", "RGBA", "I;16", "I;16B", "I;16L", "I", "F")
+_TURNED = (5, 6, 7, 8)  # EXIF orientations that exchange height and width
+
+T = TypeVar("T")
 
 
 def read_image(path: Path, window: tuple[float, float] | None = None) -> np.ndarray:
@@ -46,6 +51,17 @@ def read_image(path: Path, window: tuple[float, float] | None = None) -> np.ndar
         UserError: for every case that the module's table refuses; it names the file.
     """
     return _pixels(_open(path), path, window)
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Read height and width of what `read_image` returns, from the header: no pixel is decoded.
+
+    They are exchanged where a PNG states only behind its pixels that it has to be turned by 90 degrees.
+
+    Raises:
+        UserError: for what the header tells of the cases that the module's table refuses; it names the file.
+    """
+    return _opened(path, False, _upright_size)
 
 
 def read_mask(path: Path, labels: dict[int, int]) -> np.ndarray:
@@ -86,10 +102,24 @@ def map_labels(mask: np.ndarray, labels: dict[int, int], path: Path | str) -> np
     return mapped
 
 
-def check_same_size(image: np.ndarray, mask: np.ndarray, path: Path | str) -> None:
-    """Raise UserError, naming `path`, unless image and mask have the same height and width."""
-    if image.shape[:2] != mask.shape:
-        raise UserError(f"{path}: the image is {_size(image)} and its mask {_size(mask)}; they must be of one size")
+def check_same_size(
+    image: tuple[int, ...], mask: tuple[int, ...], image_name: Path | str, mask_name: Path | str
+) -> None:
+    """Check that an image and its mask have the same height and width.
+
+    Args:
+        image: shape of the image, (height, width, ...).
+        mask: shape of the mask.
+        image_name: the file of the image.
+        mask_name: the file of the mask.
+
+    Raises:
+        UserError: they differ; it names both files.
+    """
+    if image[:2] != mask[:2]:
+        raise UserError(
+            f"{image_name} is {image[1]}x{image[0]} and {mask_name} is {mask[1]}x{mask[0]}; they must be of one size"
+        )
 
 
 def encode_png(array: np.ndarray) -> bytes:
@@ -130,13 +160,18 @@ def scale(values: np.ndarray, window: tuple[float, float]) -> np.ndarray:
 
 def _open(path: Path, lossless: bool = False) -> Image.Image:
     """Decode a file and apply its orientation. Raises UserError for files that are refused whatever their mode."""
+    return _opened(path, lossless, ImageOps.exif_transpose)
+
+
+def _opened(path: Path, lossless: bool, use: Callable[[ImageFile.ImageFile], T]) -> T:
+    """What `use` makes of a file that is open and not yet decoded. Raises as `_open`."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # it warns below MAX_PIXELS already
             # Given a path, Pillow maps plain TIFFs into memory, and applies their orientation twice.
             with open(path, "rb") as file, Image.open(file, formats=("PNG", "JPEG", "TIFF")) as image:
                 _check(image, path, lossless)
-                return ImageOps.exif_transpose(image)
+                return use(image)
     except FileNotFoundError:
         raise UserError(f"{path}: not found") from None
     except UnidentifiedImageError:
@@ -145,6 +180,13 @@ def _open(path: Path, lossless: bool = False) -> Image.Image:
         raise UserError(f"{path}: more than {MAX_PIXELS:,} pixels; split it into smaller images first") from None
     except (OSError, SyntaxError, ValueError, EOFError, TypeError) as error:  # what Pillow raises on damage
         raise UserError(f"{path}: truncated or damaged ({error}); fetch it again") from None
+
+
+def _upright_size(image: ImageFile.ImageFile) -> tuple[int, int]:
+    """Height and width once the orientation is applied, which Pillow has done for a TIFF."""
+    exif = Image.Image.getexif(image)  # the method of a PNG decodes it first
+    turned = image.format != "TIFF" and exif.get(ExifTags.Base.Orientation, 1) in _TURNED
+    return (image.width, image.height) if turned else (image.height, image.width)
 
 
 def _check(image: ImageFile.ImageFile, path: Path, lossless: bool) -> None:
@@ -200,7 +242,3 @@ def _opaque(image: Image.Image, path: Path) -> Image.Image:
     if image.getchannel("A").getextrema()[0] < 255:  # type: ignore[operator]  # of one channel these are numbers
         raise UserError(f"{path}: it is partly transparent; flatten it first")
     return image.convert(image.mode[:-1])
-
-
-def _size(array: np.ndarray) -> str:
-    return f"{array.shape[1]}x{array.shape[0]}"

@@ -4,7 +4,7 @@ The predictions of a run are one file. A prepared split is a folder of shards, `
 each of some tens of megabytes, so that several processes can write it and no file grows with the dataset.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +33,8 @@ class Record:
         left: first column of the tile in the source image.
         source_height: height of the source image, for putting tiles back together.
         source_width: width of the source image.
+        foreground: number of pixels of the mask that are of any class, labelled 1 to 254. Records of 0 are empty: they
+            are in the test split, for false alarms, and nothing in them can be prompted for by the ground truth.
         text: what the mask shows, in words, where that differs from record to record; otherwise empty.
         support_image: PNG bytes of another image of the same class, for one-shot models; otherwise empty.
         support_mask: PNG bytes of its mask; otherwise empty.
@@ -49,6 +51,7 @@ class Record:
     left: int
     source_height: int
     source_width: int
+    foreground: int = field(kw_only=True)
     text: str = ""
     support_image: bytes = b""
     support_mask: bytes = b""

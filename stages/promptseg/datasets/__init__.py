@@ -61,6 +61,8 @@ class Sample:
         text: what the mask shows, in words, where it differs between samples (a phrase, a one-shot class).
         support: returns the support image of the same class and its mask, as `image` and `mask` do; one-shot data only.
         file: the file that `image` decodes unchanged, so that a JPEG can be stored without re-encoding.
+        size: returns height and width of the image without decoding it, where `file` is None and that is possible.
+        sources: what image and mask are read from, for messages; files, or pages of files.
     """
 
     id: str
@@ -71,6 +73,13 @@ class Sample:
     text: str = ""
     support: Callable[[], tuple[np.ndarray, np.ndarray]] | None = None
     file: Path | None = None
+    size: Callable[[], tuple[int, int]] | None = None
+    sources: tuple[Path | str, Path | str] | None = None
+
+    @property
+    def names(self) -> tuple[Path | str, Path | str]:
+        """What to call the image and its mask in messages."""
+        return self.sources or (f"the image of {self.id}", f"the mask of {self.id}")
 
 
 def names() -> list[str]:

@@ -1,4 +1,4 @@
-"""Images to score: a split and the predictions for it, with overlapping tiles put together again."""
+"""Images to score: a split and the predictions for it, with tiles put together again where images are scored."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -10,7 +10,7 @@ from promptseg.core.errors import UserError
 from promptseg.data import generated_masks, records
 from promptseg.data.image_io import IGNORED
 from promptseg.data.records import RecordReader
-from promptseg.data.tiling import Blender, Window, overlapping
+from promptseg.data.tiling import Blender, Window
 from promptseg.evaluation import mask_matching
 from promptseg.prompts import Prompt
 
@@ -23,7 +23,8 @@ class ScoredImage:
         id: of the record, or of the source image of tiles.
         group: of the image, for intervals.
         image: (h, w, 3) uint8; black where the split was opened without its images.
-        target: (h, w) uint8, 0 background, i class i, 255 ignored.
+        target: (h, w) uint8, 0 background, i class i, 255 ignored. The image is empty where no pixel is 1 to 254: of
+            one that was put together, where none of its tiles has any.
         probability: (K, h, w) uint8, floor(256 p); with automatic masks their union by class, 255 or 0.
         prompts: in pixels of the image.
         best_single: (K, h, w) uint8, the best single automatic masks (`mask_matching.Match`), or None.
@@ -41,13 +42,14 @@ class ScoredImage:
 
 
 class ScoredImages:
-    """The images to score: the records of a split, or the source images of its tiles where these overlap.
+    """The images to score, as the setting `score` of the dataset says.
 
-    Overlapping tiles are blended first, so that no pixel is counted twice; pixels that no tile of the split covers are
-    ignored. Images are read when they are indexed, none is held.
+    `image`: the source images of the records. Tiles are put together, and blended where they overlap, so that no pixel
+    is counted twice; pixels that no tile of the split covers are ignored. `tile`: each record by itself, so that pixels
+    count as often as tiles share them. Images are read when they are indexed, none is held.
 
     Args:
-        split: records.
+        split: records; `score` is in its metadata.
         predictions: one for each record, in the same order.
 
     Raises:
@@ -58,13 +60,11 @@ class ScoredImages:
         self._split, self._predictions, self._classes = split, predictions, len(split.metadata["classes"])
         if split.column("id") != predictions.column("id"):
             raise UserError(f"{predictions.path}: predictions for another split than {split.path}; run `dvc repro`")
-        by_source: dict[str, list[int]] = {}
-        for index, source in enumerate(split.column("source")):
-            by_source.setdefault(source, []).append(index)
-        columns = zip(*(split.column(name) for name in ("top", "left", "height", "width")), strict=True)
-        windows = [Window(*values) for values in columns]
-        self._tiled = any(overlapping([windows[i] for i in indices]) for indices in by_source.values())
-        self._indices = list(by_source.values()) if self._tiled else [[i] for i in range(len(split))]
+        self._join = split.metadata["score"] == "image"
+        indices: dict[str, list[int]] = {}  # of the records of each image, in the order of their first ones
+        for index, unit in enumerate(split.column("source" if self._join else "id")):
+            indices.setdefault(unit, []).append(index)
+        self._indices = list(indices.values())
 
     @property
     def indices(self) -> list[list[int]]:
@@ -76,7 +76,7 @@ class ScoredImages:
 
     def __getitem__(self, index: int) -> ScoredImage:
         indices = self._indices[index]
-        return self._join_tiles(indices) if self._tiled else self._record(indices[0])
+        return self._join_tiles(indices) if self._join else self._record(indices[0])
 
     def __iter__(self) -> Iterator[ScoredImage]:
         return (self[index] for index in range(len(self)))
@@ -112,6 +112,8 @@ class ScoredImages:
     def _join_tiles(self, indices: list[int]) -> ScoredImage:
         first = self._split[indices[0]]
         size = first.source_height, first.source_width
+        if (first.height, first.width) == size and len(indices) == 1:  # to blend it would change nothing
+            return replace(self._record(indices[0]), id=first.source)
         blender, best_single = Blender(*size, self._classes), Blender(*size, self._classes)
         mask_numbers = np.zeros(size, np.int32)
         image, target = np.zeros((*size, 3), np.uint8), np.full(size, IGNORED, np.uint8)

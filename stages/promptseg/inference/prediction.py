@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from promptseg import models, prompts
 from promptseg.core import devices, progress
 from promptseg.core.devices import Processes
@@ -75,7 +77,7 @@ def predict(run: Run, inputs: Inputs, out: Path) -> None:
         UserError: the model does not take the prompt or the modality, or an input is missing or damaged.
     """
     models.segmenter_class(run.model).check_prompt(run.prompt)  # before hours of encoding
-    prepare_split = load(run.model, run.dataset, inputs)
+    prepare_split = load(run.model, run.dataset, inputs, only_foreground=_needs_foreground(run.prompt))
     threshold = choose_threshold(prepare_split, inputs.val, run.prompt) if inputs.val else None
     job = prepare_split(inputs.split)
     metadata = {
@@ -90,8 +92,21 @@ def predict(run: Run, inputs: Inputs, out: Path) -> None:
     write_predictions(job, out, metadata, lambda index: job.predict(index, run.prompt))
 
 
-def load(model: str, dataset: str, inputs: Inputs) -> Callable[[Path], Job]:
-    """Load a model; returns what computes or opens the features of a split. Raises UserError where they do not fit."""
+def load(model: str, dataset: str, inputs: Inputs, only_foreground: bool) -> Callable[[Path], Job]:
+    """Load a model.
+
+    Args:
+        model: name of the model.
+        dataset: name of the dataset.
+        inputs: what is read.
+        only_foreground: records without foreground in the ground truth need no features.
+
+    Returns:
+        path of a split -> what predicts it; computes or opens its features.
+
+    Raises:
+        UserError: they do not fit.
+    """
     processes = Processes()
     devices.configure_torch(processes)
     metadata = records.open_split(inputs.split).metadata
@@ -104,7 +119,8 @@ def load(model: str, dataset: str, inputs: Inputs) -> Callable[[Path], Job]:
     def prepare_split(path: Path) -> Job:
         split = records.open_split(path)
         source = embedding_cache.Source(path, split, digest, inputs.cache)
-        return Job(segmenter, embedding_cache.features(segmenter, source, processes), split, processes)
+        needed = np.flatnonzero(split.column("foreground")).tolist() if only_foreground else None
+        return Job(segmenter, embedding_cache.features(segmenter, source, processes, needed), split, processes)
 
     return prepare_split
 
@@ -153,6 +169,11 @@ def write_predictions(job: Job, out: Path, metadata: dict, predict_record: Calla
     processes.close()
 
 
+def _needs_foreground(prompt: PromptConfig) -> bool:
+    """Whether a run has nothing to prompt for, or to match its masks with, in a record without foreground."""
+    return prompt.oracle or prompt.kind == "automatic"
+
+
 def predict_record(
     segmenter: Segmenter, features: Callable[[], Features], record: Record, metadata: dict, prompt: PromptConfig
 ) -> Prediction:
@@ -160,15 +181,18 @@ def predict_record(
 
     Args:
         segmenter: the model.
-        features: computes or reads the record's; not called where it has no prompts.
+        features: computes or reads the record's; not called where it has no prompts, or no foreground to match
+            automatic masks with.
         record: its image is needed for automatic masks alone.
         metadata: of its split.
         prompt: of the run.
     """
     if prompt.kind == "automatic":
-        from promptseg.inference import automatic_masks  # imports torchvision, which takes seconds
+        masks = []
+        if record.foreground:
+            from promptseg.inference import automatic_masks  # imports torchvision, which takes seconds
 
-        masks = automatic_masks.generate(segmenter, features(), records.image(record), prompt.generator)
+            masks = automatic_masks.generate(segmenter, features(), records.image(record), prompt.generator)
         return Prediction(record.id, b"", prompts.to_json([]), generated_masks.to_json(masks))
     source = prompt_source(record, metadata, prompt)
     image_prompts, _ = prompts.build_prompts(prompt, source)

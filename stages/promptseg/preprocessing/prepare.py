@@ -54,7 +54,7 @@ def prepare(name: str, settings: params.Dataset, max_images: int | None, seed: i
     Args:
         name: of the entry in params.yaml.
         settings: of the entry.
-        max_images: records of a split at most; None: all.
+        max_images: records with ground truth of a split at most, and as many without; None: all.
         seed: of the split into training, validation and test.
         paths: inputs and outputs.
 
@@ -76,18 +76,22 @@ def prepare(name: str, settings: params.Dataset, max_images: int | None, seed: i
             samples,
             Tiler(settings, table),
             pool,
-            {**_metadata(name, modality, dataset, classes), "seed": seed},
+            {**_metadata(name, modality, dataset, classes), "seed": seed, "score": settings.score},
             find_duplicates,
         )
         counts = _measure(job, ranks)
         choices = {}
         for split in SPLITS:
             indexes = [index for index, own in enumerate(splits) if own == split]
-            choices[split] = choose(indexes, counts, settings, max_images)
+            # Empty images show false alarms. Training and validation leave them out, as in the studies, and point
+            # clouds have a label at each point.
+            keep_empty = split == "test" and modality == "image"
+            choices[split] = choose(indexes, counts, settings, max_images, keep_empty)
         for split in ("train", "test"):
-            if not choices[split].windows:
+            report = choices[split].report
+            if report["records"] == report["records_empty"]:
                 remedy = f"lower datasets.{name}.min_foreground or give more data"
-                raise UserError(f"{name}: no record is left for {split}; {remedy}")
+                raise UserError(f"{name}: no record with ground truth is left for {split}; {remedy}")
         aside = None
         if ranks.main:
             aside = stack.enter_context(files.replacing(paths.out))
@@ -98,13 +102,15 @@ def prepare(name: str, settings: params.Dataset, max_images: int | None, seed: i
         mine = [_write(job, shard, folder) for shard in shards[ranks.rank :: ranks.world]]
         written = [result for results in ranks.gather(mine) for result in results]
     if ranks.main:
-        report: dict[str, Any] = {split: choices[split].report for split in SPLITS}
+        reports: dict[str, Any] = {split: choices[split].report for split in SPLITS}
         for result in written:
-            report[result.split]["records"] -= result.lost
-            report[result.split]["dropped_unreadable"] += result.lost
+            for index, chosen in result.lost:
+                reports[result.split]["records"] -= len(chosen)
+                reports[result.split]["records_empty"] -= int((counts[index].foreground[chosen] == 0).sum())
+                reports[result.split]["dropped_unreadable"] += len(chosen)
         if find_duplicates:
-            report["near_duplicates"] = _warn_of_duplicates(name, written)
-        files.write_json(paths.metrics, report)
+            reports["near_duplicates"] = _warn_of_duplicates(name, written)
+        files.write_json(paths.metrics, reports)
     ranks.close()
 
 
@@ -131,10 +137,10 @@ class _Shard:
 
 @dataclass(frozen=True)
 class _Written:
-    """A shard that was written: the number of records that could not be read, and fingerprints by sample id."""
+    """A shard that was written: windows of samples that could not be read, and fingerprints by sample id."""
 
     split: str
-    lost: int
+    lost: list[tuple[int, np.ndarray]]
     fingerprints: dict[str, Fingerprint]
 
 
@@ -192,11 +198,11 @@ def _write(job: _Job, shard: _Shard, folder: Path) -> _Written:
             raise
 
     path = records.shard_path(folder / f"{shard.split}.parquet", shard.number)
-    lost, fingerprints = 0, {}
+    lost, fingerprints = [], {}
     with records.RecordWriter(path, Record, {**job.metadata, SHARDS: shard.count}) as writer:
         for (index, chosen), result in zip(shard.windows, job.pool.map_ordered(encode, shard.windows)):
             if result is None:
-                lost += len(chosen)
+                lost.append((index, chosen))
                 continue
             for record in result[0]:
                 writer.add(record)

@@ -146,6 +146,7 @@ def read(folder: Path) -> Iterator[Sample]:
             image=partial(image_io.read_image, image),
             mask=partial(image_io.read_mask, mask, _LABELS),
             file=image,
+            sources=(image, mask),
         )
         for split, city, stem, image, mask in _list_pairs(folder)
     )

@@ -125,6 +125,7 @@ def _sample(pair: tuple[str, Path, Path, str]) -> Sample:
         image=partial(image_io.read_image, path),
         mask=partial(_read_mask, maps, name),
         file=path,
+        sources=(path, maps / f"{name}.png"),
     )
 
 

@@ -128,6 +128,7 @@ def _sample(files: tuple[Path, Path, Path | None]) -> Sample:
         image=partial(image_io.read_image, image),
         mask=partial(_read_mask, infection, lungs),
         file=image,
+        sources=(image, infection),
     )
 
 
@@ -137,7 +138,7 @@ def _read_mask(infection: Path, lungs: Path | None) -> np.ndarray:
     if lungs is None:
         return mask
     lung_mask = image_io.read_mask(lungs, _LUNG_LABELS)
-    image_io.check_same_size(mask, lung_mask, lungs)
+    image_io.check_same_size(mask.shape, lung_mask.shape, infection, lungs)
     return np.where(mask > 0, mask, lung_mask)
 
 

@@ -89,6 +89,7 @@ def read(folder: Path) -> Iterator[Sample]:
             image=partial(image_io.read_image, photo),
             mask=partial(_read_mask, mask),
             file=photo,
+            sources=(photo, mask),
         )
         for id, photo, mask in _list_pairs(folder)
     )

@@ -229,9 +229,16 @@ def _check_groups(folder: Path, entries: list[Entry]) -> None:
 def _file_sample(folder: Path, entry: Entry, masks: MaskReader, window: tuple[float, float] | None) -> Sample:
     """Make the sample of an image file and a mask file."""
     image, mask = folder / entry.files.image, folder / entry.files.mask
-    load = partial(image_io.read_image, image, window)
-    file = None if window else image
-    return Sample(_id(entry.files), entry.split, entry.group, load, masks.add_file(mask), file=file)
+    return Sample(
+        id=_id(entry.files),
+        split=entry.split,
+        group=entry.group,
+        image=partial(image_io.read_image, image, window),
+        mask=masks.add_file(mask),
+        file=None if window else image,
+        size=partial(image_io.image_size, image),
+        sources=(image, mask),
+    )
 
 
 def _page_samples(

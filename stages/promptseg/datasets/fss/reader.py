@@ -116,6 +116,7 @@ def _sample(home: Path, number: int, numbers: list[int], split: str | None) -> S
         text=home.name.replace("_", " "),
         support=partial(_read_support, home, number, candidates) if candidates else None,
         file=path,
+        sources=(path, home / f"{number}.png"),
     )
 
 
@@ -129,7 +130,7 @@ def _read_support(home: Path, number: int, candidates: list[int]) -> tuple[np.nd
         mask = _read_mask(home / f"{candidate}.png")
         if mask.any():
             image = image_io.read_image(home / f"{candidate}.jpg")
-            image_io.check_same_size(image, mask, home / f"{candidate}.jpg")
+            image_io.check_same_size(image.shape, mask.shape, home / f"{candidate}.jpg", home / f"{candidate}.png")
             return image, mask
     raise UserError(f"{home}: no image with an object other than {number}.jpg; add one as support image")
 

@@ -115,6 +115,7 @@ def read(folder: Path) -> Iterator[Sample]:
             image=partial(image_io.read_image, image),
             mask=partial(image_io.read_mask, trimap, {1: species, 2: 0, 3: 255}),
             file=image,
+            sources=(image, trimap),
         )
         for species, split, image, trimap in _list_pairs(folder)
     )

@@ -11,8 +11,8 @@ differ in their text. Images without a task (a quarter of Visual Genome) are not
 
 The mask is the union of all polygons of all instances, rasterized as in the authors' `polygons_to_mask`: coordinates
 truncated to whole pixels, each polygon filled separately including its outline and clipped to the image. Polygons of
-fewer than 3 points are skipped. A task without polygons has an empty mask, which `min_foreground` drops and counts, as
-for every dataset.
+fewer than 3 points are skipped. A task without polygons has an empty mask, which is used in the test alone, as in every
+dataset.
 
 Split: as in the files. The group is the image, and an image with tasks in two splits is an error.
 
@@ -163,7 +163,8 @@ def _samples(release: Release) -> Iterator[Sample]:
         group = str(image_id)
         path = release.root / release.image_folders[image_id] / f"{group}.jpg"
         mask = partial(polygons.rasterize, outlines, release.sizes[image_id])
-        yield Sample(f"{group}/{id}", split, group, partial(image_io.read_image, path), mask, phrase, file=path)
+        image, sources = partial(image_io.read_image, path), (path, f"{release.root / INFO}, image {group}")
+        yield Sample(f"{group}/{id}", split, group, image, mask, phrase, file=path, sources=sources)
 
 
 def _load(folder: Path) -> Release:

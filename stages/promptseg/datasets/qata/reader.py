@@ -133,6 +133,7 @@ def read(folder: Path, options: Options = Options()) -> Iterator[Sample]:
             image=partial(image_io.read_image, image),
             mask=partial(image_io.read_mask, mask, _LABELS),
             file=image,
+            sources=(image, mask),
         )
         for image, mask in _exclude_test_subjects(_list_pairs(folder), options)
     )

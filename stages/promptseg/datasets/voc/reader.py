@@ -207,7 +207,7 @@ def _read_lists(folder: Path) -> dict[str, str]:
 def _sample(item: Item) -> Sample:
     """Make the sample of an item, with all 20 classes."""
     image, mask = partial(image_io.read_image, item.image), partial(_read_mask, item.mask)
-    return Sample(item.name, item.split, item.name, image, mask, file=item.image)
+    return Sample(item.name, item.split, item.name, image, mask, file=item.image, sources=(item.image, item.mask))
 
 
 def _fold_samples(items: list[Item], fold: int) -> Iterator[Sample]:
@@ -231,6 +231,7 @@ def _fold_samples(items: list[Item], fold: int) -> Iterator[Sample]:
             text=_WORDS.get(name, name),
             support=partial(_read_support, item, number, containing[item.split, number]),
             file=item.image,
+            sources=(item.image, item.mask),
         )
 
 
