@@ -6,8 +6,8 @@ import numpy as np
 
 from promptseg.core.errors import UserError
 from promptseg.evaluation import metrics
-from promptseg.evaluation.counts import COUNTS, count, counted_pixels, lowest_value
-from promptseg.evaluation.histogram import NOTHING, THRESHOLDS, ProbabilityHistogram
+from promptseg.evaluation.counts import COUNTS, count, counted_pixels
+from promptseg.evaluation.histogram import NOTHING, ProbabilityHistogram
 from promptseg.evaluation.scoring import SEGMENTATION
 
 
@@ -31,7 +31,6 @@ class RunScores:
         self.classes, self.threshold = list(classes), threshold
         self.histogram = ProbabilityHistogram(len(self.classes))
         self._images: dict[str, tuple[str, np.ndarray]] = {}  # id: group, counts (K, 6)
-        self._by_value: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
 
     def add(
         self, id: str, group: str, target: np.ndarray, probability: np.ndarray, valid: np.ndarray | None = None
@@ -56,34 +55,7 @@ class RunScores:
         except UserError as error:
             raise UserError(f"{id}: {error}") from None
         self._images[id] = group, counts
-        counted, best = counted_pixels(target, probability, classes, valid), probability.max(axis=0)
-        mine = np.array([counted & (probability.argmax(axis=0) == k) for k in range(classes)])
-        right = np.array([mine[k] & (target == k + 1) for k in range(classes)])
-        tp, claimed = (np.array([np.bincount(best[each], minlength=256) for each in part]) for part in (right, mine))
-        self._by_value[id] = tp, claimed, np.array([np.sum(counted & (target == k + 1)) for k in range(classes)])
         self.histogram.add(target, probability, counted_pixels(target, probability, classes, valid))
-
-    def include(self, other: "RunScores") -> None:
-        """Add the images of other scores after those that are here."""
-        self._images |= other._images
-        self._by_value |= other._by_value
-        self.histogram._counts += other.histogram._counts
-
-    def headline(self, threshold: float = 0.5) -> float:
-        """Mean IoU over images with the class, or with several classes mIoU over the images with ground truth."""
-        level = lowest_value(threshold)
-        tp, claimed, positive = (
-            np.stack([part[..., level:].sum(-1) for part in parts]) if parts[0].ndim == 2 else np.stack(parts)
-            for parts in zip(*(row for row in self._by_value.values() if row[2].any()), strict=True)
-        )
-        if len(self.classes) > 1:
-            tp, claimed, positive = (part.sum(axis=0) for part in (tp, claimed, positive))
-        union = claimed + positive - tp
-        return float(np.mean(tp[union > 0] / union[union > 0]))
-
-    def best_threshold(self) -> float:
-        """The threshold of THRESHOLDS with the highest headline, of equal ones the nearest to 0.5."""
-        return max(THRESHOLDS, key=lambda threshold: (self.headline(threshold), -abs(threshold - 0.5)))
 
     @property
     def counts(self) -> np.ndarray:
