@@ -2,6 +2,7 @@
 
 import tracemalloc
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import example, given
@@ -128,6 +129,25 @@ def test_the_boundary_is_the_band_of_the_paper_along_the_image_border_too(mask, 
         np.testing.assert_array_equal(masks.boundary_band(mask), band_of(mask, ratio))
 
 
+@given(st.integers(0, 2**32 - 1), st.sampled_from([(30, 40), (1, 50), (64, 3)]), st.sampled_from([0.02, 0.1]))
+def test_the_bands_of_a_label_map_are_those_of_each_class_by_itself_whose_box_is_enough(seed, size, ratio):
+    labels = np.random.default_rng(seed).integers(0, 4, (4, 4)).astype(np.uint8)
+    labels = np.ascontiguousarray(cv2.resize(labels, size[::-1], interpolation=cv2.INTER_NEAREST))
+    labels[: size[0] // 4] = 0  # so that no box is the whole image
+    alone = [masks.boundary_band(labels == label, ratio) for label in (1, 2, 3)]
+    together = masks.boundary_band(labels, ratio)
+    assert together.dtype == np.uint8
+    np.testing.assert_array_equal(together, sum(label * band for label, band in enumerate(alone, start=1)))
+    for label, band in enumerate(alone, start=1):
+        np.testing.assert_array_equal(band, band_of(labels == label, ratio))
+
+
+@pytest.mark.parametrize("wrong", [np.ones((2, 2), np.int32), np.ones((1, 2, 2), np.uint8), np.ones((0, 2), np.uint8)])
+def test_bands_of_anything_but_masks_and_label_maps_are_refused(wrong):
+    with pytest.raises(ValueError, match=r"a mask is bool \(h, w\)"):
+        masks.boundary_band(wrong)
+
+
 def test_masks_need_not_be_contiguous_and_stay_as_they_are():
     mask = np.asfortranarray(np.pad(np.ones((5, 3), bool), 2))
     before = mask.copy()
@@ -167,7 +187,7 @@ def test_many_instances_take_no_more_memory_than_the_image():
 @pytest.mark.parametrize("wrong", [np.ones((2, 2), np.uint8), np.ones((1, 2, 2), bool), np.ones((0, 2), bool)])
 @pytest.mark.parametrize(
     "function, args",
-    [(masks.components, ()), (masks.bounding_box, ()), (masks.boundary_band, ()), (masks.interior_points, (1,))]
+    [(masks.components, ()), (masks.bounding_box, ()), (masks.interior_points, (1,))]
     + [(masks.regions, (per_instance,)) for per_instance in (False, True)],
 )
 def test_anything_but_a_mask_is_refused(function, args, wrong):

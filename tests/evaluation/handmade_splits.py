@@ -53,7 +53,7 @@ def generated(mask: np.ndarray) -> GeneratedMask:
 
 def write(folder: Path, rows, predictions, classes=("disc",), metadata=None, about=None) -> tuple[Path, Path]:
     """Write both files; returns their paths. metadata: of the predictions; about: the split, beside its classes."""
-    metadata = {"oracle": False, "seed": 0} if metadata is None else metadata
+    metadata = {"oracle": False} if metadata is None else metadata
     paths = folder / "split.parquet", folder / "predictions.parquet"
     about = {"classes": list(classes), "score": "image"} | (about or {})
     for path, kind, entries, given in zip(paths, (Record, Prediction), (rows, predictions), (about, metadata)):

@@ -133,24 +133,33 @@ def region_interior_points(region: Region, n: int) -> np.ndarray:
     return interior_points(region.full(), n)
 
 
-def boundary_band(mask: np.ndarray, ratio: float = 0.02) -> np.ndarray:
-    """Compute the inner boundary band of a mask (Cheng et al. 2021, Boundary IoU).
+def boundary_band(labels: np.ndarray, ratio: float = 0.02) -> np.ndarray:
+    """Compute the inner boundary band of a mask, or of each class of a label map (Cheng et al. 2021, Boundary IoU).
 
-    The same pixels as `mask_to_boundary` of boundary-iou-api, whose frame of zeros is a zero border here. OpenCV turns
-    the iterations into one erosion by a square of 2d + 1 pixels.
+    The same pixels as `mask_to_boundary` of boundary-iou-api for each class, whose frame of zeros is a zero border
+    here. A pixel is in the band of its class unless all pixels of the square around it have its label, that is unless
+    the lowest label in the square is the highest. OpenCV turns the iterations into one square of 2d + 1 pixels.
 
     Args:
-        mask: (h, w) bool.
+        labels: (h, w) bool, or uint8, 0 outside.
         ratio: width of the band as a fraction of the image diagonal, rounded to at least 1 pixel.
 
     Returns:
-        (h, w) bool, the mask's pixels within that distance of its contour.
+        Of the same shape and dtype, the labels within that distance of the contour of their class, elsewhere 0.
     """
-    inside = _bytes(mask)
-    distance = max(1, round(ratio * math.sqrt(mask.shape[0] ** 2 + mask.shape[1] ** 2)))
-    square = np.ones((3, 3), np.uint8)
-    core = cv2.erode(inside, square, iterations=distance, borderType=cv2.BORDER_CONSTANT, borderValue=0)
-    return mask & (core == 0)
+    is_label_map = labels.dtype == np.uint8 and labels.ndim == 2 and labels.size > 0
+    values = np.ascontiguousarray(labels) if is_label_map else _bytes(labels)
+    distance = max(1, round(ratio * math.sqrt(labels.shape[0] ** 2 + labels.shape[1] ** 2)))
+    band = np.zeros(labels.shape, np.uint8)
+    x, y, width, height = cv2.boundingRect(values)
+    if width:
+        # What lies beyond the box is 0, as what lies beyond the image.
+        inside, square = values[y : y + height, x : x + width], np.ones((3, 3), np.uint8)
+        border = {"iterations": distance, "borderType": cv2.BORDER_CONSTANT, "borderValue": 0}
+        lowest = cv2.erode(inside, square, **border)
+        highest = cv2.dilate(inside, square, **border) if inside.max() > 1 else inside
+        np.multiply(inside, lowest != highest, out=band[y : y + height, x : x + width])
+    return band if is_label_map else band.view(bool)
 
 
 def _components(mask: np.ndarray) -> tuple[np.ndarray, list[list[int]]]:

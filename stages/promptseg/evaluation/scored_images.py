@@ -27,7 +27,8 @@ class ScoredImage:
             one that was put together, where none of its tiles has any.
         probability: (K, h, w) uint8, floor(256 p); with automatic masks their union by class, 255 or 0.
         prompts: in pixels of the image.
-        best_single: (K, h, w) uint8, the best single automatic masks (`mask_matching.Match`), or None.
+        best_single: (segments,) float64, IoU of the best single automatic mask with each true segment, tile by tile
+            (`mask_matching.Match`); or None.
         mask_numbers: (h, w) int32, number of the automatic mask at each pixel, 0 for none; or None.
     """
 
@@ -114,7 +115,7 @@ class ScoredImages:
         size = first.source_height, first.source_width
         if (first.height, first.width) == size and len(indices) == 1:  # to blend it would change nothing
             return replace(self._record(indices[0]), id=first.source)
-        blender, best_single = Blender(*size, self._classes), Blender(*size, self._classes)
+        blender, best_single = Blender(*size, self._classes), []
         mask_numbers = np.zeros(size, np.int32)
         image, target = np.zeros((*size, 3), np.uint8), np.full(size, IGNORED, np.uint8)
         image_prompts = []
@@ -126,13 +127,13 @@ class ScoredImages:
             window.of(target)[:] = tile.target
             image_prompts += [prompt.translate(record.left, record.top) for prompt in tile.prompts]
             if tile.best_single is not None and tile.mask_numbers is not None:
-                best_single.add(tile.best_single, window)
+                best_single.append(tile.best_single)
                 shifted = np.where(tile.mask_numbers > 0, tile.mask_numbers + mask_numbers.max(), 0)
                 window.of(mask_numbers)[:] = shifted
         joined = ScoredImage(first.source, first.group, image, target, _rounded(blender), image_prompts)
-        if tile.best_single is None:
+        if not best_single:
             return joined
-        return replace(joined, best_single=_rounded(best_single), mask_numbers=mask_numbers)
+        return replace(joined, best_single=np.concatenate(best_single), mask_numbers=mask_numbers)
 
 
 def _rounded(blender: Blender) -> np.ndarray:
