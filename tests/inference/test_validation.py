@@ -90,6 +90,16 @@ def test_overlapping_tiles_are_joined_as_in_the_evaluation_and_stay_with_one_pro
     assert scores.headline(0.6) == pytest.approx((5 / 6 + 1) / 2)
 
 
+def test_of_classes_that_blended_tiles_round_to_one_value_the_higher_one_wins(split):
+    """In column 4 the tiles weigh 4 and 1: class 1 has (4 * 250 + 255) / 5 = 251, class 2 (4 * 251 + 252) / 5."""
+    mask = np.full((SIDE, SIDE), 255)
+    left, right = mask.copy(), mask.copy()
+    left[:, 4] = right[:, 0] = 2  # nothing else counts
+    reader = split(left, right, classes=2, places=[("a", 0, 12), ("a", 4, 12)])
+    maps = [predicted(*(np.full((SIDE, SIDE), value / 256) for value in values)) for values in ((250, 251), (255, 252))]
+    assert ValidationSplit(reader, Ranks()).score(maps).headline() == 1.0
+
+
 @pytest.mark.parametrize("masks", [[], [np.zeros((SIDE, SIDE)), np.full((SIDE, SIDE), 255)]])
 def test_without_records_or_ground_truth_there_are_no_scores(split, masks):
     validation = ValidationSplit(split(*masks), Ranks())

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from promptseg.core.errors import UserError
-from promptseg.data import image_io
+from promptseg.data import class_order, image_io
 from promptseg.data.record_files import SHARDS as SHARDS
 from promptseg.data.record_files import RecordReader as RecordReader
 from promptseg.data.record_files import RecordWriter as RecordWriter
@@ -122,11 +122,8 @@ def quantize(probability: np.ndarray, best: np.ndarray | None = None) -> np.ndar
     values = np.empty(probability.shape, np.uint8)
     for plane, out in zip(probability, values):
         np.minimum(plane * 256, 255, out=out, casting="unsafe")  # a cast to integers rounds down
-    if best is not None and len(values) > 1:
-        planes, pixels = values.reshape(len(values), -1), np.arange(best.size)
-        highest = planes[best.ravel(), pixels]
-        np.minimum(planes, highest - (highest > 0), out=planes)
-        planes[best.ravel(), pixels] = highest
+    if best is not None:
+        class_order.put_best_above(values, best)
     return values
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from promptseg import prompts
 from promptseg.core.errors import UserError
-from promptseg.data import generated_masks, records
+from promptseg.data import class_order, generated_masks, records
 from promptseg.data.image_io import IGNORED
 from promptseg.data.records import RecordReader
 from promptseg.data.tiling import Blender, Window
@@ -137,5 +137,12 @@ class ScoredImages:
 
 
 def _rounded(blender: Blender) -> np.ndarray:
+    """Blended values in eight bits, in which the highest class stays above those that were lower before rounding."""
     values, _ = blender.result()
-    return np.round(values).astype(np.uint8)
+    rounded = np.round(values).astype(np.uint8)
+    if len(values) > 1:
+        highest = class_order.best_class(values)[1]
+        top = np.round(highest).astype(np.uint8)
+        for plane, out in zip(values, rounded, strict=True):
+            out -= (plane < highest) & (out == top) & (top > 0)
+    return rounded

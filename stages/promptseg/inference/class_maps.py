@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from promptseg.data import records
+from promptseg.data import class_order, records
 from promptseg.nn import batch_sizes
 from promptseg.nn.segmenter import Features, Segmenter
 from promptseg.prompts import Prompt
@@ -59,15 +59,6 @@ def predict_classes(
         maps = segmenter.transform.to_image(segmenter.decode(features, [inputs])[0], height, width).cpu().numpy()
         for prompt, values in zip(batch, maps):
             np.maximum(logits[prompt.target - 1], values, out=logits[prompt.target - 1])
-    best, highest = _best(logits)
+    best, highest = class_order.best_class(logits)
     probability = np.exp(logits - highest) if exclusive else torch.from_numpy(logits).sigmoid_().numpy()
     return ClassMaps(probability, best)
-
-
-def _best(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Index, uint8, and logit of the class with the highest logit at each pixel. logits: (classes, h, w)."""
-    best, highest = np.zeros(logits.shape[1:], np.uint8), logits[0].copy()
-    for index in range(1, len(logits)):  # argmax over the first axis takes seven times as long
-        np.putmask(best, logits[index] > highest, index)
-        np.maximum(highest, logits[index], out=highest)
-    return best, highest
