@@ -113,7 +113,7 @@ NAMED = [  # keys with values that they do not take; the message names the key
         (f"{TRAIN}/trainable", ["all", "all"], "finetune.em-sam-20.train: trainable names something twice"),
         (f"{TRAIN}/lora", {"rank": 4}, "finetune.em-sam-20.train: lora belongs to trainable: [lora]"),
         (f"{TRAIN}/prompt", {"automatic": True}, "finetune.em-sam-20.train: prompt: automatic masks have no prompts"),
-        (f"{TRAIN}/batch_size", "all", "."),
+        (f"{TRAIN}/batch_size", "all", ": "),
         (f"{TRAIN}/augment", {"rotate": 200.0}, ".rotate: "),
         (f"{TRAIN}/augment", {"flip": True}, ".flip: "),
     ],

@@ -7,49 +7,17 @@ import sys
 
 import numpy as np
 import pytest
-from box_segmenter import BoxSegmenter
 from promptseg import models
 from promptseg.core.distributed import Ranks
 from promptseg.core.runs import Run
 from promptseg.data import image_io, records
+from promptseg.evaluation.histogram import THRESHOLDS
 from promptseg.inference import prediction
-from promptseg.nn import batch_sizes, weights
+from promptseg.inference.class_maps import predict_classes
+from promptseg.nn import weights
 from promptseg.prompts import Prompt, PromptConfig
-from promptseg.prompts.box import Box
 from promptseg.prompts.support import Support
 from refusing import refused
-
-
-def box(x0: float, y0: float, x1: float, y1: float) -> Prompt:
-    return Prompt.of(Box(np.array([x0, y0, x1, y1], float)))
-
-
-def test_masks_of_a_class_are_united_and_classes_without_prompts_are_zero(monkeypatch):
-    model = BoxSegmenter(64, False)
-    features = model.encode([None])
-    prompts = [box(0, 0, 8, 8), box(24, 24, 32, 32), box(0, 0, 8, 8)]
-    maps = prediction.probability_maps(model, features, prompts, (2, 32, 32))
-    assert maps.shape == (2, 32, 32) and maps[1].max() == 0
-    high = 1 / (1 + np.exp(-4))
-    np.testing.assert_allclose([maps[0, 3, 3], maps[0, 28, 28], maps[0, 16, 16]], [high, high, 1 - high], atol=1e-6)
-    monkeypatch.setitem(batch_sizes.PROMPTS, "cpu", 2)  # does not change them
-    assert np.array_equal(maps, prediction.probability_maps(model, features, prompts, (2, 32, 32)))
-
-
-def test_background_without_a_prompt_is_what_no_other_class_claims():
-    maps = np.array([[0.1, 0.6, 0.0], [0.0, 0.0, 0.0], [0.3, 0.2, 0.45]], np.float32).reshape(3, 1, 3)
-    dog, cat = (Prompt.of(Box(np.zeros(4)), target=target) for target in (1, 3))
-    for classes, prompts, expected in (
-        (["dog", "background", "cat"], [dog, cat], [0.7, 0.4, 0.55]),
-        (["dog", "background", "cat"], [dog, cat, Prompt.of(Box(np.zeros(4)), target=2)], [0, 0, 0]),
-        (["dog", "background", "cat"], [], [0, 0, 0]),
-        (["dog", "cow", "cat"], [dog, cat], [0, 0, 0]),
-    ):
-        filled = maps.copy()
-        prediction.fill_background(filled, classes, prompts)
-        np.testing.assert_allclose(filled[1, 0], expected, atol=1e-6)
-        assert np.array_equal(filled[[0, 2]], maps[[0, 2]])
-    assert np.argmax([[0.1, 0.6, 0], [0.7, 0.4, 0.55], [0.3, 0.2, 0.45]], axis=0).tolist() == [1, 0, 1]
 
 
 def test_shares_of_all_processes_are_merged_in_the_order_of_the_split(tmp_path):
@@ -68,7 +36,7 @@ def test_shares_of_all_processes_are_merged_in_the_order_of_the_split(tmp_path):
 @pytest.fixture
 def project(blobs, tmp_path):
     """A folder with params.yaml, a split and a tiny checkpoint; runs the stage `zero_shot` in it."""
-    split = blobs("test", 18, size=(48, 60), empty=(5,))
+    val, split = blobs("val", 3, seed=1), blobs("test", 18, size=(48, 60), empty=(5,))
     model = models.load("sam").create("tiny", 0)
     weights.write(tmp_path / "checkpoint", model.configuration(), model.state_dict())
     (tmp_path / "params.yaml").write_text(
@@ -77,7 +45,7 @@ def project(blobs, tmp_path):
     )
 
     def run(out: str, root, processes: int, cache: str = "embeddings") -> bytes:
-        stage = [str(root / "stages/zero_shot.py"), "r", str(split), "checkpoint", cache, out]
+        stage = [str(root / "stages/zero_shot.py"), "r", str(val), str(split), "checkpoint", cache, out]
         launcher = [sys.executable]
         if processes > 1:
             launcher += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
@@ -92,12 +60,13 @@ def project(blobs, tmp_path):
 def test_one_and_several_processes_write_the_same_bytes(project, root):
     run, split, folder = project
     assert run("one.parquet", root, 1, "cache1") == run("two.parquet", root, 2, "cache2")
-    (a,), (b,) = ((folder / name).glob("sam-*/image.f16") for name in ("cache1", "cache2"))
-    assert a.read_bytes() == b.read_bytes()
+    one, two = (sorted((folder / name).glob("sam-*/image.f16")) for name in ("cache1", "cache2"))
+    assert [path.read_bytes() for path in one] == [path.read_bytes() for path in two] and len(one) == 2
     assert not list(folder.glob(".*share*"))
     predictions = records.open_predictions(folder / "one.parquet")
     assert predictions.column("id") == records.open_split(split).column("id")
     assert predictions.metadata["oracle"] is True
+    assert predictions.metadata["threshold"] in THRESHOLDS
     assert predictions.metadata["prompt"] == {"points": 1, "per": "instance"}
     assert json.loads(predictions[5].prompts) == [] and records.unpack(predictions[5], 1).max() == 0  # an empty mask
     assert records.unpack(predictions[0], 1).shape == (1, 48, 60)
@@ -180,6 +149,6 @@ def test_support_images_are_prompts_and_a_record_without_one_is_named(tmp_path):
     assert json.loads(predictions[0].prompts) == [{"target": 1, "support": 1.0}]
     prompt = Prompt.of(Support(other, support_mask == 1, ("darken", "blur", "crop"), 1.0))
     features = {name: values.half().float() for name, values in model.encode([image]).items()}  # as cached
-    expected = prediction.probability_maps(model, features, [prompt], (1, 40, 50))
-    assert predictions[0].probability == records.pack(expected)
+    expected = predict_classes(model, features, [prompt], (1, 40, 50))
+    assert predictions[0].probability == expected.packed()
     refused(lambda: prediction.predict(run, two, tmp_path / "out.parquet"), "b: the dataset has no support image")

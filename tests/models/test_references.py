@@ -8,7 +8,7 @@ import torch
 from original_sam import original
 from PIL import Image
 from promptseg import models
-from promptseg.inference import prediction
+from promptseg.inference.class_maps import predict_classes
 from promptseg.prompts import Prompt, PromptConfig, PromptSource, build_prompts
 from promptseg.prompts.box import Box
 from promptseg.prompts.points import Points
@@ -48,7 +48,7 @@ def test_the_probability_map_equals_that_of_the_processor_and_its_model(name, ki
     if name == "sam2":
         model.network.no_memory_embedding += 0.5  # 0 as initialized
     prompt = Prompt.of(Points(np.array([POINT]), np.array([1]))) if kind == "points" else Prompt.of(Box(np.array(BOX)))
-    probability = prediction.probability_maps(model, model.encode([IMAGE]), [prompt], (1, HEIGHT, WIDTH))[0]
+    probability = predict_classes(model, model.encode([IMAGE]), [prompt], (1, HEIGHT, WIDTH)).probability[0]
     processor, post_process = processor_of(name, model.transform.size)
     given = {"input_boxes": [[BOX]]}
     if kind == "points":

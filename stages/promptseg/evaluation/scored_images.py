@@ -7,7 +7,7 @@ import numpy as np
 
 from promptseg import prompts
 from promptseg.core.errors import UserError
-from promptseg.data import generated_masks, records
+from promptseg.data import class_order, generated_masks, records
 from promptseg.data.image_io import IGNORED
 from promptseg.data.records import RecordReader
 from promptseg.data.tiling import Blender, Window
@@ -22,7 +22,7 @@ class ScoredImage:
     Attributes:
         id: of the record, or of the source image of tiles.
         group: of the image, for intervals.
-        image: (h, w, 3) uint8.
+        image: (h, w, 3) uint8; black where the split was opened without its images.
         target: (h, w) uint8, 0 background, i class i, 255 ignored. The image is empty where no pixel is 1 to 254: of
             one that was put together, where none of its tiles has any.
         probability: (K, h, w) uint8, floor(256 p); with automatic masks their union by class, 255 or 0.
@@ -67,6 +67,11 @@ class ScoredImages:
             indices.setdefault(unit, []).append(index)
         self._indices = list(indices.values())
 
+    @property
+    def indices(self) -> list[list[int]]:
+        """For each image, the indices of its records."""
+        return self._indices
+
     def __len__(self) -> int:
         return len(self._indices)
 
@@ -80,7 +85,8 @@ class ScoredImages:
     def _record(self, index: int) -> ScoredImage:
         record, prediction = self._split[index], self._predictions[index]
         target, image_prompts = records.mask(record), prompts.from_json(prediction.prompts)
-        about = record.id, record.group, records.image(record), target
+        image = records.image(record) if record.image else np.zeros((*target.shape, 3), np.uint8)
+        about = record.id, record.group, image, target
         if not prediction.generated_masks:
             return ScoredImage(*about, self._probability(record, prediction), image_prompts)
         try:
@@ -131,5 +137,12 @@ class ScoredImages:
 
 
 def _rounded(blender: Blender) -> np.ndarray:
+    """Blended values in eight bits, in which the highest class stays above those that were lower before rounding."""
     values, _ = blender.result()
-    return np.round(values).astype(np.uint8)
+    rounded = np.round(values).astype(np.uint8)
+    if len(values) > 1:
+        highest = class_order.best_class(values)[1]
+        top = np.round(highest).astype(np.uint8)
+        for plane, out in zip(values, rounded, strict=True):
+            out -= (plane < highest) & (out == top) & (top > 0)
+    return rounded

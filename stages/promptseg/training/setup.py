@@ -12,11 +12,13 @@ from promptseg.core.errors import UserError
 from promptseg.core.runs import FineTune
 from promptseg.core.train_config import CompleteTrain, Train
 from promptseg.data import records
+from promptseg.inference.validation import ValidationSplit, unused_columns
 from promptseg.nn import lora, precision, weights
 from promptseg.nn.segmenter import Segmenter
 from promptseg.training import epochs, train_settings
 from promptseg.training.training_run import PRETEXT, TRAIN, Phase, TrainingRun
 from promptseg.training.training_split import RecordSplit
+from promptseg.training.validation import Validation
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,8 @@ def set_up(job: Job, inputs: Inputs, processes: Processes) -> Setup:
     if len(train) == 0:
         remedy = f"lower datasets.{run.dataset}.min_foreground, or add images: a test alone is for zero-shot runs"
         raise UserError(f"{inputs.train}: no images to train on; {remedy}")
-    training = TrainingRun(segmenter, train, val, phases, processes, job.seed)
+    scored = ValidationSplit(records.open_split(inputs.val, unused_columns(run.prompt)), processes)
+    training = TrainingRun(segmenter, train, val, phases, processes, job.seed, Validation(scored, run.prompt))
     return Setup(job, config, training, train, val, weights.digest(inputs.checkpoint))
 
 
