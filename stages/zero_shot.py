@@ -1,4 +1,4 @@
-"""Run zero-shot inference on a test split.
+"""Run zero-shot inference on a test split, with the threshold that is best on the validation split.
 
 One process: python stages/zero_shot.py RUN ...; many: torchrun --nproc-per-node 8 stages/zero_shot.py RUN ...
 """
@@ -8,13 +8,13 @@ from pathlib import Path
 from promptseg.core import stage
 
 
-def main(run: str, split: Path, checkpoint: Path, cache: Path, predictions: Path):
+def main(run: str, val: Path, test: Path, checkpoint: Path, cache: Path, predictions: Path):
     from promptseg.core import runs
     from promptseg.core.params import ParamsFile
     from promptseg.inference import prediction
 
     settings = ParamsFile().entry("zero_shot", run, runs.Run)
-    prediction.predict(settings, prediction.Inputs(split, checkpoint, cache), predictions)
+    prediction.predict(settings, prediction.Inputs(test, checkpoint, cache, val=val), predictions)
 
 
 if __name__ == "__main__":

@@ -81,7 +81,8 @@ def blobs(tmp_path):
         rng = np.random.default_rng(seed)
         path = tmp_path / f"{name}.parquet"
         y, x = np.mgrid[: size[0], : size[1]]
-        with records.RecordWriter(path, records.Record, {"classes": ["disc"], "dataset": "discs", "seed": 0}) as out:
+        metadata = {"classes": ["disc"], "dataset": "discs", "seed": 0, "score": "image"}
+        with records.RecordWriter(path, records.Record, metadata) as out:
             for i in range(count):
                 mask = np.zeros(size, np.uint8)
                 for _ in range(0 if i in empty else 1 + i % 2):
@@ -90,7 +91,8 @@ def blobs(tmp_path):
                 image = np.clip(90 + 90 * mask[..., None] + rng.normal(0, 12, (*size, 3)), 0, 255).astype(np.uint8)
                 name_of = f"{name}/{i:03d}"
                 files = image_io.encode_png(image), image_io.encode_png(mask)
-                out.add(records.Record(name_of, f"g{i // 2}", *files, *size, name_of, 0, 0, *size))
+                place, foreground = (name_of, 0, 0, *size), int(np.count_nonzero(mask))
+                out.add(records.Record(name_of, f"g{i // 2}", *files, *size, *place, foreground=foreground))
         return path
 
     return make

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from promptseg.core import params
 from promptseg.download import checkpoints
-from promptseg.inference import prediction
+from promptseg.inference.class_maps import predict_classes
 from promptseg.prompts import Prompt
 from promptseg.prompts.box import Box
 from promptseg.prompts.points import Points
@@ -51,7 +51,7 @@ def test_points_and_a_box_are_one_prompt_and_give_mask_probability_and_score(nam
     model = promptseg.load(name, source="tiny")
     result = model.segment(image, **given)
     features = model.segmenter.encode([image])
-    expected = prediction.probability_maps(model.segmenter, features, [Prompt.of(*parts)], (1, 96, 128))
+    expected = predict_classes(model.segmenter, features, [Prompt.of(*parts)], (1, 96, 128)).probability
     assert np.array_equal(result.probability, expected) and result.classes == ["object"]
     assert not np.array_equal(result.probability, model.segment(image, box=CORNERS).probability)
     assert result.mask.shape == (96, 128) and result.mask.dtype == np.uint8 and set(np.unique(result.mask)) <= {0, 1}

@@ -132,7 +132,7 @@ def _predict(segmenter: Segmenter, image: np.ndarray, prompts: list[Prompt]) -> 
 def _metrics(target: np.ndarray, logits: torch.Tensor) -> dict[str, float]:
     """Metrics of one mask, by name."""
     predicted = np.where((logits > 0).cpu().numpy(), 255, 0).astype(np.uint8)[None]
-    values = metrics.compute_metrics(counts.count(target.astype(np.uint8), predicted, 1))
+    values = metrics.compute_metrics(counts.count(target.astype(np.uint8), predicted, 1).outcomes)
     return {name: float(value[0]) for name, value in values.items()}
 
 

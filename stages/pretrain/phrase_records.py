@@ -48,5 +48,7 @@ def _records(config: PhraseSplits, seed: int, name: str) -> Iterator[Record]:
             arrays = (image.scene.image, phrase.mask(image.scene), *(support or NO_SUPPORT))
             pixels, mask, support_image, support_mask = map(image_io.encode_png, arrays)
             place = (id, 0, 0, height, width)  # a whole image and no tile
-            yield Record(id, id, pixels, mask, height, width, *place, phrase.text, support_image, support_mask)
+            more = (phrase.text, support_image, support_mask)
+            foreground = int(np.count_nonzero(arrays[1]))
+            yield Record(id, id, pixels, mask, height, width, *place, *more, foreground=foreground)
         recent.append(image)

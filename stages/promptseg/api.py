@@ -22,7 +22,7 @@ from promptseg.core.params import Model as Settings
 from promptseg.data import image_io
 from promptseg.download import checkpoints
 from promptseg.evaluation import counts
-from promptseg.inference import prediction
+from promptseg.inference.class_maps import predict_classes
 from promptseg.nn import finetuned_weights, weights
 from promptseg.nn.segmenter import Segmenter
 from promptseg.prompts import Prompt
@@ -82,7 +82,7 @@ class Model:
         Give prompts of one kind, points with one box, or none for a model that takes none.
 
         Args:
-            image: a PNG, JPEG or TIFF file; a (h, w) or (h, w, 3) uint8 array; or an image of Pillow.
+            image: a PNG, JPEG, TIFF or WebP file; a (h, w) or (h, w, 3) uint8 array; or an image of Pillow.
             points: x, y in pixels, all on one object.
             negative_points: x, y in pixels that are not on it.
             box: x0, y0, x1, y1 in pixels; or several, an object each.
@@ -103,10 +103,10 @@ class Model:
         image_prompts = image_prompts or [Prompt(target) for target in range(1, len(classes) + 1)]
         features = self.segmenter.encode([pixels])
         shape = (len(classes), height, width)
-        probability = prediction.probability_maps(self.segmenter, features, image_prompts, shape)
-        mask = counts.label_map(in_eight_bits(probability), threshold)
-        inside = probability.max(axis=0)[mask > 0]
-        return Result(mask, probability, float(inside.mean()) if len(inside) else 0.0, classes)
+        maps = predict_classes(self.segmenter, features, image_prompts, shape)
+        mask = counts.label_map(maps.quantized(), threshold)  # in eight bits, as a run is scored
+        inside = maps.probability.max(axis=0)[mask > 0]
+        return Result(mask, maps.probability, float(inside.mean()) if len(inside) else 0.0, classes)
 
     def _check(self, image_prompts: list[Prompt], threshold: float) -> None:
         """Raise UserError unless the model takes these prompts."""
@@ -174,11 +174,6 @@ def load_segmenter(name: str, source: str, classes: int) -> Segmenter:
 def is_checkpoint(source: str | Path) -> bool:
     """Return whether a source is the folder of a checkpoint of the pipeline."""
     return (Path(source) / weights.SUMS).is_file()
-
-
-def in_eight_bits(maps: np.ndarray) -> np.ndarray:
-    """Probability maps as predictions store them, uint8 floor(256 p), so that masks are those that would be scored."""
-    return np.minimum(maps * 256.0, 255).astype(np.uint8)
 
 
 def _pixels(image: Pixels) -> np.ndarray:

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from promptseg import datasets, models
 from promptseg.core.runs import CascadePrompt
-from promptseg.inference import prediction
+from promptseg.inference.class_maps import predict_classes
 from promptseg.inference.component_prompts import component_prompts
 from promptseg.nn.sam_segmenter import SamSegmenter
 
@@ -51,7 +51,7 @@ def score(segmenter: SamSegmenter, image: np.ndarray, mask: np.ndarray, seed: in
         features = segmenter.encode([image])
     for kind in KINDS:
         prompts = component_prompts(probability, CascadePrompt(by=kind))
-        (refined,) = prediction.probability_maps(segmenter, features, prompts, (1, *mask.shape))
+        (refined,) = predict_classes(segmenter, features, prompts, (1, *mask.shape)).probability
         scores.append(iou(refined >= 0.5, mask, label))
     return scores
 

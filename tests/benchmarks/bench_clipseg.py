@@ -15,7 +15,7 @@ import time
 import numpy as np
 import torch
 from PIL import Image
-from promptseg.inference import prediction
+from promptseg.inference.class_maps import predict_classes
 from promptseg.models import clipseg
 from promptseg.nn import text_encoder
 from promptseg.nn.segmenter import Features
@@ -75,7 +75,7 @@ def main() -> None:
     def predict(model: clipseg.ClipSeg, features: Features | None = None) -> np.ndarray:
         with torch.inference_mode():
             features = features or model.encode([image])
-        return prediction.probability_maps(model, features, prompts, (count, HEIGHT, WIDTH))
+        return predict_classes(model, features, prompts, (count, HEIGHT, WIDTH)).probability
 
     def first() -> np.ndarray:
         return predict(uncached.pop())

@@ -44,8 +44,10 @@ def write_split(path: Path, side: int, step: int) -> int:
 
     image, mask, count = draw(side, step)
     pngs = image_io.encode_png(image), image_io.encode_png(mask)
-    with records.RecordWriter(path, records.Record, {"classes": ["nucleus"], "dataset": "slide", "seed": 0}) as out:
-        out.add(records.Record("slide", "slide", *pngs, side, side, "slide", 0, 0, side, side))
+    metadata = {"classes": ["nucleus"], "dataset": "slide", "seed": 0, "score": "image"}
+    with records.RecordWriter(path, records.Record, metadata) as out:
+        foreground = int(np.count_nonzero(mask))
+        out.add(records.Record("slide", "slide", *pngs, side, side, "slide", 0, 0, side, side, foreground=foreground))
     return count
 
 

@@ -22,7 +22,7 @@ from original_sam import original
 from PIL import Image
 from promptseg import models
 from promptseg.core.devices import Processes, configure_torch
-from promptseg.inference import prediction
+from promptseg.inference.class_maps import predict_classes
 from promptseg.nn.sam_segmenter import SamSegmenter
 from promptseg.prompts import Prompt
 from promptseg.prompts.box import Box
@@ -66,7 +66,7 @@ def compare(name: str, model: SamSegmenter, image: np.ndarray, one_by_one: Calla
     height, width = image.shape[:2]
 
     def predict(prompts: list[Prompt]) -> np.ndarray:
-        return prediction.probability_maps(model, model.encode([image]), prompts, (COUNT, height, width))
+        return predict_classes(model, model.encode([image]), prompts, (COUNT, height, width)).probability
 
     def call(prompt: Prompt) -> torch.Tensor:
         return forward(model, prompt, height, width, pixel_values=model.transform.to_input([image]))

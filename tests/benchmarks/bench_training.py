@@ -54,10 +54,11 @@ def draw(number: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def write_split(folder: Path, name: str, count: int) -> Path:
-    with records.RecordWriter(folder / name, records.Record, {"classes": ["disc"]}) as out:
+    with records.RecordWriter(folder / name, records.Record, {"classes": ["disc"], "score": "image"}) as out:
         for number in range(count):
             id, (image, mask) = f"{name}/{number}", map(image_io.encode_png, draw(number))
-            out.add(records.Record(id, "g", image, mask, HEIGHT, WIDTH, id, 0, 0, HEIGHT, WIDTH))
+            inside = (BOX[2] - BOX[0]) * (BOX[3] - BOX[1])
+            out.add(records.Record(id, "g", image, mask, HEIGHT, WIDTH, id, 0, 0, HEIGHT, WIDTH, foreground=inside))
     return folder / name
 
 

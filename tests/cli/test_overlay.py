@@ -52,7 +52,7 @@ def test_prompts_draw_themselves_in_pixels_of_the_image(monkeypatch):
     drawn = [(name, *(np.array(each).tolist() for each in args)) for name, args, _ in layer.return_value.method_calls]
     white = np.array(canvas.WHITE).tolist()
     assert drawn == [
-        ("caption", "“a cat”"), ("box", [1, 2, 3, 4], white), ("point", [5, 6], True, white),
+        ("caption", "“a cat”"), ("box", [1, 2, 4, 5], white), ("point", [5, 6], True, white),
         ("point", [7, 8], False, white), ("finish",),
     ]  # fmt: skip
 

@@ -15,7 +15,8 @@ from promptseg.cli import main, overlay
 from promptseg.core.runs import CascadePrompt
 from promptseg.data import generated_masks, image_io, records, rle
 from promptseg.evaluation import counts
-from promptseg.inference import automatic_masks, component_prompts, prediction
+from promptseg.inference import automatic_masks, component_prompts
+from promptseg.inference.class_maps import predict_classes
 from promptseg.nn import weights
 from promptseg.prompts import Prompt
 from promptseg.prompts.automatic import AutomaticMasks
@@ -63,8 +64,8 @@ def is_mask(folder, tmp_path):
 
 
 def eight_bits(segmenter, pixels, prompts, classes):
-    maps = prediction.probability_maps(segmenter, segmenter.encode([pixels]), prompts, (classes, *pixels.shape[:2]))
-    return records.unpack(records.Prediction("a", records.pack(maps), "[]"), classes)
+    maps = predict_classes(segmenter, segmenter.encode([pixels]), prompts, (classes, *pixels.shape[:2]))
+    return records.unpack(records.Prediction("a", maps.packed(), "[]"), classes)
 
 
 def written_mask(tmp_path):

@@ -25,10 +25,16 @@ class Options(settings.Settings):
 
 
 def sample(id="a", split="train", group=None, size=(4, 6), image=None, mask=None, **more):
-    """A gray image and a mask of ones; an exception in place of either is raised when it is decoded."""
+    """A gray image and a mask of one pixel; an exception in place of either is raised when it is decoded."""
     image = np.zeros(size, np.uint8) if image is None else image
-    mask = np.ones(image.shape[:2] if isinstance(image, np.ndarray) else size, np.uint8) if mask is None else mask
+    mask = one_of(image.shape[:2] if isinstance(image, np.ndarray) else size) if mask is None else mask
     return Sample(id, split, group or id, lambda: value_or_raise(image), lambda: value_or_raise(mask), **more)
+
+
+def one_of(size):
+    mask = np.zeros(size, np.uint8)
+    mask[0, 0] = 1
+    return mask
 
 
 def value_or_raise(value):
@@ -59,6 +65,7 @@ def inspect(monkeypatch, tmp_path):
     return run
 
 
+ZERO_SHOT_ONLY = "note: no images to train on: enough for zero-shot runs, too few for fine-tuning"
 EMPTY, CLOUD = np.zeros((4, 6), np.uint8), np.zeros((2048, 2, 3), np.uint8)
 
 
@@ -66,7 +73,14 @@ EMPTY, CLOUD = np.zeros((4, 6), np.uint8), np.zeros((2048, 2, 3), np.uint8)
     "samples, lines",
     [
         ([sample("a", "train"), sample("b", "test"), sample("c", "test")], ["3 samples in 2 splits, 6x4, gray 8-bit"]),
-        ([sample(split=None)], ["1 sample without splits, 6x4, gray 8-bit"]),
+        ([sample(split=None)], [ZERO_SHOT_ONLY, "1 sample without splits, 6x4, gray 8-bit"]),
+        ([sample("a", "test"), sample("b", "val")], [ZERO_SHOT_ONLY, "2 samples in 2 splits, 6x4, gray 8-bit"]),
+        ([sample("a", mask=EMPTY + 1), sample("b"), sample("c")], ["3 samples in 1 split, 6x4, gray 8-bit"]),
+        ([sample("a", mask=EMPTY + 1), sample("b", mask=EMPTY + 1), sample("c")],
+         ["note: 68 % of all pixels are foreground; look at a mask: is it the background?",
+          "3 samples in 1 split, 6x4, gray 8-bit"]),  # (24 + 24 + 1) / 72
+        (reader([sample()], left_out=lambda folder: ["a.png", "masks/b.png"]),
+         ["note: files left out, without counterpart: 2: a.png, masks/b.png", "1 sample in 1 split, 6x4, gray 8-bit"]),
         ([sample("a"), sample("b", split=None)], ["2 samples in 1 split, 6x4, gray 8-bit"]),
         ([sample("a", size=(4, 9)), sample("b", size=(7, 6))], ["2 samples in 1 split, 6..9x4..7, gray 8-bit"]),
         ([sample(image=np.zeros((5, 3, 3), np.uint8))], ["1 sample in 1 split, 3x5, color 8-bit"]),
@@ -77,6 +91,8 @@ EMPTY, CLOUD = np.zeros((4, 6), np.uint8), np.zeros((2048, 2, 3), np.uint8)
          ["1 sample in 1 split, clouds of 2048 points"]),
         ([sample("a", mask=EMPTY), sample("b", mask=EMPTY + 255), sample("c")],
          ["note: masks without any foreground: 2", "3 samples in 1 split, 6x4, gray 8-bit"]),
+        ([sample("a", mask=datasets.LeaveOut("a.jpg: it is 6x4, but was annotated as 6x5")), sample("b")],
+         ["note: left out, as their official files do not fit: 1", "2 samples in 1 split, 6x4, gray 8-bit"]),
         (reader([sample(i, group="g", mask=np.array([[0, 1, 2, 255]], np.uint8), size=(1, 4)) for i in "ab"],
                 classes=("x", "y")), ["2 samples in 1 split, 4x1, gray 8-bit"]),
     ],
@@ -112,14 +128,14 @@ UNREADABLE = [  # in order, of every other sample the image and of all the mask
         # of a file that samples share once
         ([sample(str(i), image=UserError("photo.jpg: truncated")) for i in range(5)], ["photo.jpg: truncated"],
          "5 samples in 1 split"),
-        ([sample("odd/7", mask=np.ones((5, 5), np.uint8)), sample("b")],
-         ["odd/7: the image is 6x4 and its mask 5x5"], "2 samples in 1 split, 6x4, gray 8-bit"),
+        ([sample("odd/7", mask=one_of((5, 5))), sample("b")],
+         ["the image of odd/7 is 6x4 and the mask of odd/7 is 5x5; they"], "2 samples in 1 split, 6x4, gray 8-bit"),
         ([sample("a", mask=DAMAGED, size=(2, 4)), sample("b", size=(2, 4))],
          ["a: the mask holds 2, 9, 254 at 5 pixels; classes are 1 to 1, 255 is ignored"],
          "2 samples in 1 split, 4x2, gray 8-bit"),
         ([sample(f"p{i}", support=partial(value_or_raise, support)) for i, support in enumerate(SUPPORTS)],
          ["p0, its support image: the mask holds 7 at 24 pixels; classes are 1 to 1, 255 is ignored",
-          "p1, its support image: the image is 6x4 and its mask 6x2", "s.png: gone"],
+          "p1, its support image is 6x4 and its mask is 6x2", "s.png: gone"],
          "4 samples in 1 split, 6x4, gray 8-bit"),
         ([sample(id) for id in "abaa"], ["a: more than one sample has this id"],
          "4 samples in 1 split, 6x4, gray 8-bit"),
@@ -239,6 +255,15 @@ def project(monkeypatch, tmp_path):
 )
 def test_missing_files_are_refused(project, arguments, present, words):
     refused(lambda: project(*arguments, present=present), words)
+
+
+def test_an_archive_and_another_file_are_refused_with_what_to_do(project, tmp_path):
+    for name, words in (("images.zip", "an archive; unpack it first, and give"), ("a.png", "a file; give")):
+        (tmp_path / name).write_bytes(b"PK")
+        refused(
+            lambda: project("one", name),
+            f"{name}: {words} the folder of the images and masks: promptseg verify one FOLDER",
+        )
 
 
 def test_the_command_verifies_all_datasets_that_are_here_or_a_folder(project, tmp_path):

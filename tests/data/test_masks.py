@@ -2,6 +2,7 @@
 
 import tracemalloc
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import example, given
@@ -128,6 +129,25 @@ def test_the_boundary_is_the_band_of_the_paper_along_the_image_border_too(mask, 
         np.testing.assert_array_equal(masks.boundary_band(mask), band_of(mask, ratio))
 
 
+@given(st.integers(0, 2**32 - 1), st.sampled_from([(30, 40), (1, 50), (64, 3)]), st.sampled_from([0.02, 0.1]))
+def test_the_bands_of_a_label_map_are_those_of_each_class_by_itself_whose_box_is_enough(seed, size, ratio):
+    labels = np.random.default_rng(seed).integers(0, 4, (4, 4)).astype(np.uint8)
+    labels = np.ascontiguousarray(cv2.resize(labels, size[::-1], interpolation=cv2.INTER_NEAREST))
+    labels[: size[0] // 4] = 0  # so that no box is the whole image
+    alone = [masks.boundary_band(labels == label, ratio) for label in (1, 2, 3)]
+    together = masks.boundary_band(labels, ratio)
+    assert together.dtype == np.uint8
+    np.testing.assert_array_equal(together, sum(label * band for label, band in enumerate(alone, start=1)))
+    for label, band in enumerate(alone, start=1):
+        np.testing.assert_array_equal(band, band_of(labels == label, ratio))
+
+
+@pytest.mark.parametrize("wrong", [np.ones((2, 2), np.int32), np.ones((1, 2, 2), np.uint8), np.ones((0, 2), np.uint8)])
+def test_bands_of_anything_but_masks_and_label_maps_are_refused(wrong):
+    with pytest.raises(ValueError, match=r"a mask is bool \(h, w\)"):
+        masks.boundary_band(wrong)
+
+
 def test_masks_need_not_be_contiguous_and_stay_as_they_are():
     mask = np.asfortranarray(np.pad(np.ones((5, 3), bool), 2))
     before = mask.copy()
@@ -167,9 +187,34 @@ def test_many_instances_take_no_more_memory_than_the_image():
 @pytest.mark.parametrize("wrong", [np.ones((2, 2), np.uint8), np.ones((1, 2, 2), bool), np.ones((0, 2), bool)])
 @pytest.mark.parametrize(
     "function, args",
-    [(masks.components, ()), (masks.bounding_box, ()), (masks.boundary_band, ()), (masks.interior_points, (1,))]
+    [(masks.components, ()), (masks.bounding_box, ()), (masks.interior_points, (1,))]
     + [(masks.regions, (per_instance,)) for per_instance in (False, True)],
 )
 def test_anything_but_a_mask_is_refused(function, args, wrong):
     with pytest.raises(ValueError, match=r"a mask is bool \(h, w\)"):
         function(wrong, *args)
+
+
+def test_instances_are_regions_of_their_own_though_they_touch():
+    instances = np.kron(np.array([[7, 7, 300], [2, 0, 300]]), np.ones((2, 2), int)).astype(np.uint16)
+    mask = instances > 0
+    mask[0, 0], mask[2, 3] = False, True  # a pixel of another class, and one that no instance has
+    found = masks.regions(mask, True, instances)
+    assert [(region.left, region.top, *region.mask.shape) for region in found] == [
+        (0, 0, 2, 4), (4, 0, 4, 2), (0, 2, 2, 2), (3, 2, 1, 1),
+    ]  # fmt: skip
+    for region, number in zip(found, (7, 300, 2, 0), strict=True):
+        np.testing.assert_array_equal(region.full(), mask & (instances == number))
+    (whole,) = masks.regions(mask, False, instances)
+    np.testing.assert_array_equal(whole.full(), mask)
+    assert masks.regions(np.zeros((4, 6), bool), True, instances) == []
+
+
+def test_many_touching_instances_take_the_memory_of_the_image():
+    instances = np.arange(1, 2305, dtype=np.uint16).reshape(48, 48).repeat(20, 0).repeat(20, 1)
+    tracemalloc.start()
+    found = masks.regions(instances > 0, True, instances)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(found) == 2304 and all(region.mask.shape == (20, 20) for region in found)
+    assert peak < 80 * instances.size  # a full mask of each instance would be 2304 bytes a pixel

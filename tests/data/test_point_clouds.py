@@ -31,7 +31,8 @@ def test_a_split_stores_point_clouds_bit_for_bit(tmp_path):
     cloud = point_clouds.encode(np.random.default_rng(0).normal(size=(500, 3)))
     mask = point_clouds.mask(np.arange(500) % 50 + 1)
     with records.RecordWriter(tmp_path / "c", Record, {"modality": "point_cloud"}) as out:
-        out.add(Record("a", "a", image_io.encode_png(cloud), image_io.encode_png(mask), 500, 2, "a", 0, 0, 500, 2))
+        png = image_io.encode_png(cloud), image_io.encode_png(mask)
+        out.add(Record("a", "a", *png, 500, 2, "a", 0, 0, 500, 2, foreground=mask.size))
     stored = records.open_split(tmp_path / "c")
     assert point_clouds.is_point_cloud(stored.metadata)
     assert not any(map(point_clouds.is_point_cloud, ({"classes": ["disc"]}, {"modality": "image"})))

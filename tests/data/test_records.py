@@ -22,8 +22,8 @@ def some_records(count, seed=0):
     for i in range(count):
         image = rng.integers(0, 256, (7 + i % 3, 9, 3), np.uint8)
         files = image_io.encode_png(image), image_io.encode_png(image[..., 0] % 3)
-        place = f"training/{i:03d}", 0, 9 * i, 100, 200
-        rows.append(Record(f"training/{i:03d}/r0c{i}", f"training/b{i // 4}", *files, 7 + i % 3, 9, *place))
+        place = 7 + i % 3, 9, f"training/{i:03d}", 0, 9 * i, 100, 200
+        rows.append(Record(f"training/{i:03d}/r0c{i}", f"training/b{i // 4}", *files, *place, foreground=40 + i))
     return rows
 
 
@@ -79,7 +79,8 @@ def test_records_and_metadata_are_read_back_in_any_order_and_pandas_opens_them(p
 
 def test_pixels_are_read_back(path):
     gray, mask = np.arange(12, dtype=np.uint8).reshape(3, 4), np.eye(3, 4, dtype=np.uint8)
-    row = Record("a", "g", image_io.encode_png(gray), image_io.encode_png(mask), 3, 4, "a", 0, 0, 3, 4)
+    png = image_io.encode_png(gray), image_io.encode_png(mask)
+    row = Record("a", "g", *png, 3, 4, "a", 0, 0, 3, 4, foreground=3)
     (found,) = records.open_split(write(path, [row]))
     np.testing.assert_array_equal(records.image(found), np.dstack([gray] * 3))
     np.testing.assert_array_equal(records.mask(found), mask)

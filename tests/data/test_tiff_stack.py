@@ -16,6 +16,8 @@ LAYOUTS = {
     "tifffile": dict(),
     "ImageJ": dict(imagej=True),
     "ImageJ, one page": dict(imagej=True, truncate=True),
+    "ImageJ, frames": dict(imagej=True, truncate=True, metadata={"axes": "TYX"}),
+    "OME": dict(ome=True, metadata={"axes": "ZYX"}),
     "tifffile, one page": dict(truncate=True),
     "strips": dict(metadata=None, rowsperstrip=7),
     "tiles": dict(metadata=None, tile=(16, 16)),
@@ -106,8 +108,8 @@ def test_anything_but_a_tiff_is_refused(path):
     "second, words",
     [
         (np.zeros((8, 9), np.uint8), "slice 1 is 9x8 and slice 0 is 8x8; all must be of one size"),
-        (np.zeros((8, 8), np.uint16), "slice 1 is uint16 (8, 8), not 8-bit gray"),
-        (np.zeros((8, 8, 3), np.uint8), "slice 1 is uint8 (8, 8, 3), not 8-bit gray"),
+        (np.zeros((8, 8), np.uint16), "slice 1 is uint16 MINISBLACK and slice 0 is uint8 MINISBLACK; all must"),
+        (np.zeros((8, 8, 3), np.uint8), "slice 1 is uint8 RGB and slice 0 is uint8 MINISBLACK"),
         (np.zeros((8, 8), np.float32), "slice 1 is float32"),
     ],
 )
@@ -121,10 +123,8 @@ def test_unequal_pages_are_refused(path, second, words):
 def test_other_channels_and_too_many_pixels_are_refused_before_decoding(path, monkeypatch):
     monkeypatch.setattr(tifffile.TiffPage, "asarray", None)
     write(path, np.zeros((8, 8, 2), np.uint8), planarconfig="contig", metadata=None)
-    assert "slice 0 is uint8 (8, 8, 2), not 8-bit gray" in refused(path)
-    write(path, photometric="miniswhite", metadata=None)
-    assert "not 8-bit gray with 0 as black" in refused(path)
-    monkeypatch.setattr("promptseg.data.tiff_stack.MAX_PIXELS", 499)
+    assert "s.tif: axes YXS (8x8x2), 2 channels that are neither gray nor RGB; save" in refused(path)
+    monkeypatch.setattr("promptseg.data.image_io.MAX_PIXELS", 499)
     assert "more than 499 pixels" in refused(write(path))
 
 

@@ -7,12 +7,14 @@ import types
 from functools import partial
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from gray_threshold import best_iou, histogram
 from PIL import Image
 from promptseg.datasets.covid import reader as covid
 from promptseg.datasets.covid import sample as covid_sample
+from promptseg.preprocessing import class_selection
 from refusing import digest, refused
 
 REAL = Path(os.environ.get("PROMPTSEG_REAL_DATA", "/nonexistent")) / "covid_qu_ex"
@@ -81,6 +83,17 @@ def test_infection_precedes_lung(raw):
     assert item.file == raw / "Train/COVID-19/images/covid_572.png"
     Image.fromarray(np.zeros((4, 6), np.uint8)).save(raw / COVID_9.format("lung masks"))
     assert samples[ORDER[0]].mask().tolist() == [[0] * 6, [1] * 6, [0] * 6, [0] * 6]  # outside the lung too
+
+
+def test_lungs_include_their_infection_unless_it_is_a_class_of_its_own(raw):
+    item = {item.id: item for item in covid.read(raw)}["Train/COVID-19/covid_572"]
+    for wanted, rows in (
+        (["lung"], [0, 0, 1, 1]),
+        (["lung", "infection"], [0, 0, 2, 1]),
+        (["infection"], [0, 0, 1, 0]),
+    ):
+        _, table = class_selection.select(covid.CLASSES, wanted, "k", covid.CONTAINED_IN)
+        assert table[item.mask()].tolist() == [[row] * 6 for row in rows]
 
 
 def test_without_any_lung_masks_nothing_is_lung(raw):
@@ -208,4 +221,9 @@ def test_real_data():
     for item in samples[::7]:
         assert item.image().shape == item.mask().shape == (256, 256)
         assert (item.mask() == 1).any() == ("/COVID-19/" in item.id) and item.mask().mean() > 0.05
-    assert best_iou(histogram(item for item in samples if item.split == "test"), 1) < 0.25
+    test = [item for item in samples if item.split == "test"]
+    assert best_iou(histogram(test), 1) < 0.25
+    _, table = class_selection.select(covid.CLASSES, ["lung"], "k", covid.CONTAINED_IN)
+    lungs = [table[item.mask()] for item in test]
+    assert 0.23 < np.mean(lungs) < 0.25 and min(mask.any() for mask in lungs)
+    assert np.mean([cv2.connectedComponents(mask)[0] - 1 for mask in lungs]) < 2.1

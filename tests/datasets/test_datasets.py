@@ -17,8 +17,10 @@ from promptseg.core.errors import UserError
 from promptseg.data import image_io, tiff_stack
 from promptseg.data.image_io import IGNORED
 from promptseg.preprocessing import split_assignment
+from promptseg.preprocessing.split_assignment import GAP
 
 SPLITS = {"train", "val", "test"}
+TAKEN = {("train", "val"), ("train", GAP)}  # from an official split
 
 
 def error_of(folder: Path, act: Callable[[], object]) -> str:
@@ -34,7 +36,7 @@ def read_all(case: Case, folder: Path) -> None:
     """Verify, read and decode, as a stage does."""
     case.verify(folder)
     for sample in case.read(folder):
-        image_io.check_same_size(sample.image(), sample.mask(), sample.id)
+        image_io.check_same_size(sample.image().shape, sample.mask().shape, *sample.names)
 
 
 def linked(source: Path, folder: Path) -> Path:
@@ -96,6 +98,34 @@ def test_an_unknown_dataset_is_an_error_that_lists_the_known_names(load):
 
 
 @READS
+def test_what_is_said_of_classes_and_groups_fits(case):
+    inside, known = datasets.contained_in(case.module, *case.options), set(case.classes)
+    assert {*inside, *inside.values()} <= known and not [inner for inner, outer in inside.items() if inner == outer]
+    assert set(getattr(case.module, "WORDS", {})) <= {*known, *getattr(case.module, "CLASSES", ())}
+    words = datasets.words(case.module, case.classes)
+    assert len(words) == len(known) and not [text for text in words if re.search("[-_]|^$", text)]
+    unit = datasets.group_unit(case.module, *case.options)
+    assert isinstance(unit, str) and unit.strip() == unit and unit.isprintable() and 4 <= len(unit) < 60
+    assert 0.7 < getattr(case.module, "CLIP_CORRELATION", 0.99) < 1
+
+
+@pytest.mark.parametrize(
+    "reader, name, words",
+    [
+        ("voc", "tvmonitor", "tv monitor"), ("voc", "diningtable", "dining table"), ("voc", "aeroplane", "aeroplane"),
+        ("coco_stuff", "sky-other", "sky"), ("coco_stuff", "wall-brick", "brick wall"),
+        ("coco_stuff", "wall-other", "wall"), ("coco_stuff", "door-stuff", "door"),
+        ("coco_stuff", "window-blind", "window blind"), ("coco_stuff", "playingfield", "playing field"),
+        ("coco_stuff", "traffic light", "traffic light"), ("modelnet40", "night stand", "night stand"),
+        ("shapenet_part", "lamp canopy", "lamp canopy"), ("cityscapes", "traffic sign", "traffic sign"),
+        ("folder", "brown_spot", "brown spot"), ("covid", "a class of the study's own", "a class of the study's own"),
+    ],
+)  # fmt: skip
+def test_names_as_words(reader, name, words):
+    assert datasets.words(datasets.load(reader), [name]) == [words]
+
+
+@READS
 def test_reading_changes_nothing_and_does_not_depend_on_the_folder(case, written_sample, tmp_path):
     source = written_sample(case.reader)
     before = files.sha256(source)
@@ -145,6 +175,7 @@ def test_samples_have_unique_ids_and_masks_of_the_size_of_their_image(case, writ
         if sample.file is not None:
             assert sample.file.is_relative_to(written_sample(case.reader))
             assert digest(image_io.read_image(sample.file)) == image, sample.id
+            assert image_io.image_size(sample.file) == size, sample.id
     samples = [item.sample for item in decoded(case, written_sample(case.reader))]
     assert len({sample.id for sample in samples}) == len(samples) > 0
     assert len({bool(sample.text) for sample in samples}) == 1
@@ -163,8 +194,8 @@ def test_splits_are_official_and_no_group_is_in_two(case, written_sample):
             homes = {}
             for sample, split in zip(samples, splits, strict=True):
                 assert homes.setdefault(sample.group, split) == split, (sample.id, seed)
-                assert sample.split in (split, None) or (sample.split, split) == ("train", "val"), (sample.id, seed)
-            assert {"train", "test"} <= set(splits) <= SPLITS
+                assert sample.split in (split, None) or (sample.split, split) in TAKEN, (sample.id, seed)
+            assert {"train", "test"} <= set(splits) <= {*SPLITS, *[GAP] * datasets.ordered(case.module, *case.options)}
 
 
 @READS
@@ -190,12 +221,14 @@ def test_an_error_names_a_missing_or_damaged_file(case, written_sample, tmp_path
     samples = case.read(source)
     sample = samples[len(samples) // 2]
     image, mask = (opened(source, act, monkeypatch) for act in (sample.image, sample.mask))
+    if image != mask and mask:  # two files, whose sizes can differ: the message names both
+        assert all(name.relative_to(source).as_posix() in of for name, of in zip(sample.names, (image, mask)))
     folder = linked(source, tmp_path / "copy")
     # Where decoding opens no file, they are stacks, which read opens; all of them are needed.
     for file in sorted(image | mask) or sorted(contents(source)):
         data = (folder / file).read_bytes()
         (folder / file).unlink()  # a link: the stand-in is not to change
-        if image == mask != set():  # in one file, which is just left out
+        if sample.file is None and image == mask != set():  # in one file, which is just left out
             case.verify(folder)
             assert [left.id for left in case.read(folder)] == [left.id for left in samples if left.id != sample.id]
         else:

@@ -185,3 +185,9 @@ def test_real_slices():
     images, masks = as_arrays(samples[::5], "test")
     assert images.shape[1:] == (768, 1024) and 0.02 < masks.mean() < 0.12
     assert best_iou(histogram(item for item in samples[::5] if item.split == "test"), 1) < 0.28
+    images, masks = as_arrays(samples, "train")
+    for apart, low, high in ((1, 0.3, 0.7), (em.BLOCK + 1, -0.1, 0.1)):  # the nearest slices beyond a gap of one block
+        pairs = [(i, i + apart) for i in range(len(images) - apart)]
+        alike = [np.corrcoef(images[i].ravel()[::7], images[j].ravel()[::7])[0, 1] for i, j in pairs]
+        overlap = [(masks[i] & masks[j]).sum() / (masks[i] | masks[j]).sum() for i, j in pairs]
+        assert low < np.mean(alike) < high and low < np.mean(overlap) < high

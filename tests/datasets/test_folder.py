@@ -10,6 +10,7 @@ import pytest
 import tifffile
 from gray_threshold import best_iou, histogram
 from PIL import Image
+from promptseg import datasets
 from promptseg.core import params
 from promptseg.datasets import Sample
 from promptseg.datasets.covid import reader as covid
@@ -108,7 +109,7 @@ def test_window_and_unpaired_images(tmp_path):
     Image.fromarray(np.array([[0, 1000], [2000, 4000]], np.uint16)).save(tmp_path / "images/a.png")
     refused(next(folder.read(tmp_path)).image, "images/a.png", "window")
     (sample,) = read(tmp_path, window=[0, 2000])
-    assert sample.image().tolist() == [[0, 128], [255, 255]] and sample.file is None
+    assert sample.image().tolist() == [[0, 128], [255, 255]] and sample.file is None and sample.size() == (2, 2)
     Image.new("L", (6, 4)).save(tmp_path / "images/b.png")
     unpaired = partial(folder.verify, tmp_path)
     refused(unpaired, "images/b.png: its mask masks/b.* was not found", "unpaired: skip")
@@ -135,17 +136,26 @@ def test_window_and_unpaired_images(tmp_path):
         ({"others": "void"}, "options.others"),
         ({"window": [5]}, "options.window"),
         ({"window": [5, 5]}, "window: two numbers, the smaller one first"),
-        ({"window": [0, 5], "stack": True}, "window: two numbers"),
         ({"block": 5}, "block: only with stack: true"),
         ({"block": 5, "stack": True, "group": "(a)"}, "block: only with stack: true"),
         ({"stack": True, "classes": {"a": "#00ff00"}}, "stack: the masks of a stack are gray"),
         ({"stack": "yes"}, "options.stack"),
+        ({"classes": ["leaf"], "contained": {"spot": "leaf"}}, "contained: 'spot' is not among classes: leaf"),
     ],
 )  # fmt: skip
 def test_invalid_options(given, words):
     with pytest.raises(params.UserError, match="^params.yaml: datasets.mine.options") as error:
         options(**given)
     assert words in str(error.value) and "\n" not in str(error.value)
+
+
+def test_classes_inside_others_and_what_a_group_is():
+    inner = options(classes=["leaf", "spot"], contained={"spot": "leaf"})
+    assert datasets.contained_in(folder, inner) == {"spot": "leaf"} and datasets.contained_in(folder, options()) == {}
+    units = [{}, {"group": "(a)"}, STACKS, STACKS | {"block": 3}]
+    assert [datasets.group_unit(folder, options(**given)) for given in units] == [
+        "image", "images of one name", "stack", "block of 3 slices within one stack",
+    ]  # fmt: skip
 
 
 def test_download_names_the_options_to_set(tmp_path):
@@ -162,7 +172,7 @@ def test_stacks(tmp_path):
     assert [(p.id, p.group) for p in samples] == [(f"s{s}/{i:03d}", f"s{s}") for s in (1, 2) for i in range(3)]
     assert (samples[4].image() == slices[1]).all() and (samples[4].mask() == slices[1] % 2).all()
     assert {p.group for p in read(tmp_path, **STACKS, group="(s)")} == {"s"}
-    assert options(**STACKS).ordered_groups and not options().ordered_groups
+    assert options(**STACKS, block=2).ordered_groups and not options(**STACKS).ordered_groups
     wrong = slices % 2
     wrong[2, 0, :3] = 9
     save_stack(tmp_path / "s2_m.tif", wrong)

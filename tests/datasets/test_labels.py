@@ -120,13 +120,6 @@ def test_values_have_the_meaning_that_options_state(tmp_path, values, options, e
     assert np.ravel(read(save(tmp_path / "a.png", values), **options)).tolist() == expected
 
 
-def test_indices_of_a_palette_are_ids_or_stand_for_its_colors(tmp_path):
-    path = save(tmp_path / "a.png", [[0, 1, 255]], palette=[(9, 9, 9)] * 256)
-    assert read(path, classes=["a", "b"], ignore=255) == [[0, 1, 255]]
-    indexed = save(tmp_path / "b.png", [[0, 1]], palette=[BLACK, GREEN])
-    assert read(indexed, classes={"leaf": "#008000"}) == [[0, 1]]
-
-
 def test_a_jpeg_needs_a_threshold(tmp_path):
     path = tmp_path / "b.jpg"
     Image.fromarray(np.repeat([[0, 255]] * 16, 16, axis=1).astype(np.uint8)).save(path)
@@ -166,7 +159,10 @@ def test_values_without_meaning_are_refused(tmp_path, values, options, words):
 def test_other_files_are_refused(tmp_path):
     refused(partial(read, tmp_path / "none.png"), "none.png: not found")
     Image.fromarray(np.array([[0, 300]], np.uint16)).save(tmp_path / "wide.png")
-    refused(partial(read, tmp_path / "wide.png"), "wide.png", "one 8-bit label a pixel")
+    refused(partial(read, tmp_path / "wide.png"), "wide.png: its values are 0, 300", "options.instances: true")
+    refused(
+        partial(read, tmp_path / "wide.png", classes=["a", "b"]), "its values are 0, 300: save the classes as 0 to 255"
+    )
 
 
 @pytest.mark.parametrize(

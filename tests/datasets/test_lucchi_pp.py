@@ -140,7 +140,8 @@ def test_verify_refuses_invalid_label_values_in_the_first_and_last_slice(tmp_pat
 def test_different_sizes_are_refused(tmp_path):
     made = write(tmp_path)
     Image.fromarray(made["Test_Out"][0][:, :-1]).save(tmp_path / "Test_Out/mask0000.png")
-    refused(partial(lucchi_pp.verify, tmp_path), "Test_In, slice 0", "39x24")
+    names = "Test_In/mask0000.png is 40x24", "Test_Out/mask0000.png is 39x24; they must be of one size"
+    refused(partial(lucchi_pp.verify, tmp_path), *names)
     write(tmp_path / "tiff", tiff=True)
     save(tmp_path / "tiff/Test_Out.tif", made["Test_Out"][:-1])
     refused(partial(lucchi_pp.verify, tmp_path / "tiff"), "Test_Out.tif: 5 slices, but")

@@ -26,8 +26,8 @@ def touch(folder: Path, *paths: str) -> None:
 
 def found(folder: Path, images: str, masks: str, skip: bool = False) -> list[str]:
     """Image, mask, image, mask, ..."""
-    pairs = pairing.pairs(folder, Pattern(images), Pattern(masks), skip)
-    return [path for pair in pairs for path in (pair.image, pair.mask)]
+    pairs = pairing.pair(folder, Pattern(images), Pattern(masks), skip).pairs
+    return [path for pair in pairs for path in (pair.image, *pair.masks)]
 
 
 @pytest.mark.parametrize(

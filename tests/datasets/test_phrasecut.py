@@ -7,8 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from promptseg.core import params
 from promptseg.core.errors import UserError
+from promptseg.core.thread_pool import ThreadPool
+from promptseg.datasets import LeaveOut
 from promptseg.datasets.phrasecut import reader as phrasecut
+from promptseg.preprocessing.filter import measure
+from promptseg.preprocessing.tiles import Tiler
 from refusing import digest, refused
 
 SIZES = {11: (12, 8), 9: (10, 14), 30: (12, 8), 40: (12, 8), 50: (12, 8)}  # width, height
@@ -162,6 +167,31 @@ def test_duplicates_and_leaks(tmp_path, number, again, id, words):
     assert texts["30/30__1"] == "red ball" and len(texts) == 7  # a task in val and miniv is used once
     files["refer_test.json"].append(task(number, again) | {"task_id": id})
     refused(lambda: phrasecut.read(build(tmp_path / "invalid", files)), words)
+
+
+def test_an_image_that_is_not_of_its_annotated_size_is_left_out_and_counted(tmp_path):
+    files = tiny()
+    files["image_data_split.json"][0]["height"] = 9  # image 11 is 12x8, and has three tasks
+    samples = list(phrasecut.read(build(tmp_path, files)))
+    with pytest.raises(LeaveOut, match="images/11.jpg: it is 12x8, but was annotated as 12x9; it is left out"):
+        samples[1].mask()
+    with ThreadPool(1) as pool:
+        counts = measure(samples, Tiler(params.Dataset(raw="raw", reader="phrasecut")), pool)
+    assert [sample.id for sample, each in zip(samples, counts, strict=True) if each is None] == [
+        "11/11__3", "11/11__20", "11/11__100",
+    ]  # fmt: skip
+
+
+def test_unseen_phrases_are_those_of_no_training_task(tmp_path):
+    files = tiny()
+    files["refer_test.json"] = [task(50, 1, "Red  ball."), task(50, 2, "red balls"), task(50, 3, "Dogs")]
+    folder, unseen = build(tmp_path, files), phrasecut.Options(phrases="unseen")
+    phrasecut.verify(folder, unseen)
+    texts = [(sample.split, sample.text) for sample in phrasecut.read(folder, unseen)]
+    assert texts[:4] == [(sample.split, sample.text) for sample in phrasecut.read(folder)][:4]
+    assert texts[4:] == [("val", "in miniv"), ("test", "red balls")]
+    (folder / "refer_test.json").write_text(json.dumps(files["refer_test.json"][:1]))
+    refused(lambda: phrasecut.verify(folder, unseen), "every phrase of test is one of train", "phrases")
 
 
 @pytest.fixture

@@ -106,20 +106,24 @@ def test_verify_and_prepare_accept_the_stand_in(entry, written_sample, tmp_path)
     case = next(case for case in CASES if case.name == (entry if settings.options else settings.reader))
     prepare.prepare(entry, settings, None, SETTINGS.seed, prepare.Paths(raw, tmp_path / "out", tmp_path / "out.json"))
     known = {item.sample.id: item for item in decoded(case, raw)}
+    alike = getattr(case.module, "CHECK_DUPLICATES", False)
     ids, homes = Counter(), {}
     for split in split_assignment.SPLITS:
         stored = records.open_split(tmp_path / "out" / f"{split}.parquet")
         assert len(stored) or split == "val", split
+        assert len(stored.metadata["words"]) == len(stored.metadata["classes"]) and stored.metadata["group_unit"]
         assert stored.metadata["dataset"] == entry and stored.metadata["title"] == case.module.TITLE
         allowed = {*range(len(stored.metadata["classes"]) + 1), IGNORED}
         for record in stored:
             item = known[record.source]
             ids[record.id] += 1
-            assert homes.setdefault(record.group, split) == split and record.group == item.sample.group
+            assert homes.setdefault(record.group, split) == split
+            assert record.group == item.sample.group or alike, "only images that are alike change their group"
             assert record.text == item.sample.text and bool(record.support_mask) is (item.sample.support is not None)
             assert item.sample.split in (None, split) or (item.sample.split, split) == ("train", "val")
             mask = records.mask(record)
             assert mask.shape == (record.height, record.width) and labels(mask) <= allowed
+            assert record.foreground == ((mask > 0) & (mask < IGNORED)).sum() and (record.foreground or split == "test")
             whole = (record.height, record.width) == (record.source_height, record.source_width) == item.mask[0]
             if whole and settings.resize is None:
                 assert record.id.startswith(record.source) and digest(image_io.decode_image(record.image)) == item.image

@@ -196,7 +196,7 @@ def test_what_dvc_shows(clean):
     page = Path(run(clean, "dvc", "plots", "show").strip().removeprefix("file://"))
     html = page.read_text()
     assert all(f"plots_runs_{name}_images.png" in html or f"plots/runs/{name}/images.png" in html for name in RUNS)
-    for axis in ("epoch", "val_iou", "threshold", "iou_mean"):
+    for axis in ("epoch", "val_iou", "threshold", "headline"):
         assert f'"title": "{axis}"' in html
     assert "leaderboard.png" in html
     assert "finetune@em-unet" in run(clean, "dvc", "dag")

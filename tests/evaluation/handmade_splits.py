@@ -28,13 +28,18 @@ def scene(seed: int, height: int = 40, width: int = 56, classes: int = 1) -> tup
 
 def whole(id: str, group: str, image: np.ndarray, target: np.ndarray, text: str = "") -> Record:
     png = image_io.encode_png(image), image_io.encode_png(target)
-    return Record(id, group, *png, *target.shape, id, 0, 0, *target.shape, text)
+    return Record(id, group, *png, *target.shape, id, 0, 0, *target.shape, text, foreground=foreground(target))
+
+
+def foreground(target: np.ndarray) -> int:
+    return int(((target > 0) & (target < 255)).sum())
 
 
 def tile(source: str, image: np.ndarray, target: np.ndarray, window: Window) -> Record:
     png = [image_io.encode_png(array[window.rows, window.columns]) for array in (image, target)]
-    place = (source, window.top, window.left, *target.shape)
-    return Record(f"{source}/r{window.top}c{window.left}", f"g{source}", *png, window.height, window.width, *place)
+    place = (window.height, window.width, source, window.top, window.left, *target.shape)
+    id, inside = f"{source}/r{window.top}c{window.left}", foreground(window.of(target))
+    return Record(id, f"g{source}", *png, *place, foreground=inside)
 
 
 def prediction(id: str, probability: np.ndarray, prompts: list[dict] | None = None) -> Prediction:
@@ -48,9 +53,9 @@ def generated(mask: np.ndarray) -> GeneratedMask:
 
 def write(folder: Path, rows, predictions, classes=("disc",), metadata=None, about=None) -> tuple[Path, Path]:
     """Write both files; returns their paths. metadata: of the predictions; about: the split, beside its classes."""
-    metadata = {"oracle": False, "seed": 0} if metadata is None else metadata
+    metadata = {"oracle": False} if metadata is None else metadata
     paths = folder / "split.parquet", folder / "predictions.parquet"
-    about = {"classes": list(classes)} | (about or {})
+    about = {"classes": list(classes), "score": "image"} | (about or {})
     for path, kind, entries, given in zip(paths, (Record, Prediction), (rows, predictions), (about, metadata)):
         with records.RecordWriter(path, kind, given) as writer:
             for entry in entries:
@@ -85,9 +90,9 @@ def stored(probability: np.ndarray) -> np.ndarray:
     return np.minimum(np.floor(probability * 256), 255).astype(np.uint8)
 
 
-def cut(folder: Path, places: list[Window], scenes) -> tuple[Path, Path]:
-    """Files of the tiles of scenes at `places`, predicted by the scene's own probabilities."""
+def cut(folder: Path, places: list[Window], scenes, score: str = "image") -> tuple[Path, Path]:
+    """Files of the tiles of scenes at `places`, predicted by the scene's own probabilities. score: the setting."""
     rows = [tile(f"s{i}", *scene[:2], window) for i, scene in enumerate(scenes) for window in places]
     maps = [window.of(scene[2]) for scene in scenes for window in places]
     predictions = [prediction(row.id, probability) for row, probability in zip(rows, maps, strict=True)]
-    return write(folder, rows, predictions, [f"c{j}" for j in range(len(scenes[0][2]))])
+    return write(folder, rows, predictions, [f"c{j}" for j in range(len(scenes[0][2]))], about={"score": score})

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import ROOT
-from handmade_splits import cut, prediction, run, scene, several, stored, write
+from handmade_splits import cut, prediction, run, scene, several, stored, whole, write
 from PIL import Image
 from promptseg.core import study
 from promptseg.core.errors import UserError
@@ -24,9 +24,10 @@ from promptseg.report import run_figure
 
 KEYS = {
     "iou_mean", "iou_pooled", "iou_ci_low", "iou_ci_high", "dice_mean", "dice_pooled", "boundary_iou", "accuracy",
-    "precision", "recall", "average_precision", "images", "groups", "oracle",
+    "precision", "recall", "average_precision", "headline", "images", "images_empty", "groups", "group_unit", "score",
+    "oracle",
 }  # fmt: skip
-HEADLINE = {"iou_mean", "iou_ci_low", "iou_ci_high", "iou_pooled", "dice_mean", "boundary_iou"}
+HEADLINE = {"iou_mean", "iou_ci_low", "iou_ci_high", "iou_pooled", "boundary_iou"}
 
 
 @pytest.fixture
@@ -39,16 +40,18 @@ def quick(monkeypatch):
 def test_the_files_hold_the_scores_of_the_images(tmp_path, quick, classes):
     names = [f"class {i}" for i in range(classes)]
     scenes, rows, predictions = several(9, classes)
-    outputs = run(tmp_path, *write(tmp_path, rows, predictions, names, {"oracle": True, "seed": 5}))
+    outputs = run(tmp_path, *write(tmp_path, rows, predictions, names, {"oracle": True}))
     direct = RunScores(names)
     for row, (_, target, probability) in zip(rows, scenes, strict=True):
         direct.add(row.id, row.group, target, stored(probability))
-    found, other_seed = score_table.read_summary(outputs.scores), summarize(Evaluation(direct, seed=0, oracle=True))
-    assert found == summarize(Evaluation(direct, seed=5, oracle=True)) != other_seed and found.keys() == KEYS
+    found = score_table.read_summary(outputs.scores)
+    assert found == summarize(Evaluation(direct, oracle=True)) and found.keys() == KEYS
     headline = json.loads(outputs.metrics.read_text())
     assert headline == {key: found[key] for key in HEADLINE}
     assert all(type(value) is float for value in headline.values())
-    assert pd.read_parquet(outputs.scores).to_dict("records") == direct.rows()
+    table = pd.read_parquet(outputs.scores)
+    assert table.to_dict("records") == direct.rows()
+    assert table.groupby("class")["iou"].mean().mean() == pytest.approx(found["iou_mean"], abs=1e-6)
     with open(outputs.plots / "thresholds.csv", newline="") as file:
         curve = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
     assert curve == direct.histogram.curve()
@@ -97,15 +100,45 @@ def test_predictions_of_another_split_or_shape_are_refused(tmp_path, damage):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("key", ["seed", "oracle"])
-def test_predictions_without_metadata_and_splits_without_images_are_refused(tmp_path, key):
-    metadata = {"seed": 0, "oracle": False}
-    del metadata[key]
-    split, predicted = write(tmp_path, *several(2)[1:], metadata=metadata)
-    with pytest.raises(UserError, match=f"^{predicted}: no {key} in its metadata; delete it and run `dvc repro`$"):
-        run(tmp_path, split, predicted)
+def test_metadata_that_is_missing_or_wrong_and_splits_without_images_are_refused(tmp_path):
+    for metadata, message in (
+        ({}, "no oracle in its metadata; delete it and run `dvc repro`"),
+        ({"oracle": False, "threshold": 0.33}, r"threshold 0\.33 is no multiple of 0\.05; predict again"),
+    ):
+        split, predicted = write(tmp_path, *several(2)[1:], metadata=metadata)
+        with pytest.raises(UserError, match=f"^{predicted}: {message}$"):
+            run(tmp_path, split, predicted)
     with pytest.raises(UserError):
         run(tmp_path, *write(tmp_path, [], []))
+
+
+def test_the_threshold_of_the_validation_split_is_applied(tmp_path, quick):
+    _, rows, predictions = several(3)
+    outputs = run(tmp_path, *write(tmp_path, rows, predictions, metadata={"oracle": False, "threshold": 0.35}))
+    found, headline = score_table.read_summary(outputs.scores), json.loads(outputs.metrics.read_text())
+    assert headline["iou_tuned"] == found["iou_tuned"] != found["iou_mean"] and found["threshold"] == 0.35
+    at_half = run(tmp_path, *write(tmp_path, rows, predictions, metadata={"oracle": False, "threshold": 0.5}), "half")
+    found = score_table.read_summary(at_half.scores)
+    assert found["iou_tuned"] == found["iou_mean"]
+
+
+def test_images_without_ground_truth_are_counted_and_shown_only_where_nothing_else_is(tmp_path, quick, monkeypatch):
+    captions, grid = [], run_figure.grid
+    monkeypatch.setattr(run_figure, "grid", lambda rows, given, *_: captions.extend(given) or grid(rows, given))
+    scenes, rows, predictions = several(3)
+    nothing = np.zeros_like(scenes[0][1])
+    for number in (0, 1):
+        rows[number] = whole(f"p/{number}", "g0", scenes[number][0], nothing)
+        maps = np.zeros((1, *nothing.shape))
+        maps[0, :10, : 28 * number] = 1  # 280 of 2240 pixels of the second
+        predictions[number] = prediction(f"p/{number}", maps)
+    outputs = run(tmp_path, *write(tmp_path, rows, predictions))
+    found = score_table.read_summary(outputs.scores)
+    assert (found["images"], found["images_empty"], found["groups"]) == (1, 2, 1)
+    assert (found["false_alarm_rate"], found["false_alarm_area"]) == (0.5, 0.0625)
+    assert found["iou_pooled_all"] < found["iou_pooled"] == found["iou_mean"]
+    iou = f"p/2 · IoU {found['iou_mean']:.2f}"
+    assert captions == [iou, "p/0 · nothing to find", "p/1 · nothing to find, 12.5% marked"]
 
 
 @pytest.mark.parametrize("which", [0, 1], ids=["split", "predictions"])

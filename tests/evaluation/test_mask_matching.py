@@ -29,18 +29,18 @@ def match(masks: list[np.ndarray], target: np.ndarray = TARGET) -> mask_matching
 
 
 @pytest.mark.parametrize(("masks", "union", "best_single"), [
-    ([area(1, 4, 1, 5), area(4, 7, 1, 4)], [12 + 9, 0], [12, 0]),
-    ([area(2, 4, 8, 11), area(5, 7, 8, 10)], [0, 6 + 4], [0, 6 + 4]),
-    ([area(0, 8, 0, 6)], [0, 0], [48, 0]),
-    ([area(0, 8, 0, 12)], [0, 0], [96, 0]),
-    ([area(2, 4, 10, 12)], [0, 4], [0, 4]),
-    ([area(0, 1, 0, 9)], [0, 0], [0, 0]),
-    ([], [0, 0], [0, 0]),
-], ids=["two in a class", "two objects", "half outside", "all", "half ignored", "no object", "no masks"])  # fmt: skip
-def test_masks_inside_a_class_are_united_and_the_best_of_each_object_is_kept_by_itself(masks, union, best_single):
+    ([area(1, 4, 1, 5), area(4, 7, 1, 4)], [12 + 9, 0], [12 / 24, 0, 0]),
+    ([area(2, 4, 8, 11), area(5, 7, 8, 10)], [0, 6 + 4], [0, 1, 4 / 6]),
+    ([area(0, 8, 0, 6)], [0, 0], [24 / 48, 0, 0]),
+    ([area(0, 8, 0, 12)], [0, 0], [24 / 88, 6 / 88, 6 / 88]),
+    ([area(2, 4, 10, 12)], [0, 4], [0, 2 / 6, 0]),
+    ([area(0, 1, 0, 9)], [0, 0], [0, 0, 0]),
+    ([], [0, 0], [0, 0, 0]),
+], ids=["two in a class", "two segments", "half outside", "all", "half ignored", "no segment", "no masks"])  # fmt: skip
+def test_masks_inside_a_class_are_united_and_each_segment_has_the_iou_of_its_best(masks, union, best_single):
     found = match(masks)
     assert [np.count_nonzero(maps) for maps in found.union] == union
-    assert [np.count_nonzero(maps) for maps in found.best_single] == best_single
+    assert found.best_single == pytest.approx(best_single)
     numbers = sum((number * mask for number, mask in enumerate(masks, 1)), np.zeros(TARGET.shape, int))
     assert np.array_equal(found.mask_numbers, numbers) and {*np.unique(found.union)} <= {0, 255}
 
@@ -49,17 +49,22 @@ def test_where_masks_overlap_the_pixel_belongs_to_the_smaller_and_of_equal_ones_
     target = np.ones((8, 12), np.uint8)
     target[3:5, 3:5] = 2
     found = match([area(0, 8, 0, 12), area(3, 5, 3, 5), area(0, 2, 0, 2), area(0, 2, 1, 3)], target)
-    for maps in (found.union, found.best_single):
-        assert np.array_equal(maps[0] > 0, target == 1) and np.array_equal(maps[1] > 0, target == 2)
+    assert np.array_equal(found.union[0] > 0, target == 1) and np.array_equal(found.union[1] > 0, target == 2)
     assert (found.mask_numbers[3:5, 3:5] == 2).all() and found.mask_numbers[0, :4].tolist() == [3, 3, 4, 1]
+    assert found.best_single == pytest.approx([92 / 96, 1]), "no pixel is taken from a mask that a smaller one covers"
 
 
-@pytest.mark.parametrize("large, small", [(1, 2), (2, 1)])
-def test_a_mask_that_is_the_best_for_objects_of_two_classes_goes_to_the_one_it_fits_better(large, small):
-    target = np.zeros((8, 12), np.uint8)
-    target[1:7, 1:5], target[2:5, 8:10] = large, small
-    best_single = match([area(1, 7, 1, 10)], target).best_single  # IoU 24 / 54 and 6 / 54
-    assert np.count_nonzero(best_single[large - 1]) == 54 and not best_single[small - 1].any()
+def test_a_mask_over_several_segments_is_far_from_each_of_them_though_the_union_is_right():
+    target = np.zeros((4, 120), np.uint8)
+    masks = np.zeros((2, 4, 120), bool)
+    for left in (0, 6, 40, 46, 52):  # segments of 4 x 5 pixels, with a column of background after each but the last
+        target[:, left : left + 5] = 1
+    masks[0, :, 0:11] = masks[1, :, 40:57] = True
+    found = mask_matching.match(target, [rle.encode(mask) for mask in masks], 1)
+    assert found.best_single == pytest.approx([20 / 44, 20 / 44, 20 / 68, 20 / 68, 20 / 68])
+    marked = found.union[0] > 0
+    assert (marked & (target == 1)).sum() / (marked | (target == 1)).sum() == pytest.approx(100 / 112)
+    assert np.mean(found.best_single) == pytest.approx(0.358, abs=1e-3)
 
 
 def test_masks_are_read_back_from_their_json_and_other_sizes_are_refused():
@@ -80,8 +85,9 @@ def test_the_evaluation_scores_the_union_and_marks_it_as_oracle(tmp_path, tiles)
     found = summary(tmp_path, *paths)
     assert found["oracle"] is True and found["images"] == 1
     assert found["iou_mean"] == pytest.approx((1 + 12 / 15) / 2, abs=1e-6)
-    # class 1: one of two halves; class 2: the same mask is the best for both of its objects
-    assert found["iou_best_single"] == pytest.approx((0.5 + 12 / 15) / 2, abs=1e-6)
+    # class 1: one of two halves; class 2: the same mask is the best for both of its segments
+    assert found["iou_best_single"] == pytest.approx((0.5 + 6 / 15 + 6 / 15) / 3, abs=1e-6)
+    assert not {"false_alarm_rate", "iou_pooled_all"} & found.keys()
     assert len(np.unique(scored_images(*paths)[0].mask_numbers)) == 4
 
 

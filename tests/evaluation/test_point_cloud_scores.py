@@ -31,7 +31,7 @@ def scored(clouds, classes: list[str], by_category: dict, is_classification: boo
     about = {"classes": classes, "classes_by_category": by_category, "is_classification": is_classification}
     scoring = PointCloudScoring(about, texts)
     each = scoring.image_scores(scores.rows(scoring.task))
-    run = Evaluation(scores, seed=0, task=scoring.task, image_scores=each, categories=scoring.categories)
+    run = Evaluation(scores, task=scoring.task, image_scores=each, categories=scoring.categories)
     summary = summarize(run)
     assert list(each) == list(texts) and "boundary_iou" not in summary
     names = ("part_miou", "part_miou_category", "top1")
@@ -69,7 +69,7 @@ def test_a_run_on_point_clouds_has_its_own_metrics_and_a_short_legend(tmp_path, 
     about["classes_by_category"] = {} if is_classification else BY_CATEGORY
     outputs = run(tmp_path, *write(tmp_path, rows, predictions, CLASSES, about=about))
     headline, own = json.loads(outputs.metrics.read_text()), "top1" if is_classification else "part_miou"
-    assert headline.keys() == {"iou_mean", "iou_pooled", "dice_mean", own}  # a single group: no interval
+    assert headline.keys() == {"iou_mean", "iou_pooled", own}  # a single group: no interval
     assert headline[own] == 0.5
     assert "boundary_iou" not in score_table.read_summary(outputs.scores)
     assert legends == [{1, 2}]

@@ -32,12 +32,22 @@ def path(tmp_path, rows):
 
 def test_the_table_has_one_row_an_image_and_class_in_the_order_of_the_images(path, rows):
     table = pandas.read_parquet(path)
-    measures = ["iou", "dice", "accuracy", "precision", "recall", "boundary_iou"]
+    measures = ["iou", "dice", "precision", "recall", "boundary_iou"]
     assert list(table.columns) == ["id", "group", "class", *COUNTS, *measures]
     assert list(zip(table["id"], table["class"], strict=True)) == [(name, label) for name in NAMES for label in "ab"]
     assert (table[["tp", "fp", "fn", "tn"]].sum(axis=1) == 72).all()
     assert table.to_dict("records") == rows
     assert table["tp"].dtype == np.int64 and table["iou"].dtype == np.float64
+
+
+def test_a_metric_that_a_class_has_not_is_null(tmp_path, rows):
+    changed = [row | {"iou": None} if row["class"] == "a" else row for row in rows]
+    write_table(tmp_path / "scores.parquet", changed, SUMMARY)
+    found = pandas.read_parquet(tmp_path / "scores.parquet")
+    assert found["iou"].isna().tolist() == [True, False] * 3 and found["iou"].dtype == np.float64
+    assert found["iou"].mean() == pytest.approx(np.mean([row["iou"] for row in rows if row["class"] == "b"]))
+    assert pyarrow.parquet.read_table(tmp_path / "scores.parquet")["iou"].null_count == 3
+    assert not found["dice"].isna().any()
 
 
 def test_the_summary_comes_back_with_its_types_and_equal_rows_give_equal_bytes(path, rows):

@@ -1,4 +1,4 @@
-"""Images to score: records as they are, overlapping tiles blended, prompts in pixels of the whole image."""
+"""Images to score: tiles as they are or put together, as the setting says; prompts in pixels of the whole image."""
 
 import numpy as np
 import pytest
@@ -9,6 +9,7 @@ from promptseg.data.records import Prediction
 from promptseg.data.tiling import Window, windows
 
 TILINGS = {
+    "without overlap": windows(40, 56, 8),
     "overlapping": windows(40, 56, 16, 6),
     "moved back at the border": windows(40, 56, 24),
     "nearly all": windows(40, 56, 39, 38)[::7],
@@ -26,7 +27,7 @@ def as_json(image) -> list[dict]:
 
 
 @pytest.mark.parametrize("places", TILINGS.values(), ids=TILINGS)
-def test_overlapping_tiles_become_the_whole_image_and_pixels_without_a_tile_are_ignored(tmp_path, places):
+def test_tiles_become_the_whole_image_and_pixels_without_a_tile_are_ignored(tmp_path, places):
     scenes = [scene(seed, classes=3) for seed in range(2)]
     kept = [window for number, window in enumerate(places) if number not in (1, 5)]
     covered = np.zeros((40, 56), bool)
@@ -70,23 +71,63 @@ def test_automatic_masks_of_overlapping_tiles_have_numbers_of_their_own(tmp_path
     assert np.array_equal(scored_images(*write(tmp_path, rows, predictions))[0].mask_numbers, expected)
 
 
-def test_tiles_without_overlap_are_scored_one_by_one(tmp_path):
-    scenes = [scene(seed, 32, 48) for seed in range(2)]
-    images = scored_images(*cut(tmp_path, windows(32, 48, 16), scenes))
-    assert len(images) == 12 and [images[i].id for i in (0, 1, 6)] == ["s0/r0c0", "s0/r0c16", "s1/r0c0"]
-    assert np.array_equal(images[1].target, scenes[0][1][:16, 16:32])
+@pytest.mark.parametrize("overlap", [0, 8])
+def test_tiles_are_scored_by_themselves_where_the_setting_says_so_whether_they_overlap_or_not(tmp_path, overlap):
+    scenes, places = [scene(seed, 32, 48) for seed in range(2)], windows(32, 48, 16, overlap)
+    images = scored_images(*cut(tmp_path, places, scenes, "tile"))
+    assert len(images) == 2 * len(places) == {0: 12, 8: 30}[overlap]
+    for image, (number, window) in zip(images, ((i, window) for i in range(2) for window in places), strict=True):
+        assert (image.id, image.group) == (f"s{number}/r{window.top}c{window.left}", f"gs{number}")
+        assert np.array_equal(image.target, window.of(scenes[number][1]))
 
 
-def test_if_tiles_of_one_image_overlap_all_are_joined_wherever_they_are_in_the_split(tmp_path):
-    """An image of just the tiles' size has one tile; it is scored as a whole beside the joined one."""
-    scenes = {"large": scene(0), "small": scene(1, 24, 24)}
-    rows = [tile("large", *scenes["large"][:2], window) for window in windows(40, 56, 24)]
+@pytest.mark.parametrize(("score", "ids"), [
+    ("image", ["large", "small"]), ("tile", ["large/r0c0", "small/r0c0", "large/r0c16", "large/r0c32"]),
+])  # fmt: skip
+@pytest.mark.parametrize("count", [2, 4])
+def test_an_image_of_another_size_or_a_lower_cap_changes_nothing_in_how_the_others_are_scored(
+    tmp_path, score, ids, count
+):
+    """The cap may leave one tile of an image, and an image of just the tiles' size has one."""
+    scenes = {"large": scene(0, 24, 56), "small": scene(1, 24, 24)}
+    rows = [tile("large", *scenes["large"][:2], Window(0, left, 24, 24)) for left in (0, 16, 32)]
     rows.insert(1, tile("small", *scenes["small"][:2], Window(0, 0, 24, 24)))
     predictions = [prediction_of(row, scenes[row.source][2]) for row in rows]
-    images = scored_images(*write(tmp_path, rows, predictions))
-    assert [image.id for image in images] == ["large", "small"]
-    for image, (_, target, probability) in zip(images, scenes.values(), strict=True):
-        assert np.array_equal(image.target, target) and np.array_equal(image.probability, stored(probability))
+    images = scored_images(*write(tmp_path, rows[:count], predictions[:count], about={"score": score}))
+    assert [image.id for image in images] == ids[:count]
+    for image in images:
+        _, target, probability = scenes[image.id.split("/")[0]]
+        if score == "image":
+            assert image.target.shape == target.shape
+            seen = image.target != 255
+            assert seen.sum() == (24 * 24 if count == 2 or image.id == "small" else 24 * 56)
+            assert np.array_equal(image.target[seen], target[seen])
+            assert np.array_equal(image.probability[0][seen], stored(probability)[0][seen])
+        else:
+            assert image.target.shape == (24, 24)
+
+
+def test_a_tile_without_automatic_masks_is_joined_with_one_that_has_some(tmp_path):
+    image, target, _ = scene(0, 16, 32)
+    target[:] = 0
+    target[2:6, 20:25] = 1
+    rows = [tile("s", image, target, window) for window in windows(16, 32, 16)]
+    given = [to_json([]), to_json([generated(target[:, 16:] == 1)])]
+    predictions = [Prediction(row.id, b"", "[]", text) for row, text in zip(rows, given, strict=True)]
+    for order in (slice(None), slice(None, None, -1)):
+        paths = write(tmp_path, rows[order], predictions[order])
+        assert np.array_equal(scored_images(*paths)[0].mask_numbers, target)
+
+
+def test_a_joined_image_is_empty_where_all_its_tiles_are(tmp_path):
+    image, target, probability = scene(0, 16, 32)
+    target[:] = 0
+    rows = [tile(name, image, target, window) for name in ("empty", "not") for window in windows(16, 32, 16)]
+    target[3, 20] = 1
+    rows[3] = tile("not", image, target, Window(0, 16, 16, 16))
+    assert [row.foreground for row in rows] == [0, 0, 0, 1]
+    images = scored_images(*write(tmp_path, rows, [prediction_of(row, probability) for row in rows]))
+    assert [np.count_nonzero(image.target) for image in images] == [0, 1]
 
 
 def test_prompts_of_tiles_are_moved_to_the_pixels_of_the_whole_image(tmp_path):

@@ -12,6 +12,7 @@ from promptseg import models
 from promptseg.core.runs import Cascade, CascadePrompt
 from promptseg.data import records
 from promptseg.inference import cascade, prediction
+from promptseg.inference.class_maps import predict_classes
 from promptseg.nn import weights
 from promptseg.prompts import Prompt
 from promptseg.prompts.box import Box
@@ -38,7 +39,7 @@ class Rows(list):
 
 def refine(*maps: np.ndarray, keep_aspect: bool = True, **prompt) -> tuple[np.ndarray, list[Prompt], list[dict]]:
     """Masks (classes, h, w) of one image, the prompts in pixels of the input, and those that are stored."""
-    segmenter = BoxSegmenter(160, keep_aspect)
+    segmenter = BoxSegmenter(160, keep_aspect, (2, 2 if keep_aspect else 4))
     record = SimpleNamespace(id="a", height=SIZE[0], width=SIZE[1])
     row = records.Prediction("a", records.pack(np.stack(maps)), json.dumps([{"target": 1, "text": "spots"}]))
     coarse = Rows([row])
@@ -55,7 +56,7 @@ def refine(*maps: np.ndarray, keep_aspect: bool = True, **prompt) -> tuple[np.nd
 def test_a_component_becomes_a_prompt_at_its_place_in_the_input(keep_aspect, box, by):
     masks, (prompt,), _ = refine(boxes_map((20, 10, 40, 30)), keep_aspect=keep_aspect, by=by)
     if by == "box":
-        assert prompt.get("box").corners.tolist() == box
+        assert prompt.get("box").corners.tolist() == [*box[:2], box[2] - 2, box[3] - (2 if keep_aspect else 4)]
     else:
         ys, xs = np.nonzero(prompt.get("mask").values > 0.5)
         assert [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1] == box
@@ -64,9 +65,9 @@ def test_a_component_becomes_a_prompt_at_its_place_in_the_input(keep_aspect, box
 
 def test_components_are_prompted_one_by_one_and_their_masks_united():
     masks, prompts, stored = refine(boxes_map((0, 0, 10, 5), (40, 20, 80, 40)))
-    assert [prompt.get("box").corners.tolist() for prompt in prompts] == [[80, 40, 160, 80], [0, 0, 20, 10]]
+    assert [prompt.get("box").corners.tolist() for prompt in prompts] == [[80, 40, 158, 78], [0, 0, 18, 8]]
     assert masks[0, :5, :10].all() and masks[0, 20:, 40:].all() and masks.sum() == 50 + 800
-    boxes = [{"target": 1, "box": [40.0, 20.0, 80.0, 40.0]}, {"target": 1, "box": [0.0, 0.0, 10.0, 5.0]}]
+    boxes = [{"target": 1, "box": [40.0, 20.0, 79.0, 39.0]}, {"target": 1, "box": [0.0, 0.0, 9.0, 4.0]}]
     assert stored == [{"target": 1, "text": "spots"}, *boxes], "prompts of both runs"
 
 
@@ -90,13 +91,13 @@ def test_refined_maps_are_the_models_own_predictions_for_the_prompts(name):
     probability[12:30, 6:40] = 0.9
     for by in ("points", "mask", "box + points", "box + mask"):
         (prompt,) = cascade.component_prompts(probability, CascadePrompt(by=by))
-        maps = prediction.probability_maps(model, features, [prompt], (1, 36, 48))
+        maps = predict_classes(model, features, [prompt], (1, 36, 48)).probability
         parts = []
         if "points" in by:
             points = prompt.get("points")
             parts.append(Points(points.coordinates * scale, points.labels))
         if "box" in by:
-            parts.append(Box((np.array([[6.0, 12], [40, 30]]) * scale).ravel()))
+            parts.append(Box((np.array([[6.0, 12], [39, 29]]) * scale).ravel()))
         if "mask" in by:
             parts.append(Mask(model.transform.from_image(probability, 256)))
         logits = model.transform.to_image(model.decode(features, [[Prompt.of(*parts)]])[0], 36, 48)

@@ -17,6 +17,11 @@ def boxes_map(*boxes) -> np.ndarray:
     return out
 
 
+def corners_of(prompt) -> tuple[int, ...]:
+    """The box of a prompt, which ends with its last pixel, as x0, y0, x1, y1 of `boxes_map`."""
+    return tuple((prompt.get("box").corners + [0, 0, 1, 1]).tolist())
+
+
 SMALL, LARGE = (0, 0, 2, 2), (40, 40, 60, 60)
 
 
@@ -34,7 +39,7 @@ SMALL, LARGE = (0, 0, 2, 2), (40, 40, 60, 60)
 )
 def test_components_come_largest_first_as_far_as_they_are_wanted(boxes, settings, expected):
     prompts = component_prompts(boxes_map(*boxes), CascadePrompt(by="box", **settings))
-    assert [tuple(prompt.get("box").corners) for prompt in prompts] == expected
+    assert [corners_of(prompt) for prompt in prompts] == expected
 
 
 @pytest.mark.parametrize("threshold, right", [(0.5, 32), (0.25, 48)])
@@ -42,7 +47,8 @@ def test_the_threshold_decides_what_a_component_is(threshold, right):
     probability = boxes_map((16, 16, 32, 32))
     probability[16:32, 32:48] = 0.27
     (prompt,) = component_prompts(probability, CascadePrompt(by="box", threshold=threshold))
-    assert prompt.get("box").corners.tolist() == [16, 16, right, 32]
+    assert corners_of(prompt) == (16, 16, right, 32)
+    assert prompt.get("box").corners.tolist() == [16, 16, right - 1, 31]
 
 
 @pytest.mark.parametrize("by", ["box", "points", "mask", "box + points", "box + mask"])
@@ -68,7 +74,7 @@ def test_points_are_peaks_inside_and_lows_beside_the_component():
     y, x = np.mgrid[:SIDE, :SIDE]
     hill = np.exp(-((x - 20.0) ** 2 + (y - 40.0) ** 2) / 128).astype(np.float32)
     (prompt,) = component_prompts(hill, CascadePrompt(by="box + points", points=3))
-    points, box = prompt.get("points"), prompt.get("box").corners
+    points, box = prompt.get("points"), np.array(corners_of(prompt))
     assert points.labels.tolist() == [1, 1, 1, 0, 0, 0]
     assert np.abs(points.coordinates[0] - [20.5, 40.5]).max() <= 1
     values = hill[tuple((points.coordinates - 0.5).astype(int).T[::-1])]

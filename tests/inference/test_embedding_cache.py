@@ -35,7 +35,7 @@ class Cache:
     def source(self, checkpoint: str = "digest") -> Source:
         return Source(self.path, records.open_split(self.path), checkpoint, self.folder)
 
-    def open(self, checkpoint: str = "digest", encode=None):
+    def open(self, checkpoint: str = "digest", encode=None, needed=None):
         self.calls = []
         original = type(self.segmenter).encode
 
@@ -45,7 +45,7 @@ class Cache:
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(type(self.segmenter), "encode", counted)
-            return embedding_cache.features(self.segmenter, self.source(checkpoint), Processes())
+            return embedding_cache.features(self.segmenter, self.source(checkpoint), Processes(), needed)
 
     @property
     def missing(self):
@@ -166,6 +166,24 @@ def test_too_small_a_disk_and_features_that_exceed_half_precision_are_refused(ca
     monkeypatch.setattr(embedding_cache.shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
     refused(lambda: cache.open("another digest"), "take 0.0 GB and 0.0 GB are free; free some space")
     assert cache.calls == [1]
+
+
+def test_a_run_encodes_what_it_needs_and_the_next_one_the_rest_with_the_same_bytes(blobs, tmp_path, sam):
+    """Of 7 images 1, 2 and 5 are empty; two are encoded at a time, and never an empty one beside another."""
+    path, rows = blobs("test", 7, empty=(1, 2, 5)), list(range(7))
+    filled, cache = [0, 3, 4, 6], Cache(sam, path, tmp_path / "embeddings")
+    some = cache.open(needed=filled)
+    assert cache.calls == [1, 2, 2] and cache.missing == 3  # one for the shapes
+    with pytest.raises(LookupError, match="row 5 was not encoded"):
+        some([0, 5])
+    everything = cache.open()
+    assert cache.calls == [2, 1] and cache.missing == 0 and len(cache.folders) == 1
+    assert torch.equal(everything(filled)["image"], some(filled)["image"])
+    other = Cache(sam, path, tmp_path / "another")
+    at_once = other.open()
+    assert other.calls == [1, 2, 2, 2, 1] and torch.equal(at_once(rows)["image"], everything(rows)["image"])
+    empty = Cache(sam, path, tmp_path / "third").open(needed=[])
+    assert not (tmp_path / "third").exists() and empty([1])["image"].shape == at_once([1])["image"].shape
 
 
 def test_models_without_an_encoder_are_not_cached(blobs, tmp_path):

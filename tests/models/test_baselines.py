@@ -105,6 +105,15 @@ def test_a_box_covers_whole_and_half_pixels():
     assert covered.tolist() == [[0, 0.5, 0.5, 0], [0, 1, 1, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
 
 
+@torch.no_grad()
+def test_the_last_pixel_belongs_to_the_box_that_the_network_sees(monkeypatch):
+    model, seen = models.load("unet_box").create("tiny", 0), []
+    monkeypatch.setattr(model.network, "forward", lambda channels: seen.append(channels[:, 3]) or channels[:, 3:])
+    boxes = np.array([[5.0, 5, 12, 12], [3, 4, 3, 4]])  # 8 x 8 pixels, and a single one
+    model.decode(model.encode([IMAGES[0]]), [[Prompt.of(Box(box)) for box in boxes]])
+    assert seen[0].sum(dim=(1, 2)).tolist() == [64, 1] and seen[0][1, 4, 3] == 1
+
+
 @settings(max_examples=30)
 @given(*[st.floats(-4, 20, width=32)] * 4)
 def test_the_covered_area_is_that_of_the_box_within_the_input(x0, y0, x1, y1):
@@ -117,7 +126,7 @@ def test_the_covered_area_is_that_of_the_box_within_the_input(x0, y0, x1, y1):
 def test_after_training_the_box_decides_which_object_is_segmented():
     image = np.full((32, 32, 3), 60, np.uint8)
     image[5:13, 5:13] = image[20:28, 17:27] = 200
-    boxes = np.array([[5.0, 5.0, 13.0, 13.0], [17.0, 20.0, 27.0, 28.0]])
+    boxes = np.array([[5.0, 5.0, 12.0, 12.0], [17.0, 20.0, 26.0, 27.0]])
     masks = torch.zeros(2, 32, 32)
     masks[0, 5:13, 5:13] = masks[1, 20:28, 17:27] = 1
     torch.manual_seed(0)

@@ -136,7 +136,7 @@ def write_split(path, metadata: dict, things: list[str], is_classification: bool
             labels = np.full(len(parts), position + 1) if is_classification else parts + 1
             images = image_io.encode_png(cloud), image_io.encode_png(point_clouds.mask(labels))
             text = "" if is_classification else thing
-            out.add(records.Record(thing, thing, *images, 600, 2, thing, 0, 0, 600, 2, text))
+            out.add(records.Record(thing, thing, *images, 600, 2, thing, 0, 0, 600, 2, text, foreground=1200))
     return path
 
 

@@ -8,11 +8,12 @@ import torch
 from original_sam import original
 from PIL import Image
 from promptseg import models
-from promptseg.inference import prediction
-from promptseg.prompts import Prompt
+from promptseg.inference.class_maps import predict_classes
+from promptseg.prompts import Prompt, PromptConfig, PromptSource, build_prompts
 from promptseg.prompts.box import Box
 from promptseg.prompts.points import Points
 from segment_anything import SamPredictor
+from segment_anything.utils.amg import batched_mask_to_box
 from transformers import Sam2ImageProcessor, Sam2Processor, SamImageProcessor, SamProcessor
 
 IMAGE = np.kron(np.random.default_rng(3).integers(0, 256, (15, 20, 3), np.uint8), np.ones((10, 10, 1), np.uint8))
@@ -47,7 +48,7 @@ def test_the_probability_map_equals_that_of_the_processor_and_its_model(name, ki
     if name == "sam2":
         model.network.no_memory_embedding += 0.5  # 0 as initialized
     prompt = Prompt.of(Points(np.array([POINT]), np.array([1]))) if kind == "points" else Prompt.of(Box(np.array(BOX)))
-    probability = prediction.probability_maps(model, model.encode([IMAGE]), [prompt], (1, HEIGHT, WIDTH))[0]
+    probability = predict_classes(model, model.encode([IMAGE]), [prompt], (1, HEIGHT, WIDTH)).probability[0]
     processor, post_process = processor_of(name, model.transform.size)
     given = {"input_boxes": [[BOX]]}
     if kind == "points":
@@ -107,6 +108,46 @@ def official():
         return low, sam2.transform.to_image(low, HEIGHT, WIDTH)
 
     return {"sam": (sam, of_sam), "sam2": (sam2, of_sam2)}
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["sam", "sam2"])
+def test_prompts_of_different_numbers_of_points_do_not_depend_on_each_other(official, name):
+    model = official[name][0]
+    parts = [Points(np.array(points), np.ones(len(points), int)) for points in ([POINT], [POINT, [30.5, 20.5]] * 2)]
+    prompts = [Prompt.of(part).to_model(model.transform, HEIGHT, WIDTH) for part in parts]
+    images = [IMAGE, 255 - IMAGE]
+    together = model.decode(model.encode(images), [prompts] * 2)
+    for image, logits in zip(images, together, strict=True):
+        for prompt, values in zip(prompts, logits, strict=True):
+            np.testing.assert_allclose(values, model.decode(model.encode([image]), [[prompt]])[0, 0], atol=1e-4)
+    assert float((together[0, 0] - together[0, 1]).abs().max()) > 1e-3
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("width", [60, 1])
+@pytest.mark.parametrize("name", ["sam", "sam2"])
+def test_the_box_of_a_mask_is_that_of_segment_anything_to_the_same_logits(official, name, width):
+    """From the mask to the logits, each side by its own code; transformers' processor converts the box for SAM 2."""
+    model, mask = official[name][0], np.zeros((HEIGHT, WIDTH), np.uint8)
+    mask[20:110, 30 : 30 + width] = 1
+    box = batched_mask_to_box(torch.from_numpy(mask[None] > 0))[0].double().numpy()
+    assert box.tolist() == [30, 20, 29 + width, 109]
+    (prompt,), _ = build_prompts(PromptConfig(box=True), PromptSource("a", mask, ["disc"], 0))
+    low, _ = decode(model, prompt)
+    if name == "sam":
+        predictor = SamPredictor(original(model))
+        predictor.set_image(IMAGE)
+        expected = predictor.predict(box=box, multimask_output=False)[2]
+    else:
+        processor, _ = processor_of(name, model.transform.size)
+        boxes = processor(Image.fromarray(IMAGE), input_boxes=[[box.tolist()]], return_tensors="pt")["input_boxes"]
+        embeddings = model.image_embeddings(model.encode([IMAGE]))
+        out = model.network(image_embeddings=embeddings, input_boxes=boxes, multimask_output=False)
+        expected = out.pred_masks[0, 0]
+    np.testing.assert_allclose(low, expected, atol=1e-4)
+    beyond, _ = decode(model, Prompt.of(Box(box + [0, 0, 1, 1])))
+    assert float((beyond - low).abs().max()) > 1e-3, "a box that ends a pixel later is told apart"
 
 
 @torch.no_grad()

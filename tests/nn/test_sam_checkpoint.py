@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 from promptseg import models
-from promptseg.inference import prediction
+from promptseg.inference.class_maps import predict_classes
 from promptseg.nn import sam_checkpoint, weights
 from promptseg.prompts import Prompt
 from promptseg.prompts.box import Box
@@ -143,7 +143,7 @@ def test_medsam_predicts_the_masks_of_the_authors_script(original, file):
     assert (pixels.min(), pixels.max()) == (0, 1)
     with torch.no_grad():
         prompts = [Prompt.of(Box(BOX))]
-        probability = prediction.probability_maps(model, model.encode([IMAGE]), prompts, (1, HEIGHT, WIDTH))[0]
+        probability = predict_classes(model, model.encode([IMAGE]), prompts, (1, HEIGHT, WIDTH)).probability[0]
     expected = medsam(original, BOX)
     np.testing.assert_allclose(probability, expected, atol=1e-4)
     assert_same_mask(probability, expected)

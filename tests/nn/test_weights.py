@@ -171,9 +171,10 @@ X = torch.ones(3)
 
 @pytest.mark.parametrize(
     "content, words",
-    [(nn.Linear(2, 2), "it holds more than tensors, or is damaged; it is not opened"),
-     *[(content, "a mapping of names to tensors is expected")
-       for content in (X, [X], {"state_dict": {"x": X}}, {"x": X, "epoch": 3}, 7, {1: X})]],
+    [(nn.Linear(2, 2), "it holds more than tensors (torch.nn.modules.linear.Linear), whose code would run; it is not "
+      "opened: where it was trained, save the tensors alone by torch.save(model.state_dict(), path)"),
+     *[(content, "a mapping of names to tensors is expected; save it by torch.save(model.state_dict(), ...)")
+       for content in (X, [X], {"x": X, "epoch": 3}, 7, {1: X}, {"model": {}}, {"optimizer": {"state": {}}})]],
 )  # fmt: skip
 def test_anything_but_a_mapping_of_names_to_tensors_is_refused(tmp_path, content, words):
     torch.save(content, tmp_path / "model.pth")

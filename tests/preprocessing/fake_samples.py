@@ -10,8 +10,8 @@ from promptseg.core import params
 from promptseg.datasets import Sample
 
 REPORT = dict.fromkeys(
-    ("images", "records", "dropped_unreadable", "dropped_empty", "dropped_small", "dropped_over_cap", "foreground",
-     "min_height", "max_height", "min_width", "max_width"),
+    ("images", "records", "records_empty", "dropped_unreadable", "dropped_empty", "dropped_small", "dropped_over_cap",
+     "foreground", "min_height", "max_height", "min_width", "max_width"),
     0,
 )  # fmt: skip
 
@@ -49,12 +49,11 @@ def in_few_colors(id, seed):
     return replace(sample(id, size=(40, 33)), image=lambda: np.kron(colors, np.ones((20, 11, 1), np.uint8)))
 
 
-def dataset_of(samples, duplicates=False):
+def dataset_of(samples, duplicates=False, **attributes):
     """A module of a dataset with these samples."""
-    return types.SimpleNamespace(
-        TITLE="Made up", LICENCE="CC0", CLASSES=("thing",), ORDERED_GROUPS=False, CHECK_DUPLICATES=duplicates,
-        verify=lambda raw: None, read=lambda raw: iter(samples),
-    )  # fmt: skip
+    about = {"TITLE": "Made up", "LICENCE": "CC0", "CLASSES": ("thing",), "CHECK_DUPLICATES": duplicates}
+    about |= {"verify": lambda *_: None, "read": lambda *_: iter(samples)}
+    return types.SimpleNamespace(**(about | attributes))
 
 
 def samples_of(count, group_of=str, split=None):
@@ -62,8 +61,8 @@ def samples_of(count, group_of=str, split=None):
     return [sample(f"p{i:03d}", split, group=group_of(i), size=(4, 4)) for i in range(count)]
 
 
-def mask_of(foreground, ignored=0):
-    """A mask of 10 x 10 with so many pixels of class 1 and so many ignored ones."""
-    mask = np.zeros(100, np.uint8)
-    mask[:foreground], mask[100 - ignored :] = 1, 255
-    return mask.reshape(10, 10)
+def mask_of(foreground, ignored=0, side=10):
+    """A square mask with so many pixels of class 1 and so many ignored ones."""
+    mask = np.zeros(side * side, np.uint8)
+    mask[:foreground], mask[side * side - ignored :] = 1, 255
+    return mask.reshape(side, side)

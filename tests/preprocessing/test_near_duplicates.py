@@ -83,8 +83,7 @@ def test_flat_and_dark_images():
 
 def test_many_images_take_seconds():
     rng, n = np.random.default_rng(0), 40_000
-    thumbnails = rng.normal(size=(200, 576))
-    thumbnails = (thumbnails / np.linalg.norm(thumbnails, axis=1, keepdims=True)).astype(np.float16)
+    thumbnails = rng.integers(-127, 128, (200, 576)).astype(np.int8)
     bits = rng.integers(0, 2**64, n, np.uint64).tolist()
     fingerprints = [Fingerprint(bits[i], thumbnails[i % 200], i.to_bytes(4)) for i in range(n)]
     fingerprints[n - 1] = Fingerprint(fingerprints[5].bits ^ 0b111, fingerprints[5].thumbnail, b"other")

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import types
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from fake_samples import REPORT, WHOLE, Dataset, dataset_of, mask_of, sample
 from promptseg import datasets
 from promptseg.core import files
 from promptseg.core.errors import UserError
-from promptseg.data import records, tiling
+from promptseg.data import image_io, records, tiling
 from promptseg.preprocessing import prepare
 from promptseg.preprocessing.split_assignment import SPLITS
 
@@ -26,8 +27,8 @@ WITHOUT_VALIDATION = Dataset(min_foreground=None, val_fraction=0.0)
 def run(monkeypatch, tmp_path):
     """Prepare samples as if they were a dataset; returns the folder and the metrics."""
 
-    def run(samples, settings=WHOLE, max_images=None, name="out", duplicates=False):
-        monkeypatch.setattr(datasets, "load", lambda _: dataset_of(samples, duplicates))
+    def run(samples, settings=WHOLE, max_images=None, name="out", **attributes):
+        monkeypatch.setattr(datasets, "load", lambda _: dataset_of(samples, **attributes))
         paths = prepare.Paths(tmp_path / "raw", tmp_path / name, tmp_path / f"{name}.json")
         prepare.prepare("fake", settings, max_images, 5, paths)
         return paths.out, json.loads(paths.metrics.read_text())
@@ -43,9 +44,10 @@ def test_images_are_read_only_where_they_are_kept(run):
     reads = Counter()
     splits = ["train"] * 8 + ["test"] * 4
     samples = [sample(f"p{i}", split, mask=mask_of(i % 2 * 9), reads=reads) for i, split in enumerate(splits)]
+    samples = [replace(given, size=lambda: (10, 10)) for given in samples]
     folder, _ = run(samples, Dataset(val_fraction=0.0), max_images=2)
     kept = {record.id for split in SPLITS for record in read(folder, split)}
-    assert kept == {"p3", "p7", "p9", "p11"}
+    assert kept == {"p3", "p7", "p8", "p9", "p10", "p11"}  # of the test also the empty ones
     assert {id for kind, id in reads if kind == "image"} == kept and reads["image", "p3"] == 1
 
 
@@ -53,6 +55,7 @@ def test_whole_images_are_written_unchanged_with_metadata_in_each_split(run):
     samples = [sample("train/0", "train"), sample("test/1", "test", "patient", size=(5, 7))]
     folder, _ = run(samples, Dataset(classes={"it": ["thing"]}))
     about = {"dataset": "fake", "title": "Made up", "classes": ["it"], "licence": "CC0", "shards": 1, "seed": 5}
+    about |= {"score": "image", "words": ["it"], "group_unit": "image"}
     for split in SPLITS:
         assert records.open_split(folder / f"{split}.parquet").metadata == about
     assert read(folder, "val") == []
@@ -94,28 +97,72 @@ def test_tiles_blend_to_the_image(run, size, overlap):
     np.testing.assert_array_equal(values.transpose(1, 2, 0), np.dstack([whole.image(), whole.mask()]))
 
 
+def test_instances_are_resized_and_tiled_as_their_mask(run):
+    ids = np.kron(np.arange(1, 49).reshape(6, 8), np.ones((8, 8), int)).astype(np.uint16)  # touching, 48 x 64
+    samples = [replace(sample(name, split, mask=(ids > 0).astype(np.uint8)), instances=lambda: ids)
+               for name, split in (("x", "train"), ("y", "test"))]  # fmt: skip
+    folder, _ = run(samples, Dataset(tile=16, overlap=4, resize=32, classes=["thing"]))
+    small = ids[::2, ::2]
+    for record in read(folder):
+        window = tiling.Window(record.top, record.left, record.height, record.width)
+        found = records.instances(record)
+        assert found.dtype == np.uint16 and np.unique(found).size > 4
+        np.testing.assert_array_equal(found, window.of(small))
+    folder, _ = run([replace(sample("x", "train"), instances=lambda: None), sample("y", "test")])
+    assert [records.instances(record) for record in (*read(folder), *read(folder, "test"))] == [None, None]
+
+
+def test_a_test_alone_is_enough_for_zero_shot_runs(run):
+    for samples in ([sample("a")], [sample("a", "test"), sample("b", "test")]):
+        folder, metrics = run(samples)
+        assert [len(read(folder, split)) for split in SPLITS] == [0, 0, len(samples)]
+        assert metrics["train"] == metrics["val"] == REPORT and metrics["test"]["records"] == len(samples)
+
+
+def test_files_that_a_reader_leaves_out_are_named_and_counted(run, monkeypatch, capsys):
+    samples = [sample("a", "train"), sample("b", "test")]
+    assert "files_left_out" not in run(samples)[1]
+    monkeypatch.setattr(datasets, "left_out", lambda module, folder: [f"{i}.png" for i in range(12)])
+    assert run(samples)[1]["files_left_out"] == 12
+    assert capsys.readouterr().err.splitlines() == [
+        "warning: fake: files left out, without counterpart: 12: " + "".join(f"{i}.png, " for i in range(10)) + "..."
+    ]
+
+
 def test_metrics_say_what_was_kept_and_dropped(run):
     samples = [sample(f"a{i}", "train", mask=mask_of(i * 10)) for i in range(6)]
     samples += [sample("small", "train", mask=mask_of(3)), sample("b", "test", mask=mask_of(25))]
+    samples += [sample("no", "test", mask=mask_of(0)), sample("few", "test", mask=mask_of(4))]
     folder, metrics = run(samples, Dataset(val_fraction=0.0, min_pixels=5), max_images=2)
     ten = REPORT | dict.fromkeys(("min_height", "max_height", "min_width", "max_width"), 10)
     dropped = {"dropped_empty": 1, "dropped_small": 1, "dropped_over_cap": 3}
     assert metrics == {
         "train": ten | dropped | {"images": 7, "records": 2, "foreground": 0.3},
         "val": REPORT,
-        "test": ten | {"images": 1, "records": 1, "foreground": 0.25},
+        "test": ten | {"images": 3, "records": 2, "records_empty": 1, "dropped_small": 1, "foreground": 0.125},
     }
     assert [record.id for record in read(folder)] == ["a2", "a4"]
+    assert [(record.id, record.foreground) for record in read(folder, "test")] == [("b", 25), ("no", 0)]
+
+
+def test_validation_and_point_clouds_keep_no_empty_records(run, monkeypatch):
+    samples = [sample(f"{split}{i}", split, mask=mask_of(9 * i)) for split in SPLITS for i in (0, 1)]
+    folder, _ = run(samples, Dataset(score="tile"))
+    assert [len(read(folder, split)) for split in SPLITS] == [1, 1, 2]
+    assert records.open_split(folder / "test.parquet").metadata["score"] == "tile"
+    monkeypatch.setattr(datasets, "modality", lambda *_: "point_cloud")
+    assert [len(read(run(samples, Dataset())[0], split)) for split in SPLITS] == [1, 1, 1]
 
 
 def test_what_cannot_be_prepared_is_named_and_leaves_what_was_there(run, tmp_path):
     full, empty = mask_of(5), mask_of(0)
     odd = replace(sample("odd/7", "train"), mask=lambda: full)
-    nothing_left = r"^fake: no record is left for {}; lower datasets\.fake\.min_foreground or give more data"
+    lower = r"lower datasets\.fake\.min_foreground or give more data"
+    nothing_left = rf"^fake: no record with ground truth is left for {{}}; {lower}"
     refusals = [
         (sample("a", "train", mask=empty), Dataset(), nothing_left.format("train")),
         (sample("a", "test", mask=empty), Dataset(), nothing_left.format("test")),
-        (odd, WHOLE, "^odd/7: the image is 32x24 and its mask 10x10"),
+        (odd, WHOLE, "^the image of odd/7 is 32x24 and the mask of odd/7 is 10x10; they must be of one size$"),
         (odd, Dataset(classes=["other"]), "datasets.fake.classes: unknown class 'other'; known: background, thing"),
     ]
     for content in ([], ["out", "out.json"]):
@@ -128,6 +175,26 @@ def test_what_cannot_be_prepared_is_named_and_leaves_what_was_there(run, tmp_pat
             folder, _ = run([sample("a", "train"), sample("b", "test")])
             before = files.sha256(folder)
     assert files.sha256(folder) == before
+
+
+@pytest.mark.parametrize("skip_invalid", [False, True])
+def test_sizes_are_compared_before_any_filter(run, tmp_path, skip_invalid):
+    """An empty mask of another size than its image, which the filter would drop."""
+    image, photo = np.zeros((96, 128), np.uint8), tmp_path / "photo.png"
+    photo.write_bytes(image_io.encode_png(image))
+    large = replace(sample("large", "train", mask=np.zeros((900, 900), np.uint8)), image=lambda: image)
+    from_file = replace(large, file=photo, sources=(photo, Path("mask.png")))
+    in_stack = replace(large, size=lambda: (96, 128), sources=("a.tif, slice 3", "b.tif, slice 3"))
+    settings = Dataset(skip_invalid=skip_invalid, val_fraction=0.0)
+    for bad in (from_file, in_stack):
+        samples = [bad, sample("a", "train"), sample("b", "test")]
+        if skip_invalid:
+            assert run(samples, settings)[1]["train"]["dropped_unreadable"] == 1
+        else:
+            with pytest.raises(UserError) as error:
+                run(samples, settings)
+            first, second = bad.sources
+            assert str(error.value) == f"{first} is 128x96 and {second} is 900x900; they must be of one size"
 
 
 @pytest.mark.parametrize("what", ["image", "mask"])
@@ -145,6 +212,19 @@ def test_an_unreadable_sample_ends_the_stage_or_is_counted(run, tmp_path, what):
     assert metrics["train"]["dropped_unreadable"] == 1 and metrics["train"]["records"] == 2
 
 
+def test_an_empty_record_that_cannot_be_read_is_not_counted_as_one(run):
+    def fail():
+        raise UserError("bad.png: truncated")
+
+    samples = [sample(name, name, mask=mask_of(5)) for name in ("train", "test")]
+    samples += [
+        replace(sample(name, "test", mask=mask_of(0)), **more) for name, more in (("e", {}), ("f", {"image": fail}))
+    ]
+    _, metrics = run(samples, Dataset(skip_invalid=True, val_fraction=0.0))
+    counts = [metrics["test"][key] for key in ("records", "records_empty", "dropped_unreadable")]
+    assert counts == [2, 1, 1]
+
+
 def test_near_duplicates_in_different_splits_are_named(run, capsys):
     samples = [sample(name, split, size=(64, 64)) for name, split in (("a", "train"), ("b", "train"), ("t", "test"))]
     smooth = np.kron(np.random.default_rng(3).integers(0, 256, (8, 8, 3), np.uint8), np.ones((8, 8, 1), np.uint8))
@@ -156,8 +236,64 @@ def test_near_duplicates_in_different_splits_are_named(run, capsys):
     assert metrics["near_duplicates"] == 1
     assert capsys.readouterr().err.splitlines() == [
         "warning: fake: original (train) and copy (test) are near-duplicates",
-        "warning: fake: scores on test will be too high; set datasets.fake.options.group",
+        "warning: fake: scores on test will be too high",
     ]
+
+
+def test_frames_of_a_clip_are_one_group_and_in_one_split(run, capsys):
+    def frame(clip, number):
+        rng = np.random.default_rng(clip)
+        scene = np.kron(rng.integers(60, 190, (8, 8), np.uint8), np.ones((6, 6), np.uint8))
+        return sample(f"c{clip}/{number}", group=f"{clip}{number}"), scene + rng.integers(0, 30, scene.shape, np.uint8)
+
+    frames = [frame(clip, number) for clip in range(8) for number in "abc"]
+    samples = [
+        replace(given, image=lambda scene=scene: scene, mask=lambda: mask_of(5, side=48)) for given, scene in frames
+    ]
+    folder, metrics = run(samples, duplicates=True, CLIP_CORRELATION=0.9)
+    found = {split: {(record.id.split("/")[0], record.group) for record in read(folder, split)} for split in SPLITS}
+    assert set.union(*found.values()) == {(f"c{clip}", f"{clip}a") for clip in range(8)}
+    assert sum(map(len, found.values())) == 8 and min(map(len, found.values())) > 0
+    assert metrics["near_duplicates"] == 0
+    assert capsys.readouterr().err == "note: fake: 24 groups are 8: images that are alike belong to one\n"
+
+
+def test_stated_groups_are_used_as_they_are_and_one_group_is_an_error_that_says_so(run, monkeypatch, capsys):
+    image = np.kron(np.random.default_rng(0).integers(0, 256, (8, 8), np.uint8), np.ones((6, 6), np.uint8))
+    mask = mask_of(5, side=48)
+    samples = [replace(sample(f"s{i}"), image=lambda: image, mask=lambda: mask) for i in range(8)]
+    message = "^fake: no record with ground truth is left for test; all images are one group"
+    with pytest.raises(UserError, match=message + "$"):
+        run(samples, duplicates=True)
+    options = types.SimpleNamespace(group=None)
+    monkeypatch.setattr(datasets, "options", lambda *_: (options,))
+    with pytest.raises(UserError, match=message + "; set datasets.fake.options.group$"):
+        run(samples, duplicates=True)
+    options.group = "(s.)"
+    folder, metrics = run(samples, duplicates=True)
+    assert {record.group for split in SPLITS for record in read(folder, split)} == {f"s{i}" for i in range(8)}
+    assert metrics["near_duplicates"] > 1 and "set datasets.fake.options.group" in capsys.readouterr().err
+
+
+def test_a_gap_between_ordered_splits_is_left_out_and_counted(run):
+    samples = [sample(f"s{i}", "train", f"b{i // 2}") for i in range(8)] + [sample("t", "test")]
+    folder, metrics = run(samples, ORDERED_GROUPS=True, GROUP_UNIT="block of 2")
+    assert [record.group for record in read(folder)] == ["b0", "b0", "b1", "b1"]
+    assert [record.group for record in read(folder, "val")] == ["b3", "b3"]
+    assert metrics["dropped_gap"] == 2 and metrics["train"]["images"] == 4
+    assert records.open_split(folder / "test.parquet").metadata["group_unit"] == "block of 2"
+
+
+def test_words_and_whole_classes_that_contain_others(run):
+    mask = np.array([[0, 1, 2, 3]], np.uint8)
+    samples = [sample("a", "train", mask=mask), sample("b", "test", mask=mask)]
+    inside = {"CLASSES": ("in_fection", "lung", "tv-set"), "CONTAINED_IN": {"in_fection": "lung"}}
+    folder, _ = run(samples, Dataset(classes=["tv-set", "lung"]), WORDS={"tv-set": "television"}, **inside)
+    split = records.open_split(folder / "test.parquet")
+    assert split.metadata["words"] == ["television", "lung"] and records.mask(split[0]).tolist() == [[0, 2, 2, 1]]
+    folder, _ = run(samples, Dataset(classes=["in_fection", "lung"]), **inside)
+    split = records.open_split(folder / "test.parquet")
+    assert split.metadata["words"] == ["in fection", "lung"] and records.mask(split[0]).tolist() == [[0, 1, 2, 0]]
 
 
 def test_a_split_is_distributed_over_shards_of_about_one_size(run, monkeypatch):
@@ -174,10 +310,11 @@ def test_several_processes_write_the_same_bytes_and_one_preview(root, tmp_path):
     """The stage under torchrun, in small shards."""
     (tmp_path / "params.yaml").write_text("models: {}\ndatasets: {em: {raw: raw, reader: em, tile: 16, overlap: 3}}\n")
     (tmp_path / "small_shards.py").write_text(
-        "import runpy\nfrom fake_samples import dataset_of, in_few_colors\nfrom promptseg import datasets\n"
-        "from promptseg.preprocessing import prepare\n"
-        "prepare.SHARD_PIXELS, prepare.CHUNK = 2500, 3\n"
-        "samples = [in_few_colors(f'p{i}', i % 6) for i in range(11)]\n"
+        "import runpy\nfrom dataclasses import replace\nfrom fake_samples import dataset_of, in_few_colors\n"
+        "from promptseg import datasets\n"
+        "from promptseg.preprocessing import independence, prepare\n"
+        "prepare.SHARD_PIXELS, prepare.CHUNK, independence.CHUNK = 2500, 3, 2\n"
+        "samples = [replace(in_few_colors(f'p{i}', i % 6), split='test' if i > 6 else 'train') for i in range(11)]\n"
         "datasets.load = lambda _: dataset_of(samples, duplicates=True)\n"
         f"runpy.run_path({str(root / 'stages' / 'preprocess.py')!r}, run_name='__main__')\n"
     )
@@ -192,5 +329,7 @@ def test_several_processes_write_the_same_bytes_and_one_preview(root, tmp_path):
 
     assert launch("one") == launch("two", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
     assert len(list((tmp_path / "one" / "train.parquet").iterdir())) > 3
-    assert json.loads((tmp_path / "one.json").read_text())["near_duplicates"] > 0
+    assert json.loads((tmp_path / "one.json").read_text())["near_duplicates"] == 4
+    (group,) = {record.group for record in read(tmp_path / "one") if record.source in ("p0", "p6")}
+    assert group == "p0"
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]

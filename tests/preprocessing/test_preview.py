@@ -18,7 +18,8 @@ def record(id="a", values=(1,), size=SIZE, image=None, **more):
     """A gray image, its mask a column of equal width for each value."""
     mask = np.resize(np.repeat(values, -(-size[1] // len(values))), size[1]).astype(np.uint8)[None].repeat(size[0], 0)
     png = [image_io.encode_png(np.full(size, 100, np.uint8) if image is None else image), image_io.encode_png(mask)]
-    return Record(id, "g", *png, *size, id, 0, 0, *size, **more)
+    foreground = int(((mask > 0) & (mask < 255)).sum())
+    return Record(id, "g", *png, *size, id, 0, 0, *size, foreground=foreground, **more)
 
 
 @pytest.fixture
@@ -67,6 +68,18 @@ def test_panels_are_side_by_side_and_empty_splits_are_left_out(page):
     assert one.shape == two.shape and one.shape[1] < 700
     assert four.shape[0] == pytest.approx(one.shape[0] + preview.SIDE, abs=30)
     assert page(train=rows, val=rows, test=rows).shape[0] > 2.5 * four.shape[0]
+
+
+def test_a_split_says_how_many_records_are_empty(page, monkeypatch):
+    words, line = [], preview.panels.line
+    monkeypatch.setattr(
+        preview.panels, "line", lambda text, *rest, **more: words.append(text) or line(text, *rest, **more)
+    )
+    rows = [record(f"p{i}", values=(0, 255) if i < 2 else (0, 1)) for i in range(5)]
+    page(train=rows[2:], test=rows)
+    assert [text for text in words if "record" in text] == [
+        "train · 3 records", "test · 5 records, of which 2 without ground truth",
+    ]  # fmt: skip
 
 
 def test_the_image_is_left_and_its_ground_truth_right(page):

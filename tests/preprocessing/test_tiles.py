@@ -33,6 +33,21 @@ def test_selected_classes_are_numbered_merged_and_renamed_and_the_rest_is_backgr
     assert select(KNOWN, None, "k") == (KNOWN, None)
 
 
+@pytest.mark.parametrize("wanted, values", [
+    (["leaf"], [0, 1, 1, 1, 0]),
+    (["vein", "leaf"], [0, 2, 1, 1, 0]),
+    (["plant"], [0, 1, 1, 1, 1]),
+    (["leaf", "plant"], [0, 1, 1, 1, 2]),
+    ({"green": ["plant"], "sick": ["vein", "spot"]}, [0, 1, 2, 2, 1]),
+    (["spot"], [0, 0, 0, 1, 0]),
+    (["background", "leaf"], [1, 2, 2, 2, 0]),
+])  # fmt: skip
+def test_a_class_that_lies_inside_a_selected_one_belongs_to_it_unless_it_is_selected(wanted, values):
+    known, inside = ("leaf", "vein", "spot", "plant"), {"spot": "vein", "vein": "leaf", "leaf": "plant"}
+    _, table = select(known, wanted, "k", inside)
+    assert table[[0, 1, 2, 3, 4, 255]].tolist() == [*values, 255]
+
+
 @pytest.mark.parametrize("wanted, message", [
     (["tree"], "params.yaml: k: unknown class 'tree'; known: background, road, car, truck, person"),
     ({"a": ["car"], "b": ["car"]}, "params.yaml: k: 'car' is listed in 'a' and in 'b'"),
@@ -121,7 +136,7 @@ def test_text_and_support_are_in_every_record():
 
 def test_a_mask_of_another_size_is_an_error_that_names_the_sample():
     odd = MASK[:-1]
-    with pytest.raises(UserError, match="^p: the image is 60x40 and its mask 60x39"):
+    with pytest.raises(UserError, match="^the image of p is 60x40 and the mask of p is 60x39"):
         tiled(mask=lambda: odd)
-    with pytest.raises(UserError, match="^p, its support image: the image is 60x40 and its mask 60x39"):
+    with pytest.raises(UserError, match="^p, its support image is 60x40 and its mask is 60x39"):
         tiled(support=lambda: (IMAGE, odd))

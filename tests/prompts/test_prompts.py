@@ -5,14 +5,16 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from promptseg.data import masks
 from promptseg.nn.image_transform import ImageTransform
 from promptseg.prompts import Prompt, PromptConfig, PromptSource, build_prompts, from_json, to_json
 from promptseg.prompts.mask import Mask
 from refusing import refused
+from segment_anything.utils.amg import batched_mask_to_box
 
 NAMES = ["cat", "dog", "cow"]
-REGIONS = {  # classes and boxes of the mask's regions, those of instances in scan order within each class
+REGIONS = {  # classes and extents of the mask's regions, those of instances in scan order within each class
     "image": [(1, [5, 3, 37, 30]), (2, [2, 2, 55, 39])],
     "instance": [(1, [5, 3, 18, 10]), (1, [30, 20, 37, 30]), (2, [40, 2, 55, 8]), (2, [2, 33, 4, 39])],
 }
@@ -72,7 +74,7 @@ def test_each_class_or_component_has_its_own_prompt_and_region(mask, per, kinds)
         if "points" in kinds:
             assert inside(points_of(prompt), region.full()).all() and prompt.get("points").labels.tolist() == [1, 1]
         if "box" in kinds:
-            assert prompt.get("box").corners.tolist() == box
+            assert prompt.get("box").corners.tolist() == [box[0], box[1], box[2] - 1, box[3] - 1]
         if "mask" in kinds:
             assert prompt.get("mask").values.mask.size == region.mask.size
             np.testing.assert_array_equal(prompt.get("mask").values.full(), region.full())
@@ -81,12 +83,44 @@ def test_each_class_or_component_has_its_own_prompt_and_region(mask, per, kinds)
         np.testing.assert_array_equal(np.sum(of_class, axis=0), mask == target)
 
 
+def test_each_instance_of_the_source_has_its_own_prompt(mask):
+    instances = np.where(mask > 0, np.arange(1, 61, dtype=np.uint16) // 10 + 1, 0).astype(np.uint16)  # stripes
+    source = PromptSource("a", mask, NAMES[:2], 0, instances=instances)
+    prompts, regions = build_prompts(PromptConfig(box=True, per="instance"), source)
+    numbers = [[instances[region.full()].max() for p, region in zip(prompts, regions) if p.target == t] for t in (1, 2)]
+    assert numbers == [[1, 2, 4], [5, 6, 1]]
+    for prompt, region in zip(prompts, regions, strict=True):
+        found = region.full()
+        assert (mask[found] == prompt.target).all() and len(np.unique(instances[found])) == 1
+    (one, two), _ = build(PromptConfig(box=True), mask, NAMES[:2], instances=instances)
+    assert (one.target, two.target) == (1, 2)
+    (one, two), whole = build(
+        PromptConfig(points=2, per="instance", together=True), mask, NAMES[:2], instances=instances
+    )
+    assert len(points_of(one)) == len(points_of(two)) == 6 and inside(points_of(one), whole[0]).all()
+    np.testing.assert_array_equal(whole, [mask == 1, mask == 2])
+
+
 def test_random_points_of_instances_at_one_seed(mask):
     """Literal values: with the instances in another order, points would differ too."""
     points, _ = build(PromptConfig(points=2, per="instance"), mask, NAMES[:2], 3)
     assert [(prompt.target, *points_of(prompt).ravel()) for prompt in points] == [
         (1, 11.5, 8.5, 16.5, 6.5), (1, 30.5, 20.5, 34.5, 25.5), (2, 52.5, 6.5, 44.5, 6.5), (2, 2.5, 34.5, 3.5, 38.5),
     ]  # fmt: skip
+
+
+@SAMPLING
+@pytest.mark.parametrize("n", [1, 2])
+def test_points_of_all_instances_together_are_those_of_each_one_in_one_prompt(mask, n, sampling):
+    settings = {"points": n, "sampling": sampling, "per": "instance"}
+    each, _ = build(PromptConfig(**settings), mask, NAMES[:2], 3)
+    together, regions = build(PromptConfig(**settings, together=True), mask, NAMES[:2], 3)
+    assert [prompt.target for prompt in together] == [1, 2]
+    for prompt, region in zip(together, regions, strict=True):
+        own = [points_of(other) for other in each if other.target == prompt.target]
+        np.testing.assert_array_equal(points_of(prompt), np.concatenate(own))
+        assert prompt.get("points").labels.tolist() == [1] * 2 * n
+        np.testing.assert_array_equal(region, mask == prompt.target)
 
 
 @SAMPLING
@@ -133,7 +167,7 @@ def test_jitter_moves_each_side_outward_by_at_most_its_share_of_the_longer_side(
     mask[18:22, 18:24] = 1
     config = PromptConfig(box=True, jitter=0.2)
     boxes = np.array([build(config, mask, NAMES[:1], seed)[0][0].get("box").corners for seed in range(200)])
-    moved = (boxes - [18, 18, 24, 22]) * [-1, -1, 1, 1]
+    moved = (boxes - [18, 18, 23, 21]) * [-1, -1, 1, 1]
     assert moved.min() >= 0 and moved.max() <= 0.2 * 60
     assert (moved.max(axis=0) > 0.19 * 60).all() and (moved.min(axis=0) < 0.01 * 60).all()  # each side independently
     assert np.abs(np.corrcoef(moved.T) - np.eye(4)).max() < 0.3
@@ -145,7 +179,18 @@ def test_jitter_stays_within_the_image(mask):
         [prompt.get("box").corners for seed in range(20) for prompt in build(config, mask, NAMES, seed)[0]]
     )
     assert (boxes[:, :2] < boxes[:, 2:]).all()
-    assert boxes.min(axis=0).tolist()[:2] == [0, 0] and boxes.max(axis=0).tolist()[2:] == [60, 40]
+    assert boxes.min(axis=0).tolist()[:2] == [0, 0] and boxes.max(axis=0).tolist()[2:] == [59, 39]
+
+
+@pytest.mark.parametrize("per", ["image", "instance"])
+def test_boxes_end_with_the_last_pixel_as_those_of_segment_anything(per):
+    mask = np.random.default_rng(0).random((30, 50)) < 0.04
+    mask[3, 7] = mask[20:22, 40:50] = True
+    prompts, regions = build(PromptConfig(box=True, per=per), mask.astype(np.uint8), NAMES[:1])
+    expected = batched_mask_to_box(torch.from_numpy(np.stack(regions)))
+    np.testing.assert_array_equal([prompt.get("box").corners for prompt in prompts], expected)
+    if per == "instance":  # among them objects of one pixel, whose box has no width
+        assert (expected[:, :2] == expected[:, 2:]).all(dim=1).any() and len(prompts) > 20
 
 
 @pytest.mark.parametrize("settings", [{"points": 1}, {"box": True}, {"points": 2, "sampling": "center"}])
@@ -164,6 +209,8 @@ def test_absent_classes_get_no_oracle_prompt(settings, per, mask):
         (["cat", "dog", "é"], 3, {}, [(1, "cat"), (2, "dog"), (3, "é")]),
         ("class", 3, {}, [(1, "cat"), (2, "dog"), (3, "cow")]),
         ("class", 3, {"requested": [1, 3], "is_classification": True}, [(1, "cat"), (3, "cow")]),
+        ("class", 2, {"words": ["a cat", "dogs"]}, [(1, "a cat"), (2, "dogs")]),
+        ("caption", 1, {"text": "the red ball", "words": ["x"]}, [(1, "the red ball")]),
         ("caption", 1, {"text": "the red ball"}, [(1, "the red ball")]),
         (None, 3, {}, [(1, None), (2, None), (3, None)]),
     ],
@@ -174,6 +221,13 @@ def test_every_requested_class_is_prompted_for_by_text_or_without_a_prompt(mask,
         assert prompt.target == target and prompt.is_classification is source.get("is_classification", False)
         assert {kind: part.phrase for kind, part in prompt.parts.items()} == ({"text": phrase} if phrase else {})
         np.testing.assert_array_equal(region, mask == target)
+
+
+def test_background_as_a_class_has_no_class_name_to_prompt_with(mask):
+    classes = ["background", "cat"]
+    assert to_json(build(PromptConfig(text="class"), mask, classes)[0]) == '[{"target": 2, "text": "cat"}]'
+    given = json.loads(to_json(build(PromptConfig(text=["the wall", "a cat"]), mask, classes)[0]))
+    assert [prompt["text"] for prompt in given] == ["the wall", "a cat"]
 
 
 @pytest.mark.parametrize(

@@ -74,10 +74,10 @@ def test_bar_chart_of_many_runs_is_small_legible_and_equal_each_time(rows, tmp_p
         assert image.width > 900 and image.info.keys() <= {"transparency"}
 
 
-def test_bars_are_as_long_as_the_mean_iou_in_the_color_of_their_training(rows, tmp_path):
+def test_bars_are_as_long_as_the_headline_in_the_color_of_their_training(rows, tmp_path):
     trainings = {"zero-shot": canvas.SKY, "cascade of a": canvas.GREEN, "3 epochs": canvas.BLUE}
     ious = (0.2, 0.4, 0.8)
-    given = [rows[0] | {"training": name, "iou_mean": iou} for name, iou in zip(trainings, ious, strict=True)]
+    given = [rows[0] | {"training": name, "headline": iou} for name, iou in zip(trainings, ious, strict=True)]
     charts.write_bar_chart(given, tmp_path / "a.png")
     with Image.open(tmp_path / "a.png") as image:
         lengths = [np.ptp(np.nonzero(colored(image, color)[60:])[1]) for color in trainings.values()]

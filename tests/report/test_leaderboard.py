@@ -64,13 +64,15 @@ def test_csv_has_fixed_decimals_and_empty_fields(project, tmp_path):
     assert "\r" not in text and text.endswith("\n") and tuple(rows[0]) == leaderboard.COLUMNS
     assert rows[1]["iou_ci_low"] == rows[1]["reported_iou"] == ""
     assert (rows[0]["iou_mean"], rows[0]["images"], rows[3]["reported_iou"]) == ("0.3000", "48", "0.2540")
+    assert [rows[0][key] for key in ("groups", "score", "floor", "below_floor")] == ["6", "tile", "", ""]
     assert rows[0]["prompt"] == f'"{EVIL}"' and (rows[0]["oracle"], rows[1]["oracle"]) == ("False", "True")
 
 
 def test_columns_are_those_of_the_registry_and_metrics_that_a_run_has_not_are_none(project):
     assert leaderboard.METRIC_COLUMNS == (
-        "iou_mean", "iou_ci_low", "iou_ci_high", "iou_pooled", "dice_mean", "dice_pooled", "boundary_iou",
-        "iou_best_single", "part_miou", "top1",
+        "iou_mean", "iou_pooled", "iou_ci_low", "iou_ci_high", "iou_tuned", "threshold", "dice_mean", "dice_pooled",
+        "boundary_iou", "iou_best_single", "false_alarm_rate", "false_alarm_area", "iou_pooled_all", "part_miou",
+        "top1",
     )  # fmt: skip
     own = {"em-clipseg": "part_miou", "fires-clipseg": "top1", "em-grid": "iou_best_single"}
     for name, key in own.items():
@@ -80,7 +82,16 @@ def test_columns_are_those_of_the_registry_and_metrics_that_a_run_has_not_are_no
         assert (rows[name][key], rows[name]["boundary_iou"], rows["em-sam"][key]) == (0.678, None, None)
 
 
-@pytest.mark.parametrize("key", ["iou_mean", "images", "oracle"])
+def test_the_headline_is_the_metric_that_the_summary_names(project):
+    project.write_summary("em-sam", headline="iou_pooled", iou_pooled=0.123)
+    rows = {row["run"]: row for row in project.rows()}
+    assert (rows["em-sam"]["metric"], rows["em-sam"]["headline"]) == ("iou_pooled", 0.123)
+    assert (rows["em-clipseg"]["metric"], rows["em-clipseg"]["headline"]) == ("iou_mean", 0.3)
+    group_unit = "block of slices within one volume"
+    assert [rows["em-sam"][key] for key in ("groups", "group_unit", "score")] == [3, group_unit, "tile"]
+
+
+@pytest.mark.parametrize("key", ["iou_mean", "images", "oracle", "headline", "groups", "group_unit", "score"])
 def test_incomplete_scores_are_named(project, key):
     project.write_summary("em-sam", key)
     with pytest.raises(UserError, match=rf"em-sam\.parquet: no '{key}' in its summary; delete it and run `dvc repro`"):

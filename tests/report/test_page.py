@@ -101,13 +101,18 @@ def test_the_leaderboard_has_a_cell_for_each_column_and_marks_the_best_run_witho
     head, *rows = re.findall(r"<tr.*?</tr>", table(unchanged.text, "leaderboard"), re.DOTALL)
     labels = [plain(cell) for cell in re.findall(r"<th .*?</th>", head, re.DOTALL)]
     assert labels[3:] == [
-        "mean IoU 95 % interval", "reported IoU", "scale", "pooled IoU", "mean Dice", "pooled Dice", "boundary IoU",
+        "IoU 95 % interval", "floor", "reported IoU", "scale", "mean IoU", "pooled IoU", "mean Dice", "pooled Dice",
+        "boundary IoU",
     ]  # fmt: skip
     cells = {len(re.findall(r"<t[hd] ", row)) for row in rows if "rowgroup" not in row}
-    assert cells == {int(span) for span in re.findall(r'colspan="(\d+)"', "".join(rows))} == {len(labels)} == {10}
+    assert cells == {int(span) for span in re.findall(r'colspan="(\d+)"', "".join(rows))} == {len(labels)} == {12}
     (row,) = [row for row in rows if 'href="#run-covid-sam"' in row]
     shown = [plain(cell) for cell in re.findall(r"<td.*?</td>", row, re.DOTALL)]
-    assert shown[2:6] == ["0.600 0.250–0.750", "0.851", "48 images, official; tiny weights", "0.400"]
+    scale = "48 tiles, official; tiny weights"
+    assert shown[2:8] == ["0.600 0.250–0.750, 6 groups", "–", "0.851", scale, "0.600", "0.400"]
+    (row,) = [row for row in rows if 'href="#run-em-sam"' in row]
+    assert "0.350 3 groups" in plain(row), "with few groups there is no interval, only their number"
+    assert unchanged.text.count("6 groups: block of slices within one volume") == len(ORDER) - 1
     marked = re.findall(r'<tr class="best">\s*<th scope="row"><a href="#run-([^"]+)"', unchanged.text)
     assert marked == ["em-clipseg", "fires-cascade", "covid-unet"]
     assert unchanged.text.count('<span class="badge oracle">') == 2 * 4 + 1  # table, article, and the note on it
@@ -125,11 +130,47 @@ def test_at_a_glance_a_cascade_counts_as_the_run_that_it_refines(project):
     project.write_summary("em-sam-20", iou_mean=0.1, oracle=False)
     rows = re.findall(r'<th scope="row">(\w+)</th>(.*?)</tr>', table(project.render(), "glance"), re.DOTALL)
     best = {name: [plain(cell) for cell in re.findall(r"<td.*?</td>", row, re.DOTALL)] for name, row in rows}
-    assert best == {  # zero-shot, fine-tuned, gain, oracle
-        "em": ["0.300 em-clipseg", "0.100 em-sam-20", "−0.200", "0.400 em-grid"],
-        "fires": ["0.550 fires-cascade", "–", "–", "–"],
-        "covid": ["–", "0.650 covid-cascade", "–", "0.600 covid-sam"],
+    assert best == {  # zero-shot, fine-tuned, oracle
+        "em": ["0.300 em-clipseg", "0.100 em-sam-20", "0.400 em-grid"],
+        "fires": ["0.550 fires-cascade", "–", "–"],
+        "covid": ["–", "0.650 covid-cascade", "0.600 covid-sam"],
     }
+
+
+def test_trivial_runs_are_never_best_and_runs_below_them_are_marked(project):
+    floor = {"dataset": "em", "model": "whole_image", "prompt": {}}
+    settings = study(zero_shot=SETTINGS["zero_shot"] | {"em-whole": floor})
+    project.add_run("em-whole", iou_mean=0.39)
+    text = project.render(settings)
+    assert 'class="best"' in text and 'class="best">\n    <th scope="row"><a href="#run-em-whole"' not in text
+    board = table(text, "leaderboard")
+    rows = {name: row for name, row in re.findall(r'href="#run-([\w-]+)">(.*?)</tr>', board, re.DOTALL)}
+    assert {name for name, row in rows.items() if "below its floor" in row} == {"em-clipseg", "em-sam"}
+    assert plain(rows["em-grid"]).count("0.390") == 1 and '<span class="badge">floor</span>' in rows["em-whole"]
+    assert plain(table(text, "glance")).count("em-whole") == 0
+
+
+def test_gains_and_folds_and_dice_losses_are_shown_where_there_are_any(unchanged, project):
+    words = ("What fine-tuning gains", "Means over folds", "Dice loss in training")
+    assert not [each for each in words if each in unchanged.text]
+    tuned = SETTINGS["finetune"]["em-sam-20"]
+    run = {"dataset": "em", "model": "sam", "prompt": tuned["prompt"]}
+    voc = {name: {"raw": "data/raw/em", "reader": "voc", "options": {"fold": int(name[1])}} for name in ("p0", "p1")}
+    folds = {f"{name}-text": {"dataset": name, "model": "clipseg", "prompt": {"text": "caption"}} for name in voc}
+    settings = study(
+        datasets=SETTINGS["datasets"] | voc,
+        zero_shot=SETTINGS["zero_shot"] | {"em-before": run} | folds,
+        finetune=SETTINGS["finetune"] | {"em-sam-20": tuned | {"reported_dice_loss": 0.158}},
+    )
+    project.add_run("em-before", iou_mean=0.5)
+    for name, iou in (("p0-text", 0.1), ("p1-text", 0.4)):
+        project.add_run(name, iou_mean=iou)
+    for name in voc:
+        (project.summaries / f"{name}.json").write_text("{}")
+    text = project.render(settings)
+    assert "em sam 2 central points 0.500 em-before 0.450 em-sam-20 −0.050" in plain(table(text, "gains"))
+    assert "p0, p1 clipseg zero-shot caption 0.250" in plain(table(text, "folds"))
+    assert text.count("Dice loss in training 0.654, reported 0.158") == 1
 
 
 def test_page_says_that_a_small_run_is_not_the_study(unchanged, project):

@@ -55,11 +55,17 @@ def changed(given, size=(SIDE, SIDE)):
 
 
 def test_images_are_chosen_by_rank_from_worst_to_best_whatever_the_order():
-    scores = [(index, index / 10) for index in range(11)]
-    assert run_figure.choose(scores, 5) == run_figure.choose(scores[::-1], 5) == [0, 3, 5, 8, 10]
-    assert run_figure.choose([(3, 0.5), (1, 0.5)], 4) == [1, 3]
-    assert run_figure.choose([(i, 0.0) for i in range(5)], 1) == [2]
+    scores = [index / 10 for index in range(11)]
+    assert run_figure.choose(scores, 5) == [0, 3, 5, 8, 10]
+    assert run_figure.choose(scores[::-1], 5) == [10, 7, 5, 2, 0]
+    assert run_figure.choose([0.5, 0.5], 4) == [0, 1]
+    assert run_figure.choose([0.0] * 5, 1) == [2]
     assert run_figure.choose([], 4) == []
+
+
+def test_images_without_ground_truth_are_not_ranked_and_only_fill_up():
+    assert run_figure.choose([None, 0.9, None, 0.1, 0.5], 3) == [3, 4, 1]
+    assert run_figure.choose([None, 0.9, None, None], 3) == [1, 0, 2]
 
 
 @pytest.mark.parametrize("size", [(160, 160), (64, 64), (200, 500), (500, 200), (1, 900), (900, 1), (7, 3)])
@@ -140,9 +146,9 @@ def test_points_are_rings_around_their_place(size, point, place):
 
 def test_boxes_are_outlines_inside_the_image_and_phrases_below_it():
     rows, columns = changed([{"target": 1, "box": [20, 30, 120, 90]}])
-    assert (columns.min(), columns.max(), rows.min(), rows.max()) == pytest.approx((20, 120, 30, 90), abs=3.5)
+    assert (columns.min(), columns.max(), rows.min(), rows.max()) == pytest.approx((20, 121, 30, 91), abs=3.5)
     assert not ((rows > 40) & (rows < 80) & (columns > 30) & (columns < 110)).any()
-    view = prompted([{"target": 1, "box": [0, 0, 160, 160]}])
+    view = prompted([{"target": 1, "box": [0, 0, 159, 159]}])
     assert (view[0, 80] > 200).all() and (view[-1, 80] > 200).all() and (view[80, 0] > 200).all()
     rows, _ = changed([{"target": 1, "text": "fire"}], size=(80, 160))
     assert 80 <= rows.min() < rows.max() < 100

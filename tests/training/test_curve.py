@@ -1,5 +1,7 @@
 """The training curve: metrics of an epoch, CSV, the best epoch, early stopping and the warning about the foreground."""
 
+import math
+
 import pytest
 import torch
 from promptseg.core.devices import Processes
@@ -19,14 +21,17 @@ def rows(ious: list, predicted: list | None = None, target: float = 0.2) -> list
 def test_ignored_pixels_enter_no_mean_over_the_masks():
     """Of the first mask four pixels count: two are predicted, three are the object's, one is both.
 
-    Of the second five count and are predicted, and four of them are the object's.
+    Of the second five count and are predicted, and four of them are the object's. A predicted pixel has the probability
+    s; so of the first mask y p is s + 2 (1 - s), y 3 and p 2 s + 2 (1 - s), of the second 4 s, 4 and 5 s.
     """
     prediction = torch.tensor([[[1, 1, 0], [1, 0, 0]], [[1, 1, 1], [1, 1, 1]]])
     target = torch.tensor([[[1, 0, 1], [0, 1, 1]], [[1, 1, 1], [1, 1, 0]]])
     weight = torch.tensor([[[1, 1, 1], [0, 1, 0]], [[1, 1, 1], [1, 0, 1]]])
     sums = MetricSums()
     sums.add_masks(6.0 * prediction - 3, target.float(), weight.float())
-    means = (1 / 4 + 4 / 5) / 2, (2 / 4 + 5 / 5) / 2, (3 / 4 + 4 / 5) / 2
+    s = 1 / (1 + math.exp(-3))
+    dice = ((1 - (2 * (2 - s) + 1) / (3 + 2 + 1)) + (1 - (2 * 4 * s + 1) / (4 + 5 * s + 1))) / 2
+    means = dice, (1 / 4 + 4 / 5) / 2, (2 / 4 + 5 / 5) / 2, (3 / 4 + 4 / 5) / 2
     assert sums.mean(Processes()) == (None, *map(pytest.approx, means))
 
 
@@ -34,25 +39,27 @@ def test_an_empty_mask_that_is_predicted_empty_has_an_iou_of_one():
     sums = MetricSums()
     for logit in (-3.0, 3.0):
         sums.add_masks(torch.full((1, 2, 2), logit), torch.zeros(1, 2, 2), torch.ones(1, 2, 2))
-    assert sums.mean(Processes())[1:] == (0.5, 0.5, 0.0)
+    assert sums.mean(Processes())[2:] == (0.5, 0.5, 0.0)
 
 
 def test_losses_are_averaged_over_their_number_and_nothing_is_none():
     sums = MetricSums()
-    assert sums.mean(Processes()) == (None, None, None, None)
+    assert sums.mean(Processes()) == (None, None, None, None, None)
     sums.add_losses(torch.tensor([1.0, 2.0]))
     sums.add_losses(torch.tensor([6.0]))
-    assert sums.mean(Processes()) == (3.0, None, None, None)
+    assert sums.mean(Processes()) == (3.0, None, None, None, None)
     assert sums.describe() == {"loss": "3.000", "iou": "0.000"}
 
 
 def test_a_row_of_the_csv_has_the_metrics_of_both_splits_and_none_is_empty():
-    none = EpochMetrics(None, None, None, None)
-    both = curve.make_row(7, "train", EpochMetrics(1 / 3, 0.5, 0.25, 0.125), EpochMetrics(2.0, 0.75, 0.1, 0.2), 1e-4)
+    none = EpochMetrics(None, None, None, None, None)
+    train, val = EpochMetrics(1 / 3, 0.2, 0.5, 0.25, 0.125), EpochMetrics(2.0, 0.3, 0.75, 0.1, 0.2)
+    both = curve.make_row(7, "train", train, val, 1e-4)
     assert curve.to_csv([both, curve.make_row(1, "pretext", none._replace(loss=0.5), none, 0.1)]).splitlines() == [
-        "epoch,phase,loss,val_loss,val_iou,lr,foreground,val_foreground,target_foreground,val_target_foreground",
-        "7,train,0.333333,2,0.75,0.0001,0.25,0.1,0.125,0.2",
-        "1,pretext,0.5,,,0.1,,,,",
+        "epoch,phase,loss,dice_loss,val_loss,val_iou,lr,foreground,val_foreground,target_foreground,"
+        "val_target_foreground",
+        "7,train,0.333333,0.2,2,0.75,0.0001,0.25,0.1,0.125,0.2",
+        "1,pretext,0.5,,,,0.1,,,,",
     ]
 
 

@@ -46,7 +46,7 @@ def validated(monkeypatch):
         def validate(run, phase):
             epoch = len(weights_of_epochs)
             weights_of_epochs.append(run.segmenter.gain.detach().clone())
-            metrics = {"loss": 1.0, "iou": 0.5, "foreground": 0.1, "target_foreground": 0.1}
+            metrics = {"loss": 1.0, "dice_loss": 0.5, "iou": 0.5, "foreground": 0.1, "target_foreground": 0.1}
             return EpochMetrics(**metrics | {key: given[epoch] for key, given in values.items()})
 
         monkeypatch.setattr(epochs, "validate", validate)
@@ -85,10 +85,12 @@ def test_a_run_resumes_to_the_same_bytes_in_whichever_epoch_it_was_killed(
 @pytest.mark.parametrize(
     "settings, ious, best",
     [({"epochs": 4}, [0.3, 0.7, 0.7, 0.1], 2), ({"epochs": 4, "ema_decay": 0.9}, [0.3, 0.7, 0.7, 0.1], 2),
+     ({"epochs": 4, "keep": "last"}, [0.3, 0.7, 0.7, 0.1], 4),
+     ({"epochs": 6, "patience": 2, "keep": "last"}, [0.3, 0.7, 0.6, 0.7], 4),
      ({"epochs": 6, "patience": 2}, [0.3, 0.7, 0.6, 0.7], 2),
      ({"epochs": 2, "pretext": 2, "patience": 1}, [0.9, 0.95, 0.4, 0.2], 3)],
 )  # fmt: skip
-def test_the_earliest_of_the_best_weights_of_the_last_phase_are_saved_and_patience_ends_it(
+def test_the_earliest_of_the_best_weights_of_the_last_phase_are_saved_or_the_last_and_patience_ends_it(
     rows, validated, saved_gain, settings, ious, best
 ):
     after = validated(iou=[*ious, 0.5, 0.8])

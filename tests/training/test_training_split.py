@@ -33,7 +33,7 @@ def path(tmp_path):
     """Two images; half of the first one's object's lower part is ignored, and so are pixels beside it."""
     path = tmp_path / "training.parquet"
     rng = np.random.default_rng(0)
-    with records.RecordWriter(path, records.Record, {"classes": ["thing"]}) as out:
+    with records.RecordWriter(path, records.Record, {"classes": ["thing"], "score": "image"}) as out:
         for id in "ab":
             mask = np.zeros((24, 40), np.uint8)
             mask[4:10, 6:20] = 1
@@ -43,7 +43,8 @@ def path(tmp_path):
             mask[21:23, 30:33] = 1
             image = rng.integers(0, 256, (24, 40, 3), np.uint8)
             encoded = image_io.encode_png(image), image_io.encode_png(mask)
-            out.add(records.Record(id, "g", *encoded, 24, 40, id, 0, 0, 24, 40))
+            foreground = int(np.count_nonzero(mask == 1))
+            out.add(records.Record(id, "g", *encoded, 24, 40, id, 0, 0, 24, 40, foreground=foreground))
     return path
 
 
@@ -98,7 +99,23 @@ def test_prompts_are_in_pixels_of_the_input(path):
     half = Bare()
     half.transform = ImageTransform(20, True, (0, 0, 0), (1, 1, 1))
     corners = make_split(path, half).take(1, 1).prompts[0].get("box").corners
-    np.testing.assert_array_equal(corners, np.array([6, 4, 33, 23]) / 2)
+    np.testing.assert_array_equal(corners, np.array([6, 4, 32, 22]) / 2)
+
+
+def test_instances_of_the_source_are_augmented_with_their_mask(tmp_path):
+    mask = np.zeros((24, 40), np.uint8)
+    mask[4:10, 6:20] = 1
+    instances = np.where(mask, np.where(np.arange(40) < 12, 700, 2), 0).astype(np.uint16)  # 6 and 8 columns, touching
+    pixels = [image_io.encode_png(each) for each in (np.zeros((24, 40, 3), np.uint8), mask, instances)]
+    with records.RecordWriter(tmp_path / "a", records.Record, {"classes": ["thing"]}) as out:
+        out.add(records.Record("a", "g", *pixels[:2], 24, 40, "a", 0, 0, 24, 40, foreground=84, instances=pixels[2]))
+    augment = Augment(flip=["horizontal"], rotate=0, scale=0, brightness=0)
+    split = make_split(tmp_path / "a", augment=augment, box=True, per="instance")
+    items = [split.take(0, epoch) for epoch in range(9)]
+    found = [[(region.left, *region.mask.shape) for region in item.regions] for item in items]
+    plain, flipped = [(6, 6, 6), (12, 6, 8)], [(20, 6, 8), (28, 6, 6)]
+    assert found[0] == plain and flipped in found and all(each in (plain, flipped) for each in found)
+    assert len(make_split(tmp_path / "a", box=True, per="image").take(0, 1).prompts) == 1
 
 
 def test_augmentation_changes_training_and_not_validation(path):

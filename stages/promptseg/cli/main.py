@@ -56,7 +56,7 @@ def verify(
 
 
 def segment(
-    images: Annotated[list[Path], typer.Argument(help="PNG, JPEG and TIFF files, TIFF stacks, folders of them")],
+    images: Annotated[list[Path], typer.Argument(help="PNG, JPEG, WebP and TIFF files, TIFF stacks, folders of them")],
     model: Annotated[str | None, typer.Option(help="its name, as in params.yaml")] = None,
     weights: Annotated[
         Path | None, typer.Option(help="a fine-tuned run, such as data/weights/fires-clipseg-20, instead of --model")

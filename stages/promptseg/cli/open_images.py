@@ -4,20 +4,20 @@ import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
-import tifffile
 
 from promptseg.core.errors import UserError
 from promptseg.data import image_io
-from promptseg.data.file_names import natural
+from promptseg.data.file_names import IMAGE_SUFFIXES, natural, walk
 from promptseg.data.tiff_stack import Stack
 from promptseg.prompts.command_line import numbers
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 Read = Callable[[], np.ndarray]
+OpenStack = Callable[[Path], Stack]
+_OPEN_STACKS = 8  # held open at a time
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,8 @@ def open_images(paths: list[Path], window: tuple[float, float] | None, exclude: 
     for given in paths:
         for depth, path in _files(given, exclude):
             files.setdefault(os.path.abspath(path), (depth, path))
-    opened = [_open(path, window) for _, path in files.values()]
+    open_stack = lru_cache(_OPEN_STACKS)(partial(Stack, window=window))
+    opened = [_open(path, window, open_stack) for _, path in files.values()]
     candidates = [_candidates(path, depth) for depth, path in files.values()]
     names = _distinct(candidates, [[ending for ending, _, _ in inner] for inner in opened])
     return [
@@ -83,12 +84,11 @@ def _files(given: Path, exclude: Path) -> list[tuple[int, Path]]:
     if given.resolve().is_relative_to(exclude.resolve()):
         raise UserError(f"{given}: the folder of the results, whose images are not read; give another --out")
     files = {}
-    for path in given.rglob("*"):
-        inner = path.relative_to(given)
-        hidden = any(part.startswith(".") for part in inner.parts)
-        if path.suffix.lower() in SUFFIXES and not hidden and path.is_file():
+    for inner in walk(given):
+        path = given / inner
+        if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file():
             if not path.resolve().is_relative_to(exclude.resolve()):
-                files[inner.as_posix()] = len(inner.parts), path
+                files[inner] = len(Path(inner).parts), path
     if not files:
         raise UserError(f"{given}: no PNG, JPEG or TIFF image in this folder or below it")
     return [files[inner] for inner in sorted(files, key=natural)]
@@ -123,28 +123,24 @@ def _distinct(candidates: list[list[str]], endings: list[list[str]]) -> list[str
             chosen[number] += 1
 
 
-def _open(path: Path, window: tuple[float, float] | None) -> list[tuple[str, int | None, Read]]:
+def _open(path: Path, window: tuple[float, float] | None, open_stack: OpenStack) -> list[tuple[str, int | None, Read]]:
     """The image in a file, or the slices of a stack: what each adds to the file's name, its index, and its pixels."""
-    if not _is_stack(path):
+    if not image_io.is_tiff(path):
         return [("", None, partial(image_io.read_image, path, window))]
     try:
-        stack = Stack(path)
+        count = len(open_stack(path))
+        open_stack(path).check_window()
     except UserError as error:
         return [("", None, partial(_refuse, error))]
-    digits = max(3, len(str(len(stack) - 1)))
-    return [(f"_{index:0{digits}}", index, partial(stack.__getitem__, index)) for index in range(len(stack))]
+    if count == 1:
+        return [("", None, partial(_slice, open_stack, path, 0))]
+    digits = max(3, len(str(count - 1)))
+    return [(f"_{index:0{digits}}", index, partial(_slice, open_stack, path, index)) for index in range(count)]
+
+
+def _slice(open_stack: OpenStack, path: Path, index: int) -> np.ndarray:
+    return open_stack(path)[index]
 
 
 def _refuse(error: UserError) -> np.ndarray:
     raise error
-
-
-def _is_stack(path: Path) -> bool:
-    """Whether a file is a TIFF of several slices, as pages or contiguous behind the first header."""
-    if path.suffix.lower() not in (".tif", ".tiff"):
-        return False
-    try:
-        with tifffile.TiffFile(path) as tiff:
-            return len(tiff.pages) > 1 or any(len(series) > 1 for series in tiff.series)
-    except Exception:  # tifffile raises struct, key, index and its own errors
-        return False  # reading it as an image reports the error

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 
 from promptseg import prompts
-from promptseg.api import in_eight_bits
 from promptseg.cli import overlay
 from promptseg.cli.load_model import LoadedModel
 from promptseg.cli.open_images import InputImage
@@ -22,7 +21,7 @@ from promptseg.core.errors import UserError
 from promptseg.core.runs import CascadePrompt
 from promptseg.data import generated_masks, image_io, rle
 from promptseg.evaluation import counts
-from promptseg.inference import prediction
+from promptseg.inference.class_maps import predict_classes
 from promptseg.inference.component_prompts import component_prompts
 from promptseg.nn.segmenter import Features, Segmenter
 from promptseg.prompts import Prompt
@@ -118,13 +117,13 @@ def _class_masks(model: LoadedModel, pixels: np.ndarray, image: InputImage, thre
     shape = (len(model.classes), height, width)
     image_prompts = model.request.prompts(*shape, image.name)
     features = _encode(model.segmenter, pixels, image)
-    maps = in_eight_bits(prediction.probability_maps(model.segmenter, features, image_prompts, shape))
+    maps = predict_classes(model.segmenter, features, image_prompts, shape).quantized()
     metadata: dict[str, Any] = {"threshold": threshold}
     if model.refiner is not None:
         config = CascadePrompt()
         refining = _component_prompts(maps, config)
         features = _encode(model.refiner, pixels, image)
-        maps = in_eight_bits(prediction.probability_maps(model.refiner, features, refining, shape))
+        maps = predict_classes(model.refiner, features, refining, shape).quantized()
         image_prompts = image_prompts + refining
         metadata["cascade"] = {"model": model.refiner.NAME, "prompt": config.model_dump()}
     mask = counts.label_map(maps, threshold)

@@ -1,9 +1,7 @@
 """`promptseg verify`: all errors in the files of a dataset, a line for each, before hours are spent on them."""
 
-import sys
-from collections import Counter
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from promptseg import datasets
+from promptseg.cli.dataset_statistics import Decoded, Statistics
 from promptseg.cli.raw_folders import RAW, download_name
 from promptseg.core import progress, study
 from promptseg.core.distributed import Ranks
@@ -23,9 +22,11 @@ from promptseg.core.study import Study
 from promptseg.core.thread_pool import ThreadPool
 from promptseg.data import image_io
 from promptseg.data.image_io import IGNORED
-from promptseg.datasets import Sample
+from promptseg.datasets import LeaveOut, Sample
+from promptseg.download.archives import is_archive
 
 T = TypeVar("T")
+SHOWN = 10  # files left out that are named
 
 
 def verify(dataset: str | None, folder: Path | None, official: bool) -> int:
@@ -54,6 +55,9 @@ def verify(dataset: str | None, folder: Path | None, official: bool) -> int:
     for name in names:
         entry = settings.datasets[name]
         place = folder or Path(entry.raw)
+        if place.is_file():
+            what = "an archive; unpack it first, and give" if is_archive(place) else "a file; give"
+            raise UserError(f"{place}: {what} the folder of the images and masks: promptseg verify {name} FOLDER")
         if not place.is_dir():
             raise UserError(f"{place}: no such folder; `dvc repro preprocess@{name}` downloads what is in {RAW}")
         downloaded = folder is None and _source(entry, settings) == "official"
@@ -81,14 +85,14 @@ def inspect(name: str, settings: Dataset, folder: Path, official: bool) -> Gener
     """
     reader = Reader(datasets.load(settings.reader), datasets.options(name, settings), folder)
     sizes = getattr(reader.module, "SPLIT_SIZES", {}) if official and not settings.options else {}
-    statistics, reported = Statistics(datasets.modality(name, settings)), set()
+    classes = datasets.classes(reader.module, *reader.options)
+    statistics, reported = Statistics(datasets.modality(name, settings), len(classes)), set()
     for line in _errors(name, reader, sizes, statistics):
         line = " ".join(line.split())
         if line not in reported:  # many samples may share a file
             reported.add(line)
             yield f"{name}: {line}"
-    if statistics.empty:
-        yield f"{name}: note: masks without any foreground: {statistics.empty:,}"
+    yield from (f"{name}: note: {note}" for note in [*statistics.notes(), *_left_out(reader)])
     yield f"{name}: {statistics.describe()}, {f'{len(reported):,}' if reported else 'nothing'} wrong"
     return len(reported)
 
@@ -100,80 +104,6 @@ class Reader:
     module: ModuleType
     options: tuple
     folder: Path
-
-
-@dataclass
-class Decoded:
-    """What is retained of a sample after its image and mask were decoded.
-
-    Attributes:
-        id: of the sample.
-        split: of the sample.
-        group: of the sample.
-        errors: in its files.
-        size: (width, height) of the image; None where it cannot be decoded.
-        color: "gray" or "color"; empty where the image cannot be decoded.
-        empty: whether the mask has no foreground.
-    """
-
-    id: str
-    split: str | None
-    group: str
-    errors: list[str] = field(default_factory=list)
-    size: tuple[int, int] | None = None
-    color: str = ""
-    empty: bool = False
-
-
-class Statistics:
-    """Ids, groups and a few numbers of all samples. modality: "image" or "point_cloud"."""
-
-    def __init__(self, modality: str):
-        self._modality = modality
-        self.splits: Counter[str | None] = Counter()
-        self.empty = 0
-        self._ids: set[str] = set()
-        self._groups: dict[str, str] = {}
-        self._smallest: tuple[int, ...] = (sys.maxsize, sys.maxsize)
-        self._largest: tuple[int, ...] = (0, 0)
-        self._colors: set[str] = set()
-
-    def add(self, sample: Decoded) -> Iterator[str]:
-        """Add a sample; yields what is wrong with it beside those before."""
-        self.splits[sample.split] += 1
-        self.empty += sample.empty
-        if sample.id in self._ids:
-            yield f"{sample.id}: more than one sample has this id"
-        self._ids.add(sample.id)
-        split = sample.split or "no split"
-        first = self._groups.setdefault(sample.group, split)
-        if first != split:
-            yield f"{sample.group}: this group is in {first} and in {split}; a group must not be divided"
-        if sample.size:
-            self._smallest = tuple(map(min, self._smallest, sample.size))
-            self._largest = tuple(map(max, self._largest, sample.size))
-            self._colors.add(sample.color)
-
-    def describe(self) -> str:
-        """Describe the samples: `330 samples in 2 splits, 1024x768, gray 8-bit`.
-
-        Sizes are width x height, as smallest..largest where they differ. Of point clouds: `84 samples in 2 splits,
-        clouds of 2048 points`.
-        """
-        total, splits = sum(self.splits.values()), len(self.splits.keys() - {None})
-        words = [f"{total:,} sample{'' if total == 1 else 's'}"]
-        if total:
-            words[0] += f" in {splits} split{'' if splits == 1 else 's'}" if splits else " without splits"
-        if self._colors:
-            sides = [
-                f"{low}" if low == high else f"{low}..{high}"
-                for low, high in zip(self._smallest, self._largest, strict=True)
-            ]
-            if self._modality == "point_cloud":
-                words.append(f"clouds of {sides[1]} points")
-            else:
-                words += ["x".join(sides), " and ".join(sorted(self._colors, reverse=True)) + " 8-bit"]
-        return ", ".join(words)
 
 
 def _source(entry: Dataset, settings: Study) -> str | None:
@@ -208,33 +138,54 @@ def _errors(name: str, reader: Reader, sizes: dict[str, int], statistics: Statis
                 yield f"{reader.folder}: {statistics.splits[split]:,} samples in {split}, where {size:,} are official"
 
 
+def _left_out(reader: Reader) -> Iterator[str]:
+    """Yield a note on files that are not read."""
+    try:
+        names = datasets.left_out(reader.module, reader.folder, *reader.options)
+    except UserError:
+        return  # an error that is reported already
+    if names:
+        named = ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
+        yield f"files left out, without counterpart: {len(names):,}: {named}"
+
+
 def _decode(sample: Sample, classes: int) -> Decoded:
     decoded = Decoded(sample.id, sample.split, sample.group)
-    image, mask = _try(sample.image, decoded.errors), _try(sample.mask, decoded.errors)
+    image = _try(sample.image, decoded.errors)
+    try:
+        mask = _try(sample.mask, decoded.errors)
+    except LeaveOut:
+        mask, decoded.left_out = None, True
     if image is not None:
         decoded.size, decoded.color = image.shape[1::-1], "gray" if image.ndim == 2 else "color"
     if mask is not None:
-        decoded.empty = not _histogram(mask)[1:IGNORED].any()
-    decoded.errors += _pixel_errors(image, mask, classes, sample.id)
+        pixels = _histogram(mask)
+        decoded.valid, decoded.foreground = int(pixels[:IGNORED].sum()), int(pixels[1:IGNORED].sum())
+    decoded.errors += _pixel_errors(image, mask, classes, sample.id, sample.names)
     if sample.support is not None:
         image, mask = _try(sample.support, decoded.errors) or (None, None)
-        decoded.errors += _pixel_errors(image, mask, classes, f"{sample.id}, its support image")
+        where = f"{sample.id}, its support image"
+        decoded.errors += _pixel_errors(image, mask, classes, where, (where, "its mask"))
     return decoded
 
 
 def _try(read: Callable[[], T], errors: list[str]) -> T | None:
-    """The result of `read`, or None and one more error."""
+    """The result of `read`, or None and one more error. Raises LeaveOut."""
     try:
         return read()
+    except LeaveOut:
+        raise
     except UserError as error:
         errors.append(str(error))
         return None
 
 
-def _pixel_errors(image: np.ndarray | None, mask: np.ndarray | None, classes: int, where: str) -> Iterator[str]:
+def _pixel_errors(
+    image: np.ndarray | None, mask: np.ndarray | None, classes: int, where: str, names: tuple[Path | str, Path | str]
+) -> Iterator[str]:
     if image is not None and mask is not None:
         try:
-            image_io.check_same_size(image, mask, where)
+            image_io.check_same_size(image.shape, mask.shape, *names)
         except UserError as error:
             yield str(error)
     if mask is not None:

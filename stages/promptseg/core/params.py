@@ -15,6 +15,7 @@ from promptseg.core.errors import UserError
 from promptseg.core.settings import Fraction, Settings, read_yaml, validate
 
 PATH = Path("params.yaml")
+BACKGROUND = "background"  # what Dataset.classes may name beside the reader's classes
 S = TypeVar("S", bound=Settings)
 
 
@@ -24,7 +25,8 @@ class Scale(Settings):
     data: Literal["sample", "official"] = "official"
     checkpoints: Literal["tiny", "official"] = "official"
     max_epochs: PositiveInt | None = None  # None: as each run says
-    max_images: PositiveInt | None = None  # of each split, evenly spaced; None: all
+    # Records with ground truth of each split, and as many empty ones, each evenly spaced; None: all
+    max_images: PositiveInt | None = None
 
 
 class Header(Settings):
@@ -57,8 +59,10 @@ class Dataset(Settings):
     tile: Annotated[int, Field(ge=16)] | None = None  # side in pixels; None: whole images
     overlap: NonNegativeInt = 0  # pixels shared by neighbouring tiles
     border: Literal["shift", "cut", "drop"] = "shift"  # last tile that does not fit: moved back, cut off or dropped
+    # Records without any foreground are kept in the test split whatever these two say (preprocessing/filter.py).
     min_foreground: Fraction | None = 0.0  # keep records with a larger share of foreground; None: keep all
     min_pixels: NonNegativeInt = 0  # keep records with at least so many foreground pixels
+    score: Literal["image", "tile"] = "image"  # unit of the scores: images that their tiles make up, or each tile
     skip_invalid: bool = False  # leave out, and count, unreadable samples; otherwise they end the stage
     val_fraction: Fraction = 0.1  # of the training groups, where the source has no validation split
     test_fraction: Fraction = 0.5  # of all groups, where the source has no test split

@@ -23,6 +23,7 @@ class FineTune(Run):
     """A run whose model is fine-tuned first."""
 
     train: Train
+    reported_dice_loss: Fraction | None = None  # Dice loss on the training images that the study reports
 
 
 class CascadePrompt(Settings):

@@ -1,6 +1,6 @@
 """Base of all sections of params.yaml: typed, frozen, and a wrong key or value is one clear line."""
 
-import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -55,13 +55,64 @@ def validate(section: type[S], raw: dict, path: str, key: str = "") -> S:
     try:
         return section.model_validate(raw)
     except pydantic.ValidationError as error:
-        errors = error.errors()
-        # Where several types are allowed, pydantic puts the type that it tried into the location.
-        location = [str(step) for step in errors[0]["loc"] if not re.match(r"(list|dict|literal)\[", str(step))]
-        full_key = ".".join([key] * bool(key) + location)
-        reason = errors[0]["msg"].removeprefix("Value error, ")
-        if errors[0]["type"] == "extra_forbidden" and len(errors[0]["loc"]) == 1:
+        mistakes = _mistakes([_Mistake.of(each, raw) for each in error.errors()])
+        first = mistakes[0]
+        full_key = ".".join([key] * bool(key) + [str(step) for step in first.keys])
+        reason = first.reason
+        if first.unknown_key and len(first.keys) == 1:
             reason += f" (known: {', '.join(section.model_fields)})"
-        value = "" if isinstance(errors[0]["input"], dict) else f", got {errors[0]['input']!r}"
-        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        value = "" if isinstance(first.value, dict) else f", got {first.value!r}"
+        more = f" (and {len(mistakes) - 1} more)" if len(mistakes) > 1 else ""
         raise UserError(f"{path}: {full_key + ': ' if full_key else ''}{reason}{value}{more}") from None
+
+
+@dataclass(frozen=True)
+class _Mistake:
+    """An error of pydantic.
+
+    Attributes:
+        keys: that lead to the wrong value.
+        allowed: where several types are allowed, how many of the keys lead there, and the type that was tried, which
+            pydantic puts among the keys.
+        reason: in words.
+        value: the wrong one.
+        unknown_key: whether the last key is wrong, and not its value.
+    """
+
+    keys: tuple[str | int, ...]
+    allowed: tuple[int, str | int] | None
+    reason: str
+    value: Any
+    unknown_key: bool
+
+    @classmethod
+    def of(cls, error: Any, raw: Any) -> "_Mistake":
+        keys: list[str | int] = []
+        allowed, inside, loc = None, raw, error["loc"]
+        for number, step in enumerate(loc, 1):
+            if isinstance(inside, dict) and step in inside or isinstance(inside, list) and isinstance(step, int):
+                keys.append(step)
+                inside = inside[step]
+            elif loc[number:] == ("[key]",) or (error["type"] == "missing" and number == len(loc)):
+                keys.append(step)
+            elif allowed is None and step != "[key]":  # by which pydantic says that the key itself is wrong
+                allowed = len(keys), step
+        reason = error["msg"].removeprefix("Value error, ")
+        return cls(tuple(keys), allowed, reason, error["input"], error["type"] == "extra_forbidden")
+
+
+def _mistakes(found: list[_Mistake]) -> list[_Mistake]:
+    """Of a value that fits none of several types, leave the errors of the type that it comes closest to."""
+    places: dict[Any, list[_Mistake]] = {}
+    for number, mistake in enumerate(found):
+        place = mistake.keys[: mistake.allowed[0]] if mistake.allowed else number
+        places.setdefault(place, []).append(mistake)
+    left = []
+    for mistakes in places.values():
+        closest = max(mistakes, key=lambda mistake: len(mistake.keys))
+        if closest.allowed is None or len(closest.keys) > closest.allowed[0]:
+            left += [mistake for mistake in mistakes if mistake.allowed == closest.allowed]
+        else:
+            others = [mistake.reason.removeprefix("Input should be ") for mistake in mistakes[1:]]
+            left.append(replace(mistakes[0], reason=" or ".join([mistakes[0].reason, *others])))
+    return left

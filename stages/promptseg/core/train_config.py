@@ -51,6 +51,7 @@ class Train(Settings):
     ema_decay: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None  # the averaged weights are validated and saved
     precision: Literal["fp32", "bf16"] = "fp32"  # bf16: autocast; weights and losses stay fp32
     patience: PositiveInt | None = None  # stop after so many epochs without a better validation IoU
+    keep: Literal["best", "last"] = "best"  # epoch whose weights are saved: of the best validation IoU, or the last one
     augment: Augment | None = None
 
     def completed(self, defaults: dict) -> "Train":
@@ -67,6 +68,8 @@ class Train(Settings):
     def _consistent(self):
         if self.prompt.kind == "automatic":
             raise ValueError("prompt: automatic masks have no prompts to train with; use points or box")
+        if self.prompt.together:
+            raise ValueError("prompt: together gives each image another number of points, which make no batch")
         if self.trainable is not None and len(set(self.trainable)) < len(self.trainable):
             raise ValueError("trainable names something twice")
         if "lora" in self.model_fields_set and "lora" not in (self.trainable or []):

@@ -1,42 +1,53 @@
 """Image and mask files: reading with strict checks, conversion to 8 bits, PNG encoding.
 
+A file is what its content says, whatever its suffix. Images in TIFF files are read by `tiff_stack`. Masks of a user's
+own, of which more kinds are read, are in `label_images`.
+
 | file                        | as an image                           | as a mask             |
 |-----------------------------|---------------------------------------|-----------------------|
 | 8-bit L, RGB, 1-bit         | unchanged                             | L, 1-bit; RGB if gray |
 | palette                     | its colors                            | its indices           |
 | LA, RGBA, transparent color | if opaque                             | if opaque             |
-| 16-bit gray                 | scaled by the dataset's window        | refused               |
-| 16-bit color                | refused                               | refused               |
+| gray of more than 8 bits    | scaled by the dataset's window        | refused               |
+| color of more than 8 bits   | refused                               | refused               |
 | float                       | by a window; NaN and infinity refused | refused               |
 | CMYK and other              | refused                               | refused               |
 | EXIF orientation            | applied                               | applied               |
+| preview behind a photo      | left out (MPO, reduced TIFF pages)    | left out              |
 | more than one page          | refused (`Stack` reads stacks)        | refused               |
-| JPEG                        | accepted                              | refused: it is lossy  |
+| JPEG, WebP                  | accepted                              | refused: it is lossy  |
 | over MAX_PIXELS             | refused before decoding               | refused               |
 | truncated, or no image      | refused                               | refused               |
 """
 
 import io
 import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
 from PIL import ExifTags, Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from promptseg.core.errors import UserError
+from promptseg.data import file_kinds
 
 MAX_PIXELS = 120_000_000  # a scan of 10k x 12k; anything larger has to come as a TIFF stack or in tiles
 IGNORED = 255  # in masks: pixels that count neither as a class nor as background
 _UNKNOWN = 254  # marks values without a label; seldom a label itself, since classes are few
+_FORMATS = ("PNG", "JPEG", "TIFF", "WEBP")  # JPEG includes MPO, as cameras write it
 _ACCEPTED = ("1", "L", "P", "RGB", "LA", "RGBA", "I;16", "I;16B", "I;16L", "I", "F")
+_TURNED = (5, 6, 7, 8)  # EXIF orientations that exchange height and width
+
+T = TypeVar("T")
 
 
 def read_image(path: Path, window: tuple[float, float] | None = None) -> np.ndarray:
     """Read an image.
 
     Args:
-        path: PNG, JPEG or TIFF file.
+        path: PNG, JPEG, TIFF or WebP file.
         window: values that become 0 and 255, for 16-bit and float images; see `scale`.
 
     Returns:
@@ -45,7 +56,31 @@ def read_image(path: Path, window: tuple[float, float] | None = None) -> np.ndar
     Raises:
         UserError: for every case that the module's table refuses; it names the file.
     """
+    if is_tiff(path):
+        from promptseg.data import tiff_stack  # which imports this module
+
+        return tiff_stack.read_image(path, window)
     return _pixels(_open(path), path, window)
+
+
+def is_tiff(path: Path) -> bool:
+    """Return whether the content of a file is a TIFF; False where it cannot be read, which reading it reports."""
+    return file_kinds.kind(path) == "TIFF"
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Read height and width of what `read_image` returns, from the header: no pixel is decoded.
+
+    They are exchanged where a PNG states only behind its pixels that it has to be turned by 90 degrees.
+
+    Raises:
+        UserError: for what the header tells of the cases that the module's table refuses; it names the file.
+    """
+    if is_tiff(path):
+        from promptseg.data import tiff_stack  # which imports this module
+
+        return tiff_stack.image_size(path)
+    return _opened(path, False, _upright_size)
 
 
 def read_mask(path: Path, labels: dict[int, int]) -> np.ndarray:
@@ -70,6 +105,11 @@ def read_gray(path: Path) -> np.ndarray:
     return _pixels(_open(path, lossless=True), path, None)
 
 
+def open_lossless(path: Path) -> Image.Image:
+    """Open and decode a PNG or TIFF, upright, in any mode that Pillow has. Raises as `read_image`."""
+    return _open(path, lossless=True)
+
+
 def map_labels(mask: np.ndarray, labels: dict[int, int], path: Path | str) -> np.ndarray:
     """Map the values of a mask, (h, w) uint8, by `labels`, as `read_mask` does; the UserError names `path`."""
     table = np.full(256, _UNKNOWN, np.uint8)
@@ -86,10 +126,24 @@ def map_labels(mask: np.ndarray, labels: dict[int, int], path: Path | str) -> np
     return mapped
 
 
-def check_same_size(image: np.ndarray, mask: np.ndarray, path: Path | str) -> None:
-    """Raise UserError, naming `path`, unless image and mask have the same height and width."""
-    if image.shape[:2] != mask.shape:
-        raise UserError(f"{path}: the image is {_size(image)} and its mask {_size(mask)}; they must be of one size")
+def check_same_size(
+    image: tuple[int, ...], mask: tuple[int, ...], image_name: Path | str, mask_name: Path | str
+) -> None:
+    """Check that an image and its mask have the same height and width.
+
+    Args:
+        image: shape of the image, (height, width, ...).
+        mask: shape of the mask.
+        image_name: the file of the image.
+        mask_name: the file of the mask.
+
+    Raises:
+        UserError: they differ; it names both files.
+    """
+    if image[:2] != mask[:2]:
+        raise UserError(
+            f"{image_name} is {image[1]}x{image[0]} and {mask_name} is {mask[1]}x{mask[0]}; they must be of one size"
+        )
 
 
 def encode_png(array: np.ndarray) -> bytes:
@@ -105,10 +159,12 @@ def encode_png(array: np.ndarray) -> bytes:
 
 def jpeg_bytes(path: Path) -> bytes | None:
     """Read the bytes of an upright gray or RGB JPEG, for which `decode_image` equals `read_image`; otherwise None."""
+    if file_kinds.kind(path) != "JPEG":
+        return None
     data = Path(path).read_bytes()
-    with Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "TIFF")) as image:
+    with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
         upright = image.getexif().get(ExifTags.Base.Orientation, 1) == 1
-        return data if image.format == "JPEG" and image.mode in ("L", "RGB") and upright else None
+        return data if image.mode in ("L", "RGB") and upright else None
 
 
 def decode_image(data: bytes) -> np.ndarray:
@@ -125,26 +181,58 @@ def to_rgb(image: np.ndarray) -> np.ndarray:
 def scale(values: np.ndarray, window: tuple[float, float]) -> np.ndarray:
     """Scale values of any type and shape to uint8: window[0] becomes 0, window[1] 255; values outside are clipped."""
     low, high = window
-    return np.clip((values.astype(np.float32) - low) * (255.0 / (high - low)) + 0.5, 0, 255).astype(np.uint8)
+    # In 32 bits where no digit is lost, as in 64 bits it takes twice as long.
+    exact: np.ndarray = values.astype(np.float32 if np.can_cast(values.dtype, np.float32) else np.float64)
+    return np.clip((exact - low) * 255.0 / (high - low) + 0.5, 0, 255).astype(np.uint8)
+
+
+def to_8_bits(values: np.ndarray, window: tuple[float, float] | None, where: Path | str) -> np.ndarray:
+    """Keep uint8 values, and scale others by a window. Raises UserError, naming `where`, without one, and for NaN."""
+    if values.dtype == np.uint8:
+        return values
+    if window is None:
+        raise UserError(
+            f"{where}: {values.dtype.name} values need a window, the values of black and white: options.window in "
+            "params.yaml, --window on the command line"
+        )
+    if not np.isfinite(values).all():
+        raise UserError(f"{where}: it holds NaN or infinity")
+    return scale(values, window)
 
 
 def _open(path: Path, lossless: bool = False) -> Image.Image:
     """Decode a file and apply its orientation. Raises UserError for files that are refused whatever their mode."""
+    return _opened(path, lossless, ImageOps.exif_transpose)
+
+
+def _opened(path: Path, lossless: bool, use: Callable[[ImageFile.ImageFile], T]) -> T:
+    """What `use` makes of a file that is open and not yet decoded. Raises as `_open`."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # it warns below MAX_PIXELS already
             # Given a path, Pillow maps plain TIFFs into memory, and applies their orientation twice.
-            with open(path, "rb") as file, Image.open(file, formats=("PNG", "JPEG", "TIFF")) as image:
+            with open(path, "rb") as file, Image.open(file, formats=_FORMATS) as image:
                 _check(image, path, lossless)
-                return ImageOps.exif_transpose(image)
+                return use(image)
     except FileNotFoundError:
         raise UserError(f"{path}: not found") from None
     except UnidentifiedImageError:
-        raise UserError(f"{path}: not a PNG, JPEG or TIFF image, or its header is damaged; fetch it again") from None
+        raise UserError(f"{path}: {file_kinds.refusal(path)}") from None
     except Image.DecompressionBombError:
         raise UserError(f"{path}: more than {MAX_PIXELS:,} pixels; split it into smaller images first") from None
-    except (OSError, SyntaxError, ValueError, EOFError, TypeError) as error:  # what Pillow raises on damage
+    except UserError:
+        raise
+    except Exception as error:  # on damage Pillow raises whatever its parts do: OSError, SyntaxError, struct.error
+        if isinstance(error, OSError) and error.strerror:  # the system's, such as missing permission
+            raise UserError(f"{path}: cannot be read ({error.strerror})") from None
         raise UserError(f"{path}: truncated or damaged ({error}); fetch it again") from None
+
+
+def _upright_size(image: ImageFile.ImageFile) -> tuple[int, int]:
+    """Height and width once the orientation is applied, which Pillow has done for a TIFF."""
+    exif = Image.Image.getexif(image)  # the method of a PNG decodes it first
+    turned = image.format != "TIFF" and exif.get(ExifTags.Base.Orientation, 1) in _TURNED
+    return (image.width, image.height) if turned else (image.height, image.width)
 
 
 def _check(image: ImageFile.ImageFile, path: Path, lossless: bool) -> None:
@@ -155,7 +243,7 @@ def _check(image: ImageFile.ImageFile, path: Path, lossless: bool) -> None:
         size = f"{image.width}x{image.height}"
         raise UserError(f"{path}: {size} is more than {MAX_PIXELS:,} pixels; split it into smaller images first")
     pages = getattr(image, "n_frames", 1)
-    if pages > 1:
+    if pages > 1 and image.format != "MPO":  # a photo with its previews
         raise UserError(f"{path}: it holds {pages} pages where one image is expected")
     # Pillow would keep only the upper bytes, which turns the 12 bits of a microscope to black.
     if image.mode in ("RGB", "LA", "RGBA") and any(";16" in str(tile[3]) for tile in image.tile):
@@ -172,20 +260,13 @@ def _pixels(image: Image.Image, path: Path, window: tuple[float, float] | None) 
     if image.mode == "1":
         image = image.convert("L")
     if image.mode in ("LA", "RGBA"):
-        image = _opaque(image, path)
-    values = np.array(image)
-    if values.dtype == np.uint8:
-        return values
-    if window is None:
-        raise UserError(f"{path}: {values.dtype} values need a window (the values of black and white); none is given")
-    if not np.isfinite(values).all():
-        raise UserError(f"{path}: it holds NaN or infinity")
-    return scale(values, window)
+        image = opaque(image, path)
+    return to_8_bits(np.array(image), window, path)
 
 
 def _indices(mask: Image.Image, path: Path) -> np.ndarray:
     if mask.mode in ("LA", "RGBA"):
-        mask = _opaque(mask, path)
+        mask = opaque(mask, path)
     if mask.mode == "1":
         mask = mask.convert("L")
     values = np.array(mask)
@@ -196,11 +277,8 @@ def _indices(mask: Image.Image, path: Path) -> np.ndarray:
     return values
 
 
-def _opaque(image: Image.Image, path: Path) -> Image.Image:
+def opaque(image: Image.Image, path: Path) -> Image.Image:
+    """Remove the alpha channel of an image in LA or RGBA. Raises UserError where a pixel is transparent."""
     if image.getchannel("A").getextrema()[0] < 255:  # type: ignore[operator]  # of one channel these are numbers
         raise UserError(f"{path}: it is partly transparent; flatten it first")
     return image.convert(image.mode[:-1])
-
-
-def _size(array: np.ndarray) -> str:
-    return f"{array.shape[1]}x{array.shape[0]}"

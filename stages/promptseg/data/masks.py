@@ -42,18 +42,23 @@ def whole_region(mask: np.ndarray) -> Region:
     return Region(0, 0, mask, *mask.shape)
 
 
-def regions(mask: np.ndarray, per_instance: bool) -> list[Region]:
+def regions(mask: np.ndarray, per_instance: bool, instances: np.ndarray | None = None) -> list[Region]:
     """Crop a mask to one region, or to one for each instance.
 
     Memory is that of the image and of the crops, however many instances there are.
 
     Args:
         mask: (h, w) bool.
-        per_instance: one region for each 8-connected component, in the order of `components`, instead of one in all.
+        per_instance: one region for each instance, in the order in which a row-by-row scan meets them, not one in all.
+        instances: (h, w) uint16, the number of the instance at each pixel, 0 where it is not known; None: nowhere. What
+            is not known are the 8-connected components.
 
     Returns:
         The regions, with copies of their pixels; none for an empty mask.
     """
+    if per_instance and instances is not None:
+        known = mask & (instances > 0)
+        return _numbered_regions(np.where(known, instances, 0)) + regions(mask & ~known, True)
     if per_instance:
         labels, boxes = _components(mask)
     else:
@@ -85,7 +90,7 @@ def bounding_box(mask: np.ndarray) -> Box | None:
 
 
 def region_box(region: Region) -> Box | None:
-    """Compute `bounding_box` of a region's full mask."""
+    """Compute `bounding_box` of a region's full mask; `prompts.box.Box.around` is the prompt."""
     box = bounding_box(region.mask)
     if box is None:
         return None
@@ -133,24 +138,33 @@ def region_interior_points(region: Region, n: int) -> np.ndarray:
     return interior_points(region.full(), n)
 
 
-def boundary_band(mask: np.ndarray, ratio: float = 0.02) -> np.ndarray:
-    """Compute the inner boundary band of a mask (Cheng et al. 2021, Boundary IoU).
+def boundary_band(labels: np.ndarray, ratio: float = 0.02) -> np.ndarray:
+    """Compute the inner boundary band of a mask, or of each class of a label map (Cheng et al. 2021, Boundary IoU).
 
-    The same pixels as `mask_to_boundary` of boundary-iou-api, whose frame of zeros is a zero border here. OpenCV turns
-    the iterations into one erosion by a square of 2d + 1 pixels.
+    The same pixels as `mask_to_boundary` of boundary-iou-api for each class, whose frame of zeros is a zero border
+    here. A pixel is in the band of its class unless all pixels of the square around it have its label, that is unless
+    the lowest label in the square is the highest. OpenCV turns the iterations into one square of 2d + 1 pixels.
 
     Args:
-        mask: (h, w) bool.
+        labels: (h, w) bool, or uint8, 0 outside.
         ratio: width of the band as a fraction of the image diagonal, rounded to at least 1 pixel.
 
     Returns:
-        (h, w) bool, the mask's pixels within that distance of its contour.
+        Of the same shape and dtype, the labels within that distance of the contour of their class, elsewhere 0.
     """
-    inside = _bytes(mask)
-    distance = max(1, round(ratio * math.sqrt(mask.shape[0] ** 2 + mask.shape[1] ** 2)))
-    square = np.ones((3, 3), np.uint8)
-    core = cv2.erode(inside, square, iterations=distance, borderType=cv2.BORDER_CONSTANT, borderValue=0)
-    return mask & (core == 0)
+    is_label_map = labels.dtype == np.uint8 and labels.ndim == 2 and labels.size > 0
+    values = np.ascontiguousarray(labels) if is_label_map else _bytes(labels)
+    distance = max(1, round(ratio * math.sqrt(labels.shape[0] ** 2 + labels.shape[1] ** 2)))
+    band = np.zeros(labels.shape, np.uint8)
+    x, y, width, height = cv2.boundingRect(values)
+    if width:
+        # What lies beyond the box is 0, as what lies beyond the image.
+        inside, square = values[y : y + height, x : x + width], np.ones((3, 3), np.uint8)
+        border = {"iterations": distance, "borderType": cv2.BORDER_CONSTANT, "borderValue": 0}
+        lowest = cv2.erode(inside, square, **border)
+        highest = cv2.dilate(inside, square, **border) if inside.max() > 1 else inside
+        np.multiply(inside, lowest != highest, out=band[y : y + height, x : x + width])
+    return band if is_label_map else band.view(bool)
 
 
 def _components(mask: np.ndarray) -> tuple[np.ndarray, list[list[int]]]:
@@ -167,6 +181,23 @@ def _components(mask: np.ndarray) -> tuple[np.ndarray, list[list[int]]]:
     renumbered = np.empty(count, np.int32)
     renumbered[order] = np.arange(count, dtype=np.int32)
     return renumbered[labels], stats[order[1:], : cv2.CC_STAT_AREA].tolist()
+
+
+def _numbered_regions(labels: np.ndarray) -> list[Region]:
+    """A region for each value but 0 of (h, w) integers, in the order in which a row-by-row scan meets them."""
+    ys, xs = np.nonzero(labels)
+    numbers = labels[ys, xs]
+    order = np.argsort(numbers, kind="stable")  # keeps the order of the scan within each value
+    starts = np.flatnonzero(np.diff(numbers[order], prepend=-1))
+    if not len(starts):
+        return []
+    first, last = order[starts], order[np.append(starts[1:], len(order)) - 1]
+    lefts, rights = np.minimum.reduceat(xs[order], starts), np.maximum.reduceat(xs[order], starts) + 1
+    boxes = np.stack([ys[first], ys[last] + 1, lefts, rights, numbers[first]], axis=1)[np.argsort(first)]
+    return [
+        Region(top, left, labels[top:bottom, left:right] == number, *labels.shape)
+        for top, bottom, left, right, number in boxes.tolist()
+    ]
 
 
 def _bytes(mask: np.ndarray) -> np.ndarray:

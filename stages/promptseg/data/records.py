@@ -4,13 +4,13 @@ The predictions of a run are one file. A prepared split is a folder of shards, `
 each of some tens of megabytes, so that several processes can write it and no file grows with the dataset.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from promptseg.core.errors import UserError
-from promptseg.data import image_io
+from promptseg.data import class_order, image_io
 from promptseg.data.record_files import SHARDS as SHARDS
 from promptseg.data.record_files import RecordReader as RecordReader
 from promptseg.data.record_files import RecordWriter as RecordWriter
@@ -33,9 +33,13 @@ class Record:
         left: first column of the tile in the source image.
         source_height: height of the source image, for putting tiles back together.
         source_width: width of the source image.
+        foreground: number of pixels of the mask that are of any class, labelled 1 to 254. Records of 0 are empty: they
+            are in the test split, for false alarms, and nothing in them can be prompted for by the ground truth.
         text: what the mask shows, in words, where that differs from record to record; otherwise empty.
         support_image: PNG bytes of another image of the same class, for one-shot models; otherwise empty.
         support_mask: PNG bytes of its mask; otherwise empty.
+        instances: PNG bytes, uint16, the number of the instance at each pixel of a class and 0 elsewhere, where the
+            source tells instances apart; otherwise empty.
     """
 
     id: str
@@ -49,9 +53,11 @@ class Record:
     left: int
     source_height: int
     source_width: int
+    foreground: int = field(kw_only=True)
     text: str = ""
     support_image: bytes = b""
     support_mask: bytes = b""
+    instances: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -60,9 +66,8 @@ class Prediction:
 
     Attributes:
         id: of the record.
-        probability: PNG bytes of (classes * h, w) uint8, the probability maps of the classes one below the other; a
-            value is min(255, floor(256 p)), so that p >= t exactly where value >= 256 t. For point clouds p is relative
-            to the most probable class.
+        probability: PNG bytes of (classes * h, w) uint8, the probability maps of the classes one below the other, as
+            `quantize` makes them. For point clouds p is relative to the most probable class.
         prompts: the prompts of the model, as JSON.
         generated_masks: masks of automatic mask generation (`generated_masks.to_json`); they have no classes, and
             `probability` is empty then. Otherwise "".
@@ -94,6 +99,11 @@ def mask(record: Record) -> np.ndarray:
     return image_io.decode_image(record.mask)
 
 
+def instances(record: Record) -> np.ndarray | None:
+    """Decode the instances of a record, (h, w) uint16; None where it has none of its own."""
+    return image_io.decode_image(record.instances).astype(np.uint16) if record.instances else None
+
+
 def support(record: Record) -> tuple[np.ndarray, np.ndarray]:
     """Decode the support image, (h, w, 3) uint8, and its mask, (h, w) uint8. Raises UserError where there is none."""
     if not record.support_image:
@@ -103,9 +113,31 @@ def support(record: Record) -> tuple[np.ndarray, np.ndarray]:
     return image_io.to_rgb(image_io.decode_image(record.support_image)), image_io.decode_image(record.support_mask)
 
 
-def pack(probability: np.ndarray) -> bytes:
-    """Encode probability maps, (classes, h, w) float in [0, 1], as `Prediction.probability`."""
-    values = np.minimum(np.floor(probability * 256.0), 255).astype(np.uint8)
+def quantize(probability: np.ndarray, best: np.ndarray | None = None) -> np.ndarray:
+    """Quantize probability maps to eight bits: min(255, floor(256 p)).
+
+    So p >= t exactly where value >= 256 t, for thresholds t that are multiples of 1 / 256. Confident classes would tie
+    at 255 from a logit of 5.5 on, so where `best` is given it keeps its value, and those that would equal it get one
+    less: the class with the highest value is the one with the highest logit.
+
+    Args:
+        probability: (classes, h, w) float in [0, 1].
+        best: (h, w) uint8, index of the class with the highest logit.
+
+    Returns:
+        (classes, h, w) uint8.
+    """
+    values = np.empty(probability.shape, np.uint8)
+    for plane, out in zip(probability, values):
+        np.minimum(plane * 256, 255, out=out, casting="unsafe")  # a cast to integers rounds down
+    if best is not None:
+        class_order.put_best_above(values, best)
+    return values
+
+
+def pack(probability: np.ndarray, best: np.ndarray | None = None) -> bytes:
+    """Encode probability maps as `Prediction.probability`. Arguments as for `quantize`."""
+    values = quantize(probability, best)
     return image_io.encode_png(values.reshape(-1, values.shape[-1]))
 
 

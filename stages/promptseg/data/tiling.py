@@ -1,8 +1,6 @@
 """Tiling of large images, and blending of the predictions of overlapping tiles."""
 
 import operator
-from bisect import bisect_left
-from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -80,25 +78,6 @@ def windows(height: int, width: int, tile: int | None, overlap: int = 0, border:
         raise ValueError(f"overlap ({overlap}) must be smaller than tile ({tile})")
     tops, lefts = (_STARTS[border](extent, tile, tile - overlap) for extent in (height, width))
     return [Window(top, left, min(tile, height - top), min(tile, width - left)) for top in tops for left in lefts]
-
-
-def overlapping(windows: Iterable[Window]) -> bool:
-    """Tell whether any two windows of an image share a pixel; in any order, of any sizes, in O(n log n)."""
-    events = []
-    for window in windows:
-        if window.height > 0 and window.width > 0:
-            span = window.left, window.columns.stop
-            events += [(window.top, True, span), (window.rows.stop, False, span)]  # False < True: close, then open
-    spans: list[tuple[int, int]] = []  # columns of the windows on the current row, sorted and disjoint
-    for _, opens, (left, right) in sorted(events):
-        at = bisect_left(spans, (left, right))
-        if not opens:
-            del spans[at]
-        elif (at > 0 and spans[at - 1][1] > left) or (at < len(spans) and spans[at][0] < right):
-            return True
-        else:
-            spans.insert(at, (left, right))
-    return False
 
 
 def weights(height: int, width: int) -> np.ndarray:

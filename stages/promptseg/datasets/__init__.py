@@ -13,20 +13,31 @@ reader.py defines
     read(folder)                yield a Sample for each image with its mask, in a fixed order
 and, where they apply,
     SPLIT_SIZES                 {split: number of samples} of the complete official data
+    CONTAINED_IN                {inner: outer}: classes that lie inside others, as an infection lies in the lung; to
+                                choose the outer class takes the inner one with it, unless that is chosen as well
+    WORDS                       {class: words} for text prompts, where these are not the name with spaces for - and _
+    GROUP_UNIT                  what a group is, such as "patient"; the default is "image"
     ORDERED_GROUPS = True       neighboring groups are alike (slices of a stack), so a validation split is cut off at
-                                the end of the training groups instead of being selected at random
-    CHECK_DUPLICATES = True     the splits may share images: preprocessing searches for near-duplicates and warns
+                                the end of the training groups instead of being selected at random, and one group
+                                between the two is left out
+    CHECK_DUPLICATES = True     it is not published which images are independent: preprocessing searches for
+                                near-duplicates, makes one group of those within a split (unless the user states the
+                                groups by an option `group`), and warns of others
+    CLIP_CORRELATION            with CHECK_DUPLICATES, for data that may hold frames of one clip: images whose
+                                thumbnails correlate by so much are one group; by default near_duplicates.ALIKE
     MODALITY = "point_cloud"    images are encoded point clouds (data/point_clouds.py), one class label per point;
                                 the default is "image"
     IS_CLASSIFICATION = True    every mask holds a single class: the task is to classify the whole sample
     CLASSES_BY_CATEGORY         {text: classes}: the classes that a sample can contain, by its text; it is prompted for
                                 these only
+    left_out(folder)            names of files that `read` leaves out, which preprocessing and `promptseg verify` say
     missing_login()             for ACCESS "login": what the user has to do before `download` can work, "" if nothing;
                                 makes no network request and only checks that credentials exist
     Options                     a subclass of params.Settings for `datasets.<name>.options` in params.yaml. The
                                 signatures are then verify(folder, options=Options()), read(folder, options=Options())
                                 and, where they depend on the options, classes(options=Options()) instead of CLASSES
-                                and the property Options.ordered_groups instead of ORDERED_GROUPS
+                                and properties of Options instead of CONTAINED_IN, GROUP_UNIT and ORDERED_GROUPS
+                                (contained_in, group_unit, ordered_groups)
 It imports no drawing code, and its module docstring states the official layout and its traps.
 
 sample.py defines
@@ -37,15 +48,21 @@ Neither module knows any model.
 
 import importlib
 import pkgutil
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
 from promptseg.core import params
 from promptseg.core.errors import UserError
+
+
+class LeaveOut(UserError):
+    """Raised by `Sample.mask` where the official files themselves are wrong: the sample is left out and counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +74,14 @@ class Sample:
         split: the official split, `train`, `val` or `test`; None where the source has none.
         group: what must not be divided between splits (stack, sequence, patient, city).
         image: returns (h, w) or (h, w, 3) uint8; raises UserError naming the file.
-        mask: returns (h, w) uint8; raises UserError naming the file.
+        mask: returns (h, w) uint8; raises UserError naming the file, or LeaveOut.
         text: what the mask shows, in words, where it differs between samples (a phrase, a one-shot class).
         support: returns the support image of the same class and its mask, as `image` and `mask` do; one-shot data only.
         file: the file that `image` decodes unchanged, so that a JPEG can be stored without re-encoding.
+        size: returns height and width of the image without decoding it, where `file` is None and that is possible.
+        sources: what image and mask are read from, for messages; files, or pages of files.
+        instances: returns (h, w) uint16, the number of the instance at each labelled pixel, or None where the source
+            does not tell them apart after all; raises as `mask`.
     """
 
     id: str
@@ -71,6 +92,14 @@ class Sample:
     text: str = ""
     support: Callable[[], tuple[np.ndarray, np.ndarray]] | None = None
     file: Path | None = None
+    size: Callable[[], tuple[int, int]] | None = None
+    sources: tuple[Path | str, Path | str] | None = None
+    instances: Callable[[], np.ndarray | None] | None = None
+
+    @property
+    def names(self) -> tuple[Path | str, Path | str]:
+        """What to call the image and its mask in messages."""
+        return self.sources or (f"the image of {self.id}", f"the mask of {self.id}")
 
 
 def names() -> list[str]:
@@ -160,14 +189,46 @@ def classes(module: ModuleType, *options) -> tuple[str, ...]:
     return module.classes(*options) if hasattr(module, "classes") else module.CLASSES
 
 
-def ordered(module: ModuleType, *options) -> bool:
-    """Return whether neighboring groups of a reader are alike, as blocks of slices of one stack are.
+def words(module: ModuleType, classes: Iterable[str]) -> list[str]:
+    """Return the words for classes in a text prompt: the reader's, else the name with spaces in place of - and _.
 
     Args:
         module: from `load`.
+        classes: names of the reader's classes, or those that a study gave to merged ones.
+    """
+    of_reader = getattr(module, "WORDS", {})
+    return [of_reader.get(name, re.sub("[-_]+", " ", name).strip() or name) for name in classes]
+
+
+def contained_in(module: ModuleType, *options) -> dict[str, str]:
+    """Return {inner class: outer class} of a reader, for classes that lie inside others."""
+    return _of_options("contained_in", options, getattr(module, "CONTAINED_IN", {}))
+
+
+def group_unit(module: ModuleType, *options) -> str:
+    """Return what a group of a reader is, such as "image" or "patient"."""
+    return _of_options("group_unit", options, getattr(module, "GROUP_UNIT", "image"))
+
+
+def ordered(module: ModuleType, *options) -> bool:
+    """Return whether neighboring groups of a reader are alike, as blocks of slices of one stack are."""
+    return _of_options("ordered_groups", options, getattr(module, "ORDERED_GROUPS", False))
+
+
+def _of_options(name: str, options: tuple, default: Any) -> Any:
+    """A property of the reader's options, or the default where they have none of this name."""
+    return next((getattr(given, name) for given in options if hasattr(given, name)), default)
+
+
+def left_out(module: ModuleType, folder: Path, *options) -> list[str]:
+    """Return the names of the files in a folder that a reader leaves out.
+
+    Args:
+        module: from `load`.
+        folder: of the files.
         options: from the function `options`.
     """
-    return getattr(module, "ORDERED_GROUPS", False) or any(getattr(given, "ordered_groups", False) for given in options)
+    return module.left_out(folder, *options) if hasattr(module, "left_out") else []
 
 
 def _import(name: str, module: str) -> ModuleType:

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import ModuleType
 
 from promptseg import models, tiny
-from promptseg.core import params
+from promptseg.core import params, user_paths
 from promptseg.core.errors import UserError
 from promptseg.nn import precision, weights
 from promptseg.nn.segmenter import Segmenter
@@ -85,7 +85,7 @@ def _converted(name: str, source: Path) -> Segmenter:
 
 
 def _existing(source: str, name: str) -> Path:
-    path = Path(source).expanduser()
+    path = user_paths.resolve(source)
     if not path.exists():
         raise UserError(
             f"{name}: nothing at {source!r}; as its source (models.{name}.source in params.yaml) give a folder, a "
@@ -112,7 +112,7 @@ def _from_hub(repository: str, revision: str | None, tensors: str) -> Path:
             snapshot_download(
                 repository,
                 revision=revision,
-                allow_patterns=[*_FILES, tensors],
+                allow_patterns=[*_FILES, tensors, f"{tensors}.index.json", tensors.replace(".", "-*-of-*.")],
                 endpoint=hub,
                 local_files_only=failure is not None,
             )

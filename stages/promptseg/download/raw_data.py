@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from promptseg import datasets
-from promptseg.core import params
+from promptseg.core import params, user_paths
 from promptseg.core.errors import UserError
 from promptseg.core.files import replacing
 from promptseg.download.archives import SUFFIXES, is_archive, unpack
@@ -26,7 +26,7 @@ def obtain(name: str, settings: "params.Download", scale: params.Scale, seed: in
     """
     dataset = datasets.load(settings.reader)
     source = settings.source or scale.data
-    local = None if source in ("sample", "official") else Path(source).expanduser()
+    local = None if source in ("sample", "official") else user_paths.resolve(source)
     archives = _archives(name, local, folder) if local else []
     with replacing(folder) as aside:
         try:

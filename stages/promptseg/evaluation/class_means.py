@@ -1,50 +1,32 @@
 """Means over images and classes, with one rule for absent classes.
 
-Several classes are scored one by one and then averaged. A class that an image has neither in target nor in prediction
-is left out of the mean of that class over images, and a class that no image has is left out of the mean over classes:
-counted as 1.0, absent classes would dominate. With a single class such an image counts as 1.0.
+Several classes are scored one by one and then averaged. A class counts where the ground truth has it: in an image, for
+means over images (which are taken class by class and then over classes) and for the score of an image; pooled over
+images, in any of them. Counted as 1.0 elsewhere, absent classes would dominate; counted as 0.0, a single stray pixel
+would halve the score of a right image. mmsegmentation's mIoU also counts, as 0.0, a class that no image has and that is
+predicted somewhere; where every class is in some image, as in the official splits, the two are equal.
+Images without any class in the ground truth have no such scores; what is marked in them is a false alarm (`metrics`).
 """
 
 import numpy as np
 
 
-def present(counts: np.ndarray) -> np.ndarray:
-    """Return where a class takes part in a mean.
-
-    Args:
-        counts: (..., K, 6), as `counts.COUNTS`.
-
-    Returns:
-        (..., K) bool.
-    """
-    relevant = 4 if counts.shape[-2] == 1 else 3  # with several classes, true negatives alone do not count
-    return np.any(counts[..., :relevant], axis=-1)
+def in_truth(counts: np.ndarray) -> np.ndarray:
+    """Return where the ground truth has a class: (..., K) bool of counts (..., K, 6), as `counts.COUNTS`."""
+    return (counts[..., 0] + counts[..., 2]) > 0
 
 
 def mean(values: np.ndarray, where: np.ndarray) -> float:
-    """Average over the images that have a class, then over classes.
+    """Average over the images in which a class counts, then over the classes that count in any.
 
     Args:
         values: (images, K), or (K,) where images are pooled.
-        where: bool of the same shape, from `present`.
+        where: bool of the same shape, where a class counts; at least one does.
 
     Returns:
-        The mean; 1.0 where no class is present.
+        The mean.
     """
     values, where = np.atleast_2d(values), np.atleast_2d(where)
-    return float(mean_of_sums(np.where(where, values, 0.0).sum(axis=0), where.sum(axis=0)))
-
-
-def mean_of_sums(sums: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-    """Average sums / numbers over classes.
-
-    Args:
-        sums: (..., K) sum of a metric over images.
-        numbers: (..., K) of images in each sum; classes with 0 are left out.
-
-    Returns:
-        (...) float64; 1.0 where no class is left.
-    """
-    quotients = np.where(numbers > 0, sums / np.maximum(numbers, 1), 0.0).sum(axis=-1)
-    classes = (numbers > 0).sum(axis=-1)
-    return np.where(classes > 0, quotients / np.maximum(classes, 1), 1.0)
+    numbers = where.sum(axis=0)
+    sums = np.where(where, values, 0.0).sum(axis=0)
+    return float((sums[numbers > 0] / numbers[numbers > 0]).mean())

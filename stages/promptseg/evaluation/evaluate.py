@@ -5,11 +5,13 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from promptseg.core import files
 from promptseg.core.errors import UserError
 from promptseg.data import point_clouds, records
 from promptseg.data.records import RecordReader
-from promptseg.evaluation import metrics, score_table
+from promptseg.evaluation import histogram, metrics, score_table
 from promptseg.evaluation.point_cloud_scores import PointCloudScoring
 from promptseg.evaluation.run_scores import RunScores
 from promptseg.evaluation.run_summary import Evaluation, summarize
@@ -41,49 +43,56 @@ def evaluate(split: Path, predictions: Path, outputs: Outputs) -> None:
     """Score a run and write its metrics, scores and figure.
 
     Automatic masks are matched with the ground truth, so their scores are oracle scores: those of the union of the
-    masks that lie inside each class, and as `iou_best_single` the mean IoU of the best single mask for each object.
+    masks that lie inside each class, and as `iou_best_single` the mean over true segments of the IoU of the best mask.
 
     Args:
         split: Parquet shards of the test split.
-        predictions: Parquet file of the run's predictions; `seed` in its metadata is that of the bootstrap.
+        predictions: Parquet file of the run's predictions; `threshold` in its metadata is the one that was chosen on
+            the validation split.
         outputs: files to write.
 
     Raises:
         UserError: an input is missing or damaged, the predictions are of another split, or no pixel counts.
     """
     reader, predicted = records.open_split(split), records.open_predictions(predictions)
-    for key in ("seed", "oracle"):
-        if key not in predicted.metadata:
-            raise UserError(f"{predictions}: no {key} in its metadata; delete it and run `dvc repro`")
+    if "oracle" not in predicted.metadata:
+        raise UserError(f"{predictions}: no oracle in its metadata; delete it and run `dvc repro`")
     classes = reader.metadata["classes"]
     images, scoring = ScoredImages(reader, predicted), _scoring(reader)
-    scores, best_single, automatic, ids = RunScores(classes), RunScores(classes), False, []
+    scores, best_single, ids = RunScores(classes), [], []
     for image in images:
         ids.append(image.id)
         scores.add(image.id, image.group, image.target, image.probability)
         if image.best_single is not None:
-            best_single.add(image.id, image.group, image.target, image.best_single)
-            automatic = True
+            best_single.append(image.best_single)
     rows = scores.rows(scoring.task)
     image_scores = scoring.image_scores(rows)
     summary = summarize(
         Evaluation(
             scores=scores,
-            seed=predicted.metadata["seed"],
-            oracle=predicted.metadata["oracle"] or automatic,
-            best_single=best_single if automatic else None,
+            oracle=predicted.metadata["oracle"] or bool(best_single),
+            threshold=_threshold(predicted),
+            best_single=np.concatenate(best_single) if best_single else None,
             task=scoring.task,
             image_scores=image_scores,
             categories=scoring.categories,
+            split=reader.metadata,
         )
     )
     score_table.write_table(outputs.scores, rows, summary)
     files.write_json(outputs.metrics, metrics.headline(summary))
-    scored = [(index, image_scores[id]) for index, id in enumerate(ids) if id in image_scores]
     with files.replacing(outputs.plots) as aside:
         aside.mkdir()
         files.write_text(aside / THRESHOLDS, _csv(scores.histogram.curve()))
-        _write_figure(aside / IMAGES, images, scoring, scored, classes)
+        _write_figure(aside / IMAGES, images, scoring, [image_scores.get(id) for id in ids], classes)
+
+
+def _threshold(predictions: RecordReader) -> float | None:
+    """The threshold that was chosen on the validation split; None: none was."""
+    threshold = predictions.metadata.get("threshold")
+    if threshold is not None and threshold not in histogram.THRESHOLDS:
+        raise UserError(f"{predictions.path}: threshold {threshold} is no multiple of 0.05; predict again")
+    return threshold
 
 
 def _scoring(split: RecordReader) -> ImageScoring:
@@ -93,13 +102,14 @@ def _scoring(split: RecordReader) -> ImageScoring:
 
 
 def _write_figure(
-    path: Path, images: ScoredImages, scoring: ImageScoring, scores: list[tuple[int, float]], classes: list[str]
+    path: Path, images: ScoredImages, scoring: ImageScoring, scores: list[float | None], classes: list[str]
 ) -> None:
-    """Draw some of the images, given by index and score."""
-    chosen, by_index = run_figure.choose(scores, SHOWN), dict(scores)
-    panels = [run_figure.panel(scoring.render(images[i]), classes) for i in chosen]
-    captions = [f"{images[i].id} · IoU {by_index[i]:.2f}" for i in chosen]
+    """Draw some of the images; scores: of all, None where there is no ground truth."""
+    chosen = run_figure.choose(scores, SHOWN)
+    shown = [scoring.render(images[i]) for i in chosen]
+    captions = [run_figure.caption(image, scores[i]) for i, image in zip(chosen, shown, strict=True)]
     legend_classes = scoring.legend_classes(images[i] for i in chosen)
+    panels = [run_figure.panel(image, classes) for image in shown]
     run_figure.write_png(path, run_figure.grid(panels, captions, classes, legend_classes))
 
 

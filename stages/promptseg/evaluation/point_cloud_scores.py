@@ -38,13 +38,15 @@ class PointCloudScoring(ImageScoring):
     def image_scores(self, rows: Iterable[dict]) -> dict[str, float]:
         """Compute the mean IoU of each cloud, by id.
 
-        It is over the classes of the cloud's category, or over those in target or prediction where it has no category.
+        It is over the classes of the cloud's category, where a part that is in neither target nor prediction has 1, or
+        over those in target or prediction where it has no category.
         """
         ious: dict[str, list[float]] = {}
         for row in rows:
             classes = self._classes.get(self.categories[row["id"]])
-            if row["class"] in classes if classes is not None else row["tp"] + row["fp"] + row["fn"]:
-                ious.setdefault(row["id"], []).append(row["iou"])
+            predicted, absent = row["tp"] + row["fp"] > 0, row["iou"] is None
+            if row["class"] in classes if classes is not None else predicted or not absent:
+                ious.setdefault(row["id"], []).append(float(not predicted) if absent else row["iou"])
         return {id: float(np.mean(values)) for id, values in ious.items()}
 
     def render(self, image: ScoredImage) -> ScoredImage:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from promptseg.evaluation import metrics
 from promptseg.evaluation.run_scores import RunScores
 from promptseg.evaluation.scoring import SEGMENTATION
@@ -15,38 +17,47 @@ class Evaluation:
 
     Attributes:
         scores: counts of all images.
-        seed: of the bootstrap.
         oracle: whether the ground truth had a part in the predictions.
-        best_single: counts of the best single automatic masks, where masks were generated automatically.
+        threshold: one of `histogram.THRESHOLDS` that was chosen on the validation split; None: none was.
+        best_single: IoU of the best single automatic mask with each true segment, where masks were generated
+            automatically.
         task: decides which metrics there are (`scoring`).
         image_scores: score of each image by id (`ImageScoring.image_scores`).
         categories: category of each image by id, where there are categories.
+        split: metadata of the split; `group_unit` says what a group is, and `score` whether images or tiles are scored.
     """
 
     scores: RunScores
-    seed: int
     oracle: bool = False
-    best_single: RunScores | None = None
+    threshold: float | None = None
+    best_single: np.ndarray | None = None
     task: str = SEGMENTATION
     image_scores: dict[str, float] = field(default_factory=dict)
     categories: dict[str, str] = field(default_factory=dict)
+    split: dict = field(default_factory=dict)
 
 
-def summarize(run: Evaluation) -> dict[str, float | int | bool]:
+def summarize(run: Evaluation) -> dict[str, float | int | bool | str]:
     """Compute the summary of a run.
 
-    With several classes, accuracy too is the mean over classes of one against the rest, not the share of pixels with
-    the right label.
-
     Returns:
-        The keys of the registry that apply, rounded to 6 digits; `images` and `groups`, how many were scored; `oracle`.
+        The keys of the registry that apply, rounded to 6 digits; `headline`, the name of the one that runs are compared
+        by; `images` and `groups`, how many with ground truth were scored, and `images_empty`, how many have none;
+        `group_unit`; `score`, whether they are images or tiles; `oracle`.
 
     Raises:
-        UserError: no pixel counts.
+        UserError: no pixel that counts is of a class.
     """
     values: dict[str, float] = {}
     for metric in metrics.for_task(run.task):
         values |= metric.summarize(run)
-    summary = {key: round(float(value), DIGITS) for key, value in values.items()}
     groups = run.scores.groups
-    return summary | {"images": len(groups), "groups": int(groups.max()) + 1, "oracle": run.oracle}
+    return {key: round(float(value), DIGITS) for key, value in values.items()} | {
+        "headline": metrics.headline_key(len(run.scores.classes)),
+        "images": len(groups),
+        "images_empty": len(run.scores.empty_counts),
+        "groups": int(groups.max()) + 1,
+        "group_unit": run.split.get("group_unit", "image"),
+        "score": run.split.get("score", "image"),
+        "oracle": run.oracle,
+    }

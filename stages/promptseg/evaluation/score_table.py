@@ -14,7 +14,7 @@ def write_table(path: Path, rows: list[dict], summary: dict) -> None:
 
     Args:
         path: file to write.
-        rows: of `RunScores.rows`.
+        rows: of `RunScores.rows`; a metric may be None.
         summary: of `run_summary.summarize`.
 
     Raises:
@@ -29,14 +29,15 @@ def write_table(path: Path, rows: list[dict], summary: dict) -> None:
     if not rows:
         raise UserError(f"{path}: no scores to write; check that the test split has images")
     metadata = {METADATA: json.dumps({"summary": summary}, sort_keys=True, allow_nan=False)}
-    schema = pyarrow.schema([(name, types[type(value)]) for name, value in rows[0].items()], metadata)
+    kinds = {name: next((type(row[name]) for row in rows if row[name] is not None), float) for name in rows[0]}
+    schema = pyarrow.schema([(name, types[kind]) for name, kind in kinds.items()], metadata)
     columns = [arrow_columns.array([row[field.name] for row in rows], field.type) for field in schema]
     table = pyarrow.Table.from_arrays(columns, schema=schema)
     with replacing(path) as aside:
         pyarrow.parquet.write_table(table, aside, write_page_checksum=True)
 
 
-def read_summary(path: Path) -> dict[str, float | int | bool]:
+def read_summary(path: Path) -> dict:
     """Read the summary of a run from its table of scores.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Images to score: a split and the predictions for it, with overlapping tiles put together again."""
+"""Images to score: a split and the predictions for it, with tiles put together again where images are scored."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -7,10 +7,10 @@ import numpy as np
 
 from promptseg import prompts
 from promptseg.core.errors import UserError
-from promptseg.data import generated_masks, records
+from promptseg.data import class_order, generated_masks, records
 from promptseg.data.image_io import IGNORED
 from promptseg.data.records import RecordReader
-from promptseg.data.tiling import Blender, Window, overlapping
+from promptseg.data.tiling import Blender, Window
 from promptseg.evaluation import mask_matching
 from promptseg.prompts import Prompt
 
@@ -22,11 +22,13 @@ class ScoredImage:
     Attributes:
         id: of the record, or of the source image of tiles.
         group: of the image, for intervals.
-        image: (h, w, 3) uint8.
-        target: (h, w) uint8, 0 background, i class i, 255 ignored.
+        image: (h, w, 3) uint8; black where the split was opened without its images.
+        target: (h, w) uint8, 0 background, i class i, 255 ignored. The image is empty where no pixel is 1 to 254: of
+            one that was put together, where none of its tiles has any.
         probability: (K, h, w) uint8, floor(256 p); with automatic masks their union by class, 255 or 0.
         prompts: in pixels of the image.
-        best_single: (K, h, w) uint8, the best single automatic masks (`mask_matching.Match`), or None.
+        best_single: (segments,) float64, IoU of the best single automatic mask with each true segment, tile by tile
+            (`mask_matching.Match`); or None.
         mask_numbers: (h, w) int32, number of the automatic mask at each pixel, 0 for none; or None.
     """
 
@@ -41,13 +43,14 @@ class ScoredImage:
 
 
 class ScoredImages:
-    """The images to score: the records of a split, or the source images of its tiles where these overlap.
+    """The images to score, as the setting `score` of the dataset says.
 
-    Overlapping tiles are blended first, so that no pixel is counted twice; pixels that no tile of the split covers are
-    ignored. Images are read when they are indexed, none is held.
+    `image`: the source images of the records. Tiles are put together, and blended where they overlap, so that no pixel
+    is counted twice; pixels that no tile of the split covers are ignored. `tile`: each record by itself, so that pixels
+    count as often as tiles share them. Images are read when they are indexed, none is held.
 
     Args:
-        split: records.
+        split: records; `score` is in its metadata.
         predictions: one for each record, in the same order.
 
     Raises:
@@ -58,20 +61,23 @@ class ScoredImages:
         self._split, self._predictions, self._classes = split, predictions, len(split.metadata["classes"])
         if split.column("id") != predictions.column("id"):
             raise UserError(f"{predictions.path}: predictions for another split than {split.path}; run `dvc repro`")
-        by_source: dict[str, list[int]] = {}
-        for index, source in enumerate(split.column("source")):
-            by_source.setdefault(source, []).append(index)
-        columns = zip(*(split.column(name) for name in ("top", "left", "height", "width")), strict=True)
-        windows = [Window(*values) for values in columns]
-        self._tiled = any(overlapping([windows[i] for i in indices]) for indices in by_source.values())
-        self._indices = list(by_source.values()) if self._tiled else [[i] for i in range(len(split))]
+        self._join = split.metadata["score"] == "image"
+        indices: dict[str, list[int]] = {}  # of the records of each image, in the order of their first ones
+        for index, unit in enumerate(split.column("source" if self._join else "id")):
+            indices.setdefault(unit, []).append(index)
+        self._indices = list(indices.values())
+
+    @property
+    def indices(self) -> list[list[int]]:
+        """For each image, the indices of its records."""
+        return self._indices
 
     def __len__(self) -> int:
         return len(self._indices)
 
     def __getitem__(self, index: int) -> ScoredImage:
         indices = self._indices[index]
-        return self._join_tiles(indices) if self._tiled else self._record(indices[0])
+        return self._join_tiles(indices) if self._join else self._record(indices[0])
 
     def __iter__(self) -> Iterator[ScoredImage]:
         return (self[index] for index in range(len(self)))
@@ -79,7 +85,8 @@ class ScoredImages:
     def _record(self, index: int) -> ScoredImage:
         record, prediction = self._split[index], self._predictions[index]
         target, image_prompts = records.mask(record), prompts.from_json(prediction.prompts)
-        about = record.id, record.group, records.image(record), target
+        image = records.image(record) if record.image else np.zeros((*target.shape, 3), np.uint8)
+        about = record.id, record.group, image, target
         if not prediction.generated_masks:
             return ScoredImage(*about, self._probability(record, prediction), image_prompts)
         try:
@@ -106,7 +113,9 @@ class ScoredImages:
     def _join_tiles(self, indices: list[int]) -> ScoredImage:
         first = self._split[indices[0]]
         size = first.source_height, first.source_width
-        blender, best_single = Blender(*size, self._classes), Blender(*size, self._classes)
+        if (first.height, first.width) == size and len(indices) == 1:  # to blend it would change nothing
+            return replace(self._record(indices[0]), id=first.source)
+        blender, best_single = Blender(*size, self._classes), []
         mask_numbers = np.zeros(size, np.int32)
         image, target = np.zeros((*size, 3), np.uint8), np.full(size, IGNORED, np.uint8)
         image_prompts = []
@@ -118,15 +127,22 @@ class ScoredImages:
             window.of(target)[:] = tile.target
             image_prompts += [prompt.translate(record.left, record.top) for prompt in tile.prompts]
             if tile.best_single is not None and tile.mask_numbers is not None:
-                best_single.add(tile.best_single, window)
+                best_single.append(tile.best_single)
                 shifted = np.where(tile.mask_numbers > 0, tile.mask_numbers + mask_numbers.max(), 0)
                 window.of(mask_numbers)[:] = shifted
         joined = ScoredImage(first.source, first.group, image, target, _rounded(blender), image_prompts)
-        if tile.best_single is None:
+        if not best_single:
             return joined
-        return replace(joined, best_single=_rounded(best_single), mask_numbers=mask_numbers)
+        return replace(joined, best_single=np.concatenate(best_single), mask_numbers=mask_numbers)
 
 
 def _rounded(blender: Blender) -> np.ndarray:
+    """Blended values in eight bits, in which the highest class stays above those that were lower before rounding."""
     values, _ = blender.result()
-    return np.round(values).astype(np.uint8)
+    rounded = np.round(values).astype(np.uint8)
+    if len(values) > 1:
+        highest = class_order.best_class(values)[1]
+        top = np.round(highest).astype(np.uint8)
+        for plane, out in zip(values, rounded, strict=True):
+            out -= (plane < highest) & (out == top) & (top > 0)
+    return rounded

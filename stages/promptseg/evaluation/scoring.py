@@ -27,11 +27,13 @@ class ImageScoring:
             rows: of `RunScores.rows`.
 
         Returns:
-            By id, in the order of the rows, the mean IoU over classes.
+            By id, in the order of the rows, the mean IoU over the classes that the ground truth has; images without any
+            are left out.
         """
         ious: dict[str, list[float]] = {}
         for row in rows:
-            ious.setdefault(row["id"], []).append(row["iou"])
+            if row["iou"] is not None:
+                ious.setdefault(row["id"], []).append(row["iou"])
         return {id: float(np.mean(values)) for id, values in ious.items()}
 
     def render(self, image: ScoredImage) -> ScoredImage:

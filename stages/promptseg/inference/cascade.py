@@ -14,6 +14,7 @@ from promptseg.core.runs import Cascade
 from promptseg.data import records
 from promptseg.data.records import Prediction, RecordReader
 from promptseg.inference import prediction
+from promptseg.inference.class_maps import predict_classes
 from promptseg.inference.component_prompts import component_prompts
 from promptseg.inference.prediction import Inputs, Job
 
@@ -39,7 +40,7 @@ def predict_cascade(run: Cascade, inputs: Inputs, source: Path, out: Path) -> No
         raise UserError(f"{source}: predictions of another split than {inputs.split}; run `dvc repro`")
     if len(coarse) and coarse[0].generated_masks:
         raise UserError(f"{source}: automatic masks, which have no probability maps to refine; choose another run")
-    job = prediction.prepare(run.model, run.dataset, inputs)
+    job = prediction.load(run.model, run.dataset, inputs, coarse.metadata["oracle"])(inputs.split)
     metadata = {
         "classes": coarse.metadata["classes"],
         "model": run.model,
@@ -59,6 +60,7 @@ def _refine(job: Job, coarse: RecordReader, index: int, run: Cascade) -> Predict
         probability = values.astype(np.float32) / 256  # stored as floor(256 p)
         image_prompts += component_prompts(probability, run.prompt, target)
     shape = (count, record.height, record.width)
-    maps = prediction.probability_maps(job.segmenter, job.features([index]), image_prompts, shape)
+    features = job.features([index]) if image_prompts else {}
+    maps = predict_classes(job.segmenter, features, image_prompts, shape)
     described = prompts.from_json(row.prompts) + image_prompts  # a figure shows both
-    return Prediction(record.id, records.pack(maps), prompts.to_json(described))
+    return Prediction(record.id, maps.packed(), prompts.to_json(described))

@@ -39,17 +39,17 @@ def component_prompts(probability: np.ndarray, config: CascadePrompt, target: in
 
 
 def _prompt(probability: np.ndarray, smooth: np.ndarray, region: Region, config: CascadePrompt, target: int) -> Prompt:
-    corners, kinds = np.array(masks.region_box(region)), config.by.split(" + ")
+    kinds = config.by.split(" + ")
     parts: list[PromptPart] = []
     if "points" in kinds:
         inside = region.full()
         on = peaks(smooth, inside, config.points)
-        off = peaks(-smooth, _margin(corners, inside.shape) & (probability < config.threshold), config.points)
+        off = peaks(-smooth, _margin(region) & (probability < config.threshold), config.points)
         # Without room for negative points they get label -1, which SAM takes as padding.
         labels = np.repeat([1, 0 if len(off) else -1], config.points)
         parts.append(Points(np.concatenate([on, off if len(off) else np.zeros_like(on)]), labels))
     if "box" in kinds:
-        parts.append(Box(corners))
+        parts.append(Box.around(region))
     if "mask" in kinds:
         crop = probability[region.top :, region.left :][: region.mask.shape[0], : region.mask.shape[1]]
         parts.append(Mask(region._replace(mask=np.where(region.mask, crop, np.float32(0)))))
@@ -81,10 +81,11 @@ def peaks(values: np.ndarray, allowed: np.ndarray, count: int) -> np.ndarray:
     return np.stack([xs[picked] + 0.5, ys[picked] + 0.5], axis=1)
 
 
-def _margin(corners: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """The box with a margin on each side, as a mask (h, w) bool."""
+def _margin(region: Region) -> np.ndarray:
+    """The box of a region with a margin on each side, as a mask (h, w) bool."""
+    corners = np.array(masks.region_box(region))
     margin = MARGIN * np.tile(corners[2:] - corners[:2], 2) * [-1, -1, 1, 1]
     x0, y0, x1, y1 = np.round(corners + margin).clip(0).astype(int)
-    out = np.zeros(shape, bool)
+    out = np.zeros((region.height, region.width), bool)
     out[y0:y1, x0:x1] = True
     return out

@@ -2,9 +2,9 @@
 
 A cache folder is named by a digest of all that decides what the features are: checkpoint (which states its precision),
 split, transform, versions of torch and transformers, the instructions that the processor is held to, and the code that
-encoding reaches. It is filled in chunks by all processes of a torchrun and guarded by a lock against other stages. A
-row counts once its checksum is written, so a killed stage leaves whole rows and the next one continues there. Neither
-git nor DVC tracks it: it can be made again.
+encoding reaches. It is filled in chunks by all processes of a torchrun and guarded by a lock against other stages, as
+far as a run needs it: the next run adds what it needs beside. A row counts once its checksum is written, so a killed
+stage leaves whole rows and the next one continues there. Neither git nor DVC tracks it: it can be made again.
 """
 
 import hashlib
@@ -13,6 +13,7 @@ import inspect
 import json
 import shutil
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,9 +82,12 @@ class Cached:
 
         Raises:
             UserError: a row's checksum does not match.
+            LookupError: a row was not among those that are needed.
         """
         for i in indexes:
             if not self._checked[i]:
+                if not self._sums[i]:
+                    raise LookupError(f"{self._folder}: row {i} was not encoded")
                 if _checksum({name: rows[i] for name, rows in self._maps.items()}) != self._sums[i]:
                     raise UserError(f"{self._folder}: row {i} changed on disk; delete the folder and run again")
                 self._checked[i] = True
@@ -91,13 +95,22 @@ class Cached:
         return {name: torch.from_numpy(rows[indexes]).to(self._device).float() for name, rows in self._maps.items()}
 
 
-def features(segmenter: Segmenter, source: Source, processes: Processes) -> Cached | OnTheFly:
-    """Features of all records of a split, encoded first where the cache lacks them.
+def features(
+    segmenter: Segmenter, source: Source, processes: Processes, needed: Sequence[int] | None = None
+) -> Cached | OnTheFly:
+    """Features of the records of a split, encoded first where the cache lacks them.
+
+    Args:
+        segmenter: encodes.
+        source: what is encoded, and where the cache is.
+        processes: that share the work.
+        needed: indexes of the records whose features are used; None: of all.
 
     Raises:
-        UserError: the disk has no room for them.
+        UserError: the disk has no room for those of all records.
     """
-    if not segmenter.CACHED or len(source.records) == 0:
+    needed = range(len(source.records)) if needed is None else needed
+    if not segmenter.CACHED or len(needed) == 0:
         return OnTheFly(segmenter, source.records)
     key = cache_key(segmenter, source)
     folder = _folder(segmenter, key, source.cache)
@@ -108,7 +121,7 @@ def features(segmenter: Segmenter, source: Source, processes: Processes) -> Cach
         if not (folder / "about.json").exists():
             _allocate(folder, segmenter, source.records, key)
     processes.wait()
-    _fill(folder, segmenter, source.records, processes)
+    _fill(folder, segmenter, source.records, processes, frozenset(needed))
     processes.wait()
     if processes.main:
         lock.release()
@@ -145,7 +158,7 @@ def cache_key(segmenter: Segmenter, source: Source) -> dict[str, str]:
 
 def _code_digest(segmenter: Segmenter) -> str:
     """Digest of the code that encoding reaches; prompts and settings take no part in it."""
-    starts = {Path(inspect.getfile(kind)) for kind in (type(segmenter), type(segmenter.transform))}
+    starts = {Path(inspect.getfile(kind)) for kind in (type(segmenter), type(segmenter.transform), records)}
     packages = [fingerprint.PACKAGE / name for name in ("prompts", "core")]
     reached = fingerprint.closure(sorted(starts))
     return fingerprint.digest(path for path in reached if not any(path.is_relative_to(package) for package in packages))
@@ -173,8 +186,10 @@ def _allocate(folder: Path, segmenter: Segmenter, reader: RecordReader, key: dic
     files.write_json(folder / "about.json", {"shapes": shapes, "count": len(reader), "key": key})
 
 
-def _fill(folder: Path, segmenter: Segmenter, reader: RecordReader, processes: Processes) -> None:
-    """Encode this process's share of the missing rows."""
+def _fill(
+    folder: Path, segmenter: Segmenter, reader: RecordReader, processes: Processes, needed: frozenset[int]
+) -> None:
+    """Encode this process's share of the missing rows that are needed."""
     shapes = json.loads((folder / "about.json").read_text())["shapes"]
     maps = {
         name: np.memmap(folder / f"{name}.f16", np.float16, "r+", shape=(len(reader), *shape))
@@ -183,7 +198,8 @@ def _fill(folder: Path, segmenter: Segmenter, reader: RecordReader, processes: P
     sums = np.memmap(folder / "rows.u64", np.uint64, "r+")
     # Whole chunks only: the last bit of an image's features may depend on the batch that it is in.
     chunk_size = max(1, batch_sizes.for_device(batch_sizes.PIXELS, processes.device) // segmenter.transform.size**2)
-    missing = [chunk for chunk in processes.chunks(len(reader), chunk_size) if not sums[list(chunk)].all()]
+    chunks = _chunks(reader, chunk_size)[processes.rank :: processes.world]
+    missing = [chunk for chunk in chunks if any(not sums[index] and index in needed for index in chunk)]
     with ThreadPool(processes.cores) as pool:
         images = pool.map_ordered(lambda chunk: [records.image(reader[i]) for i in chunk], missing)
         for chunk in progress.bar(missing, desc="encode", main=processes.main):
@@ -199,6 +215,17 @@ def _fill(folder: Path, segmenter: Segmenter, reader: RecordReader, processes: P
     for written in maps.values():
         written.flush()
     sums.flush()
+
+
+def _chunks(reader: RecordReader, size: int) -> list[list[int]]:
+    """Indexes of the records that are encoded in one batch.
+
+    They depend on the split alone, so that the bytes do not depend on which run came first; and no batch mixes records
+    with and without foreground, so that none of the latter is encoded for a run that needs the former.
+    """
+    foreground = np.array(reader.column("foreground"))
+    kinds = (np.flatnonzero(foreground > 0).tolist(), np.flatnonzero(foreground == 0).tolist())
+    return [kind[start : start + size] for kind in kinds for start in range(0, len(kind), size)]
 
 
 def _checksum(row: dict[str, np.ndarray]) -> int:

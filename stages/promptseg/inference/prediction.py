@@ -1,11 +1,11 @@
 """Run inference on a split and write probability maps."""
 
+import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from promptseg import models, prompts
 from promptseg.core import devices, progress
@@ -14,9 +14,11 @@ from promptseg.core.runs import Run
 from promptseg.data import generated_masks, point_clouds, records
 from promptseg.data.records import Prediction, Record, RecordReader
 from promptseg.inference import embedding_cache
-from promptseg.nn import batch_sizes, finetuned_weights, weights
+from promptseg.inference.class_maps import predict_classes, unprompted_background
+from promptseg.inference.validation import ValidationSplit, unused_columns
+from promptseg.nn import finetuned_weights, weights
 from promptseg.nn.segmenter import Features, Segmenter
-from promptseg.prompts import Prompt, PromptSource
+from promptseg.prompts import PromptConfig, PromptSource
 
 CHUNK = 16  # records that a process takes at a time
 
@@ -30,12 +32,14 @@ class Inputs:
         checkpoint: folder of released weights.
         cache: folder of the embedding caches.
         finetuned: folder of a fine-tuned run's weights; None for a zero-shot run.
+        val: Parquet shards of the validation split, on which the threshold is chosen; None: it is not chosen.
     """
 
     split: Path
     checkpoint: Path
     cache: Path
     finetuned: Path | None = None
+    val: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,11 @@ class Job:
     records: RecordReader
     processes: Processes
 
+    def predict(self, index: int, prompt: PromptConfig) -> Prediction:
+        """Predict a record of the split."""
+        features = functools.partial(self.features, [index])
+        return predict_record(self.segmenter, features, self.records[index], self.records.metadata, prompt)
+
 
 def predict(run: Run, inputs: Inputs, out: Path) -> None:
     """Predict all records of a split; the bytes do not depend on the number of processes.
@@ -61,13 +70,16 @@ def predict(run: Run, inputs: Inputs, out: Path) -> None:
     Args:
         run: model and prompt.
         inputs: what is read.
-        out: Parquet file of predictions, a row for each record, in the split's order.
+        out: Parquet file of predictions, a row for each record, in the split's order. Its metadata has the `threshold`
+            that was chosen on the validation split, where one was.
 
     Raises:
         UserError: the model does not take the prompt or the modality, or an input is missing or damaged.
     """
     models.segmenter_class(run.model).check_prompt(run.prompt)  # before hours of encoding
-    job = prepare(run.model, run.dataset, inputs)
+    prepare_split = load(run.model, run.dataset, inputs, only_foreground=_needs_foreground(run.prompt))
+    threshold = choose_threshold(prepare_split, inputs.val, run.prompt) if inputs.val else None
+    job = prepare_split(inputs.split)
     metadata = {
         "classes": job.records.metadata["classes"],
         "model": run.model,
@@ -75,21 +87,64 @@ def predict(run: Run, inputs: Inputs, out: Path) -> None:
         "oracle": run.prompt.oracle,
         "seed": job.records.metadata["seed"],
     }
-    write_predictions(job, out, metadata, lambda index: _predict_record(job, index, run))
+    if threshold is not None:
+        metadata["threshold"] = threshold
+    write_predictions(job, out, metadata, lambda index: job.predict(index, run.prompt))
 
 
-def prepare(model: str, dataset: str, inputs: Inputs) -> Job:
-    """Load a model and compute or open the features of a split. Raises UserError where they do not fit."""
+def load(model: str, dataset: str, inputs: Inputs, only_foreground: bool) -> Callable[[Path], Job]:
+    """Load a model.
+
+    Args:
+        model: name of the model.
+        dataset: name of the dataset.
+        inputs: what is read.
+        only_foreground: records without foreground in the ground truth need no features.
+
+    Returns:
+        path of a split -> what predicts it; computes or opens its features.
+
+    Raises:
+        UserError: they do not fit.
+    """
     processes = Processes()
     devices.configure_torch(processes)
-    split = records.open_split(inputs.split)
-    segmenter = models.load(model).load(inputs.checkpoint, len(split.metadata["classes"])).to(processes.device)
-    segmenter.check_modality(split.metadata.get("modality", "image"), dataset)
+    metadata = records.open_split(inputs.split).metadata
+    segmenter = models.load(model).load(inputs.checkpoint, len(metadata["classes"])).to(processes.device)
+    segmenter.check_modality(metadata.get("modality", "image"), dataset)
     digest = weights.digest(inputs.checkpoint)
     if inputs.finetuned is not None:
         digest = finetuned_weights.apply(segmenter, digest, inputs.finetuned)
-    cache = embedding_cache.Source(inputs.split, split, digest, inputs.cache)
-    return Job(segmenter, embedding_cache.features(segmenter, cache, processes), split, processes)
+
+    def prepare_split(path: Path) -> Job:
+        split = records.open_split(path)
+        source = embedding_cache.Source(path, split, digest, inputs.cache)
+        needed = np.flatnonzero(split.column("foreground")).tolist() if only_foreground else None
+        return Job(segmenter, embedding_cache.features(segmenter, source, processes, needed), split, processes)
+
+    return prepare_split
+
+
+def choose_threshold(prepare_split: Callable[[Path], Job], val: Path, prompt: PromptConfig) -> float | None:
+    """Choose the threshold of `histogram.THRESHOLDS` with the best headline metric on a validation split.
+
+    Args:
+        prepare_split: of `load`.
+        val: Parquet shards of the validation split.
+        prompt: of the run.
+
+    Returns:
+        The threshold; None where there are no probabilities to choose one for (automatic masks, point clouds), no
+        records or no ground truth.
+    """
+    split = records.open_split(val)
+    if len(split) == 0 or prompt.kind == "automatic" or point_clouds.is_point_cloud(split.metadata):
+        return None
+    job = replace(prepare_split(val), records=records.open_split(val, unused_columns(prompt)))
+    validation = ValidationSplit(job.records, job.processes)
+    indexes = progress.bar(validation.indexes, desc="validate", main=job.processes.main)
+    scores = validation.score(job.predict(index, prompt) for index in indexes)
+    return None if scores is None else scores.best_threshold()
 
 
 def write_predictions(job: Job, out: Path, metadata: dict, predict_record: Callable[[int], Prediction]) -> None:
@@ -114,67 +169,54 @@ def write_predictions(job: Job, out: Path, metadata: dict, predict_record: Calla
     processes.close()
 
 
-@torch.inference_mode()
-def probability_maps(
-    segmenter: Segmenter, features: Features, image_prompts: list[Prompt], shape: tuple[int, int, int],
-    exclusive: bool = False,
-) -> np.ndarray:  # fmt: skip
-    """Predict the classes of one image.
+def _needs_foreground(prompt: PromptConfig) -> bool:
+    """Whether a run has nothing to prompt for, or to match its masks with, in a record without foreground."""
+    return prompt.oracle or prompt.kind == "automatic"
 
-    Prompts go through the decoder a few at a time, so memory does not grow with their number.
+
+def predict_record(
+    segmenter: Segmenter, features: Callable[[], Features], record: Record, metadata: dict, prompt: PromptConfig
+) -> Prediction:
+    """Predict a record.
 
     Args:
         segmenter: the model.
-        features: of the image.
-        image_prompts: in pixels of the image. Where several prompt for a class, a pixel takes the largest probability.
-        shape: number of classes, height and width of the image.
-        exclusive: each pixel belongs to exactly one of the classes that are prompted for; probabilities are then
-            their softmax relative to the most probable class, which is stored as 1 in eight bits.
-
-    Returns:
-        (classes, height, width) float32 in [0, 1]; 0 for a class without a prompt.
+        features: computes or reads the record's; not called where it has no prompts, or no foreground to match
+            automatic masks with.
+        record: its image is needed for automatic masks alone.
+        metadata: of its split.
+        prompt: of the run.
     """
-    _, height, width = shape
-    out = np.full(shape, -np.inf if exclusive else 0.0, np.float32)
-    size = batch_sizes.for_device(batch_sizes.PROMPTS, next(iter(features.values())).device)
-    for start in range(0, len(image_prompts), size):
-        batch = image_prompts[start : start + size]
-        inputs = [prompt.to_model(segmenter.transform, height, width) for prompt in batch]
-        maps = segmenter.transform.to_image(segmenter.decode(features, [inputs])[0], height, width)
-        maps = (maps if exclusive else torch.sigmoid(maps)).cpu().numpy()
-        for prompt, values in zip(batch, maps):
-            np.maximum(out[prompt.target - 1], values, out=out[prompt.target - 1])
-    return np.exp(out - out.max(axis=0)) if exclusive else out
+    if prompt.kind == "automatic":
+        masks = []
+        if record.foreground:
+            from promptseg.inference import automatic_masks  # imports torchvision, which takes seconds
 
-
-def _predict_record(job: Job, index: int, run: Run) -> Prediction:
-    record, metadata = job.records[index], job.records.metadata
-    features = job.features([index])
-    if run.prompt.kind == "automatic":
-        from promptseg.inference import automatic_masks  # imports torchvision, which takes seconds
-
-        image = records.image(record)
-        masks = automatic_masks.generate(job.segmenter, features, image, run.prompt.generator)
+            masks = automatic_masks.generate(segmenter, features(), records.image(record), prompt.generator)
         return Prediction(record.id, b"", prompts.to_json([]), generated_masks.to_json(masks))
-    source = prompt_source(record, metadata, run)
-    image_prompts, _ = prompts.build_prompts(run.prompt, source)
+    source = prompt_source(record, metadata, prompt)
+    image_prompts, _ = prompts.build_prompts(prompt, source)
     shape = (len(source.classes), record.height, record.width)
     exclusive = point_clouds.is_point_cloud(metadata)
-    maps = probability_maps(job.segmenter, features, image_prompts, shape, exclusive)
-    return Prediction(record.id, records.pack(maps), prompts.to_json(image_prompts))
+    encoded = features() if image_prompts else {}
+    background = unprompted_background(source.classes, image_prompts)
+    maps = predict_classes(segmenter, encoded, image_prompts, shape, exclusive, background)
+    return Prediction(record.id, maps.packed(), prompts.to_json(image_prompts))
 
 
-def prompt_source(record: Record, metadata: dict, run: Run) -> PromptSource:
-    """What a run's prompts for a record are built from. metadata: of the record's split, which has the study's seed."""
+def prompt_source(record: Record, metadata: dict, prompt: PromptConfig) -> PromptSource:
+    """What prompts for a record are built from. metadata: of the record's split, which has the study's seed."""
     return PromptSource(
         id=record.id,
         mask=records.mask(record),
         classes=metadata["classes"],
         seed=metadata["seed"],
         text=record.text,
-        support=records.support(record) if run.prompt.support else None,
+        support=records.support(record) if prompt.support else None,
         requested=metadata.get("classes_by_category", {}).get(record.text),
         is_classification=metadata.get("is_classification", False),
+        instances=records.instances(record),
+        words=metadata.get("words", ()),
     )
 
 

@@ -55,7 +55,7 @@ class PaSam(SamSegmenter):
             image = self.network.vision_encoder(pixels).last_hidden_state.float()
         return {"image": image, "guide": guide(pixels, side)}
 
-    def decode(self, features: Features, prompts: list[list[Prompt]]) -> torch.Tensor:
+    def decode_batch(self, features: Features, prompts: list[list[Prompt]]) -> torch.Tensor:
         return self.adapt(features, prompts).logits.unflatten(0, (len(prompts), -1))
 
     def compute_loss(

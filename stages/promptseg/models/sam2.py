@@ -1,6 +1,7 @@
 """SAM 2 (Ravi et al. 2024) for images, as transformers' Sam2Model: Hiera encoder with two high-resolution skips.
 
-Released as facebook/sam2.1-hiera-tiny, -small, -base-plus and -large. Both sides of an image are resized to 1024.
+Released as facebook/sam2.1-hiera-tiny, -small, -base-plus and -large, and as sam2.1_hiera_tiny.pt and so on. Both sides
+of an image are resized to 1024.
 """
 
 import json
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 from transformers import Sam2Config, Sam2Model
 
-from promptseg.nn import precision, pretrained, weights
+from promptseg.nn import precision, pretrained, sam2_checkpoint, weights
 from promptseg.nn.image_transform import IMAGENET_MEAN, IMAGENET_STD, ImageTransform
 from promptseg.nn.sam_segmenter import SamSegmenter
 from promptseg.nn.segmenter import Features
@@ -78,6 +79,8 @@ def create(size: str, seed: int) -> Sam2:
 
 
 def convert(source: Path) -> Sam2:
+    if weights.is_single_file(source):
+        return Sam2(sam2_checkpoint.convert(source)).eval()
     config, tensors = weights.released(source)
     config = json.loads(config.read_text())
     config.pop("model_type", None)  # the hub's files are of the video model, which contains this one

@@ -34,7 +34,9 @@ class UnetBox(Segmenter):
     def decode(self, features: Features, prompts: list[list[Prompt]]) -> torch.Tensor:
         n, p, side = len(prompts), len(prompts[0]), self.transform.size
         boxes = np.stack([prompt.get("box").corners for row in prompts for prompt in row])
-        inside = coverage(torch.as_tensor(boxes, dtype=torch.float32, device=self.device), side)
+        # A box ends with its last pixel, so that one of a single pixel is not empty.
+        extents = torch.as_tensor(boxes + [0, 0, 1, 1], dtype=torch.float32, device=self.device)
+        inside = coverage(extents, side)
         pixels = features["pixels"].repeat_interleave(p, dim=0)
         return self.network(torch.cat([pixels, inside[:, None]], dim=1)).reshape(n, p, side, side)
 

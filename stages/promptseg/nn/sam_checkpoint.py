@@ -24,11 +24,12 @@ SHA256 = {
     "sam_vit_l_0b3195.pth": "3adcc4315b642a4d2101128f611684e8734c41232a17c648ed1693702a49a622",
     "sam_vit_h_4b8939.pth": "a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e",
 }
-SUFFIXES = (".pth", ".pt")
+SUFFIXES = (".pth", ".pt", ".bin", ".ckpt")
+ROOTS = ("image_encoder", "vision_encoder")  # of SAM's own names, and of transformers'
 # transformers has names of its own for the first and the last layer of the original's three-layer perceptrons.
 _PERCEPTRON = re.compile(r"(_head|_mlp|_mlps\.\d+)\.layers\.([012])\.")
 _LAYERS = {"0": "proj_in", "1": "layers.0", "2": "proj_out"}
-_NAMES = [
+_ENCODER_NAMES = [
     (r"^image_encoder\.", "vision_encoder."),
     (r"\.blocks\.", ".layers."),
     (r"\.patch_embed\.proj\.", ".patch_embed.projection."),
@@ -36,6 +37,9 @@ _NAMES = [
     (r"\.neck\.1\.", ".neck.layer_norm1."),
     (r"\.neck\.2\.", ".neck.conv2."),
     (r"\.neck\.3\.", ".neck.layer_norm2."),
+]
+# Of the prompt encoder and the mask decoder, which SAM 2 has as well.
+DECODER_NAMES = [
     (r"\.norm(\d|_final_attn)\.", r".layer_norm\1."),
     (r"\.pe_layer\.positional_encoding_gaussian_matrix$", ".shared_embedding.positional_embedding"),
     (r"\.point_embeddings\.", ".point_embed."),
@@ -52,30 +56,38 @@ _POSITIONS = "prompt_encoder.shared_embedding.positional_embedding"
 
 
 def read(path: Path) -> dict[str, torch.Tensor]:
-    """Read the tensors of a .pth file under their own names.
+    """Read the tensors of a file under their own names, without what a trainer put before or beside them.
 
     Raises:
         UserError: the file cannot be read, or has the name of a released file and another content.
     """
     if path.name in SHA256 and path.is_file() and sha256(path) != SHA256[path.name]:
         raise UserError(f"{path}: not the released file of this name (another SHA-256); fetch it again, or rename it")
-    return weights.tensors(path)
+    return weights.tensors(path, ROOTS)
 
 
 def load(network_class: type[N], original: dict[str, torch.Tensor], where: Path) -> N:
-    """Build a network from the tensors of a .pth file. Raises UserError if they are not those of a SAM."""
+    """Build a network from the tensors of a file. Raises UserError if they are not those of a SAM."""
     return pretrained.fill(network_class, infer_config(original, where), rename(original), where)
 
 
 def rename(original: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The same tensors under the names of SamModel."""
-    state = {}
-    for name, tensor in original.items():
-        for pattern, replacement in _NAMES:
-            name = re.sub(pattern, replacement, name)
-        state[_PERCEPTRON.sub(lambda match: f"{match[1]}.{_LAYERS[match[2]]}.", name)] = tensor
+    state = renamed(original, _ENCODER_NAMES + DECODER_NAMES)
     if _POSITIONS in state:
         state["shared_image_embedding.positional_embedding"] = state[_POSITIONS]
+    return state
+
+
+def renamed(original: dict[str, torch.Tensor], patterns: list[tuple[str, str]]) -> dict[str, torch.Tensor]:
+    """Rename tensors by regular expressions and replacements, unless they have transformers' names already."""
+    if any(name.startswith("vision_encoder.") for name in original):
+        return dict(original)
+    state = {}
+    for name, tensor in original.items():
+        for pattern, replacement in patterns:
+            name = re.sub(pattern, replacement, name)
+        state[_PERCEPTRON.sub(lambda match: f"{match[1]}.{_LAYERS[match[2]]}.", name)] = tensor
     return state
 
 
@@ -83,7 +95,7 @@ def infer_config(original: dict[str, torch.Tensor], where: Path) -> SamConfig:
     """Infer the architecture from the tensors' shapes: ViT-B, ViT-L, ViT-H, and smaller ones in tests.
 
     Args:
-        original: tensors under their own names.
+        original: tensors under their own names, or under those of SamModel.
         where: the file, for messages.
 
     Returns:
@@ -92,17 +104,23 @@ def infer_config(original: dict[str, torch.Tensor], where: Path) -> SamConfig:
     Raises:
         UserError: these are not the tensors of a SAM.
     """
-    try:
-        position = original["image_encoder.pos_embed"]
-        blocks = [name for name in original if re.fullmatch(r"image_encoder\.blocks\.\d+\.norm1\.weight", name)]
-        relative = [original[f"image_encoder.blocks.{i}.attn.rel_pos_h"] for i in range(len(blocks))]
-        patch = original["image_encoder.patch_embed.proj.weight"].shape[-1]
-        mlp = original["image_encoder.blocks.0.mlp.lin1.weight"].shape[0]
-        output = original["image_encoder.neck.0.weight"].shape[0]
-        inner = original["mask_decoder.transformer.layers.0.mlp.lin1.weight"].shape[0]
-        quality = original["mask_decoder.iou_prediction_head.layers.0.weight"].shape[0]
-    except KeyError as error:
-        raise UserError(f"{where}: no SAM of segment_anything's layout; it lacks {error.args[0]}") from None
+    state = rename(original)
+
+    def tensor(name: str) -> torch.Tensor:
+        """The tensor of this name in the authors' layout."""
+        (own,) = renamed({name: torch.empty(0)}, _ENCODER_NAMES + DECODER_NAMES)
+        if own not in state:
+            raise UserError(f"{where}: no SAM of segment_anything's layout; it lacks {name}")
+        return state[own]
+
+    position = tensor("image_encoder.pos_embed")
+    blocks = [name for name in state if re.fullmatch(r"vision_encoder\.layers\.\d+\.layer_norm1\.weight", name)]
+    relative = [tensor(f"image_encoder.blocks.{i}.attn.rel_pos_h") for i in range(len(blocks))]
+    patch = tensor("image_encoder.patch_embed.proj.weight").shape[-1]
+    mlp = tensor("image_encoder.blocks.0.mlp.lin1.weight").shape[0]
+    output = tensor("image_encoder.neck.0.weight").shape[0]
+    inner = tensor("mask_decoder.transformer.layers.0.mlp.lin1.weight").shape[0]
+    quality = tensor("mask_decoder.iou_prediction_head.layers.0.weight").shape[0]
     grid, width = position.shape[1], position.shape[3]
     # Relative positions reach from -(side - 1) to side - 1: over the whole grid, or over a window.
     sides = [(table.shape[0] + 1) // 2 for table in relative]

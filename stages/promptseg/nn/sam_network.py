@@ -6,7 +6,7 @@ from typing import TypeVar
 import torch
 from transformers import SamConfig, SamModel
 
-from promptseg.nn import pretrained, sam_checkpoint
+from promptseg.nn import pretrained, sam_checkpoint, weights
 
 N = TypeVar("N", bound=SamModel)
 TINY = {
@@ -30,11 +30,11 @@ def convert(network_class: type[N], source: Path) -> N:
 
     Args:
         network_class: SamModel, or a subclass of ours.
-        source: folder in the layout of the hub, or a .pth file in the layout of segment_anything.
+        source: folder in the layout of the hub, or a file of tensors named as in segment_anything or as in SamModel.
 
     Raises:
         UserError: the files are missing or do not fit.
     """
-    if source.is_file() and source.suffix in sam_checkpoint.SUFFIXES:
+    if weights.is_single_file(source):
         return sam_checkpoint.load(network_class, sam_checkpoint.read(source), source)
     return pretrained.convert(network_class, source)

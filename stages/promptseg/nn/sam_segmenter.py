@@ -56,6 +56,18 @@ class SamSegmenter(Segmenter):
         return 4 * self.network.prompt_encoder.image_embedding_size[0]
 
     def decode(self, features: Features, prompts: list[list[Prompt]]) -> torch.Tensor:
+        counts = {len(prompt.get("points").labels) for row in prompts for prompt in row if prompt.get("points")}
+        if len(counts) <= 1:
+            return self.decode_batch(features, prompts)
+        # One by one: padded with points, a mask would depend on the other prompts.
+        rows = []
+        for index, row in enumerate(prompts):
+            own = {name: values[index : index + 1] for name, values in features.items()}
+            rows.append(torch.cat([self.decode_batch(own, [[prompt]]) for prompt in row], dim=1))
+        return torch.cat(rows)
+
+    def decode_batch(self, features: Features, prompts: list[list[Prompt]]) -> torch.Tensor:
+        """As `decode`, with the same number of points in all prompts."""
         masks = self._stack(prompts, "mask", "values")
         if masks is not None:
             # The networks take one mask an image: repeat the image for each prompt.

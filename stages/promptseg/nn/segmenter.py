@@ -85,8 +85,8 @@ class Segmenter(torch.nn.Module):
 
         Args:
             features: of n images.
-            prompts: for each image the same number p of prompts, in pixels of the input. All are of the same kind and,
-                where that is points, have the same number of them.
+            prompts: for each image the same number p of prompts, in pixels of the input. All are of the same kind;
+                in training those of points have the same number of them.
 
         Returns:
             Logits (n, p, side, side) over the input.

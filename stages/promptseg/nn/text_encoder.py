@@ -1,6 +1,7 @@
 """Text side of CLIP: tokenizer files, a byte-level tokenizer for tiny models, and cached embeddings of phrases."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,10 +32,24 @@ class PhraseEmbeddings(LRUCache):
         super().__init__(self._embed_texts)
         self.files, self.tokenizer = files, tokenizer(files)
         self._max_length, self._encode = max_length, encode
+        self._cut: set[str] = set()  # phrases that are too long, said so
 
     def _embed_texts(self, texts: list[str]) -> torch.Tensor:
+        for phrase, ids in zip(texts, self.tokenizer(texts)["input_ids"], strict=True):
+            if len(ids) > self._max_length and phrase not in self._cut:
+                self._cut.add(phrase)
+                self._say_cut(phrase, ids)
         return self._encode(
             self.tokenizer(texts, padding=True, truncation=True, max_length=self._max_length, return_tensors="pt")
+        )
+
+    def _say_cut(self, phrase: str, ids: list[int]) -> None:
+        """Say on stderr that a phrase is longer than the text encoder reads. ids: all of its tokens."""
+        read = self.tokenizer.decode(ids[: self._max_length - 1], skip_special_tokens=True)
+        print(
+            f"note: the phrase {' '.join(phrase.split())!r} has {len(ids)} tokens, of which the text encoder reads "
+            f"{self._max_length}: it is cut after {read[-20:]!r}; shorten it",
+            file=sys.stderr,
         )
 
 

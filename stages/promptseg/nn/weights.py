@@ -7,16 +7,20 @@ is opened.
 
 import json
 import pickle
+import re
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save
 
 from promptseg.core.errors import UserError
 from promptseg.core.files import replacing, sha256
+from promptseg.nn import state_dicts
 
 CONFIG, TENSORS, SUMS = "config.json", "model.safetensors", "SHA256SUMS"
 PICKLED_TENSORS = "pytorch_model.bin"  # what the hub has in place of model.safetensors for releases before 2023
+_INDEX = ".index.json"  # after either name: a file that lists the shards of a large model
 
 
 def write(folder: Path, config: dict, tensors: dict[str, torch.Tensor], files: dict[str, bytes] | None = None) -> None:
@@ -49,7 +53,7 @@ def write(folder: Path, config: dict, tensors: dict[str, torch.Tensor], files: d
 def read(folder: Path) -> tuple[dict, dict[str, torch.Tensor]]:
     """Read configuration and tensors of a folder that `write` made. Raises UserError if any of its files changed."""
     check(folder)
-    return json.loads((folder / CONFIG).read_text()), tensors(folder / TENSORS)
+    return json.loads((folder / CONFIG).read_text()), _load(folder / TENSORS)
 
 
 def digest(folder: Path) -> str:
@@ -74,14 +78,14 @@ def released(source: Path) -> tuple[Path, Path]:
     """Find config.json and the tensors in a folder in the layout of the Hugging Face hub.
 
     Returns:
-        Their paths. The tensors are model.safetensors or, in old releases, pytorch_model.bin.
+        Their paths. The tensors are model.safetensors, the index of its shards, or the same of pytorch_model.bin.
 
     Raises:
         UserError: one of them is missing, or config.json is not a JSON object.
     """
-    config, path = source / CONFIG, source / TENSORS
-    if not path.is_file() and (source / PICKLED_TENSORS).is_file():
-        path = source / PICKLED_TENSORS
+    config = source / CONFIG
+    names = (TENSORS, TENSORS + _INDEX, PICKLED_TENSORS, PICKLED_TENSORS + _INDEX)
+    path = next((source / name for name in names if (source / name).is_file()), source / TENSORS)
     for required in (config, path):
         if not required.is_file():
             raise UserError(f"{required}: not found; a folder with config.json and model.safetensors is expected")
@@ -94,26 +98,65 @@ def released(source: Path) -> tuple[Path, Path]:
     return config, path
 
 
-def tensors(path: Path) -> dict[str, torch.Tensor]:
-    """Read the tensors of a .safetensors file, or of an official .pth, .pt or .bin file without running its code.
+def is_single_file(source: Path) -> bool:
+    """Return whether a source is a file of tensors, and no folder.
 
     Raises:
-        UserError: the file is missing or damaged, or holds anything but named tensors.
+        UserError: it is a file of a folder in the layout of the hub, which has the configuration as well.
     """
+    if source.name in (TENSORS, PICKLED_TENSORS) and (source.parent / CONFIG).is_file():
+        raise UserError(f"{source}: {CONFIG} beside it belongs to it; give a folder with both, {source.parent}")
+    return source.is_file()
+
+
+def tensors(path: Path, roots: tuple[str, ...] = ()) -> dict[str, torch.Tensor]:
+    """Read the tensors of a file that others wrote, without running its code.
+
+    Args:
+        path: a .safetensors file, the index of shards, or a file of torch.save, alone or beside an optimizer.
+        roots: see `state_dicts.unwrap`.
+
+    Raises:
+        UserError: a file is missing or damaged, or holds no named tensors.
+    """
+    if not path.name.endswith(_INDEX):
+        return state_dicts.unwrap(_load(path), path, roots)
+    loaded: dict[str, torch.Tensor] = {}
+    for name in _shards(path):
+        loaded |= state_dicts.unwrap(_load(path.parent / name), path.parent / name)
+    return state_dicts.unwrap(loaded, path, roots)
+
+
+def _shards(index: Path) -> list[str]:
+    """Names of the shards that an index lists, beside it."""
+    try:
+        names = sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))
+    except (ValueError, KeyError, TypeError, AttributeError):  # no JSON, or none of this form
+        raise UserError(f"{index}: no index of shards; fetch it again") from None
+    for name in names:
+        if not isinstance(name, str) or Path(name).name != name:
+            raise UserError(f"{index}: {name!r} is no file beside it; fetch it again")
+    return names
+
+
+def _load(path: Path) -> Any:
+    """Content of a file of tensors. Raises UserError if it is missing or damaged, or holds more than plain values."""
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UserError(f"{path}: not found") from None
     except pickle.UnpicklingError as error:  # for damaged files and for code alike
+        named = re.search(r"GLOBAL ([\w.]+)", str(error))
+        if named:
+            raise UserError(
+                f"{path}: it holds more than tensors ({named[1]}), whose code would run; it is not opened: where it "
+                "was trained, save the tensors alone by torch.save(model.state_dict(), path)"
+            ) from error
         raise UserError(f"{path}: it holds more than tensors, or is damaged; it is not opened") from error
     except Exception as error:  # damage makes torch raise whatever its parts do: KeyError, OSError, RuntimeError
         raise UserError(f"{path}: no readable weights ({type(error).__name__}); fetch it again") from error
-    named = isinstance(loaded, dict) and all(isinstance(name, str) for name in loaded)
-    if not named or not all(isinstance(value, torch.Tensor) for value in loaded.values()):
-        raise UserError(f"{path}: a mapping of names to tensors is expected")
-    return loaded
 
 
 def without_prefix(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

@@ -1,24 +1,33 @@
 """Selection, merging and renaming of a reader's classes."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import numpy as np
 
 from promptseg.core.errors import UserError
+from promptseg.core.params import BACKGROUND
 from promptseg.data.image_io import IGNORED
 
-BACKGROUND = "background"
+NONE: Mapping[str, str] = MappingProxyType({})
 
 
 def select(
-    known: tuple[str, ...], wanted: list[str] | dict[str, list[str]] | None, key: str
+    known: tuple[str, ...],
+    wanted: list[str] | dict[str, list[str]] | None,
+    key: str,
+    contained_in: Mapping[str, str] = NONE,
 ) -> tuple[tuple[str, ...], np.ndarray | None]:
     """Select the classes of a study.
 
-    All other classes become background (0), and 255 stays ignored. `background` may be selected as a class of its own.
+    A class that lies inside a selected one belongs to it, unless it is selected itself. All other classes become
+    background (0), and 255 stays ignored. `background` may be selected as a class of its own.
 
     Args:
         known: names of the values 1, 2, ... in the reader's masks.
         wanted: names among `known`, or new names, each for one or more of `known` that are merged; None: all.
         key: of `wanted` in params.yaml, for messages.
+        contained_in: {inner class: outer class} of `known`.
 
     Returns:
         classes: names of the selected classes.
@@ -45,4 +54,10 @@ def select(
                 raise UserError(f"params.yaml: {key}: {source!r} is listed in {owners[source]!r} and in {name!r}")
             owners[source] = name
             table[values[source]] = number
+    for inner in contained_in:
+        outer = inner
+        for _ in contained_in:  # to the nearest selected class around it
+            outer = outer if outer in owners else contained_in.get(outer, outer)
+        if outer in owners:
+            table[values[inner]] = table[values[outer]]
     return tuple(merged), table

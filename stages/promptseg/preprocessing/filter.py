@@ -14,7 +14,7 @@ from promptseg.core.errors import UserError
 from promptseg.core.thread_pool import ThreadPool
 from promptseg.data.image_io import IGNORED
 from promptseg.data.tiling import Window
-from promptseg.datasets import Sample
+from promptseg.datasets import LeaveOut, Sample
 from promptseg.preprocessing.tiles import Tiler
 
 
@@ -38,7 +38,8 @@ def measure(samples: list[Sample], tiler: Tiler, pool: ThreadPool) -> list[Pixel
     """Count the pixels of every mask.
 
     Returns:
-        The counts of each sample; None where it cannot be read and the settings skip invalid samples.
+        The counts of each sample; None where it is to be left out, or cannot be read and the settings skip invalid
+        samples.
 
     Raises:
         UserError: a mask cannot be read, otherwise.
@@ -47,6 +48,8 @@ def measure(samples: list[Sample], tiler: Tiler, pool: ThreadPool) -> list[Pixel
     def count(sample: Sample) -> PixelCounts | None:
         try:
             mask = tiler.mask(sample)
+        except LeaveOut:
+            return None
         except UserError:
             if tiler.settings.skip_invalid:
                 return None
@@ -78,7 +81,11 @@ class Choice:
 
 
 def choose(
-    indexes: list[int], counts: dict[int, PixelCounts], settings: params.Dataset, max_images: int | None
+    indexes: list[int],
+    counts: dict[int, PixelCounts],
+    settings: params.Dataset,
+    max_images: int | None,
+    keep_empty: bool,
 ) -> Choice:
     """Choose the windows of a split that become records.
 
@@ -86,7 +93,8 @@ def choose(
         indexes: of the split's samples.
         counts: of all samples that can be read, by index.
         settings: min_foreground and min_pixels.
-        max_images: number of records at most, evenly spaced; None: all.
+        max_images: number of records with foreground at most, and of those without, each evenly spaced; None: all.
+        keep_empty: keep windows without foreground whatever the settings, where any of their pixels counts.
     """
     readable = [index for index in indexes if index in counts]
     valid, foreground = (
@@ -95,15 +103,15 @@ def choose(
     )
     owner = np.repeat(np.arange(len(readable)), [len(counts[index].valid) for index in readable])
     first = np.searchsorted(owner, np.arange(len(readable)))
-    everything = settings.min_foreground is None
-    empty = (foreground == 0) & (not everything)
-    small = ~empty & (foreground < settings.min_pixels)
-    if not everything:
-        small |= ~empty & (foreground <= settings.min_foreground * valid)
-    kept = np.flatnonzero(~(empty | small))
-    count = len(kept) if max_images is None else min(max_images, len(kept))
-    # Evenly spaced, whatever the order of the samples means.
-    chosen = kept[(2 * np.arange(count) + 1) * len(kept) // (2 * count)] if count else kept[:0]
+    empty, wanted = foreground == 0, foreground >= settings.min_pixels
+    if settings.min_foreground is not None:
+        wanted &= foreground > settings.min_foreground * valid
+    if keep_empty:
+        wanted |= empty & (valid > 0)
+    # Apart, so that a cap leaves as many with ground truth whether empty ones are kept or not.
+    kinds = [np.flatnonzero(wanted & kind) for kind in (~empty, empty)]
+    chosen = np.sort(np.concatenate([_evenly_spaced(kind, max_images) for kind in kinds]))
+    kept = int(wanted.sum())
     windows: dict[int, list[int]] = {}
     for place in chosen.tolist():
         windows.setdefault(readable[owner[place]], []).append(place - int(first[owner[place]]))
@@ -112,12 +120,13 @@ def choose(
         [(index, np.array(places, np.int32)) for index, places in windows.items()],
         {
             "images": len(indexes),
-            "records": count,
+            "records": len(chosen),
+            "records_empty": int(empty[chosen].sum()),
             "dropped_unreadable": len(indexes) - len(readable),
-            "dropped_empty": int(empty.sum()),
-            "dropped_small": int(small.sum()),
-            "dropped_over_cap": len(kept) - count,
-            "foreground": round(int(foreground[kept].sum()) / max(int(valid[kept].sum()), 1), 6),
+            "dropped_empty": int((empty & ~wanted).sum()),
+            "dropped_small": int((~empty & ~wanted).sum()),
+            "dropped_over_cap": kept - len(chosen),
+            "foreground": round(int(foreground[wanted].sum()) / max(int(valid[wanted].sum()), 1), 6),
             **{
                 f"{extreme.__name__}_{name}": extreme((size[axis] for size in sizes), default=0)
                 for axis, name in enumerate(("height", "width"))
@@ -125,3 +134,9 @@ def choose(
             },
         },
     )
+
+
+def _evenly_spaced(places: np.ndarray, most: int | None) -> np.ndarray:
+    """At most so many of them, whatever their order means."""
+    count = len(places) if most is None else min(most, len(places))
+    return places[(2 * np.arange(count) + 1) * len(places) // (2 * count)] if count else places[:0]

@@ -22,15 +22,14 @@ from promptseg.core.thread_pool import ThreadPool
 from promptseg.data import records
 from promptseg.data.records import SHARDS, Record
 from promptseg.datasets import Sample
-from promptseg.preprocessing import class_selection, near_duplicates, split_assignment
+from promptseg.preprocessing import class_selection, independence, near_duplicates, split_assignment
 from promptseg.preprocessing.filter import Choice, PixelCounts, choose, measure
-from promptseg.preprocessing.near_duplicates import Fingerprint
-from promptseg.preprocessing.split_assignment import SPLITS
+from promptseg.preprocessing.split_assignment import GAP, SPLITS
 from promptseg.preprocessing.tiles import Tiler
 
 SHARD_PIXELS = 64 << 20  # of the images in one shard: 20 to 200 MB once encoded
 CHUNK = 16  # samples measured by one process at a time
-SHOWN = 10  # near-duplicates that are named
+SHOWN = 10  # files left out that are named
 
 
 @dataclass(frozen=True)
@@ -54,40 +53,48 @@ def prepare(name: str, settings: params.Dataset, max_images: int | None, seed: i
     Args:
         name: of the entry in params.yaml.
         settings: of the entry.
-        max_images: records of a split at most; None: all.
+        max_images: records with ground truth of a split at most, and as many without; None: all.
         seed: of the split into training, validation and test.
         paths: inputs and outputs.
 
     Raises:
-        UserError: the files are incomplete or cannot be read, or no record is left for training or test.
+        UserError: the files are incomplete or cannot be read, or no record is left for the test, or of the training's.
     """
     ranks = Ranks()
     dataset, options = datasets.load(settings.reader), datasets.options(name, settings)
     modality = datasets.modality(name, settings)
     dataset.verify(paths.raw, *options)
-    classes, table = class_selection.select(
-        datasets.classes(dataset, *options), settings.classes, f"datasets.{name}.classes"
-    )
+    known, contained_in = datasets.classes(dataset, *options), datasets.contained_in(dataset, *options)
+    classes, table = class_selection.select(known, settings.classes, f"datasets.{name}.classes", contained_in)
     samples = list(dataset.read(paths.raw, *options))
-    splits = split_assignment.assign(samples, settings, seed, datasets.ordered(dataset, *options))
-    find_duplicates = getattr(dataset, "CHECK_DUPLICATES", False)
+    ordered, find_duplicates = datasets.ordered(dataset, *options), getattr(dataset, "CHECK_DUPLICATES", False)
+    metadata = _metadata(name, modality, dataset, classes)
+    metadata |= {"group_unit": datasets.group_unit(dataset, *options), "seed": seed, "score": settings.score}
     with ThreadPool(ranks.cores) as pool, contextlib.ExitStack() as stack:
-        job = _Job(
-            samples,
-            Tiler(settings, table),
-            pool,
-            {**_metadata(name, modality, dataset, classes), "seed": seed},
-            find_duplicates,
-        )
+        prints = independence.fingerprints(samples, ranks, pool) if find_duplicates else []
+        if find_duplicates and not ordered and not any(getattr(given, "group", None) for given in options):
+            before, correlation = samples, getattr(dataset, "CLIP_CORRELATION", near_duplicates.ALIKE)
+            samples = independence.unite_groups(samples, prints, correlation)
+            if ranks.main:
+                independence.note_united(name, before, samples)
+        splits = split_assignment.assign(samples, settings, seed, ordered)
+        job = _Job(samples, Tiler(settings, table), pool, metadata)
         counts = _measure(job, ranks)
         choices = {}
         for split in SPLITS:
             indexes = [index for index, own in enumerate(splits) if own == split]
-            choices[split] = choose(indexes, counts, settings, max_images)
+            # Empty images show false alarms. Training and validation leave them out, as in the studies, and point
+            # clouds have a label at each point.
+            keep_empty = split == "test" and modality == "image"
+            choices[split] = choose(indexes, counts, settings, max_images, keep_empty)
         for split in ("train", "test"):
-            if not choices[split].windows:
+            # Without any training samples there are zero-shot runs only.
+            report = choices[split].report
+            if report["records"] == report["records_empty"] and (split == "test" or split in splits):
                 remedy = f"lower datasets.{name}.min_foreground or give more data"
-                raise UserError(f"{name}: no record is left for {split}; {remedy}")
+                if len(samples) > 1 and len({sample.group for sample in samples}) == 1:
+                    remedy = f"all images are one group{_regroup(name, options)}"
+                raise UserError(f"{name}: no record with ground truth is left for {split}; {remedy}")
         aside = None
         if ranks.main:
             aside = stack.enter_context(files.replacing(paths.out))
@@ -98,13 +105,23 @@ def prepare(name: str, settings: params.Dataset, max_images: int | None, seed: i
         mine = [_write(job, shard, folder) for shard in shards[ranks.rank :: ranks.world]]
         written = [result for results in ranks.gather(mine) for result in results]
     if ranks.main:
-        report: dict[str, Any] = {split: choices[split].report for split in SPLITS}
+        reports: dict[str, Any] = {split: choices[split].report for split in SPLITS}
         for result in written:
-            report[result.split]["records"] -= result.lost
-            report[result.split]["dropped_unreadable"] += result.lost
+            for index, chosen in result.lost:
+                reports[result.split]["records"] -= len(chosen)
+                reports[result.split]["records_empty"] -= int((counts[index].foreground[chosen] == 0).sum())
+                reports[result.split]["dropped_unreadable"] += len(chosen)
+        if skipped := datasets.left_out(dataset, paths.raw, *options):
+            reports["files_left_out"] = len(skipped)
+            named = ", ".join(skipped[:SHOWN]) + (", ..." if len(skipped) > SHOWN else "")
+            print(f"warning: {name}: files left out, without counterpart: {len(skipped):,}: {named}", file=sys.stderr)
+        if ordered:
+            reports["dropped_gap"] = splits.count(GAP)
         if find_duplicates:
-            report["near_duplicates"] = _warn_of_duplicates(name, written)
-        files.write_json(paths.metrics, report)
+            used = {split: [samples[index] for index, _ in choices[split].windows] for split in SPLITS}
+            by_id = {sample.id: fingerprint for sample, fingerprint in zip(samples, prints, strict=True)}
+            reports["near_duplicates"] = independence.warn_across_splits(name, used, by_id, _regroup(name, options))
+        files.write_json(paths.metrics, reports)
     ranks.close()
 
 
@@ -116,7 +133,6 @@ class _Job:
     tiler: Tiler
     pool: ThreadPool
     metadata: dict
-    find_duplicates: bool
 
 
 @dataclass(frozen=True)
@@ -131,16 +147,21 @@ class _Shard:
 
 @dataclass(frozen=True)
 class _Written:
-    """A shard that was written: the number of records that could not be read, and fingerprints by sample id."""
+    """A shard that was written: windows of samples that could not be read."""
 
     split: str
-    lost: int
-    fingerprints: dict[str, Fingerprint]
+    lost: list[tuple[int, np.ndarray]]
+
+
+def _regroup(name: str, options: tuple) -> str:
+    """What to do about wrong groups, for messages; empty where the reader decides alone."""
+    return f"; set datasets.{name}.options.group" if any(hasattr(given, "group") for given in options) else ""
 
 
 def _metadata(name: str, modality: str, dataset: ModuleType, classes: tuple[str, ...]) -> dict:
     """Metadata of the splits, without the number of shards."""
     metadata = {"dataset": name, "title": dataset.TITLE, "classes": list(classes), "licence": dataset.LICENCE}
+    metadata["words"] = datasets.words(dataset, classes)
     if modality != "image":
         categories = getattr(dataset, "CLASSES_BY_CATEGORY", {})
         numbers = {text: [classes.index(name) + 1 for name in names] for text, names in categories.items()}
@@ -180,46 +201,22 @@ def _distribute(choices: dict[str, Choice], counts: dict[int, PixelCounts], tile
 def _write(job: _Job, shard: _Shard, folder: Path) -> _Written:
     """Write a shard below the folder of all splits."""
 
-    def encode(item: tuple[int, np.ndarray]) -> tuple[list[Record], Fingerprint | None] | None:
+    def encode(item: tuple[int, np.ndarray]) -> list[Record] | None:
         sample = job.samples[item[0]]
         try:
             image, mask = job.tiler.read(sample)
-            fingerprint = near_duplicates.fingerprint(image) if job.find_duplicates else None
-            return list(job.tiler.records(sample, image, mask, item[1])), fingerprint
+            return list(job.tiler.records(sample, image, mask, item[1]))
         except UserError:
             if job.tiler.settings.skip_invalid:
                 return None
             raise
 
     path = records.shard_path(folder / f"{shard.split}.parquet", shard.number)
-    lost, fingerprints = 0, {}
+    lost = []
     with records.RecordWriter(path, Record, {**job.metadata, SHARDS: shard.count}) as writer:
-        for (index, chosen), result in zip(shard.windows, job.pool.map_ordered(encode, shard.windows)):
-            if result is None:
-                lost += len(chosen)
-                continue
-            for record in result[0]:
+        for (index, chosen), encoded in zip(shard.windows, job.pool.map_ordered(encode, shard.windows)):
+            if encoded is None:
+                lost.append((index, chosen))
+            for record in encoded or ():
                 writer.add(record)
-            if job.find_duplicates:
-                fingerprints[job.samples[index].id] = result[1]
-    return _Written(shard.split, lost, fingerprints)
-
-
-def _warn_of_duplicates(name: str, written: list[_Written]) -> int:
-    """Name near-duplicates in different splits on stderr; returns their number."""
-    rows = [(result.split, id, fingerprint) for result in written for id, fingerprint in result.fingerprints.items()]
-    pairs = near_duplicates.find_across_splits(
-        [split for split, _, _ in rows], [id for _, id, _ in rows], [fingerprint for _, _, fingerprint in rows]
-    )
-    for first, first_split, second, second_split in pairs[:SHOWN]:
-        print(
-            f"warning: {name}: {first} ({first_split}) and {second} ({second_split}) are near-duplicates",
-            file=sys.stderr,
-        )
-    if pairs:
-        more = f"{len(pairs)} such pairs, " if len(pairs) > SHOWN else ""
-        print(
-            f"warning: {name}: {more}scores on test will be too high; set datasets.{name}.options.group",
-            file=sys.stderr,
-        )
-    return len(pairs)
+    return _Written(shard.split, lost)

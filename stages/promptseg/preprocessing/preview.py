@@ -41,14 +41,20 @@ def preview(splits: dict[str, Path], out: Path) -> None:
     rows = [panels.beside([panels.titles(titles, SIDE)] * COLUMNS, _SPACE)]
     width = rows[0].shape[1]
     for name, picked in shown.items():
-        count = f"{len(readers[name]):,} record{'' if len(readers[name]) == 1 else 's'}"
-        rows.append(panels.line(f"{name} · {count}", width, above=10, size=14))
+        rows.append(panels.line(f"{name} · {_count(readers[name])}", width, above=10, size=14))
         views = [_panel(record, point_clouds.is_point_cloud(metadata), colors, len(titles)) for record in picked]
         rows += [panels.beside(views[start : start + COLUMNS], _SPACE) for start in range(0, len(views), COLUMNS)]
     entries, listed = _legend(shown, classes, colors)
     if entries:
         rows.append(panels.legend(entries, width))
     canvas.write_png(out, panels.page(rows), colors[listed])
+
+
+def _count(reader: RecordReader) -> str:
+    """The number of records in words: `16 records, of which 3 without ground truth`."""
+    empty = reader.column("foreground").count(0)
+    words = f"{len(reader):,} record{'' if len(reader) == 1 else 's'}"
+    return f"{words}, of which {empty:,} without ground truth" if empty else words
 
 
 def _pick(reader: RecordReader) -> list[Record]:

@@ -6,23 +6,25 @@ from promptseg.core import params
 from promptseg.datasets import Sample
 
 SPLITS = ("train", "val", "test")
+GAP = "gap"  # in place of a split: left out, between two splits whose groups would be alike at their border
 
 
 def assign(samples: list[Sample], settings: params.Dataset, seed: int, ordered: bool) -> list[str]:
     """Assign each sample to a split.
 
     The source's own splits are kept. A missing test or validation split is made of whole groups of the training split;
-    of few groups it gets at least one and leaves at least one.
+    of few groups it gets at least one and leaves at least one; an image alone is for the test.
 
     Args:
         samples: of the dataset.
         settings: test_fraction and val_fraction, of the groups.
         seed: of the random choice.
-        ordered: True where neighbouring groups are alike (slices of a stack): the last groups are taken. Otherwise each
-            group is chosen at random by a digest of (seed, split, group), so that more data moves no group.
+        ordered: True where neighbouring groups are alike (slices of a stack): the last groups are taken, and the one
+            before them is left out if that leaves any. Otherwise each group is chosen at random by a digest of (seed,
+            split, group), so that more data moves no group.
 
     Returns:
-        The split of each sample.
+        The split of each sample, or GAP.
     """
     splits = [sample.split or "train" for sample in samples]
     for split, fraction, missing in (
@@ -37,9 +39,13 @@ def assign(samples: list[Sample], settings: params.Dataset, seed: int, ordered: 
             numbers = {group: _uniform(f"{seed}/{split}/{group}") for group in groups}
             groups.sort(key=numbers.__getitem__, reverse=True)
             wanted = sum(number < fraction for number in numbers.values())
-        count = min(len(groups) - 1, max(1, wanted)) if fraction else 0
-        chosen = set(groups[len(groups) - count :])
-        splits = [split if own == "train" and sample.group in chosen else own for sample, own in zip(samples, splits)]
+        # An image alone is enough for a test, and for nothing else.
+        most = 1 if splits == ["train"] and split == "test" else max(0, len(groups) - 1)
+        count = min(most, max(1, wanted)) if fraction else 0
+        homes = dict.fromkeys(groups[len(groups) - count :], split)
+        if ordered and 0 < count < len(groups) - 1:
+            homes[groups[len(groups) - count - 1]] = GAP
+        splits = [homes.get(sample.group, own) if own == "train" else own for sample, own in zip(samples, splits)]
     return splits
 
 

@@ -26,8 +26,15 @@ class Tiler:
     table: np.ndarray | None = None
 
     def mask(self, sample: Sample) -> np.ndarray:
-        """Read a mask in the selected classes, at its final size: (h, w) uint8. Raises UserError, naming the file."""
-        return self._resized(self._selected(sample.mask()), cv2.INTER_NEAREST_EXACT)
+        """Read a mask in the selected classes, at its final size: (h, w) uint8.
+
+        Raises UserError, naming the files, where it cannot be read, or is of another size than the image: one that its
+        header tells, so that images are not decoded for it.
+        """
+        mask = sample.mask()
+        if _header_size(sample) not in (None, mask.shape):  # the pixels have the last word
+            image_io.check_same_size(sample.image().shape, mask.shape, *sample.names)
+        return self._resized(self._selected(mask), cv2.INTER_NEAREST_EXACT)
 
     def windows(self, height: int, width: int) -> list[Window]:
         """Tile an image of this final size."""
@@ -36,10 +43,10 @@ class Tiler:
     def read(self, sample: Sample) -> tuple[np.ndarray, np.ndarray]:
         """Read image, (h, w) or (h, w, 3) uint8, and mask, (h, w) uint8, in the selected classes, before resizing.
 
-        Raises UserError, naming the file, where one cannot be read or their sizes differ.
+        Raises UserError, naming the files, where one cannot be read or their sizes differ.
         """
         image, mask = sample.image(), self._selected(sample.mask())
-        image_io.check_same_size(image, mask, sample.id)
+        image_io.check_same_size(image.shape, mask.shape, *sample.names)
         return image, mask
 
     def records(self, sample: Sample, image: np.ndarray, mask: np.ndarray, chosen: Iterable[int]) -> Iterator[Record]:
@@ -57,15 +64,16 @@ class Tiler:
         height, width = mask.shape
         grid = self.windows(height, width)
         rows, columns = sorted({window.top for window in grid}), sorted({window.left for window in grid})
-        support = self._support(sample)
+        support, instances = self._support(sample), self._instances(sample)
         for index in chosen:
             window = grid[index]
+            tile = np.ascontiguousarray(window.of(mask))
             place = f"/r{rows.index(window.top)}c{columns.index(window.left)}" if self.settings.tile is not None else ""
             yield Record(
                 id=sample.id + place,
                 group=sample.group,
                 image=unchanged or image_io.encode_png(np.ascontiguousarray(window.of_image(image))),
-                mask=image_io.encode_png(np.ascontiguousarray(window.of(mask))),
+                mask=image_io.encode_png(tile),
                 height=window.height,
                 width=window.width,
                 source=sample.id,
@@ -73,17 +81,24 @@ class Tiler:
                 left=window.left,
                 source_height=height,
                 source_width=width,
+                foreground=int(np.count_nonzero(tile) - np.count_nonzero(tile == image_io.IGNORED)),
                 text=sample.text,
                 support_image=support[0],
                 support_mask=support[1],
+                instances=b"" if instances is None else image_io.encode_png(np.ascontiguousarray(window.of(instances))),
             )
+
+    def _instances(self, sample: Sample) -> np.ndarray | None:
+        """Instances at their final size, (h, w) uint16; those of classes that are not selected are among them."""
+        instances = sample.instances() if sample.instances is not None else None
+        return None if instances is None else self._resized(instances, cv2.INTER_NEAREST_EXACT)
 
     def _support(self, sample: Sample) -> tuple[bytes, bytes]:
         """PNG bytes of the support image and its mask; empty where the sample has none."""
         if sample.support is None:
             return b"", b""
         image, mask = sample.support()
-        image_io.check_same_size(image, mask, f"{sample.id}, its support image")
+        image_io.check_same_size(image.shape, mask.shape, f"{sample.id}, its support image", "its mask")
         mask = self._selected(mask)
         image = self._resized(image, cv2.INTER_AREA if self._shrinks(mask) else cv2.INTER_LINEAR)
         return image_io.encode_png(image), image_io.encode_png(self._resized(mask, cv2.INTER_NEAREST_EXACT))
@@ -106,3 +121,10 @@ class Tiler:
         """The bytes of a JPEG that is neither tiled nor resized: as PNG it would only grow."""
         whole = self.settings.tile is None and self.settings.resize in (None, max(image.shape[:2]))
         return image_io.jpeg_bytes(sample.file) if whole and sample.file is not None else None
+
+
+def _header_size(sample: Sample) -> tuple[int, int] | None:
+    """Height and width of a sample's image, if they are known without decoding it."""
+    if sample.size is not None:
+        return sample.size()
+    return image_io.image_size(sample.file) if sample.file is not None else None

@@ -52,6 +52,7 @@ class _PromptConfig(Settings):
     if TYPE_CHECKING:  # keys of kinds that are read here
         jitter: float
         per: Per
+        together: bool
         automatic: bool | AutomaticMasks
 
     @pydantic.model_validator(mode="after")
@@ -75,6 +76,8 @@ class _PromptConfig(Settings):
                 raise ValueError(f"{key} belongs to {' and '.join(owners)}")
         if "image_weight" in self.model_fields_set and self.kind != "text + support":
             raise ValueError("image_weight belongs to support with text")
+        if self.together and (self.kind != "points" or self.per != "instance"):
+            raise ValueError("together belongs to points alone, with per: instance")
         return self
 
     @property
@@ -115,6 +118,7 @@ class _PromptConfig(Settings):
         """Describe the prompt in a few words, such as `1 random point an instance` or `"black spots"`."""
         words = " + ".join(KINDS[name].describe(self) for name in self.kinds) or "none"
         words += " an instance" if self.oracle and self.per == "instance" else ""
+        words += ", all in one prompt" if self.together else ""
         return words + (f", jitter {self.jitter:g}" if self.jitter else "")
 
     def check(self, classes: list[str], where: str) -> None:
@@ -195,6 +199,7 @@ def build_prompts(config: Any, source: PromptSource) -> "tuple[list[Prompt], lis
         UserError: the number of phrases is wrong, there is no caption, or the support image shows no class.
     """
     from promptseg.data import masks
+    from promptseg.prompts.points import Points
 
     rng = np.random.default_rng(
         np.frombuffer(hashlib.sha256(f"{source.seed}/{source.id}".encode()).digest(), np.uint32)
@@ -205,8 +210,11 @@ def build_prompts(config: Any, source: PromptSource) -> "tuple[list[Prompt], lis
             continue
         of_class = source.mask == target
         if config.oracle:
-            for region in masks.regions(of_class, config.per == "instance"):
-                parts = [KINDS[name].from_mask(config, region, rng) for name in config.kinds]
+            found = masks.regions(of_class, config.per == "instance", source.instances)
+            made = [[KINDS[name].from_mask(config, region, rng) for name in config.kinds] for region in found]
+            if config.together and made:
+                made, found = [[Points.join(parts)] for parts in zip(*made)], masks.regions(of_class, False)
+            for parts, region in zip(made, found, strict=True):
                 prompts.append(Prompt.of(*parts, target=target))
                 regions.append(region)
             continue

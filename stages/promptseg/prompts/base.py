@@ -1,10 +1,12 @@
 """What every kind of prompt has in common.
 
-Coordinates are continuous: pixel i covers [i, i + 1), so its center is i + 0.5 and a box ends where its last pixel
-ends.
+Coordinates are continuous: pixel i covers [i, i + 1), so its center is i + 0.5. The corners of a box are the numbers of
+its first and of its last pixel, as segment_anything's `batched_mask_to_box` and MedSAM have them; SAM's prompt encoder
+adds half a pixel of its input to them.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from promptseg.nn.image_transform import ImageTransform
     from promptseg.report.prompt_layer import PromptLayer
 
-Per = Literal["image", "instance"]  # one prompt for the whole mask of a class, or one for each connected component
+Per = Literal["image", "instance"]  # one prompt for the whole mask of a class, or one for each of its instances
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +35,8 @@ class PromptSource:
         support: image (h, w, 3) uint8 and mask (h, w) uint8 of another image, where they are wanted.
         requested: numbers of the classes to prompt for; None: all.
         is_classification: the whole image is of one class.
+        instances: (h, w) uint16, the number of the instance at each pixel of a class; None: connected components.
+        words: for each class the words that a text prompt uses; empty: the names.
     """
 
     id: str
@@ -43,6 +47,8 @@ class PromptSource:
     support: tuple[np.ndarray, np.ndarray] | None = None
     requested: list[int] | None = None
     is_classification: bool = False
+    instances: np.ndarray | None = None
+    words: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

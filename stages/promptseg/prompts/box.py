@@ -1,7 +1,7 @@
 """A box around an object."""
 
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
@@ -9,6 +9,9 @@ from promptseg.core.errors import UserError
 from promptseg.core.settings import Fraction, Settings
 from promptseg.prompts.base import Option, Per, PromptPart
 from promptseg.prompts.command_line import as_text, numbers
+
+if TYPE_CHECKING:
+    from promptseg.data.masks import Region
 
 
 class Config(Settings):
@@ -24,7 +27,8 @@ class Box(PromptPart):
     """A box prompt.
 
     Attributes:
-        corners: (4,) float x0, y0, x1, y1 in pixels.
+        corners: (4,) float x0, y0, x1, y1 in pixels: the first and the last column and row that belong to the box, so
+            that it has no width where it is around a single column.
     """
 
     KIND: ClassVar[str] = "box"
@@ -38,19 +42,26 @@ class Box(PromptPart):
     corners: np.ndarray
 
     @classmethod
+    def around(cls, region: "Region") -> Self:
+        """The bounding box of a region that is not empty, as segment_anything's `batched_mask_to_box` has it."""
+        from promptseg.data import masks
+
+        box = masks.region_box(region)
+        assert box is not None  # as the region has pixels
+        return cls(np.array(box) - [0, 0, 1, 1])
+
+    @classmethod
     def from_mask(cls, config: Any, region, rng: np.random.Generator) -> Self:
         """Take the bounding box; with jitter each side moves outward by a uniform share of the image's longer side.
 
         MedSAM (Ma et al. 2024) trains with 0 to 20 of 1024 pixels, a jitter of 0.02.
         """
-        from promptseg.data import masks
-
-        corners = np.array(masks.region_box(region))
-        if config.jitter:
-            height, width = region.height, region.width
-            moved = rng.uniform(0, config.jitter * max(height, width), 4)
-            corners = np.clip(corners + moved * [-1, -1, 1, 1], 0, [width, height, width, height])
-        return cls(corners)
+        box = cls.around(region)
+        if not config.jitter:
+            return box
+        last = [region.width - 1, region.height - 1]
+        moved = rng.uniform(0, config.jitter * max(region.height, region.width), 4)
+        return cls(np.clip(box.corners + moved * [-1, -1, 1, 1], 0, last * 2))
 
     @classmethod
     def describe(cls, config: Any) -> str:
@@ -76,7 +87,7 @@ class Box(PromptPart):
         return replace(self, corners=self.corners + [x, y, x, y])
 
     def draw(self, layer, color: tuple[int, int, int]) -> None:
-        layer.box(self.corners, color)
+        layer.box(self.corners + [0, 0, 1, 1], color)  # the last pixel is inside
 
     def to_json(self) -> dict[str, Any]:
         return {"box": np.round(self.corners, 2).tolist()}

@@ -1,7 +1,8 @@
 """Points on an object, and points beside it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import PositiveInt
@@ -11,6 +12,9 @@ from promptseg.core.settings import Settings
 from promptseg.prompts.base import Option, Per, PromptPart
 from promptseg.prompts.command_line import as_text, numbers
 
+if TYPE_CHECKING:
+    from promptseg.data.masks import Region
+
 
 class Config(Settings):
     """Keys of points in a prompt of params.yaml."""
@@ -18,6 +22,7 @@ class Config(Settings):
     points: PositiveInt | None = None  # so many points on the ground truth
     sampling: Literal["random", "center"] = "random"  # uniform over the mask, or its most interior pixels
     per: Per = "image"
+    together: bool = False  # with per: instance, the points of all instances of a class are one prompt
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,17 +48,14 @@ class Points(PromptPart):
 
     @classmethod
     def from_mask(cls, config: Any, region, rng: np.random.Generator) -> Self:
-        from promptseg.data import masks
-
-        if config.sampling == "center":
-            points = masks.region_interior_points(region, config.points)
-        else:
-            pixels = np.flatnonzero(region.mask)
-            # Without replacement where the mask has enough pixels.
-            chosen = rng.choice(pixels, config.points, replace=config.points > len(pixels))
-            rows, columns = np.divmod(chosen, region.mask.shape[1])
-            points = np.stack([columns + region.left, rows + region.top], axis=1) + 0.5
+        points = _sample(config, region, rng)
         return cls(points, np.ones(len(points), np.int64))
+
+    @classmethod
+    def join(cls, parts: Iterable[Any]) -> Self:
+        """Make one prompt of the points of several. parts: Points."""
+        joined = list(parts)
+        return cls(*(np.concatenate([getattr(part, name) for part in joined]) for name in ("coordinates", "labels")))
 
     @classmethod
     def describe(cls, config: Any) -> str:
@@ -93,3 +95,16 @@ class Points(PromptPart):
         if "points" not in entry:
             return None
         return cls(np.array(entry["points"], float).reshape(-1, 2), np.array(entry["labels"], np.int64))
+
+
+def _sample(config: Any, region: "Region", rng: np.random.Generator) -> np.ndarray:
+    """Centers of `config.points` pixels of a region, (k, 2) x, y."""
+    from promptseg.data import masks
+
+    if config.sampling == "center":
+        return masks.region_interior_points(region, config.points)
+    pixels = np.flatnonzero(region.mask)
+    # Without replacement where the mask has enough pixels.
+    chosen = rng.choice(pixels, config.points, replace=config.points > len(pixels))
+    rows, columns = np.divmod(chosen, region.mask.shape[1])
+    return np.stack([columns + region.left, rows + region.top], axis=1) + 0.5

@@ -90,7 +90,7 @@ class Support(PromptPart):
             )
         image, mask = image_io.to_rgb(image_io.read_image(path, window)), image_io.read_gray(mask_path)
         mask = np.any(mask.reshape(*mask.shape[:2], -1), axis=2)
-        image_io.check_same_size(image, mask, mask_path)
+        image_io.check_same_size(image.shape, mask.shape, path, mask_path)
         if not mask.any():
             raise UserError(f"{mask_path}: it is black; the object in {path} should be white in it")
         config = Config()

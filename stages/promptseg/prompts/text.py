@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import field_validator
 
 from promptseg.core.errors import UserError
+from promptseg.core.params import BACKGROUND
 from promptseg.core.settings import Settings
 from promptseg.prompts.base import Option, PromptPart, PromptSource
 
@@ -42,7 +43,9 @@ class Text(PromptPart):
     def from_source(cls, config: Any, source: PromptSource, target: int) -> Self | None:
         cls.check(config, source.classes, source.id)
         if config.text == "class":
-            return cls(source.classes[target - 1])
+            # No phrase means "all that is none of these": background is what no other class claims.
+            name = source.classes[target - 1]
+            return cls(source.words[target - 1] if source.words else name) if name != BACKGROUND else None
         if config.text == "caption":
             if not source.text.strip():
                 raise UserError(f"{source.id}: the dataset has no caption for it, as text: caption needs; give phrases")

@@ -15,6 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from promptseg.report import canvas
+from promptseg.report.floors import TRIVIAL
 from promptseg.report.leaderboard import CASCADE, ZERO_SHOT
 
 _SKY, _GREEN, _BLUE, _VERMILLION, _INK, _RULE = (
@@ -53,7 +54,7 @@ def line_charts(charts: list[LineChart]) -> Image.Image:
 
 @matplotlib.style.context("default")
 def write_bar_chart(rows: list[dict], path: Path) -> None:
-    """Draw the mean IoU of each run as a bar, with its interval and the reported IoU.
+    """Draw the headline of each run as a bar, with its interval, its floor and the reported IoU.
 
     Args:
         rows: of `leaderboard.leaderboard`.
@@ -66,16 +67,18 @@ def write_bar_chart(rows: list[dict], path: Path) -> None:
     axes = figure.add_subplot()
     for place, row in zip(places, rows, strict=True):
         hatch = "////" if row["oracle"] else None
-        axes.barh(place, row["iou_mean"], 0.72, color=_bar_color(row), hatch=hatch, edgecolor="white", lw=0)
+        axes.barh(place, row["headline"], 0.72, color=_bar_color(row), hatch=hatch, edgecolor="white", lw=0)
         if row["iou_ci_low"] is not None:
             axes.plot([row["iou_ci_low"], row["iou_ci_high"]], [place] * 2, color=_INK, lw=1.3, marker="|", ms=5)
+        if row["floor"] is not None:
+            axes.plot([row["floor"]] * 2, [place - 0.36, place + 0.36], color=_VERMILLION, lw=1.3)
         if row["reported_iou"] is not None:
             axes.plot(row["reported_iou"], place, "D", ms=5, mfc="white", mec=_INK)
-        axes.text(1.02, place, f"{row['iou_mean']:.3f}", va="center", fontsize=8, color=_INK)
+        axes.text(1.02, place, f"{row['headline']:.3f}", va="center", fontsize=8, color=_INK)
     for head in heads:
         name, place = rows[head]["dataset"], places[head] - 0.95
         axes.text(0, place, name, va="center", fontsize=10, weight="bold", color=_INK)
-    axes.set(xlim=(0, 1), ylim=(max(places) + 0.7, -0.4), xlabel="mean IoU over images")
+    axes.set(xlim=(0, 1), ylim=(max(places) + 0.7, -0.4), xlabel="IoU: mean over images, with several classes mIoU")
     axes.set_yticks(places, [row["run"] for row in rows], fontsize=8.5)
     axes.tick_params(axis="y", length=0)
     axes.tick_params(axis="x", labelsize=8.5)
@@ -87,12 +90,14 @@ def write_bar_chart(rows: list[dict], path: Path) -> None:
         "cascade": Patch(fc=_GREEN),
         "fine-tuned": Patch(fc=_BLUE),
         "oracle prompt": Patch(fc="#999999", ec="white", hatch="////", lw=0),
+        "trivial": Patch(fc=_RULE),
+        "floor": Line2D([], [], color=_VERMILLION, lw=1.3),
         "95 % interval": Line2D([], [], color=_INK, lw=1.3, marker="|", ms=5),
         "reported": Line2D([], [], ls="", marker="D", ms=5, mfc="white", mec=_INK),
     }
     figure.legend(
-        legend.values(), legend.keys(), loc="outside upper center", ncols=6, fontsize=8.5, frameon=False,
-        handlelength=1.6, columnspacing=1.2,
+        legend.values(), legend.keys(), loc="outside upper center", ncols=8, fontsize=8, frameon=False,
+        handlelength=1.3, columnspacing=1.0,
     )  # fmt: skip
     canvas.write_png(path, _pixels(figure))
 
@@ -151,6 +156,8 @@ def _padded(low: float, high: float) -> tuple[float, float]:
 
 
 def _bar_color(row: dict) -> tuple[float, ...]:
+    if row["model"] in TRIVIAL:
+        return _RULE
     if row["training"].startswith(CASCADE):
         return _GREEN
     return _SKY if row["training"] == ZERO_SHOT else _BLUE

@@ -6,14 +6,15 @@ from promptseg.core.errors import UserError
 from promptseg.core.runs import Cascade, FineTune, Run
 from promptseg.core.study import Study
 from promptseg.evaluation import metrics, score_table
-from promptseg.report import tables
+from promptseg.report import floors, tables
 
 RAW = PurePosixPath("data/raw")  # where the stage `download` writes
 METRIC_COLUMNS = tuple(key.name for key in metrics.keys() if key.column)
 COLUMNS = (
     "run", "dataset", "model", "training", "prompt", "prompt_source", "oracle", "data", "checkpoints", "images",
-    *METRIC_COLUMNS, "reported_iou",
+    "groups", "group_unit", "score", "metric", "headline", "floor", "below_floor", *METRIC_COLUMNS, "reported_iou",
 )  # fmt: skip
+NEEDED = ("images", "groups", "group_unit", "score", "headline", "oracle")  # in the summary of a run
 ZERO_SHOT, CASCADE = "zero-shot", "cascade of "  # in the column `training`; CASCADE is followed by the other run
 
 
@@ -25,13 +26,17 @@ def leaderboard(study: Study, scores: Path) -> list[dict]:
         scores: folder of the tables of scores, <run>.parquet.
 
     Returns:
-        Rows with the keys of COLUMNS, grouped by dataset and otherwise in the order of params.yaml. Metrics are
-        floats in [0, 1], or None where a run has none (`evaluation.metrics`); so is reported_iou.
+        Rows with the keys of COLUMNS, grouped by dataset and otherwise in the order of params.yaml. `headline` is the
+        metric by which runs are compared and `metric` its name; metrics are floats in [0, 1], or None where a run has
+        none (`evaluation.metrics`); so is reported_iou. `score` is the unit of the scores, `image` or `tile`, `groups`
+        how many independent groups of them there are and `group_unit` what a group is; for `floor` and `below_floor`
+        see `floors.add_floors`.
 
     Raises:
         UserError: the table of a run is missing or damaged.
     """
     rows = [_row(name, run, study, scores / f"{name}.parquet") for name, run in study.runs.items()]
+    floors.add_floors(study, rows)
     order = list(study.datasets)
     return sorted(rows, key=lambda row: order.index(row["dataset"]))  # a stable sort keeps the order within a dataset
 
@@ -44,7 +49,8 @@ def write_leaderboard(rows: list[dict], path: Path) -> None:
 
 def _row(name: str, run: Run | Cascade, study: Study, path: Path) -> dict:
     summary = score_table.read_summary(path)
-    for key in ("iou_mean", "images", "oracle"):
+    metric = str(summary.get("headline"))
+    for key in (*NEEDED, metric):
         if key not in summary:
             raise UserError(f"{path}: no {key!r} in its summary; delete it and run `dvc repro`")
     checkpoints = study.models[run.model].source or study.scale.checkpoints
@@ -59,6 +65,13 @@ def _row(name: str, run: Run | Cascade, study: Study, path: Path) -> dict:
         "data": _data(run.dataset, study),
         "checkpoints": checkpoints if checkpoints in ("tiny", "official") else "local",
         "images": summary["images"],
+        "groups": summary["groups"],
+        "group_unit": summary["group_unit"],
+        "score": summary["score"],
+        "metric": metric,
+        "headline": float(summary[metric]),
+        "floor": None,
+        "below_floor": None,
         **{key: float(summary[key]) if key in summary else None for key in METRIC_COLUMNS},
         "reported_iou": run.reported_iou,
     }

@@ -16,7 +16,11 @@ from promptseg.core.thread_pool import ThreadPool
 from promptseg.evaluation import metrics
 from promptseg.report import tables, templates
 from promptseg.report.charts import LineChart, line_charts
+from promptseg.report.floors import TRIVIAL
+from promptseg.report.folds import fold_means
+from promptseg.report.gains import gains
 
+INTERVAL = ("iou_ci_low", "iou_ci_high")  # of the headline, below which it stands
 FIGURE_SCALE = 0.6  # of the figures of runs; the full ones are beside the page
 
 
@@ -55,6 +59,7 @@ def write_page(path: Path, study: Study, rows: list[dict], sources: Sources) -> 
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["score"] = lambda value: "–" if value is None else f"{value:.3f}"
+    environment.filters["difference"] = lambda value: f"{value:+.3f}".replace("-", "−")
     environment.filters["plain"] = _plain
     datasets = list(dict.fromkeys(row["dataset"] for row in rows))
     names = [row["run"] for row in rows]
@@ -65,8 +70,11 @@ def write_page(path: Path, study: Study, rows: list[dict], sources: Sources) -> 
         groups=[(name, [row for row in rows if row["dataset"] == name]) for name in datasets],
         best={name: _best(study, [row for row in rows if row["dataset"] == name]) for name in datasets},
         columns=_columns(rows),
-        headline=[key for key in metrics.keys() if key.headline and key.name not in _INTERVALS],
-        intervals=_INTERVAL_OF,
+        facts=[key for key in metrics.keys() if key.headline and key.name not in INTERVAL],
+        trivial=TRIVIAL,
+        gains=gains(study, rows),
+        folds=fold_means(study, rows),
+        dice_losses=_dice_losses(study, sources.plots),
         limits=_limits(study, rows),
         stand_ins=bool(_stand_ins(rows)),
         best_single=any(row.get("iou_best_single") is not None for row in rows),
@@ -79,26 +87,18 @@ def write_page(path: Path, study: Study, rows: list[dict], sources: Sources) -> 
     write_text(path, page)
 
 
-# Intervals stand below their metric and are no columns of their own.
-_INTERVAL_OF = {
-    metric.mean.name: tuple(key.name for key in metric.interval)
-    for metric in metrics.mask_metrics()
-    if metric.mean and metric.interval
-}
-_INTERVALS = {name for ends in _INTERVAL_OF.values() for name in ends}
-
-
 def _columns(rows: list[dict]) -> list[metrics.Key]:
     """Metrics that are columns of the leaderboard: those that at least one run has."""
-    keys = [key for key in metrics.keys() if key.column and key.name not in _INTERVALS]
+    keys = [key for key in metrics.keys() if key.column and key.name not in INTERVAL]
     return [key for key in keys if any(row[key.name] is not None for row in rows)]
 
 
 def _best(study: Study, rows: list[dict]) -> dict[str, dict | None]:
     """The best run of a dataset by kind: without training, fine-tuned, of these two, with an oracle; None: no such run.
 
-    A cascade is of the kind of the run that it refines.
+    A cascade is of the kind of the run that it refines. Trivial runs are of none.
     """
+    rows = [row for row in rows if row["model"] not in TRIVIAL]
     sources = {name: run.source if isinstance(run, Cascade) else name for name, run in study.runs.items()}
     independent = [row for row in rows if not row["oracle"]]
     kinds = {
@@ -107,7 +107,7 @@ def _best(study: Study, rows: list[dict]) -> dict[str, dict | None]:
         "independent": independent,
         "oracle": [row for row in rows if row["oracle"]],
     }
-    return {kind: max(found, key=lambda row: row["iou_mean"], default=None) for kind, found in kinds.items()}
+    return {kind: max(found, key=lambda row: row["headline"], default=None) for kind, found in kinds.items()}
 
 
 def _stand_ins(rows: list[dict]) -> list[str]:
@@ -143,6 +143,16 @@ def _curves(plots: Path, run: str, is_trained: bool) -> str:
     lines = {"IoU": iou, "precision": precision, "recall": recall}
     charts.append(LineChart("Pooled scores by threshold", threshold, lines, 1.0))
     return _data_uri(line_charts(charts), lossless=True)
+
+
+def _dice_losses(study: Study, plots: Path) -> dict[str, tuple[float, float]]:
+    """Dice loss on the training images in the last epoch, and the reported one, of runs for which one is reported."""
+    found = {}
+    for name, run in study.finetune.items():
+        if run.reported_dice_loss is not None:
+            losses = tables.read_columns(plots / "training" / f"{name}.csv", ("dice_loss",))["dice_loss"]
+            found[name] = float(losses[-1]), run.reported_dice_loss
+    return found
 
 
 def _plain(value: object) -> object:

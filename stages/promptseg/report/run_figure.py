@@ -11,28 +11,37 @@ from promptseg.report import canvas, panels
 from promptseg.report.canvas import FALSE_NEGATIVE, FALSE_POSITIVE, TRUE_POSITIVE, WRONG_CLASS, write_png
 from promptseg.report.prompt_layer import PromptLayer
 
-__all__ = ["choose", "grid", "panel", "write_png"]
+__all__ = ["caption", "choose", "grid", "panel", "write_png"]
 TITLES = ("image and prompt", "ground truth", "prediction", "agreement")
 
 _THRESHOLD = 128  # a stored probability is floor(256 p), so this is p >= 0.5
 
 
-def choose(scores: list[tuple[int, float]], n: int = 4) -> list[int]:
+def choose(scores: Sequence[float | None], n: int = 4) -> list[int]:
     """Choose the images to show by their scores alone, so that the choice flatters no model.
 
     Args:
-        scores: index and score of each image.
+        scores: of each image; None where there is no ground truth.
         n: number of images to show.
 
     Returns:
         Indices, the worst image first, the best last and the rest evenly by rank between them; equal scores are
-        ranked by index. A single one is the median.
+        ranked by index. A single one is the median. Images without ground truth follow where there are not enough.
     """
-    ranked = [index for _, index in sorted((score, index) for index, score in scores)]
+    ranked = [index for _, index in sorted((score, index) for index, score in enumerate(scores) if score is not None)]
     if len(ranked) <= n:
-        return ranked
+        return (ranked + [index for index, score in enumerate(scores) if score is None])[:n]
     places = np.linspace(0, len(ranked) - 1, n) if n > 1 else [(len(ranked) - 1) / 2]
     return [ranked[int(place + 0.5)] for place in places]
+
+
+def caption(scored: ScoredImage, score: float | None) -> str:
+    """Return id and score of an image, or where it has no ground truth, what share of its pixels is marked."""
+    if score is not None:
+        return f"{scored.id} · IoU {score:.2f}"
+    counted = scored.target != IGNORED
+    marked = float(np.count_nonzero(label_map(scored.probability)[counted])) / max(1, int(np.count_nonzero(counted)))
+    return f"{scored.id} · nothing to find" + (f", {marked:.1%} marked" if marked else "")
 
 
 def panel(scored: ScoredImage, classes: list[str], side: int = 160) -> np.ndarray:

@@ -18,7 +18,7 @@ def augment(image: np.ndarray, mask: np.ndarray, config: Augment, seed: int, id:
 
     Args:
         image: (h, w, 3) uint8.
-        mask: (h, w) uint8.
+        mask: (h, w) uint8, or uint16 of instances.
         config: ranges of the changes.
         seed: of the study.
         id: of the image in this epoch; all changes depend on (seed, id) alone.

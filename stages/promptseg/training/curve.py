@@ -6,7 +6,7 @@ import io
 from promptseg.training.running_metrics import EpochMetrics
 
 COLUMNS = (
-    "epoch", "phase", "loss", "val_loss", "val_iou", "lr",
+    "epoch", "phase", "loss", "dice_loss", "val_loss", "val_iou", "lr",
     "foreground", "val_foreground", "target_foreground", "val_target_foreground",
 )  # fmt: skip
 
@@ -22,7 +22,8 @@ def make_row(epoch: int, phase: str, train: EpochMetrics, val: EpochMetrics, lr:
         lr: learning rate of the last step.
     """
     return {
-        "epoch": epoch, "phase": phase, "loss": train.loss, "val_loss": val.loss, "val_iou": val.iou, "lr": lr,
+        "epoch": epoch, "phase": phase, "loss": train.loss, "dice_loss": train.dice_loss,
+        "val_loss": val.loss, "val_iou": val.iou, "lr": lr,
         "foreground": train.foreground, "val_foreground": val.foreground,
         "target_foreground": train.target_foreground, "val_target_foreground": val.target_foreground,
     }  # fmt: skip

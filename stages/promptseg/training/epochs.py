@@ -1,20 +1,21 @@
 """One pass over a split: to train on it, or to validate on it."""
 
 import functools
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
-from promptseg.core.devices import Processes
 from promptseg.core.thread_pool import ThreadPool
 from promptseg.core.train_config import CompleteTrain
+from promptseg.data.records import Prediction
 from promptseg.nn.segmenter import LossContext, Segmenter
 from promptseg.training import losses
 from promptseg.training.optimizer_steps import NonFiniteLossError, OptimizerSteps
 from promptseg.training.running_metrics import EpochMetrics, MetricSums
-from promptseg.training.training_run import Phase, TrainingRun
+from promptseg.training.training_run import TRAIN, Phase, TrainingRun
 from promptseg.training.training_split import TrainingItem, TrainingSplit
 
 
@@ -41,7 +42,9 @@ def train_epoch(run: TrainingRun, phase: Phase, steps: OptimizerSteps, epoch: in
     torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
     order = np.random.default_rng(key).permutation(len(run.train_split)).tolist()
     sums = MetricSums()
-    for batch, items in _batches(run.train_split, order, phase.config.batch_size, epoch, run.processes):
+    batches = _batches(order, phase.config.batch_size)
+    shares = [batch[run.processes.rank :: run.processes.world] for batch in batches]
+    for batch, items in zip(batches, _items(run.train_split, shares, epoch, run.processes.cores), strict=True):
         batch_losses = phase.compute_losses(run.train_split, items, epoch, sums)
         steps.add(batch_losses, [run.train_split.id(i) for i in batch])
         bar.update(len(batch))
@@ -54,19 +57,42 @@ def train_epoch(run: TrainingRun, phase: Phase, steps: OptimizerSteps, epoch: in
 def validate(run: TrainingRun, phase: Phase) -> EpochMetrics:
     """Validate on all images of the validation split, with the same prompts each time.
 
+    Losses are those of the training prompts. The IoU is the headline metric of a run that predicts this split with the
+    prompts of the test; it is None where that is not defined: in a pretext task, or without any ground truth.
+
     Raises:
         NonFiniteLossError: a loss is not finite.
     """
     run.segmenter.eval()
-    split, sums, non_finite = run.val_split, MetricSums(), []
-    for _, items in _batches(split, list(range(len(split))), phase.config.batch_size, 0, run.processes):
-        batch_losses = phase.compute_losses(split, items, 0, sums)
-        if not all(values.isfinite().all() for values in batch_losses):
-            non_finite += [split.id(item.index) for item in items]
-    non_finite = sum(run.processes.gather(non_finite), [])
-    if non_finite:
-        raise NonFiniteLossError(non_finite)
-    return sums.mean(run.processes)
+    split, sums = run.val_split, MetricSums()
+    non_finite: list[str] = []
+    validation = run.validation if phase.name == TRAIN else None
+    indexes = validation.split.indexes if validation else range(run.processes.rank, len(split), run.processes.world)
+    size = math.ceil(phase.config.batch_size / run.processes.world)
+
+    def predictions() -> Iterator[Prediction]:
+        for items in _items(split, _batches(indexes, size), 0, run.processes.cores):
+            with split.holding_features():  # encoded once, for the loss and for the prediction
+                batch_losses = phase.compute_losses(split, items, 0, sums)
+                if not all(values.isfinite().all() for values in batch_losses):
+                    non_finite.extend(split.id(item.index) for item in items)
+                if validation is not None:
+                    for item in items:
+                        features = functools.partial(split.features, [item])
+                        yield validation.predict(run.segmenter, features, item.index)
+
+    if validation is None:
+        for _ in predictions():
+            pass
+        metrics = sums.mean(run.processes)
+    else:
+        with np.errstate(invalid="ignore"):  # logits that are not finite; their losses end the run below
+            scores = validation.split.score(predictions())
+        metrics = sums.mean(run.processes)._replace(iou=None if scores is None else scores.headline())
+    all_non_finite = sum(run.processes.gather(non_finite), [])
+    if all_non_finite:
+        raise NonFiniteLossError(all_non_finite)
+    return metrics
 
 
 def mask_losses(
@@ -117,13 +143,15 @@ def pretext_losses(
     return [values]
 
 
-def _batches(
-    split: TrainingSplit, order: list[int], size: int, epoch: int, processes: Processes
-) -> Iterator[tuple[list[int], list[TrainingItem]]]:
-    """Indexes of each global batch, and this process's items of it; threads prepare them ahead of the model."""
-    batches = [order[start : start + size] for start in range(0, len(order), size)]
-    shares = [batch[processes.rank :: processes.world] for batch in batches]
-    with ThreadPool(processes.cores) as pool:
-        items = pool.map_ordered(lambda index: split.take(index, epoch), (i for share in shares for i in share))
-        for batch, share in zip(batches, shares, strict=True):
-            yield batch, [next(items) for _ in share]
+def _batches(indexes: Sequence[int], size: int) -> list[Sequence[int]]:
+    return [indexes[start : start + size] for start in range(0, len(indexes), size)]
+
+
+def _items(
+    split: TrainingSplit, batches: list[Sequence[int]], epoch: int, threads: int
+) -> Iterator[list[TrainingItem]]:
+    """The items of each batch; threads prepare them ahead of the model."""
+    with ThreadPool(threads) as pool:
+        items = pool.map_ordered(lambda index: split.take(index, epoch), (i for batch in batches for i in batch))
+        for batch in batches:
+            yield [next(items) for _ in batch]

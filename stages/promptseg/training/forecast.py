@@ -179,8 +179,12 @@ def _train_step(setup: Setup, items: list[TrainingItem]) -> None:
 
 @torch.no_grad()
 def _validation_step(setup: Setup, items: list[TrainingItem]) -> None:
-    setup.training.segmenter.eval()
-    setup.training.phases[-1].compute_losses(setup.train_split, items, 0, MetricSums())
+    run, split = setup.training, setup.train_split
+    run.segmenter.eval()
+    with split.holding_features():
+        run.phases[-1].compute_losses(split, items, 0, MetricSums())
+        if run.validation and len(run.val_split):
+            run.validation.predict(run.segmenter, functools.partial(split.features, items), 0)
 
 
 def _seconds(work: Callable[[], object], processes: Processes) -> float:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 
 from promptseg.core.devices import Processes
+from promptseg.training import losses
 
 
 class EpochMetrics(NamedTuple):
@@ -13,12 +14,15 @@ class EpochMetrics(NamedTuple):
 
     Attributes:
         loss: mean over losses.
-        iou: mean IoU of the masks at a threshold of 0.5, 1 where prediction and target are empty.
+        dice_loss: mean Dice loss of the masks, whatever the loss that is trained with.
+        iou: mean IoU of the masks at a threshold of 0.5, 1 where prediction and target are empty; or another measure of
+            the epoch, see `TrainingRun.validation`.
         foreground: share of the pixels that are not ignored which is predicted as foreground.
         target_foreground: share of them that is foreground in the target.
     """
 
     loss: float | None
+    dice_loss: float | None
     iou: float | None
     foreground: float | None
     target_foreground: float | None
@@ -30,15 +34,16 @@ class MetricSums:
 
     loss: float = 0.0
     loss_count: float = 0.0
+    dice_loss: float = 0.0
     iou: float = 0.0
     foreground: float = 0.0
     target_foreground: float = 0.0
     mask_count: float = 0.0
 
-    def add_losses(self, losses: torch.Tensor) -> None:
+    def add_losses(self, values: torch.Tensor) -> None:
         """Add losses (m,)."""
-        self.loss += losses.detach().sum().item()
-        self.loss_count += len(losses)
+        self.loss += values.detach().sum().item()
+        self.loss_count += len(values)
 
     def add_masks(self, logits: torch.Tensor, target: torch.Tensor, weight: torch.Tensor) -> None:
         """Add masks: logits, targets in [0, 1] and weights, 0 for ignored pixels, each (m, h, w)."""
@@ -46,6 +51,7 @@ class MetricSums:
         predicted, foreground = (logits > 0) & counted, (target >= 0.5) & counted
         union, overlap = (predicted | foreground).sum((1, 2)), (predicted & foreground).sum((1, 2))
         pixels = counted.sum((1, 2)).clamp(min=1)
+        self.dice_loss += losses.dice(logits, target, weight).sum().item()
         self.iou += torch.where(union > 0, overlap / union.clamp(min=1), 1.0).sum().item()
         self.foreground += (predicted.sum((1, 2)) / pixels).sum().item()
         self.target_foreground += (foreground.sum((1, 2)) / pixels).sum().item()
@@ -55,7 +61,15 @@ class MetricSums:
         """Means over the masks of all processes, which must all call this."""
         # Doubles: the means must not depend on how the sums were split among the processes.
         total = torch.tensor(
-            [self.loss, self.loss_count, self.iou, self.foreground, self.target_foreground, self.mask_count],
+            [
+                self.loss,
+                self.loss_count,
+                self.dice_loss,
+                self.iou,
+                self.foreground,
+                self.target_foreground,
+                self.mask_count,
+            ],
             dtype=torch.float64,
         ).to(processes.device)
         processes.sum([total])

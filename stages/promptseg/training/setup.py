@@ -12,11 +12,13 @@ from promptseg.core.errors import UserError
 from promptseg.core.runs import FineTune
 from promptseg.core.train_config import CompleteTrain, Train
 from promptseg.data import records
+from promptseg.inference.validation import ValidationSplit, unused_columns
 from promptseg.nn import lora, precision, weights
 from promptseg.nn.segmenter import Segmenter
 from promptseg.training import epochs, train_settings
 from promptseg.training.training_run import PRETEXT, TRAIN, Phase, TrainingRun
 from promptseg.training.training_split import RecordSplit
+from promptseg.training.validation import Validation
 
 
 @dataclass(frozen=True)
@@ -117,8 +119,10 @@ def set_up(job: Job, inputs: Inputs, processes: Processes) -> Setup:
         for path, augment in ((inputs.train, config.augment), (inputs.val, None))
     )
     if len(train) == 0:
-        raise UserError(f"{inputs.train}: no images to train on; lower datasets.{run.dataset}.min_foreground")
-    training = TrainingRun(segmenter, train, val, phases, processes, job.seed)
+        remedy = f"lower datasets.{run.dataset}.min_foreground, or add images: a test alone is for zero-shot runs"
+        raise UserError(f"{inputs.train}: no images to train on; {remedy}")
+    scored = ValidationSplit(records.open_split(inputs.val, unused_columns(run.prompt)), processes)
+    training = TrainingRun(segmenter, train, val, phases, processes, job.seed, Validation(scored, run.prompt))
     return Setup(job, config, training, train, val, weights.digest(inputs.checkpoint))
 
 

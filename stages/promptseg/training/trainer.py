@@ -41,7 +41,7 @@ class Outputs:
 
 
 def finetune(job: Job, inputs: Inputs, outputs: Outputs) -> None:
-    """Fine-tune a run, and save the weights of the epoch with the best IoU on the validation split.
+    """Fine-tune a run, and save the weights of the best epoch on the validation split, or of the last one.
 
     Args:
         job: the run.
@@ -80,6 +80,7 @@ def _checkpoint_manager(setup: Setup, digests: dict[str, str], resume: Path) -> 
         "seed": job.seed,
         "checkpoint": setup.checkpoint,
         "settings": config.model_dump(mode="json"),
+        "prompt": job.run.prompt.model_dump(mode="json"),  # by which the best epoch is chosen
         "epochs": [phase.epochs for phase in setup.training.phases],
     }
     return CheckpointManager(resume, decisive, write_weights, setup.training.processes)
@@ -154,7 +155,7 @@ class _Loop:
                 row = curve.make_row(len(self._rows) + 1, phase.name, metrics, val_metrics, steps.lr)
                 self._rows.append(row)
                 rows.append(row)
-                if phase.name == TRAIN and early_stopping.best_row(rows) is row:
+                if phase.name == TRAIN and (phase.config.keep == "last" or early_stopping.best_row(rows) is row):
                     self._checkpoints.keep_best(row["epoch"], self._trained())
         except NonFiniteLossError as failure:
             raise UserError(self._non_finite_message(failure.ids)) from None

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -10,6 +11,9 @@ from promptseg.core.train_config import CompleteTrain
 from promptseg.nn.segmenter import Segmenter
 from promptseg.training.running_metrics import MetricSums
 from promptseg.training.training_split import TrainingItem, TrainingSplit
+
+if TYPE_CHECKING:  # a run that has none needs no inference
+    from promptseg.training.validation import Validation
 
 PRETEXT, TRAIN = "pretext", "train"  # names of phases
 
@@ -46,6 +50,7 @@ class TrainingRun:
         phases: in order.
         processes: they share each batch.
         seed: of the study; all random numbers follow from it and the epoch.
+        validation: how the best epoch is found; None: by the mean IoU of the masks that `val_split` prompts for.
     """
 
     segmenter: Segmenter
@@ -54,6 +59,7 @@ class TrainingRun:
     phases: list[Phase]
     processes: Processes
     seed: int
+    validation: "Validation | None" = None
 
     @property
     def trained_parameters(self) -> list[str]:

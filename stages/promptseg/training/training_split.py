@@ -1,9 +1,10 @@
 """Splits as the training loop takes them: features, prompts and targets by index and epoch."""
 
+import contextlib
 import functools
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -75,6 +76,7 @@ class TrainingSplit(ABC):
     def __init__(self, segmenter: Segmenter, seed: int):
         self.segmenter, self.seed = segmenter, seed
         self._side: int | None = None  # of the model's logits, once it is known
+        self._held: dict[int, Features] | None = None  # by index, in `holding_features`
 
     @abstractmethod
     def __len__(self) -> int:
@@ -90,6 +92,26 @@ class TrainingSplit(ABC):
 
     def features(self, items: list[TrainingItem]) -> Features:
         """Features of these items, tensors (len(items), ...) by name."""
+        if self._held is None:
+            return self._encode(items)
+        missing = [item for item in items if item.index not in self._held]
+        if missing:
+            with torch.autocast(self.segmenter.device.type, enabled=False):  # as they are for a prediction
+                encoded = self._encode(missing)
+            for row, item in enumerate(missing):
+                self._held[item.index] = {name: values[row : row + 1] for name, values in encoded.items()}
+        return _joined([self._held[item.index] for item in items])
+
+    @contextlib.contextmanager
+    def holding_features(self) -> Iterator[None]:
+        """Context in which the features of an item are computed once, however often they are asked for."""
+        self._held = {}
+        try:
+            yield
+        finally:
+            self._held = None
+
+    def _encode(self, items: list[TrainingItem]) -> Features:
         images = [item.image for item in items]
         return self.segmenter.encode(images)  # type: ignore[arg-type]  # where none is cached, all items have images
 
@@ -174,9 +196,7 @@ class RecordSplit(TrainingSplit):
         """Encode these items one by one and hold their features in memory, as stand-ins for cached ones."""
         self.unpin_features()
         pinned = {item.index: self.features([item]) for item in items}
-        self._stored_features = lambda indexes: {
-            name: torch.cat([pinned[i][name] for i in indexes]) for name in pinned[indexes[0]]
-        }
+        self._stored_features = lambda indexes: _joined([pinned[i] for i in indexes])
 
     def unpin_features(self) -> None:
         """Encode images when they are used again."""
@@ -194,15 +214,24 @@ class RecordSplit(TrainingSplit):
         id = f"{record.id}/epoch{epoch}"
         image = records.image(record) if self._stored_features is None else None
         mask = self._mask(index)
+        instances = records.instances(record) if self._prompt.per == "instance" else None
         if self._augment and epoch and image is not None:
+            if instances is not None:  # uncovered pixels are ignored in the mask, whatever they become here
+                _, instances = augmentation.augment(image, instances, self._augment, self.seed, id)
             image, mask = augmentation.augment(image, mask, self._augment, self.seed, id)
         support = records.support(record) if self._prompt.support else None
-        source = PromptSource(id, mask, self.classes, self.seed, record.text, support)
+        words = self._records.metadata.get("words", ())
+        source = PromptSource(id, mask, self.classes, self.seed, record.text, support, words=words, instances=instances)
         image_prompts, regions = prompts.build_prompts(self._prompt, source)
         return self.make_item(index, epoch, image_prompts, regions, mask != augmentation.IGNORED, image)
 
     def _source(self, checkpoint: str, cache: Path) -> embedding_cache.Source:
         return embedding_cache.Source(self._path, self._records, checkpoint, cache)
+
+
+def _joined(parts: list[Features]) -> Features:
+    """Features of several images as one batch."""
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
 @functools.lru_cache(maxsize=64)

@@ -7,8 +7,9 @@ Layout of the two official archives; if they were unpacked apart, each part may 
 before `_leftImg8bit` and `_gtFine`.
 
 Traps:
-- Label ids 0 to 6 are void (the ego vehicle, borders, what fits no class) and ignored. The class of any other id is
-  id - 6, also for the 8 ids that the official evaluation ignores.
+- Of the ids, 19 are classes. Those that the official evaluation does not count are ignored (255), not background: 0 to
+  6 (the ego vehicle, borders, what fits no class), and parking, rail track, guard rail, bridge, tunnel, polegroup,
+  caravan and trailer. A license plate has no id in these files: it belongs to its car.
 - `test` has no public labels (its masks are void) and is skipped. The official `val` is the test split here, as in
   most of the literature.
 - Frames of one drive are alike, so a city is a group: the official splits share no city, and the validation split that
@@ -31,7 +32,8 @@ import requests
 from promptseg.core.errors import UserError
 from promptseg.data import image_io
 from promptseg.datasets import Sample
-from promptseg.datasets.cityscapes.classes import CLASSES, VOID
+from promptseg.datasets.cityscapes.classes import CLASSES as CLASSES
+from promptseg.datasets.cityscapes.classes import LABELS
 from promptseg.download import archives
 from promptseg.download.partial import cache
 
@@ -43,6 +45,7 @@ CITATION = (
 )
 ACCESS = "login"
 SPLIT_SIZES = {"train": 2975, "test": 500}
+GROUP_UNIT = "city"
 
 PACKAGES = ("gtFine_trainvaltest.zip", "leftImg8bit_trainvaltest.zip")
 REGISTER = "register at cityscapes-dataset.com"
@@ -54,7 +57,6 @@ BY_HAND = (
 )
 SPLITS = {"train": "train", "val": "test"}  # official split: split here
 IMAGES, MASKS = ("leftImg8bit", "_leftImg8bit.png"), ("gtFine", "_gtFine_labelIds.png")
-_LABELS = {i: 255 if i < VOID else i - VOID + 1 for i in range(VOID + len(CLASSES))}
 
 
 def missing_login() -> str:
@@ -133,7 +135,7 @@ def read(folder: Path) -> Iterator[Sample]:
 
     Yields:
         A sample per image: id `train/aachen/aachen_000000_000019`, group the city, image (h, w, 3) uint8, mask (h, w)
-        uint8 with i for CLASSES[i - 1] and 255 for void.
+        uint8 with i for CLASSES[i - 1] and 255 for what is not counted.
 
     Raises:
         UserError: at the call, if images and masks do not pair by name.
@@ -144,8 +146,9 @@ def read(folder: Path) -> Iterator[Sample]:
             split=SPLITS[split],
             group=city,
             image=partial(image_io.read_image, image),
-            mask=partial(image_io.read_mask, mask, _LABELS),
+            mask=partial(image_io.read_mask, mask, LABELS),
             file=image,
+            sources=(image, mask),
         )
         for split, city, stem, image, mask in _list_pairs(folder)
     )

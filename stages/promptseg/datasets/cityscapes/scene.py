@@ -7,14 +7,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from promptseg.datasets.cityscapes.classes import CLASSES, VOID
+from promptseg.datasets.cityscapes.classes import NAMES, VOID
 from promptseg.synthetic import colors, figures, materials
 from promptseg.synthetic.canvas import Canvas, Surface, plain
 from promptseg.synthetic.outlines import Outline
 
 WIDTH, HEIGHT = 512, 256  # the official 2048x1024, by four
 FOCAL, EYE, NEAR, FAR = 560.0, 1.4, 3.0, 120.0  # pixels; meters: height of the camera, and what it sees
-IDS = {"ego vehicle": 1, "out of roi": 3, "static": 4, "dynamic": 5} | {c: VOID + i for i, c in enumerate(CLASSES)}
+IDS = {"ego vehicle": 1, "out of roi": 3, "static": 4, "dynamic": 5} | {c: VOID + i for i, c in enumerate(NAMES)}
 # Figure, class, height, mean number, and where: 0 is the middle of the road, 1 its edge, 2 the end of the sidewalk.
 THINGS = (
     ("car_rear", "car", 1.8, 3.0, 0.2, 0.9), ("car", "car", 2.9, 1.6, 0.3, 0.9),

@@ -6,14 +6,14 @@ twice. The Kaggle archive holds the same files at both depths; the upper ones ar
 Traps:
 - The right half was a color mask before it became a JPEG, so the labels are lossy: two colors blend where they meet.
   Each pixel gets the class of the nearest official color. A pixel that is farther than BOUND from all colors, mostly at
-  such an edge, is ignored (255), as is void.
+  such an edge, is ignored (255), as is what the official evaluation does not count.
 - Some wrong labels remain: a blend of two colors may itself be a color (truck lies between car and void), and the dark
   blues of truck, caravan, trailer and car, and those of bus and train, are close to each other. Poles and pole groups
   have the same color, and all become poles. For scores to publish use `cityscapes`.
 - The photos are the official train and val images, squeezed to 256x256; `val` is the test split here, as in
   `cityscapes`.
-- The files do not name the city, so each is a group of its own, and a validation split taken from train shares cities
-  with it.
+- The files do not name the city, so each is a group of its own, but for near-duplicates, which are looked for (the car
+  also stood still), and a validation split taken from train shares cities with it.
 """
 
 import re
@@ -28,7 +28,7 @@ from promptseg.core.errors import UserError
 from promptseg.data import image_io
 from promptseg.datasets import Sample
 from promptseg.datasets.cityscapes.classes import CLASSES as CLASSES
-from promptseg.datasets.cityscapes.classes import VOID
+from promptseg.datasets.cityscapes.classes import LABELS
 from promptseg.download import kaggle
 
 TITLE = "Cityscapes image pairs (lossy masks)"
@@ -40,6 +40,7 @@ CITATION = (
 )
 ACCESS = "login"
 SPLIT_SIZES = {"train": 2975, "test": 500}
+CHECK_DUPLICATES = True
 
 SLUG = "dansbecker/cityscapes-image-pairs"
 HOME = "cityscapes_data"
@@ -58,7 +59,7 @@ BOUND = 36
 FLAT = 12  # RGB distance within which a pixel counts as one of the colors
 MIN_FLAT = 0.4  # least share of such pixels in a color mask; a generated mask has 0.8, a photo at most 0.33
 _PALETTE = np.array([*COLORS.values(), *VOID_COLORS], np.float32)
-_CLASS = np.array([id - VOID + 1 for id in COLORS] + [255] * len(VOID_COLORS), np.uint8)
+_CLASS = np.array([LABELS[id] for id in COLORS] + [255] * len(VOID_COLORS), np.uint8)
 
 
 def missing_login() -> str:

@@ -9,11 +9,12 @@ masks 0 and 255. An image and its masks have the same name.
 Traps:
 - The infection masks of Non-COVID and Normal images exist and are all zero.
 - The two masks become one: class 1 is infection, class 2 the rest of the lungs. Infection takes precedence over lung,
-  and outside the lung masks it stays infection (the official masks have no such pixels).
+  and outside the lung masks it stays infection (the official masks have no such pixels). A study of `lung` without
+  `infection` gets the whole lungs, infection included.
 - A copy without any `lung masks` folder is accepted, then nothing is lung. A copy with only some of them is refused,
   since background would mean two different things.
-- It is not published which images are of one patient, so each image is a group of its own. The official split is used
-  as it is, and it cannot be checked whether patients occur in two splits.
+- It is not published which images are of one patient, so each image is a group of its own, but for near-duplicates,
+  which are looked for. The official split is used as it is, and whether patients occur in two splits cannot be known.
 """
 
 import shutil
@@ -42,7 +43,9 @@ CITATION = (
     "Health Information Science and Systems 9 (2021) 15, doi:10.1007/s13755-021-00146-8"
 )
 ACCESS = "login"
-CLASSES = ("infection", "lung")  # lung: without infection; the whole lung is the union of both
+CLASSES = ("infection", "lung")  # lung: without infection
+CONTAINED_IN = {"infection": "lung"}  # the whole lung is the union of both
+CHECK_DUPLICATES = True
 SPLIT_SIZES = {"train": 3728, "val": 932, "test": 1166}
 
 SLUG = "anasmohammedtahir/covidqu"
@@ -128,6 +131,7 @@ def _sample(files: tuple[Path, Path, Path | None]) -> Sample:
         image=partial(image_io.read_image, image),
         mask=partial(_read_mask, infection, lungs),
         file=image,
+        sources=(image, infection),
     )
 
 
@@ -137,7 +141,7 @@ def _read_mask(infection: Path, lungs: Path | None) -> np.ndarray:
     if lungs is None:
         return mask
     lung_mask = image_io.read_mask(lungs, _LUNG_LABELS)
-    image_io.check_same_size(mask, lung_mask, lungs)
+    image_io.check_same_size(mask.shape, lung_mask.shape, infection, lungs)
     return np.where(mask > 0, mask, lung_mask)
 
 

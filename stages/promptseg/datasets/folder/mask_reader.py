@@ -5,75 +5,151 @@ enlarge or shrink every object. Both raise a UserError that lists the values fou
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
 
 from promptseg.core.errors import UserError
-from promptseg.data import image_io
-from promptseg.datasets.folder.labels import IGNORED, Labels, shown
+from promptseg.datasets.folder import instance_ids, value_mapping
+from promptseg.datasets.folder.instance_ids import Evidence
+from promptseg.datasets.folder.labels import IGNORED, Labels
+from promptseg.datasets.folder.mask_values import Notes, ValueReader
 
-_UNKNOWN = 254
-_SOFT = 6  # so many unlisted values in one mask are taken for soft edges
-_IDENTITY = {value: value for value in range(256)}
+
+@dataclass(frozen=True)
+class Mask:
+    """A mask that is read when it is called.
+
+    Attributes:
+        read: returns (h, w) uint8, 0 background, i class i, 255 ignored; raises UserError where a value has no meaning.
+        instances: returns (h, w) uint16, the number of the instance at each pixel and 0 elsewhere; None where the mask
+            does not tell instances apart. Raises likewise.
+        where: name of the mask, for messages.
+    """
+
+    read: Callable[[], np.ndarray]
+    instances: Callable[[], np.ndarray | None]
+    where: Path | str
+
+    def __call__(self) -> np.ndarray:
+        """Read the mask."""
+        return self.read()
 
 
 class MaskReader:
     """Reader of all masks of a dataset.
 
-    Where the value of the only class is not stated, it is 1 or 255, the same in all masks.
+    Where the value of the only class is not stated, it is 1 or 255, the same in all masks; or each value is an
+    instance.
 
     Args:
         labels: meaning of the values.
+        instances: whether each value is an instance of the only class; None: where it is unambiguous.
+        notes: where to say how unusual masks are read.
     """
 
-    def __init__(self, labels: Labels):
-        self._labels = labels
+    def __init__(self, labels: Labels, instances: bool | None = None, notes: Notes | None = None):
+        self._labels, self._instances = labels, instances
         self._all: list[tuple[Callable[[], np.ndarray], Path | str]] = []
+        self._notes = notes or Notes()
+        self._files = ValueReader(labels, self._notes)
+        self._evidence: dict[int, Evidence | None] = {}  # of masks that have been read, by number
 
-    def add_file(self, path: Path) -> Callable[[], np.ndarray]:
-        """Add a mask file.
+    def add_file(self, path: Path) -> Mask:
+        """Add a mask file, PNG or TIFF; with a threshold also JPEG."""
+        self._files.add(path)
+        return self.add(partial(self._files.read, path), path)
 
-        Args:
-            path: of the file.
-
-        Returns:
-            A function that reads it: (h, w) uint8, 0 background, i class i, 255 ignored. It raises UserError where a
-            value has no meaning.
-        """
-        return self.add(partial(read_values, path, self._labels), path)
-
-    def add(self, load: Callable[[], np.ndarray], where: Path | str) -> Callable[[], np.ndarray]:
+    def add(self, load: Callable[[], np.ndarray], where: Path | str) -> Mask:
         """Add a mask from any source.
 
         Args:
-            load: returns the values, (h, w) or (h, w, 3) uint8.
+            load: returns the values, (h, w) integers or (h, w, 3) uint8; bool where the class is all that is not 0.
             where: name of the mask, for messages.
-
-        Returns:
-            As `add_file`.
         """
+        number = len(self._all)
         self._all.append((load, where))
-        return partial(self._read, load, where)
+        return Mask(partial(self._read, number), partial(self._read_instances, number), where)
 
-    def _read(self, load: Callable[[], np.ndarray], where: Path | str) -> np.ndarray:
+    def _read(self, number: int) -> np.ndarray:
         """Read a mask and map its values to labels."""
-        values, known = load(), self._labels
+        (load, where), known = self._all[number], self._labels
+        values = load()
         if known.colors:
-            return self._map_colors(values, where)
+            return value_mapping.map_colors(values, known, where)
         if known.threshold is not None:
             return (values >= known.threshold).astype(np.uint8)
-        counts, table = np.bincount(values.ravel(), minlength=256), dict(known.table)
-        found = np.flatnonzero(counts).tolist()
+        if values.dtype == bool:
+            self._evidence[number] = None
+            return values.astype(np.uint8)
+        found = value_mapping.count(values)
+        table = dict(known.table)
+        ids = [value for value in found if value not in table]
+        if self._numbers_instances(number, values, ids):
+            return self._all_instances(number, values, ids)
         if known.binary:
-            table |= self._class_value(found, where)
-        unlisted = [value for value in found if value not in table]
-        if unlisted and known.others == "error":
-            raise UserError(f"{where}: {self._explain(found, unlisted, table, counts)}")
-        mapped = np.full(256, IGNORED if known.others == "ignore" else 0, np.uint8)
-        mapped[list(table)] = list(table.values())
-        return mapped[values]
+            table |= self._class_value(list(found), where)
+        if known.others == "error" and any(value not in table for value in found):
+            raise UserError(f"{where}: {value_mapping.explain(values, found, table, known)}")
+        return value_mapping.mapped(values, table, IGNORED if known.others == "ignore" else 0)
+
+    def _read_instances(self, number: int) -> np.ndarray | None:
+        """Read the instances of a mask."""
+        known = self._labels
+        if not known.binary or known.threshold is not None or self._instances is False or known.others != "error":
+            return None
+        if not self._instances and not self._decisive:
+            return None
+        load, where = self._all[number]
+        values = load()
+        ids = [value for value in value_mapping.count(values) if value not in known.table]
+        try:
+            return instance_ids.numbered(values, ids, set(known.table))
+        except ValueError as error:
+            raise UserError(f"{where}: {error}; cut the image into tiles first") from None
+
+    def _numbers_instances(self, number: int, values: np.ndarray, ids: list[int]) -> bool:
+        """Whether each unlisted value of a mask is an instance; 1 or 255 alone is the class in any case."""
+        known = self._labels
+        if not known.binary or self._instances is False or known.others != "error" or not ids:
+            return False
+        if self._instances:
+            return True
+        self._evidence[number] = instance_ids.evidence(values, ids, set(known.table))
+        return ids not in ([1], [255]) and bool(self._decisive)
+
+    @cached_property
+    def _decisive(self) -> Evidence:
+        """Whether masks number instances: as the first one with several values says, so the same in any process."""
+        listed = set(self._labels.table)
+        for number, (load, _) in enumerate(self._all):
+            if number not in self._evidence:
+                try:
+                    values = load()
+                except UserError:
+                    continue  # raised again when this mask is read
+                ids = [value for value in value_mapping.count(values) if value not in listed]
+                self._evidence[number] = instance_ids.evidence(values, ids, listed)
+            if (found := self._evidence[number]) is not None:
+                return found
+        return Evidence.AGAINST
+
+    def _all_instances(self, number: int, values: np.ndarray, ids: list[int]) -> np.ndarray:
+        """Map ids to the only class. Raises UserError where a mask has other values than those before."""
+        known, where = self._labels, self._all[number][1]
+        name = known.names[0]
+        own = self._instances or self._evidence[number]
+        if not (own or instance_ids.agree(values, ids, set(known.table), self._decisive)):
+            found = ", ".join(map(str, ids[:8])) + (", ..." if len(ids) > 8 else "")
+            raise UserError(
+                f"{where}: its values {found} have gaps or are in many pieces, where other masks number instances; "
+                f"set options.instances: true if each value is one {name}"
+            )
+        if len(ids) > 1:
+            self._notes.say("ids", f"{where}: {len(ids):,} ids are read as instances of {name}, and so in all masks")
+        return value_mapping.mapped(values, known.table, 1)
 
     def _class_value(self, found: list[int], where: Path | str) -> dict[int, int]:
         """Return {value of the class: 1} for one mask, checked against the mask that decides for the dataset."""
@@ -94,9 +170,12 @@ class MaskReader:
         """1 or 255, and the first mask that contains one: in the order of the dataset, so the same in any process."""
         for load, where in self._all:
             try:
-                found = np.flatnonzero(np.bincount(load().ravel(), minlength=256)).tolist()
+                values = load()
             except UserError:
                 continue  # raised again when this mask is read
+            if values.dtype == bool:
+                continue
+            found = list(value_mapping.count(values))
             value = self._candidate(found)
             if value is not None and self._is_unambiguous(found):
                 return value, where
@@ -109,102 +188,3 @@ class MaskReader:
     def _candidate(self, found: list[int]) -> int | None:
         """Return the unlisted value of a mask that may be the class."""
         return next((value for value in (1, 255) if value in found and value not in self._labels.table), None)
-
-    def _map_colors(self, values: np.ndarray, where: Path | str) -> np.ndarray:
-        """Map colors to labels. Raises UserError for colors without meaning."""
-        codes, known = _codes(values), self._labels
-        mapped = np.full(codes.shape, _UNKNOWN, np.uint8)
-        for code, id in known.table.items():
-            mapped[codes == code] = id
-        unknown = mapped == _UNKNOWN
-        if unknown.any():
-            if known.others == "error":
-                colors, counts = np.unique(codes[unknown], return_counts=True)
-                most = int(counts.argmax())
-                found = f"{shown(colors[most], True)} at {counts[most]} pixels"
-                found += f" and {len(colors) - 1} more colors" if len(colors) > 1 else ""
-                listed = ", ".join(shown(code, True) for code in known.table)
-                if len(colors) >= _SOFT:
-                    remedy = "soft edges? save the masks without smoothing, or set options.others: ignore"
-                else:
-                    remedy = "add the missing colors to options.classes, background or ignore"
-                raise UserError(f"{where}: it contains {found}, but options list only {listed}; {remedy}")
-            mapped[unknown] = IGNORED if known.others == "ignore" else 0
-        return mapped
-
-    def _explain(self, found: list[int], unlisted: list[int], table: dict[int, int], counts: np.ndarray) -> str:
-        """Describe the values of a mask and the options that would give them a meaning."""
-        values = ", ".join(map(str, found[:8])) + (", ..." if len(found) > 8 else "")
-        names = self._labels.names
-        if len(unlisted) >= _SOFT:
-            if len(names) == 1:
-                remedy = f"set options.threshold: 128, then 128-255 are {names[0]}"
-            else:
-                remedy = "save the masks without smoothing, or set options.others: ignore"
-            return f"its values are {values}: soft edges? {remedy}"
-        value, pixels = unlisted[0], "1 pixel" if counts[unlisted[0]] == 1 else f"{counts[unlisted[0]]} pixels"
-        listed = ", ".join(map(str, sorted(table)))
-        example = f"classes: {{{names[0]}: {value}}}, ignore: {value} or background: [0, {value}]"
-        what = f"value {value}" if len(found) == 1 else f"values {values}"
-        return f"{what}: {value} ({pixels}) is unknown, known are {listed}; set options.{example}"
-
-
-def read_values(path: Path, labels: Labels) -> np.ndarray:
-    """Read the values in a mask file without mapping them.
-
-    Args:
-        path: PNG or TIFF file; with a threshold also JPEG.
-        labels: decides whether values are ids or colors.
-
-    Returns:
-        (h, w) uint8, or (h, w, 3) uint8 for labels in colors.
-
-    Raises:
-        UserError: the file is damaged, lossy, or of the wrong kind for `labels`.
-    """
-    jpeg, palette = _format(path)
-    if jpeg and labels.threshold is None:
-        hint = ", or set options.threshold: 128" if labels.binary else ""
-        raise UserError(f"{path}: a JPEG blurs the labels of a mask; give it as PNG or TIFF{hint}")
-    # In a palette of grays the indices are not ids: 0 may stand for white.
-    if jpeg or labels.colors or (labels.binary and palette):
-        values = image_io.read_image(path)
-        if values.ndim == 3 and not labels.colors:
-            gray = jpeg or (values == values[..., :1]).all()
-            values = values[..., 0] if gray else image_io.read_mask(path, _IDENTITY)
-        return values
-    try:
-        values = image_io.read_mask(path, _IDENTITY)
-    except UserError:
-        colors = _colors_in(path)
-        if not colors:
-            raise
-        raise UserError(f"{path}: it holds colors ({colors}, ...); set options.classes: {{name: '#rrggbb'}}") from None
-    if labels.threshold is not None and labels.threshold > 1 and values.max() == 1:
-        raise UserError(f"{path}: its values are 0 and 1, all below the threshold {labels.threshold}; remove threshold")
-    return values
-
-
-def _colors_in(path: Path) -> str:
-    """Format the first four colors of a mask that is an RGB image; "" for any other file."""
-    try:
-        values = image_io.read_image(path)
-    except UserError:
-        return ""
-    return ", ".join(shown(code, True) for code in np.unique(_codes(values))[:4]) if values.ndim == 3 else ""
-
-
-def _codes(values: np.ndarray) -> np.ndarray:
-    """Pack (h, w) or (h, w, 3) uint8 into (h, w) uint32 color codes."""
-    red, green, blue = (image_io.to_rgb(values)[..., channel].astype(np.uint32) for channel in range(3))
-    return red << 16 | green << 8 | blue
-
-
-def _format(path: Path) -> tuple[bool, bool]:
-    """Return whether a file is a JPEG, and whether it is a PNG with a palette, by its content."""
-    try:
-        with open(path, "rb") as file:
-            head = file.read(26)
-    except OSError:
-        return False, False  # reading reports the reason
-    return head[:2] == b"\xff\xd8", head[:4] == b"\x89PNG" and head[25:] == b"\x03"

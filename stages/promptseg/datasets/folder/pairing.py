@@ -7,43 +7,55 @@ from pathlib import Path
 from typing import NamedTuple
 
 from promptseg.core.errors import UserError
-from promptseg.data.file_names import natural
-from promptseg.datasets.folder.patterns import Pattern, split_of
+from promptseg.data.file_names import IMAGE_SUFFIXES, natural, walk
+from promptseg.datasets.folder import annotation_files, more_masks
+from promptseg.datasets.folder.patterns import CLASS, Pattern, split_of
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
-UNSUPPORTED = (".bmp", ".gif", ".webp", ".jp2", ".heic", ".ppm", ".pgm", ".dcm", ".nii", ".mha", ".npy", ".svg")
+UNSUPPORTED = (".bmp", ".gif", ".jp2", ".heic", ".ppm", ".pgm", ".dcm", ".nii", ".mha", ".npy", ".svg")
+_LAYOUTS = (("{name}/images/*", "{name}/masks/*"), ("images/{name}.*", "masks/{name}/*"))
 _MAX_COMPARED = 3000  # names compared to find the most similar ones; more would take seconds
 
 
 class FilePair(NamedTuple):
-    """An image file and its mask file.
+    """An image file and its mask files.
 
     Attributes:
         image: relative to the folder, with `/`.
-        mask: likewise.
+        masks: likewise, in natural order; several only where the pattern of masks tells them apart.
+        classes: of each mask the class that its path names, or None.
         values: of the placeholders in the image's pattern.
     """
 
     image: str
-    mask: str
+    masks: tuple[str, ...]
+    classes: tuple[str | None, ...]
     values: dict[str, str]
 
 
-def pairs(folder: Path, images: Pattern, masks: Pattern, skip_unpaired: bool = False) -> list[FilePair]:
-    """Find every image with its mask.
+class Pairing(NamedTuple):
+    """What belongs together in a folder.
+
+    Attributes:
+        pairs: in natural order of their names.
+        left_out: files without counterpart, sorted.
+    """
+
+    pairs: list[FilePair]
+    left_out: list[str]
+
+
+def pair(folder: Path, images: Pattern, masks: Pattern, skip_unpaired: bool = False) -> Pairing:
+    """Find every image with its masks.
 
     An image and a mask belong together if the placeholders that both patterns use have equal values. A file that
     matches both patterns is a mask if the image that it is the mask of exists: `{name}.tif` also matches
-    a_groundtruth.tif.
+    a_groundtruth.tif. Where images are alone in their folders, as in `*/images/*`, masks there need not share a name.
 
     Args:
         folder: that is searched, with all its subfolders.
         images: pattern of the images' paths.
         masks: pattern of the masks' paths.
         skip_unpaired: leave out files without counterpart.
-
-    Returns:
-        The pairs in natural order of their names.
 
     Raises:
         UserError: a file has no counterpart (unless skipped), two share a name, a format is not supported, or no file
@@ -53,42 +65,34 @@ def pairs(folder: Path, images: Pattern, masks: Pattern, skip_unpaired: bool = F
     image_files, mask_files = _matching(files, images), _matching(files, masks)
     shared = [field for field in images.fields if field in masks.fields]
     _separate(image_files, mask_files, shared, images.literal > masks.literal)
+    more_masks.adopt(files, image_files, mask_files, masks)
     for option, pattern, matched in (("images", images, image_files), ("masks", masks, mask_files)):
         if not matched:
-            remedy = f"{_most_similar(files, pattern.text)}; correct the pattern"
-            raise UserError(f"{folder}: no file matches options.{option} {pattern.text!r}; {remedy}")
+            reason = annotation_files.described(folder, files) or _other_layout(files)
+            reason = reason or f"{_most_similar(files, pattern.text)}; correct the pattern"
+            raise UserError(f"{folder}: no file matches options.{option} {pattern.text!r}; {reason}")
     for path in (*image_files, *mask_files):
         _check_name(folder, path)
+    shared = _telling(image_files, mask_files, shared)
+    _end_names(image_files, mask_files, shared, masks)
     by_key = _by_key(folder, image_files, shared, "image"), _by_key(folder, mask_files, shared, "mask")
     both = [key for key in by_key[0] if key in by_key[1]]
     if not skip_unpaired or not both:
         _check_paired(folder, by_key, (image_files, mask_files), (images, masks), bool(both))
-    found = [FilePair(by_key[0][key], by_key[1][key], image_files[by_key[0][key]]) for key in both]
-    return sorted(found, key=lambda pair: natural("/".join(pair.values.values())))
+    pairs = []
+    for key in both:
+        (image,), paths = by_key[0][key], by_key[1][key]
+        pairs.append(FilePair(image, paths, tuple(mask_files[path].get(CLASS) for path in paths), image_files[image]))
+    left_out = [path for side in by_key for key, paths in side.items() if key not in both for path in paths]
+    return Pairing(sorted(pairs, key=lambda each: natural("/".join(each.values.values()))), sorted(left_out))
 
 
 def listing(folder: Path) -> list[str]:
-    """List all files in a folder and its subfolders.
-
-    Args:
-        folder: that is searched.
-
-    Returns:
-        Paths relative to the folder, with `/`, sorted; without hidden files and folders.
-
-    Raises:
-        UserError: the folder does not exist.
-    """
+    """List all files in a folder and below it, as `file_names.walk`. Raises UserError where it does not exist."""
     folder = Path(folder)
     if not folder.is_dir():
         raise UserError(f"{folder}: folder not found; set datasets.<name>.raw to the folder with your images")
-    paths = []
-    for root, folders, names in os.walk(folder):
-        # Operating systems and archivers leave hidden files and __MACOSX behind.
-        folders[:] = [name for name in folders if not name.startswith(".") and name != "__MACOSX"]
-        below = os.path.relpath(root, folder).replace(os.sep, "/")
-        paths += [name if below == "." else f"{below}/{name}" for name in names if not name.startswith(".")]
-    return sorted(paths)
+    return walk(folder)
 
 
 def _matching(files: list[str], pattern: Pattern) -> dict[str, dict[str, str]]:
@@ -97,7 +101,7 @@ def _matching(files: list[str], pattern: Pattern) -> dict[str, dict[str, str]]:
     for path in files:
         values = pattern.match(path)
         suffix = os.path.splitext(path)[1].lower()
-        if values and (not pattern.any_format or suffix in SUFFIXES + UNSUPPORTED):
+        if values and (not pattern.any_format or suffix in IMAGE_SUFFIXES + UNSUPPORTED):
             matched[path] = values
     return matched
 
@@ -122,15 +126,37 @@ def _separate(image_files: dict, mask_files: dict, shared: list[str], images_fir
             del image_files[path]
 
 
-def _by_key(folder: Path, matched: dict, shared: list[str], noun: str) -> dict[tuple, str]:
-    """Index files by key. Raises UserError where two share one."""
-    found: dict[tuple, str] = {}
-    for path, values in matched.items():
-        first = found.setdefault(_key(values, shared), path)
-        if first != path:
-            name = "/".join(_key(values, shared))
-            remedy = "remove one, or distinguish them by a placeholder that both images and masks use"
-            raise UserError(f"{folder / path}: {first} is another {noun} named {name!r}; {remedy}")
+def _telling(image_files: dict, mask_files: dict, shared: list[str]) -> list[str]:
+    """The placeholders that pair files: all that are shared, or without the name where no name has a counterpart."""
+    keys = {_key(values, shared) for values in image_files.values()}
+    if any(_key(values, shared) in keys for values in mask_files.values()):
+        return shared
+    folders = [field for field in shared if field != "name"]
+    homes = [_key(values, folders) for values in image_files.values()]
+    alone = set(folders) > {"split"} & set(folders) and len(set(homes)) == len(homes)
+    return folders if alone and any(_key(values, folders) in homes for values in mask_files.values()) else shared
+
+
+def _end_names(image_files: dict, mask_files: dict, shared: list[str], pattern: Pattern) -> None:
+    """Correct the values of masks whose pattern leaves open where the name ends."""
+    images = {_key(values, shared) for values in image_files.values()}
+    for path, values in mask_files.items():
+        found = more_masks.values_with_image(path, values, pattern, lambda each: _key(each, shared) in images)
+        mask_files[path] = found
+
+
+def _by_key(folder: Path, matched: dict, shared: list[str], noun: str) -> dict[tuple, tuple[str, ...]]:
+    """Index files by key. Raises UserError where two share one and are not several masks of one image."""
+    found: dict[tuple, tuple[str, ...]] = {}
+    for path in sorted(matched, key=natural) if noun == "mask" else matched:
+        key = _key(matched[path], shared)
+        for other in found.get(key, ()):
+            classes = {matched[each].get(CLASS) for each in (path, other)}
+            if noun == "image" or not (len(classes) > 1 or more_masks.are_siblings(path, other)):
+                first, second = sorted((path, other))
+                remedy = "remove one, or distinguish them by a placeholder that both images and masks use"
+                raise UserError(f"{folder / second}: {first} is another {noun} named {'/'.join(key)!r}; {remedy}")
+        found[key] = (*found.get(key, ()), path)
     return found
 
 
@@ -139,6 +165,8 @@ def _check_name(folder: Path, path: str) -> None:
     if not path.isprintable():
         raise UserError(f"{folder}: the name {path!r} has unprintable characters; rename the file")
     suffix = os.path.splitext(path)[1].lower()
+    if (reason := annotation_files.described(folder, [path])) is not None:
+        raise UserError(f"{folder / path}: {reason}")
     if suffix in UNSUPPORTED:
         raise UserError(
             f"{folder / path}: {suffix} files are not supported; convert it to PNG, TIFF or (images only) JPEG"
@@ -148,18 +176,31 @@ def _check_name(folder: Path, path: str) -> None:
 def _check_paired(folder: Path, by_key: tuple, matched: tuple, patterns: tuple, some: bool) -> None:
     """Raise UserError where an image has no mask or a mask has no image. some: at least one pair was found."""
     for side, noun, counterpart in ((0, "images", "mask"), (1, "masks", "image")):
-        unpaired = [path for key, path in by_key[side].items() if key not in by_key[1 - side]]
+        unpaired = [path for key, paths in by_key[side].items() if key not in by_key[1 - side] for path in paths]
         if not unpaired:
             continue
         path = min(unpaired, key=natural)
         expected = patterns[1 - side].fill(matched[side][path])
         more = f" (the first of {len(unpaired):,} such {noun})" if len(unpaired) > 1 else ""
-        if some:
+        if some and (others := more_masks.pattern_for(path, matched[1], patterns[1])):
+            remedy = f"if it is one more mask of an image, set options.masks: '{others}'"
+        elif some:
             remedy = "add it, or leave out such files with options.unpaired: skip"
+        elif side == 0 and (several := more_masks.pattern_of_several(expected, matched[1], patterns[1])):
+            remedy = f"for all masks whose names begin like this, set options.masks: '{several}'"
         else:
             similar = _most_similar(list(matched[1 - side]), expected)
             remedy = f"{similar}; correct options.images or options.masks"
         raise UserError(f"{folder / path}: its {counterpart} {expected} was not found{more}; {remedy}")
+
+
+def _other_layout(files: list[str]) -> str | None:
+    """Name the patterns of a layout with a folder for each image or for its masks, if the files are in it."""
+    for images, masks in _LAYOUTS:
+        named = [{(Pattern(each).match(path) or {}).get("name") for path in files} for each in (images, masks)]
+        if (named[0] & named[1]) - {None}:
+            return f"files are in folders of their image: set options: {{images: '{images}', masks: '{masks}'}}"
+    return None
 
 
 def _most_similar(files: list[str], wanted: str) -> str:

@@ -3,6 +3,7 @@
     {name}      what an image and its mask have in common, without a slash
     {name:**}   the same, across folders: for images/a/b.png, `images/{name:**}.png` gives the name a/b
     {split}     train, val, test, or another word for one of them (see `split_of`)
+    {class}     in masks that hold one class each: the name of the class
     {word}      any other placeholder that both patterns may use, such as {patient}; a second {word} repeats the first
     *  ?        any text within a name; one character      **/  any number of folders, or none
     .*          at the end: any image format; added to patterns that end without an extension
@@ -14,6 +15,8 @@ of extensions and treats both Unicode forms of accented letters as equal.
 
 import re
 import unicodedata
+
+CLASS = "class"  # placeholder of masks that hold one class each
 
 _TOKEN = re.compile(r"\{(?P<field>[^{}]*)\}|(?P<folders>\*\*/)|(?P<star>\*+)|(?P<one>\?)|(?P<brace>[{}])")
 _FIELD = re.compile(r"([a-z][a-z0-9_]*)(:\*\*)?")
@@ -34,6 +37,7 @@ class Pattern:
     Attributes:
         text: the pattern, normalized.
         any_format: whether the pattern leaves the file format open.
+        has_wildcards: whether files that differ in a `*` or `?` share their placeholders.
         literal: number of literal characters; of two patterns, the one with more is more specific.
 
     Raises:
@@ -48,8 +52,10 @@ class Pattern:
             self.text += ".*"
         self.any_format = self.text.endswith(".*")
         self._elements: list[tuple[str, str | None]] = []  # (text, field); field None: literal text or a wildcard
-        self._regex = re.compile(self._compile(), re.DOTALL)
+        self._source = self._compile()
+        self._regex = re.compile(self._source, re.DOTALL)
         wildcards = ("*", "**/", "?")
+        self.has_wildcards = any(text in wildcards and field is None for text, field in self._elements)
         self.literal = sum(len(text) for text, field in self._elements if field is None and text not in wildcards)
 
     def match(self, path: str) -> dict[str, str] | None:
@@ -62,6 +68,13 @@ class Pattern:
             The value of each placeholder, or None if the path does not match.
         """
         match = self._regex.fullmatch(unicodedata.normalize("NFC", path))
+        return match and {field: match[group].rstrip("/") for field, group in self._groups.items()}
+
+    def match_named(self, path: str, name: str) -> dict[str, str] | None:
+        """Match a path as `match`, with this value of {name}."""
+        group = self._groups["name"]
+        source = re.sub(rf"\(\?P<{group}>[^)]*\)", lambda _: f"(?P<{group}>{re.escape(name)})", self._source, count=1)
+        match = re.fullmatch(source, unicodedata.normalize("NFC", path), re.DOTALL)
         return match and {field: match[group].rstrip("/") for field, group in self._groups.items()}
 
     def fill(self, values: dict[str, str]) -> str:

@@ -7,8 +7,9 @@
         options: {images: "images/{name}.*", masks: "masks/{name}.png", group: "(plant[0-9]+)_", classes: [spot]}
 
 Default layout: images/<name>.<any> and masks/<name>.<any>, masks of 0/1 or 0/255, one class. Images are PNG, JPEG or
-TIFF, masks PNG or TIFF (JPEG with a threshold); hidden files are ignored. patterns.py documents the patterns, labels.py
-the values in masks.
+TIFF, masks PNG or TIFF (JPEG with a threshold); hidden files are ignored, links are followed. patterns.py documents the
+patterns, labels.py the values in masks. Several masks of an image are its instances ("{name}/masks/*.png",
+"{name}_mask*.png") or, with {class} in their pattern, its classes; masks that number instances are read as such.
 
 Traps, and how they are avoided: files are paired by name and never by order; the meaning of mask values is stated or
 unambiguous, never guessed; a group in two splits is an error, and CHECK_DUPLICATES makes preprocessing search for
@@ -19,7 +20,7 @@ import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field, PositiveInt, field_validator, model_validator
@@ -29,19 +30,20 @@ from promptseg.core.errors import UserError
 from promptseg.data import image_io, tiff_stack
 from promptseg.data.tiff_stack import Stack
 from promptseg.datasets import Sample
-from promptseg.datasets.folder import pairing
+from promptseg.datasets.folder import entries, mask_files, pairing
+from promptseg.datasets.folder.entries import Entry
 from promptseg.datasets.folder.labels import Labels, parse_labels
-from promptseg.datasets.folder.mask_reader import MaskReader
-from promptseg.datasets.folder.pairing import FilePair
-from promptseg.datasets.folder.patterns import Pattern, split_of
+from promptseg.datasets.folder.mask_reader import Mask, MaskReader
+from promptseg.datasets.folder.patterns import CLASS, Pattern
 
 TITLE = "Your own images"
 LICENCE = "the user's own data: known to whoever provides the folder"
 CITATION = "none: the user's own data"
 ACCESS = "by hand"
 CHECK_DUPLICATES = True
+# Photos of different scenes correlate by 0.71 at most, X-rays of different patients by 0.94, frames of a clip by more.
+CLIP_CORRELATION = 0.95
 
-SPLITS = ("train", "val", "test")
 _OPEN_STACKS = 8  # held open at a time
 
 
@@ -58,10 +60,12 @@ class Options(params.Settings):
     ignore: Any = None  # value or values that are excluded from training and scores; None: none
     values: Literal["ids", "colors"] | None = None  # what lists of three numbers are, where nothing else tells
     others: Literal["error", "background", "ignore"] = "error"  # meaning of values that are not listed
+    instances: bool | None = None  # each value is an instance of the only class; None: where that is unambiguous
     threshold: Annotated[int, Field(ge=1, le=255)] | None = None  # smallest value of the only class, for soft edges
     window: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None  # black, white; 16-bit and float
-    stack: bool = False  # each file is a multi-page TIFF, each page an image (8-bit gray)
+    stack: bool = False  # each file is a TIFF stack, each of its slices an image
     block: PositiveInt | None = None  # pages per group; None: a stack is one group
+    contained: dict[str, str] = {}  # {inner class: outer class}: {spot: leaf} makes spots belong to the leaf as well
 
     @field_validator("images", "masks")
     @classmethod
@@ -93,30 +97,47 @@ class Options(params.Settings):
             raise ValueError("masks has {split} but images does not; write {split} in both, or * in masks")
         if self.splits is not None and "split" in fields:
             raise ValueError("splits: images has {split} already; remove one of them")
-        if self.window is not None and (self.stack or not self.window[0] < self.window[1]):
-            raise ValueError("window: two numbers, the smaller one first; stacks have 8 bits and need none")
+        if self.window is not None and not self.window[0] < self.window[1]:
+            raise ValueError("window: two numbers, the smaller one first")
         if self.block is not None and (self.group is not None or not self.stack):
             raise ValueError("block: only with stack: true and without group, which puts whole stacks into a group")
         if self.stack and colors:
             raise ValueError("stack: the masks of a stack are gray; give ids instead of colors")
+        by_class = CLASS in Pattern(self.masks).fields
+        if self.stack and by_class:
+            raise ValueError("stack: {class} in masks is for single images")
+        if CLASS in fields or (by_class and not isinstance(self.classes, list)):
+            raise ValueError("{class} stands in masks alone, and classes lists its names: [leaf, spot]")
+        alone = self.labels().binary and (self.threshold, self.others) == (None, "error")
+        if self.instances and (by_class or not alone):
+            raise ValueError("instances: only for one class, without a value of its own, threshold and others")
+        for name in (*self.contained, *self.contained.values()):
+            if name not in self.labels().names:
+                raise ValueError(f"contained: {name!r} is not among classes: {', '.join(self.labels().names)}")
         return self
 
     @property
     def ordered_groups(self) -> bool:
         """Whether neighboring groups are alike, as blocks of one stack are."""
-        return self.stack
+        return self.block is not None
+
+    @property
+    def contained_in(self) -> dict[str, str]:
+        """The inner classes, each with the class that it lies in."""
+        return self.contained
+
+    @property
+    def group_unit(self) -> str:
+        """What a group is."""
+        if self.group is not None:
+            return "images of one name"
+        if not self.stack:
+            return "image"
+        return f"block of {self.block} slices within one stack" if self.block else "stack"
 
     def labels(self) -> Labels:
         """Combine the options about mask values. Raises ValueError where they contradict each other."""
         return parse_labels(self.classes, self.background, self.ignore, self.threshold, self.others, self.values)
-
-
-class Entry(NamedTuple):
-    """A pair of files with its split and group."""
-
-    split: str | None
-    group: str
-    files: FilePair
 
 
 def classes(options: Options = Options()) -> tuple[str, ...]:
@@ -158,17 +179,24 @@ def read(folder: Path, options: Options = Options()) -> Iterator[Sample]:
         UserError: at once, as `verify`.
     """
     folder = Path(folder)
-    pairs = pairing.pairs(folder, Pattern(options.images), Pattern(options.masks), options.unpaired == "skip")
-    entries = [Entry(_split(folder, pair, options), _group(folder, pair, options), pair) for pair in pairs]
-    entries.sort(key=lambda entry: SPLITS.index(entry.split or "train"))
-    _check_groups(folder, entries)
-    masks = MaskReader(options.labels())
+    found = entries.entries(folder, _pair(folder, options).pairs, options)
+    window = (options.window[0], options.window[1]) if options.window else None
     if not options.stack:
-        window = (options.window[0], options.window[1]) if options.window else None
-        return iter([_file_sample(folder, entry, masks, window) for entry in entries])
-    open_stack = lru_cache(_OPEN_STACKS)(Stack)
-    stacks = [_page_samples(folder, entry, masks, options.block, open_stack) for entry in entries]
+        masks = mask_files.read_all(folder, [entry.files for entry in found], options)
+        return iter([_file_sample(folder, entry, mask, window) for entry, mask in zip(found, masks, strict=True)])
+    reader = MaskReader(options.labels(), options.instances)
+    open_stack = lru_cache(_OPEN_STACKS)(partial(Stack, window=window))
+    stacks = [_page_samples(folder, entry, reader, options.block, open_stack) for entry in found]
     return (sample for samples in stacks for sample in samples)
+
+
+def left_out(folder: Path, options: Options = Options()) -> list[str]:
+    """List the files that `read` leaves out: those without counterpart, where options.unpaired is skip."""
+    return _pair(Path(folder), options).left_out
+
+
+def _pair(folder: Path, options: Options) -> pairing.Pairing:
+    return pairing.pair(folder, Pattern(options.images), Pattern(options.masks), options.unpaired == "skip")
 
 
 def _compile(text: str) -> re.Pattern:
@@ -179,78 +207,54 @@ def _compile(text: str) -> re.Pattern:
         raise ValueError(f"not a regular expression: {error}") from None
 
 
-def _id(pair: FilePair) -> str:
-    """Join the values of the placeholders."""
-    return "/".join(value for value in pair.values.values() if value)
-
-
-def _split(folder: Path, pair: FilePair, options: Options) -> str | None:
-    """Determine the split of a pair. Raises UserError where it is unknown or ambiguous."""
-    if "split" in pair.values:
-        split = split_of(pair.values["split"])
-        if split is None:
-            what = f"{pair.values['split']!r} is not a split such as train, val, test"
-            remedy = "write {part} instead of {split} in images and masks, and assign the splits by options.splits"
-            raise UserError(f"{folder / pair.image}: {what}; {remedy}")
-        return split
-    if not options.splits:
-        return None
-    matching = [split for split, text in options.splits.items() if re.search(text, pair.image)]
-    if len(matching) > 1 or (not matching and "train" in options.splits):
-        what = f"matches both {matching[0]} and {matching[1]}" if matching else "matches none"
-        raise UserError(f"{folder / pair.image}: it {what} of options.splits; each image must be in one split")
-    return matching[0] if matching else None
-
-
-def _group(folder: Path, pair: FilePair, options: Options) -> str:
-    """Determine the group of a pair. Raises UserError where options.group does not match."""
-    if options.group is None:
-        return _id(pair)
-    match = re.search(options.group, pair.image)
-    group = match and match["group" if "group" in match.re.groupindex else 1]
-    if not group:
-        what = f"options.group {options.group!r} does not match {pair.image}"
-        remedy = "every image needs a group; correct it, or remove it if the images are unrelated"
-        raise UserError(f"{folder / pair.image}: {what}; {remedy}")
-    return group
-
-
-def _check_groups(folder: Path, entries: list[Entry]) -> None:
-    """Raise UserError where a group is in two splits."""
-    first: dict[str, Entry] = {}
-    for entry in entries:
-        other = first.setdefault(entry.group, entry)
-        if other.split != entry.split:
-            where = f"is in {other.split} ({other.files.image}) and in {entry.split} ({entry.files.image})"
-            remedy = "move one, or remove the split or options.group, whichever is wrong"
-            raise UserError(f"{folder / entry.files.image}: group {entry.group!r} {where}; {remedy}")
-
-
-def _file_sample(folder: Path, entry: Entry, masks: MaskReader, window: tuple[float, float] | None) -> Sample:
-    """Make the sample of an image file and a mask file."""
-    image, mask = folder / entry.files.image, folder / entry.files.mask
-    load = partial(image_io.read_image, image, window)
-    file = None if window else image
-    return Sample(_id(entry.files), entry.split, entry.group, load, masks.add_file(mask), file=file)
+def _file_sample(folder: Path, entry: Entry, mask: Mask, window: tuple[float, float] | None) -> Sample:
+    """Make the sample of an image file."""
+    image = folder / entry.files.image
+    return Sample(
+        id=entries.id_of(entry.files),
+        split=entry.split,
+        group=entry.group,
+        image=partial(image_io.read_image, image, window),
+        mask=mask,
+        file=None if window else image,
+        size=partial(image_io.image_size, image),
+        sources=(image, mask.where),
+        instances=mask.instances,
+    )
 
 
 def _page_samples(
     folder: Path, entry: Entry, masks: MaskReader, block: int | None, open_stack: Callable[[Path], Stack]
 ) -> list[Sample]:
     """Make a sample for each page of a stack. open_stack: caches open stacks, not pages."""
-    image, mask = folder / entry.files.image, folder / entry.files.mask
+    image, mask = folder / entry.files.image, folder / entry.files.masks[0]
+    if len(entry.files.masks) > 1:
+        raise UserError(f"{folder / entry.files.masks[1]}: {mask} is another mask of {image}; a stack has one")
     tiff_stack.check_same_shape(open_stack(image), open_stack(mask))
+    pages = [
+        masks.add(partial(_read_labels, open_stack, mask, i), f"{mask}, slice {i}")
+        for i in range(len(open_stack(image)))
+    ]
     return [
         Sample(
-            id=f"{_id(entry.files)}/{i:03d}",
+            id=f"{entries.id_of(entry.files)}/{i:03d}",
             split=entry.split,
             group=f"{entry.group}/b{i // block:03d}" if block else entry.group,
             image=partial(_read_page, open_stack, image, i),
-            mask=masks.add(partial(_read_page, open_stack, mask, i), f"{mask}, slice {i}"),
+            mask=page,
+            instances=page.instances,
         )
-        for i in range(len(open_stack(image)))
+        for i, page in enumerate(pages)
     ]
 
 
 def _read_page(open_stack: Callable[[Path], Stack], path: Path, index: int) -> np.ndarray:
     return open_stack(path)[index]
+
+
+def _read_labels(open_stack: Callable[[Path], Stack], path: Path, index: int) -> np.ndarray:
+    """The labels of a slice, as they are stored."""
+    values = open_stack(path).values(index)
+    if values.dtype.kind == "f":
+        raise UserError(f"{path}: slice {index}: the labels of a stack are integers; these are {values.dtype}")
+    return values

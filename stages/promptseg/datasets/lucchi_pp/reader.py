@@ -10,7 +10,8 @@ Traps:
 - An image and its mask have the same file name; in the official archive the images are called mask....png as well.
 - The images are those of `em`, the masks are not (Dice 0.88 between the two annotations), so scores on one dataset say
   nothing about the other. The file names differ from those of `em`, so that one is never read in place of the other.
-- Split and groups are those of `em`: a block of 5 consecutive slices is one group.
+- Split and groups are those of `em`: a block of 5 consecutive slices is one group, and one block between training and
+  validation is left out.
 """
 
 import re
@@ -38,6 +39,7 @@ ACCESS = "automatic"
 CLASSES = ("mitochondrion",)
 SPLIT_SIZES = {"train": 165, "test": 165}  # slices
 ORDERED_GROUPS = True  # neighboring blocks are alike, so the validation split is cut off at the end of the stack
+GROUP_UNIT = "block of 5 slices within one volume"
 
 # The address that users of the data cite; it could not be tested here, and no checksum is published.
 ADDRESS = "https://casser.io/files/lucchi_pp.zip"
@@ -49,12 +51,13 @@ _NUMBERED = re.compile(r"[^0-9]*([0-9]+)\.png", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class _Slice:
-    """One slice of a stack, decoded on demand; `file` is the PNG of the image, None for TIFF."""
+    """One slice of a stack, decoded on demand; `file` and `sources` as in Sample, `file` None for TIFF."""
 
     number: int
     image: Callable[[], np.ndarray]
     mask: Callable[[], np.ndarray]
     file: Path | None
+    sources: tuple[Path | str, Path | str]
 
 
 def download(folder: Path) -> None:
@@ -86,7 +89,7 @@ def verify(folder: Path) -> None:
     for name in SPLITS:
         slices = _list_slices(root, name)
         for item in (slices[0], slices[-1]):
-            image_io.check_same_size(item.image(), item.mask(), f"{root / name}_In, slice {item.number}")
+            image_io.check_same_size(item.image().shape, item.mask().shape, *item.sources)
 
 
 def read(folder: Path) -> Iterator[Sample]:
@@ -112,6 +115,7 @@ def read(folder: Path) -> Iterator[Sample]:
             image=item.image,
             mask=item.mask,
             file=item.file,
+            sources=item.sources,
         )
         for split, slices in stacks.items()
         for item in slices
@@ -138,7 +142,14 @@ def _list_slices(root: Path, name: str) -> list[_Slice]:
     images, masks = Stack(image.with_suffix(".tif")), Stack(mask.with_suffix(".tif"))
     check_same_shape(images, masks)
     return [
-        _Slice(i, partial(images.__getitem__, i), partial(_read_tiff_mask, masks, i), None) for i in range(len(images))
+        _Slice(
+            i,
+            partial(images.__getitem__, i),
+            partial(_read_tiff_mask, masks, i),
+            None,
+            (f"{images.path}, slice {i}", f"{masks.path}, slice {i}"),
+        )
+        for i in range(len(images))
     ]
 
 
@@ -157,6 +168,7 @@ def _list_png_slices(images: Path, masks: Path) -> list[_Slice]:
             partial(image_io.read_image, path),
             partial(image_io.read_mask, masks / path.name, LABELS),
             path,
+            (path, masks / path.name),
         )
         for number, path in sorted(numbers[images].items())
     ]

@@ -32,6 +32,7 @@ CITATION = (
 ACCESS = "automatic"
 MODALITY = point_clouds.MODALITY
 IS_CLASSIFICATION = True
+GROUP_UNIT = "point cloud"
 CLASS_FOLDERS = (
     "airplane", "bathtub", "bed", "bench", "bookshelf", "bottle", "bowl", "car", "chair", "cone", "cup", "curtain",
     "desk", "door", "dresser", "flower_pot", "glass_box", "guitar", "keyboard", "lamp", "laptop", "mantel", "monitor",

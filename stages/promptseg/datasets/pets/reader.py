@@ -13,7 +13,8 @@ Traps:
 - The border is a band along the outline that is neither pet nor background; it is ignored (255).
 - Names of cats begin with a capital letter, names of dogs do not; the lists must agree with that.
 - The official split is by photo, with every breed in both lists. It is not published which photos show the same animal,
-  so each photo is a group of its own, and it cannot be checked whether animals occur in both splits.
+  so each photo is a group of its own, but for near-duplicates, which are looked for, and it cannot be checked whether
+  animals occur in both splits.
 - If both split lists are missing, as in a copy of some of the files, no photo has a split, and the species come from
   list.txt, or else from the names.
 """
@@ -37,6 +38,7 @@ CITATION = (
 )
 ACCESS = "automatic"
 CLASSES = ("cat", "dog")
+CHECK_DUPLICATES = True
 SPLIT_SIZES = {"train": 3678, "test": 3668}  # of 3680 and 3669, without EXCLUDED
 
 ADDRESS = "https://www.robots.ox.ac.uk/~vgg/data/pets/data/"
@@ -115,6 +117,7 @@ def read(folder: Path) -> Iterator[Sample]:
             image=partial(image_io.read_image, image),
             mask=partial(image_io.read_mask, trimap, {1: species, 2: 0, 3: 255}),
             file=image,
+            sources=(image, trimap),
         )
         for species, split, image, trimap in _list_pairs(folder)
     )

@@ -11,31 +11,37 @@ differ in their text. Images without a task (a quarter of Visual Genome) are not
 
 The mask is the union of all polygons of all instances, rasterized as in the authors' `polygons_to_mask`: coordinates
 truncated to whole pixels, each polygon filled separately including its outline and clipped to the image. Polygons of
-fewer than 3 points are skipped. A task without polygons has an empty mask, which `min_foreground` drops and counts, as
-for every dataset.
+fewer than 3 points are skipped. A task without polygons has an empty mask, which is used in the test alone, as in every
+dataset.
 
-Split: as in the files. The group is the image, and an image with tasks in two splits is an error.
+Split: as in the files. The group is the image, and an image with tasks in two splits is an error. With the option
+`phrases: unseen`, val and test have only the tasks whose phrase is of no training task, in any case and with any
+punctuation: the others can be answered by what was learned of the very phrase.
 
 Traps: the validation file lacks the tasks of `miniv`, a subset of 100 images, so the validation split is both files
 together, as in the authors' table; a task in both (as in an older release) is used once. The training tasks are 400 MB
-of JSON: they are parsed one by one, and only the phrase and 4 bytes per point of each are retained.
+of JSON: they are parsed one by one, and only the phrase and 4 bytes per point of each are retained. A few photos have
+another size than they were annotated in (the loader of CLIPSeg leaves out 17): their tasks are left out and counted.
+Which photos show the same scene is not published, so near-duplicates are looked for.
 """
 
 import os
 import re
 import shutil
-import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
+import numpy as np
 from filelock import FileLock
 
 from promptseg.core.errors import UserError
+from promptseg.core.params import Settings
 from promptseg.data import image_io
-from promptseg.datasets import Sample
+from promptseg.datasets import LeaveOut, Sample
 from promptseg.datasets.phrasecut import gather, jsonlist, polygons
+from promptseg.datasets.phrasecut.annotations import INFO, SPLITS, Task, normalize, read_sizes, read_tasks
 from promptseg.download import http
 from promptseg.download.partial import cache
 
@@ -51,13 +57,10 @@ CITATION = (
 )
 ACCESS = "automatic"
 CLASSES = ("referred",)
+CHECK_DUPLICATES = True
 SPLIT_SIZES = {"train": 310816, "val": 20316, "test": 14354}  # authors' README; val includes the 821 tasks of miniv
 
 NAME = "VGPhraseCut_v0"
-INFO = "image_data_split.json"
-SPLITS = {  # in reading order: of a task in val and miniv, the first one is used
-    "refer_train.json": "train", "refer_val.json": "val", "refer_miniv.json": "val", "refer_test.json": "test",
-}  # fmt: skip
 DRIVE = {  # Google Drive ids, from the authors' download_dataset.py
     INFO: "1xB9eExJo35K3DQu8PnBWZ1q_OMoMl8-i",
     "refer_miniv.json": "1oLcTQ1blTIQyu5ZMelQN2HSniuQaxM4E",
@@ -72,18 +75,16 @@ BY_HAND = (
     "get Visual Genome's images.zip and images2.zip by way of homes.cs.washington.edu/~ranjay/visualgenome, put them "
     "beside the JSON files, and set datasets.phrasecut.raw to that folder"
 )
-_ID = re.compile(r"[0-9A-Za-z_]{1,4000}")  # `<image_id>__<ann_id>_<ann_id>...`, one ann_id per instance
-_MAX_ID = 2**31 - 1
 
 
-class Task(NamedTuple):
-    """A phrase and its region; `outlines` is packed by `polygons.pack`."""
+class Options(Settings):
+    """Options of the reader.
 
-    split: str
-    image_id: int
-    id: str
-    phrase: str
-    outlines: bytes
+    Attributes:
+        phrases: of val and test, all or only those that no training task has.
+    """
+
+    phrases: Literal["all", "unseen"] = "all"
 
 
 class Release(NamedTuple):
@@ -111,7 +112,7 @@ def download(folder: Path) -> None:
             if not (place / name).is_file():
                 http.fetch(http.drive(id), place / name)
         try:
-            sizes, needed = _read_sizes(place), {task.image_id for task in _read_tasks(place)}
+            sizes, needed = read_sizes(place), {task.image_id for task in read_tasks(place)}
         except UserError:  # Google Drive does not always announce a length, so truncation can go unnoticed until here
             for name in DRIVE:
                 (place / name).unlink()
@@ -128,33 +129,58 @@ def download(folder: Path) -> None:
             shutil.move(path, folder / NAME / path.relative_to(place))
 
 
-def verify(folder: Path) -> None:
+def verify(folder: Path, options: Options = Options()) -> None:
     """Check the JSON files and that the image of every task exists; no image is decoded.
 
     A subset of the official files is accepted if it has training tasks.
 
     Raises:
-        UserError: a JSON file is damaged, an image is missing, or there are no training tasks.
+        UserError: a JSON file is damaged, an image is missing, or there are no training tasks, or no unseen phrases.
     """
     release = _load(folder)
+    left = {task.split for task in _selected(release.tasks, options)}
+    if "test" not in left and "test" in {task.split for task in release.tasks}:
+        raise UserError(f"{release.root}: every phrase of test is one of train; remove the option phrases")
     if not any(task.split == "train" for task in release.tasks):
         raise UserError(f"{release.root / 'refer_train.json'}: no training tasks; copy this official file as well")
 
 
-def read(folder: Path) -> Iterator[Sample]:
+def read(folder: Path, options: Options = Options()) -> Iterator[Sample]:
     """Read the tasks in the order train, val, test, then by image and by the numbers in their ids.
 
     Args:
         folder: holds the official layout.
+        options: which phrases.
 
     Returns:
         Samples whose image is (h, w, 3) or (h, w) uint8, whose mask is (h, w) uint8 with 1 in the region, and whose
-        text is the phrase.
+        text is the phrase. Where the image has another size than it was annotated in, `mask` raises LeaveOut.
 
     Raises:
         UserError: at once, if a JSON file is damaged or an image is missing.
     """
-    return _samples(_load(folder))
+    release = _load(folder)
+    return _samples(release._replace(tasks=_selected(release.tasks, options)))
+
+
+def _selected(tasks: list[Task], options: Options) -> list[Task]:
+    """The training tasks, and of the others those whose phrase the options ask for."""
+    if options.phrases == "all":
+        return tasks
+    seen = {normalize(task.phrase) for task in tasks if task.split == "train"}
+    return [task for task in tasks if task.split == "train" or normalize(task.phrase) not in seen]
+
+
+def _read_mask(outlines: bytes, size: tuple[int, int], path: Path) -> np.ndarray:
+    """Rasterize a region, (h, w) uint8 of 0 and 1. Raises LeaveOut where the file of the image has another size."""
+    try:
+        found = image_io.image_size(path)[::-1]
+    except UserError:  # reading the image reports it
+        found = size
+    if found != size:
+        actual, annotated = ("x".join(map(str, each)) for each in (found, size))
+        raise LeaveOut(f"{path}: it is {actual}, but was annotated as {annotated}; it is left out")
+    return polygons.rasterize(outlines, size)
 
 
 def _samples(release: Release) -> Iterator[Sample]:
@@ -162,8 +188,9 @@ def _samples(release: Release) -> Iterator[Sample]:
     for split, image_id, id, phrase, outlines in release.tasks:
         group = str(image_id)
         path = release.root / release.image_folders[image_id] / f"{group}.jpg"
-        mask = partial(polygons.rasterize, outlines, release.sizes[image_id])
-        yield Sample(f"{group}/{id}", split, group, partial(image_io.read_image, path), mask, phrase, file=path)
+        mask = partial(_read_mask, outlines, release.sizes[image_id], path)
+        image, sources = partial(image_io.read_image, path), (path, f"{release.root / INFO}, image {group}")
+        yield Sample(f"{group}/{id}", split, group, image, mask, phrase, file=path, sources=sources)
 
 
 def _load(folder: Path) -> Release:
@@ -172,7 +199,7 @@ def _load(folder: Path) -> Release:
     root = next((place for place in (folder, folder / NAME) if (place / INFO).is_file()), None)
     if root is None:
         raise UserError(f"{folder}: no {INFO} here or in {NAME} below; unpack or download the official files there")
-    sizes, tasks = _read_sizes(root), list(_read_tasks(root))
+    sizes, tasks = read_sizes(root), list(read_tasks(root))
     splits: dict[int, str] = {}
     for task in tasks:
         if task.image_id not in sizes:
@@ -196,55 +223,3 @@ def _load(folder: Path) -> Release:
 def _natural(id: str) -> tuple[list[int], str]:
     """Sort key by the numbers in a task id."""
     return [int(number) for number in re.findall(r"[0-9]+", id)], id
-
-
-def _read_sizes(root: Path) -> dict[int, tuple[int, int]]:
-    """Read the (width, height) of each image. Raises UserError."""
-    sizes: dict[int, tuple[int, int]] = {}
-    for number, entry in enumerate(jsonlist.entries(root / INFO), 1):
-        try:
-            id = jsonlist.integer(entry, "image_id", 1, _MAX_ID)
-            size = jsonlist.integer(entry, "width", 1, 2**15), jsonlist.integer(entry, "height", 1, 2**15)
-            if size[0] * size[1] > image_io.MAX_PIXELS:
-                raise ValueError(f"{size[0]}x{size[1]} is more than {image_io.MAX_PIXELS:,} pixels")
-            if sizes.setdefault(id, size) != size:
-                raise ValueError(f"image {id} is listed twice, with different sizes")
-        except ValueError as error:
-            raise UserError(f"{root / INFO}: entry {number}: {error}; restore the official file") from None
-    return sizes
-
-
-def _read_tasks(root: Path) -> Iterator[Task]:
-    """Yield the tasks of all files that exist. Raises UserError for an invalid task, and if there is none."""
-    file_of: dict[str, str] = {}
-    for name, split in SPLITS.items():
-        if not (root / name).is_file():
-            continue  # a subset of the official data
-        for number, entry in enumerate(jsonlist.entries(root / name), 1):
-            try:
-                task = _parse_task(split, entry)
-            except ValueError as error:
-                where = f"{root / name}: task {jsonlist.shown(entry.get('task_id'))} (entry {number})"
-                raise UserError(f"{where}: {error}; restore the official file") from None
-            first = file_of.get(task.id)
-            if first is None:
-                file_of[task.id] = name
-                yield task
-            elif first == name or SPLITS[first] != split:
-                raise UserError(f"{root / name}: task {task.id} is in {first} as well; restore the official files")
-    if not file_of:
-        raise UserError(f"{root}: no tasks in {', '.join(SPLITS)}; download the official files again")
-
-
-def _parse_task(split: str, entry: dict) -> Task:
-    """Parse a task. Raises ValueError saying what is wrong with it."""
-    image_id = jsonlist.integer(entry, "image_id", 1, _MAX_ID)
-    id, phrase = entry.get("task_id"), entry.get("phrase")
-    if not isinstance(id, str) or not _ID.fullmatch(id):
-        raise ValueError("task_id is not a string of letters, digits and _")
-    if not isinstance(phrase, str) or not phrase.strip() or len(phrase) > 1000:
-        raise ValueError(f"phrase is {jsonlist.shown(phrase)}, not a few words")
-    words = " ".join(phrase.split())
-    if not words.isprintable():
-        raise ValueError(f"phrase {jsonlist.shown(phrase)} has unprintable characters")
-    return Task(split, image_id, id, sys.intern(words), polygons.pack(entry.get("Polygons")))

@@ -7,7 +7,8 @@ be `QaTa-COV19-v2` itself, or its parent.
 
 Traps:
 - The images come from several collections. One of them names the subject (`sub-S09340_ses-E17282_run-1_...`): the
-  images of a subject are one group. The others do not publish the patient: each of their images is its own group.
+  images of a subject are one group. The others do not publish the patient: each of their images is its own group, but
+  for near-duplicates, which are looked for.
 - The official split is used. A training image of a subject who is also in the test set would leak, so it is excluded,
   unless the option `subjects_in_both: keep` asks for the official numbers. How many there are is not published.
 """
@@ -38,6 +39,8 @@ CITATION = (
 )
 ACCESS = "login"
 CLASSES = ("infection",)
+GROUP_UNIT = "subject where named, else image"
+CHECK_DUPLICATES = True
 OFFICIAL_COUNTS = {"train": 7145, "test": 2113}  # images in the files
 SPLIT_SIZES = {"test": OFFICIAL_COUNTS["test"]}  # train is smaller by the subjects who are also in test
 
@@ -133,6 +136,7 @@ def read(folder: Path, options: Options = Options()) -> Iterator[Sample]:
             image=partial(image_io.read_image, image),
             mask=partial(image_io.read_mask, mask, _LABELS),
             file=image,
+            sources=(image, mask),
         )
         for image, mask in _exclude_test_subjects(_list_pairs(folder), options)
     )

@@ -36,6 +36,7 @@ CITATION = (
 )
 ACCESS = "automatic"
 MODALITY = point_clouds.MODALITY
+GROUP_UNIT = "point cloud"
 SYNSETS = {
     "02691156": "airplane", "02773838": "bag", "02954340": "cap", "02958343": "car", "03001627": "chair",
     "03261776": "earphone", "03467517": "guitar", "03624134": "knife", "03636649": "lamp", "03642806": "laptop",

@@ -11,7 +11,7 @@ save a PNG again renumber its palette, after which the indices stand for other c
 Split: the labels of the official test set are not public, so `val` is the test split, as is usual, and preprocessing
 takes a validation split from `train`. A listed name with neither image nor mask is left out, so that a subset of the
 data can be used; masks in no list are not read. Without lists no sample has a split. Which images are related is not
-published, so each is a group of its own.
+published, so each is a group of its own, but for near-duplicates, which are looked for.
 
 Pascal-5i (A. Shaban et al., One-Shot Learning for Semantic Segmentation, BMVC 2017, arXiv:1709.03410): in fold i, the
 classes 5i+1 to 5i+5 are novel and the other 15 are base classes. With the option `fold`, a sample is an image and one
@@ -57,13 +57,14 @@ CLASSES = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog",
     "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
 )  # fmt: skip
+WORDS = {"diningtable": "dining table", "pottedplant": "potted plant", "tvmonitor": "tv monitor"}
 SPLIT_SIZES = {"train": 1464, "test": 1449}  # without a fold
+CHECK_DUPLICATES = True
 
 # The address on the official page; it redirects to another host of theirs, and the MD5 checks what arrives.
 URL = "http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar"
 MD5, BYTES = "6cd6e144f989b92b3379bac3b3de84fd", 1_999_639_040
 LISTS = {"train": "train", "val": "test"}
-_WORDS = {"diningtable": "dining table", "pottedplant": "potted plant", "tvmonitor": "tv monitor"}
 _LABELS = {value: value for value in (*range(21), IGNORED)}
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -207,7 +208,7 @@ def _read_lists(folder: Path) -> dict[str, str]:
 def _sample(item: Item) -> Sample:
     """Make the sample of an item, with all 20 classes."""
     image, mask = partial(image_io.read_image, item.image), partial(_read_mask, item.mask)
-    return Sample(item.name, item.split, item.name, image, mask, file=item.image)
+    return Sample(item.name, item.split, item.name, image, mask, file=item.image, sources=(item.image, item.mask))
 
 
 def _fold_samples(items: list[Item], fold: int) -> Iterator[Sample]:
@@ -228,9 +229,10 @@ def _fold_samples(items: list[Item], fold: int) -> Iterator[Sample]:
             group=item.name,
             image=partial(image_io.read_image, item.image),
             mask=partial(_read_class_mask, item.mask, number),
-            text=_WORDS.get(name, name),
+            text=WORDS.get(name, name),
             support=partial(_read_support, item, number, containing[item.split, number]),
             file=item.image,
+            sources=(item.image, item.mask),
         )
 
 

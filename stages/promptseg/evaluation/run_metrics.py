@@ -1,0 +1,92 @@
+"""Metrics of a whole run: accuracy, intervals, tuned threshold, false alarms and single automatic masks."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from promptseg.evaluation import class_means
+from promptseg.evaluation.interval import interval
+from promptseg.evaluation.pixel_metrics import Counts, iou
+
+if TYPE_CHECKING:
+    from promptseg.evaluation.run_summary import Evaluation
+
+
+def accuracy(run: "Evaluation") -> float:
+    """Share of the counted pixels, or points, whose label is right, background or a class."""
+    return run.scores.correct / float(run.scores.counts[:, 0, :4].sum())
+
+
+def average_precision(run: "Evaluation") -> float | None:
+    """Area under the precision-recall curve of all pixels, one class against the rest, averaged over classes."""
+    return run.scores.histogram.average_precision()
+
+
+def iou_ci_low(run: "Evaluation") -> float | None:
+    """Lower end of the 95 % interval of the headline; None with fewer than 5 groups."""
+    ends = _interval(run)
+    return None if ends is None else ends[0]
+
+
+def iou_ci_high(run: "Evaluation") -> float | None:
+    """Upper end of the 95 % interval of the headline; None with fewer than 5 groups."""
+    ends = _interval(run)
+    return None if ends is None else ends[1]
+
+
+def iou_tuned(run: "Evaluation") -> float | None:
+    """The headline at the threshold that was chosen on the validation split; None where none was."""
+    return None if run.threshold is None else run.scores.headline(run.threshold)
+
+
+def threshold(run: "Evaluation") -> float | None:
+    """The threshold that was chosen on the validation split; None where none was."""
+    return run.threshold
+
+
+def iou_best_single(run: "Evaluation") -> float | None:
+    """Mean over true segments of the IoU of the best single automatic mask; None where there are no such masks."""
+    return None if run.best_single is None else float(np.mean(run.best_single))
+
+
+def false_alarm_rate(run: "Evaluation") -> float | None:
+    """Share of the pairs of image and class absent from its ground truth in which some pixel is predicted as the class.
+
+    With one class: share of the images without ground truth in which something is marked. None where there is no such
+    pair, or the ground truth had a part in the predictions.
+    """
+    pairs = _absent_pairs(run)
+    return None if pairs is None else float(np.mean(pairs.fp > 0))
+
+
+def false_alarm_area(run: "Evaluation") -> float | None:
+    """Mean over the pairs of `false_alarm_rate` of the share of counted pixels that are predicted as the class."""
+    pairs = _absent_pairs(run)
+    return None if pairs is None else float(np.mean(pairs.fp / (pairs.fp + pairs.tn)))
+
+
+def iou_pooled_all(run: "Evaluation") -> float | None:
+    """Pooled IoU over all images, those without ground truth too.
+
+    None where all have some, or where the ground truth had a part in the predictions.
+    """
+    if run.oracle or not len(run.scores.empty_counts):
+        return None
+    total = run.scores.counts.sum(axis=0) + run.scores.empty_counts.sum(axis=0)
+    return class_means.mean(iou(Counts.of(total)), class_means.in_truth(total))
+
+
+def _interval(run: "Evaluation") -> tuple[float, float] | None:
+    """Of the mean over images with one class, and of the pooled IoU with several (`metrics.headline_key`)."""
+    counts, groups = run.scores.counts, run.scores.groups
+    if counts.shape[1] == 1:
+        where = class_means.in_truth(counts)
+        return interval(np.where(where, iou(Counts.of(counts)), 0.0), where.astype(float), groups)
+    counts = counts[:, class_means.in_truth(counts).any(axis=0)].astype(float)
+    return interval(counts[..., 0], counts[..., :3].sum(axis=-1), groups)
+
+
+def _absent_pairs(run: "Evaluation") -> Counts | None:
+    counts = np.concatenate([run.scores.counts, run.scores.empty_counts])
+    absent = counts[~class_means.in_truth(counts)]
+    return None if run.oracle or not len(absent) else Counts.of(absent)

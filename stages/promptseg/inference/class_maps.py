@@ -1,0 +1,78 @@
+"""Predict the classes of one image: from features and prompts to probability maps."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from promptseg.core.params import BACKGROUND
+from promptseg.data import class_order, records
+from promptseg.nn import batch_sizes
+from promptseg.nn.segmenter import Features, Segmenter
+from promptseg.prompts import Prompt
+
+
+@dataclass(frozen=True)
+class ClassMaps:
+    """Probability maps of the classes of one image.
+
+    Attributes:
+        probability: (classes, h, w) float32 in [0, 1]; 0 for a class without a prompt.
+        best: (h, w) uint8, index of the class with the highest logit, the lower one of two with equal logits. It is
+            not known from the probabilities: in float32 these are all 1 above a logit of 17.
+    """
+
+    probability: np.ndarray
+    best: np.ndarray
+
+    def quantized(self) -> np.ndarray:
+        """The maps in eight bits, (classes, h, w) uint8, see `records.quantize`."""
+        return records.quantize(self.probability, self.best)
+
+    def packed(self) -> bytes:
+        """The maps as `Prediction.probability`."""
+        return records.pack(self.probability, self.best)
+
+
+@torch.inference_mode()
+def predict_classes(
+    segmenter: Segmenter, features: Features, image_prompts: list[Prompt], shape: tuple[int, int, int],
+    exclusive: bool = False, background: int | None = None,
+) -> ClassMaps:  # fmt: skip
+    """Predict the classes of one image.
+
+    Prompts go through the decoder a few at a time, so memory does not grow with their number.
+
+    Args:
+        segmenter: the model.
+        features: of the image; may be empty where there are no prompts.
+        image_prompts: in pixels of the image. Where several prompt for a class, a pixel takes the largest logit.
+        shape: number of classes, height and width of the image.
+        exclusive: each pixel belongs to exactly one of the classes that are prompted for; probabilities are then
+            their softmax relative to the most probable class, which is stored as 1 in eight bits.
+        background: index of the class that takes what no other claims, of `unprompted_background`; None: there is none.
+    """
+    _, height, width = shape
+    logits = np.full(shape, -np.inf, np.float32)
+    size = batch_sizes.for_device(batch_sizes.PROMPTS, next(iter(features.values())).device) if image_prompts else 1
+    for start in range(0, len(image_prompts), size):
+        batch = image_prompts[start : start + size]
+        inputs = [prompt.to_model(segmenter.transform, height, width) for prompt in batch]
+        maps = segmenter.transform.to_image(segmenter.decode(features, [inputs])[0], height, width).cpu().numpy()
+        for prompt, values in zip(batch, maps):
+            np.maximum(logits[prompt.target - 1], values, out=logits[prompt.target - 1])
+    if background is not None:  # its probability is 1 - the largest of the others
+        logits[background] = -np.delete(logits, background, axis=0).max(axis=0)
+    best, highest = class_order.best_class(logits)
+    probability = np.exp(logits - highest) if exclusive else torch.from_numpy(logits).sigmoid_().numpy()
+    return ClassMaps(probability, best)
+
+
+def unprompted_background(classes: list[str], image_prompts: list[Prompt]) -> int | None:
+    """Index of the class `background` where it has no prompt and others have, as with 21 classes of Pascal VOC.
+
+    It is then the most probable class where no other reaches 0.5.
+    """
+    index = classes.index(BACKGROUND) if BACKGROUND in classes and len(classes) > 1 else None
+    prompted = {prompt.target - 1 for prompt in image_prompts}
+    return index if prompted and index not in prompted else None

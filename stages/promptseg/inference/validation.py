@@ -1,0 +1,83 @@
+"""Score predictions of a validation split as those of the test split are scored, in memory."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from promptseg.core.distributed import Ranks
+from promptseg.data.image_io import IGNORED
+from promptseg.data.records import Prediction, RecordReader
+from promptseg.evaluation.run_scores import RunScores
+from promptseg.evaluation.scored_images import ScoredImages
+from promptseg.prompts import PromptConfig
+
+
+class ValidationSplit:
+    """A validation split, whose images are shared by all processes.
+
+    Each process has a range of the images that are scored, so that the scores do not depend on the number of processes;
+    tiles that are scored as one image stay together.
+
+    Args:
+        split: records; their images are not needed, but for automatic masks.
+        ranks: of the processes.
+
+    Attributes:
+        records: of the split.
+        indexes: of this process's records, in the order in which `score` takes their predictions.
+    """
+
+    def __init__(self, split: RecordReader, ranks: Ranks):
+        self.records, self._ranks, self._held = split, ranks, _Held(split)
+        self._images = ScoredImages(split, self._held)  # type: ignore[arg-type]  # it has all that is read of a file
+        start, stop = (len(self._images) * rank // ranks.world for rank in (ranks.rank, ranks.rank + 1))
+        self._share = range(start, stop)
+        self.indexes = [index for image in self._share for index in self._images.indices[image]]
+
+    def score(self, predictions: Iterable[Prediction]) -> RunScores | None:
+        """Score predictions; those of one image are held at a time. All processes must call this.
+
+        Args:
+            predictions: of the records at `indexes`, in their order.
+
+        Returns:
+            The scores of all processes, the same in each; None where no image has ground truth.
+        """
+        scores, has_ground_truth, arriving = RunScores(self.records.metadata["classes"]), False, iter(predictions)
+        for number in self._share:
+            self._held.rows = {index: next(arriving) for index in self._images.indices[number]}
+            image = self._images[number]
+            scores.add(image.id, image.group, image.target, image.probability)
+            has_ground_truth |= bool(np.any((image.target > 0) & (image.target < IGNORED)))
+        for _ in arriving:  # what a generator does after its last prediction
+            pass
+        shares = self._ranks.gather((scores, has_ground_truth))
+        if not any(has for _, has in shares):
+            return None
+        total = RunScores(self.records.metadata["classes"])
+        for share, _ in shares:
+            total.include(share)
+        return total
+
+
+def unused_columns(prompt: PromptConfig) -> tuple[str, ...]:
+    """Columns of a split's images that are not read where its features are at hand. prompt: of the run."""
+    support = () if prompt.support else ("support_image", "support_mask")
+    return support if prompt.kind == "automatic" else ("image", *support)
+
+
+class _Held:
+    """The predictions of one image in the place of a file of predictions; `rows` has them by index."""
+
+    def __init__(self, split: RecordReader):
+        self.path: Path = split.path
+        self.rows: dict[int, Prediction] = {}
+        self._split = split
+
+    def column(self, name: str) -> list:
+        """The ids, which are those of the split."""
+        return self._split.column(name)
+
+    def __getitem__(self, index: int) -> Prediction:
+        return self.rows[index]

@@ -1,0 +1,58 @@
+"""Gains of fine-tuning: each fine-tuned run against the same model with the same prompt on the same images before."""
+
+from collections.abc import Hashable
+
+from promptseg.core.runs import FineTune
+from promptseg.core.study import Study
+
+
+def gains(study: Study, rows: list[dict]) -> list[dict]:
+    """Compare fine-tuned runs with their zero-shot runs, which have the same dataset, model and prompt of the test.
+
+    Fine-tuned runs without such a zero-shot run are left out. Those that are one and the same training, as runs of 20
+    and of 50 epochs are where `scale.max_epochs` is 3, are one row.
+
+    Args:
+        study: params.yaml.
+        rows: of `leaderboard.leaderboard`.
+
+    Returns:
+        Rows in the order of the leaderboard: dataset, model, prompt, `before` (name of the zero-shot run), `after`
+        (names of the fine-tuned ones), the headlines `headline_before` and `headline_after`, and `gain`, their
+        difference.
+    """
+    by_name = {row["run"]: row for row in rows}
+    before = {_test(run): name for name, run in study.zero_shot.items()}
+    found: dict[Hashable, dict] = {}
+    for row in rows:
+        run = study.run(row["run"])
+        if not isinstance(run, FineTune) or _test(run) not in before:
+            continue
+        key = _test(run), _training(run, study.scale.max_epochs)
+        if key in found:
+            found[key]["after"].append(row["run"])
+            continue
+        start = by_name[before[_test(run)]]
+        found[key] = {name: row[name] for name in ("dataset", "model", "prompt")} | {
+            "before": start["run"],
+            "after": [row["run"]],
+            "headline_before": start["headline"],
+            "headline_after": row["headline"],
+            "gain": row["headline"] - start["headline"],
+        }
+    return list(found.values())
+
+
+def _test(run) -> tuple[str, str, str]:
+    """What is the same before and after training."""
+    return run.dataset, run.model, run.prompt.model_dump_json()
+
+
+def _training(run: FineTune, max_epochs: int | None) -> str:
+    """The training as it is run, which `max_epochs` cuts short."""
+    train = run.train
+    epochs, pretext = (min(count, max_epochs or count) for count in (train.epochs, train.pretext_epochs))
+    patience = train.patience if train.patience and train.patience < epochs else None
+    return train.model_copy(
+        update={"epochs": epochs, "pretext_epochs": pretext, "patience": patience}
+    ).model_dump_json()
