@@ -108,7 +108,8 @@ def real_table(chosen: tuple[str, ...] | None = None) -> str:
             rows.append(
                 [
                     run["dataset"], run["model"], run["training"], run["prompt"],
-                    f"**{runs.score(run['run']):.3f}**{runs.interval(run['run'])}", f"{run['images']} / {run['groups']}",
+                    f"**{runs.score(run['run']):.3f}**{runs.interval(run['run'])}",
+                    f"{run['images']} / {run['groups']}",
                     _number(run["floor"]), _number(run["iou_pooled"]), _number(run["boundary_iou"]),
                 ]
             )  # fmt: skip
