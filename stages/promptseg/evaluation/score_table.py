@@ -2,28 +2,11 @@
 
 import json
 from pathlib import Path
-from typing import NamedTuple
-
-import numpy as np
 
 from promptseg.core.errors import UserError
 from promptseg.core.files import replacing
 
 METADATA = b"promptseg"  # key of the JSON in the metadata of the file
-
-
-class ImageCounts(NamedTuple):
-    """Counts of the images of a run.
-
-    Attributes:
-        ids: (images,) of the images, in the order of the table.
-        groups: (images,) group of each image.
-        counts: (images, K, 3) int64: tp, fp and fn of each class.
-    """
-
-    ids: list[str]
-    groups: list[str]
-    counts: np.ndarray
 
 
 def write_table(path: Path, rows: list[dict], summary: dict) -> None:
@@ -73,27 +56,6 @@ def read_summary(path: Path) -> dict:
     if not isinstance(summary, dict):
         raise UserError(f"{path}: damaged, or not a table of scores; delete it and run `dvc repro`")
     return summary
-
-
-def read_counts(path: Path) -> ImageCounts:
-    """Read the counts of each image and class from a table of scores.
-
-    Raises:
-        UserError: the file is missing, damaged or not a table of scores.
-    """
-    import pyarrow
-    import pyarrow.parquet
-
-    columns = ["id", "group", "class", "tp", "fp", "fn"]
-    try:
-        table = pyarrow.parquet.read_table(path, columns=columns).to_pydict()
-        classes = len(dict.fromkeys(table["class"]))
-        counts = np.stack([np.array(table[name], np.int64).reshape(-1, classes) for name in columns[3:]], axis=-1)
-    except FileNotFoundError:
-        raise UserError(f"{path}: not found; `dvc repro` makes it") from None
-    except (pyarrow.ArrowException, OSError, KeyError, ValueError):
-        raise UserError(f"{path}: damaged, or not a table of scores; delete it and run `dvc repro`") from None
-    return ImageCounts(table["id"][::classes], table["group"][::classes], counts)
 
 
 def _refuse(constant: str):
