@@ -6,10 +6,11 @@ from promptseg.core import stage
 
 
 def main(params: Path, scores: Path, summaries: Path, plots: Path, leaderboard: Path, chart: Path, datasets: Path,
-    page: Path,
+    gains: Path, page: Path,
 ):  # fmt: skip
     from promptseg.core import study
     from promptseg.report import charts, tables
+    from promptseg.report import gains as pairs
     from promptseg.report import leaderboard as table
     from promptseg.report import page as html
 
@@ -18,7 +19,9 @@ def main(params: Path, scores: Path, summaries: Path, plots: Path, leaderboard: 
     table.write_leaderboard(rows, leaderboard)
     charts.write_bar_chart(rows, chart)
     tables.write_rows(datasets, *tables.dataset_table(list(settings.datasets), summaries))
-    html.write_page(page, settings, rows, html.Sources(chart, plots, summaries))
+    compared = pairs.gains(settings, rows, scores)
+    pairs.write_gains(compared, gains)
+    html.write_page(page, settings, rows, html.Sources(chart, plots, summaries, compared))
 
 
 if __name__ == "__main__":

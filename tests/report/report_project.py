@@ -8,7 +8,7 @@ from PIL import Image
 from promptseg.core.settings import validate
 from promptseg.core.study import Study
 from promptseg.evaluation import score_table
-from promptseg.report import leaderboard, page
+from promptseg.report import gains, leaderboard, page
 
 EVIL = '<script>alert(1)</script>"><img src=x onerror=alert(2)>{{ 7 * 7 }}'
 SUMMARY = {
@@ -97,7 +97,7 @@ class Project:
         summary = SUMMARY | {"oracle": run in ORACLE}
         summary |= {"iou_ci_low": 0.25, "iou_ci_high": 0.75} if run != "em-sam" else {"groups": 3}
         summary = {key: value for key, value in (summary | changes).items() if key != leave_out}
-        rows = [{"id": "a", "group": "g", "class": "c", "iou": 0.5}]
+        rows = [{"id": "a", "group": "g", "class": "c", "tp": 5, "fp": 5, "fn": 0, "iou": 0.5}]
         score_table.write_table(self.scores / f"{run}.parquet", rows, summary)
 
     def rows(self, settings: Study | None = None) -> list[dict]:
@@ -106,6 +106,8 @@ class Project:
     def render(self, settings: Study | None = None) -> str:
         """The page, as `stages/report.py` writes it."""
         settings, path = settings or study(), self.root / "report.html"
-        sources = page.Sources(self.root / "chart.png", self.plots, self.summaries)
-        page.write_page(path, settings, self.rows(settings), sources)
+        rows = self.rows(settings)
+        pairs = gains.gains(settings, rows, self.scores)
+        sources = page.Sources(self.root / "chart.png", self.plots, self.summaries, pairs)
+        page.write_page(path, settings, rows, sources)
         return path.read_text("utf-8")

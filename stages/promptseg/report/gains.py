@@ -1,12 +1,20 @@
 """Gains of fine-tuning: each fine-tuned run against the same model with the same prompt on the same images before."""
 
 from collections.abc import Hashable
+from pathlib import Path
 
 from promptseg.core.runs import FineTune
 from promptseg.core.study import Study
+from promptseg.report import tables
+from promptseg.report.paired import difference_interval
+
+COLUMNS = (
+    "dataset", "model", "prompt", "before", "after", "headline_before", "headline_after", "gain", "gain_ci_low",
+    "gain_ci_high", "groups",
+)  # fmt: skip
 
 
-def gains(study: Study, rows: list[dict]) -> list[dict]:
+def gains(study: Study, rows: list[dict], scores: Path) -> list[dict]:
     """Compare fine-tuned runs with their zero-shot runs, which have the same dataset, model and prompt of the test.
 
     Fine-tuned runs without such a zero-shot run are left out. Those that are one and the same training, as runs of 20
@@ -15,11 +23,16 @@ def gains(study: Study, rows: list[dict]) -> list[dict]:
     Args:
         study: params.yaml.
         rows: of `leaderboard.leaderboard`.
+        scores: folder of the tables of scores, <run>.parquet.
 
     Returns:
-        Rows in the order of the leaderboard: dataset, model, prompt, `before` (name of the zero-shot run), `after`
-        (names of the fine-tuned ones), the headlines `headline_before` and `headline_after`, and `gain`, their
-        difference.
+        Rows with the keys of COLUMNS in the order of the leaderboard: dataset, model, prompt, `before` (name of the
+        zero-shot run), `after` (names of the fine-tuned ones), the headlines `headline_before` and `headline_after`,
+        `gain`, their difference, with the ends of its 95 % interval, paired by image, or None with fewer than 5 groups,
+        and the number of groups.
+
+    Raises:
+        UserError: the table of a run is missing or damaged.
     """
     by_name = {row["run"]: row for row in rows}
     before = {_test(run): name for name, run in study.zero_shot.items()}
@@ -33,14 +46,26 @@ def gains(study: Study, rows: list[dict]) -> list[dict]:
             found[key]["after"].append(row["run"])
             continue
         start = by_name[before[_test(run)]]
+        ends = difference_interval(scores / f"{start['run']}.parquet", scores / f"{row['run']}.parquet")
         found[key] = {name: row[name] for name in ("dataset", "model", "prompt")} | {
             "before": start["run"],
             "after": [row["run"]],
             "headline_before": start["headline"],
             "headline_after": row["headline"],
             "gain": row["headline"] - start["headline"],
+            "gain_ci_low": ends[0] if ends else None,
+            "gain_ci_high": ends[1] if ends else None,
+            "groups": row["groups"],
         }
     return list(found.values())
+
+
+def write_gains(pairs: list[dict], path: Path) -> None:
+    """Write the rows as CSV: scores with 4 decimals, the names of runs that are one training with a space between."""
+    texts = [
+        {key: f"{value:.4f}" if isinstance(value, float) else value for key, value in row.items()} for row in pairs
+    ]
+    tables.write_rows(path, COLUMNS, [row | {"after": " ".join(row["after"])} for row in texts])
 
 
 def _test(run) -> tuple[str, str, str]:

@@ -18,7 +18,6 @@ from promptseg.report import tables, templates
 from promptseg.report.charts import LineChart, line_charts
 from promptseg.report.floors import TRIVIAL
 from promptseg.report.folds import fold_means
-from promptseg.report.gains import gains
 
 INTERVAL = ("iou_ci_low", "iou_ci_high")  # of the headline, below which it stands
 FIGURE_SCALE = 0.6  # of the figures of runs; the full ones are beside the page
@@ -32,11 +31,13 @@ class Sources:
         chart: PNG of `charts.write_bar_chart`.
         plots: folder with training/<run>.csv of fine-tuned runs, runs/<run>/thresholds.csv and runs/<run>/images.png.
         summaries: folder of <dataset>.json, {split: {key: number}}.
+        gains: of `gains.gains`.
     """
 
     chart: Path
     plots: Path
     summaries: Path
+    gains: list[dict]
 
 
 def write_page(path: Path, study: Study, rows: list[dict], sources: Sources) -> None:
@@ -72,7 +73,7 @@ def write_page(path: Path, study: Study, rows: list[dict], sources: Sources) -> 
         columns=_columns(rows),
         facts=[key for key in metrics.keys() if key.headline and key.name not in INTERVAL],
         trivial=TRIVIAL,
-        gains=gains(study, rows),
+        gains=sources.gains,
         folds=fold_means(study, rows),
         dice_losses=_dice_losses(study, sources.plots),
         limits=_limits(study, rows),
