@@ -130,7 +130,8 @@ def point_or_box(runs: Runs) -> str:
 
 def above_filled_boxes(runs: Runs) -> str:
     """How many runs with oracle boxes score less than the filled box."""
-    table = runs.table[runs.table["prompt"].str.contains("box") & (runs.table["prompt_source"] == "oracle")]
+    oracle = runs.table["prompt_source"].str.startswith("ground truth")
+    table = runs.table[oracle & runs.table["prompt"].str.contains("box")]
     table = table[table["below_floor"] != ""]
     below = int((table["below_floor"] == "True").sum())
     return f"in {len(table) - below} of {len(table)} runs that are prompted by oracle boxes; the others score less"
