@@ -210,6 +210,32 @@ def real_images(chosen: tuple[str, ...] = ()) -> str:
     return markdown(header, rows)
 
 
+def real_questions() -> str:
+    """What the runs on real images answer."""
+    runs = Runs(REAL)
+    pairs = runs.gains.to_dict("records")
+    boxes = {name: (f"{name}-boxes", f"{name}-filled-boxes") for name in ("em", "covid", "lungs", "fires")}
+    words = [f"{name} {runs.score(run):.3f} against {runs.score(floor):.3f}" for name, (run, floor) in boxes.items()]
+    rows = [
+        [
+            "one point an image, one an instance, or all of these in one prompt?",
+            f"one prompt an instance: EM {runs.above('em-points', 'em-point', 'em-points-together')}",
+        ],
+        ["one box, or one an instance?", f"one an instance: EM {runs.above('em-boxes', 'em-box')}, "
+         f"COVID {runs.above('covid-boxes', 'covid-box')}, fires {runs.above('fires-boxes', 'fires-box')}"],
+        ["is the mask better than the boxes themselves?", f"an instance each: {'; '.join(words)}"],
+        ["is it worth it to train the mask decoder for 8 epochs?", "; ".join(_gain(pair) for pair in pairs)],
+    ]  # fmt: skip
+    return markdown(["question", "answer, in IoU"], rows)
+
+
+def _gain(pair: dict) -> str:
+    """A gain in words."""
+    ends = f"{pair['gain_ci_low']:+.3f} to {pair['gain_ci_high']:+.3f}"
+    ends = f"too few groups for an interval: {pair['groups']}" if pd.isna(pair["gain_ci_low"]) else ends
+    return f"EM, {pair['prompt']}: {pair['headline_before']:.3f} to {pair['headline_after']:.3f} ({ends})"
+
+
 def pretraining() -> str:
     """What the tiny checkpoints reach on generated test images, and what was required of them."""
     folder = ROOT / "stages" / "pretrain"
@@ -231,6 +257,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "metrics-show": metrics_show,
     "pretraining": pretraining,
     "real-images": real_images,
+    "real-questions": real_questions,
     "real-images-short": lambda: real_images(SHORT),
 }
 

@@ -20,7 +20,7 @@ from promptseg.report.floors import TRIVIAL
 from promptseg.report.folds import fold_means
 
 INTERVAL = ("iou_ci_low", "iou_ci_high")  # of the headline, below which it stands
-FIGURE_SCALE = 0.6  # of the figures of runs; the full ones are beside the page
+FIGURE_SCALE = 0.55  # of the figures of runs; the full ones are beside the page
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def write_page(path: Path, study: Study, rows: list[dict], sources: Sources) -> 
     environment.filters["difference"] = lambda value: f"{value:+.3f}".replace("-", "−")
     environment.filters["plain"] = _plain
     datasets = list(dict.fromkeys(row["dataset"] for row in rows))
-    names = [row["run"] for row in rows]
+    names = [row["run"] for row in rows if row["model"] not in TRIVIAL]  # what a floor predicts needs no figure
     figures = [sources.plots / "runs" / name / "images.png" for name in names]
     with ThreadPool(Ranks().cores) as pool:
         images = dict(zip(names, pool.map_ordered(_figure, figures), strict=True))
@@ -80,6 +80,7 @@ def write_page(path: Path, study: Study, rows: list[dict], sources: Sources) -> 
         stand_ins=bool(_stand_ins(rows)),
         best_single=any(row.get("iou_best_single") is not None for row in rows),
         chart=_data_uri(_open(sources.chart), lossless=True),
+        count=len(rows),
         images=images,
         curves={name: _curves(sources.plots, name, name in study.finetune) for name in names},
         finetuned=study.finetune,
@@ -164,7 +165,7 @@ def _figure(path: Path) -> str:
     """The figure of a run, reduced to a quarter of its bytes, as a data URI."""
     image = _open(path)
     size = [round(side * FIGURE_SCALE) for side in image.size]
-    return _data_uri(image.resize(size, Image.Resampling.LANCZOS), quality=50, method=2)
+    return _data_uri(image.resize(size, Image.Resampling.LANCZOS), quality=42, method=2)
 
 
 def _open(path: Path) -> Image.Image:
