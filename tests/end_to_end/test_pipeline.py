@@ -18,7 +18,7 @@ STUDY = {
     "scale": {"data": "sample", "checkpoints": "tiny", "max_epochs": 2, "max_images": 4},
     "download": {"em": {"reader": "em", "source": None}, "covid": {"reader": "covid", "source": None}},
     "datasets": {
-        "em": {"raw": "data/raw/em", "reader": "em", "tile": 256},
+        "em": {"raw": "data/raw/em", "reader": "em", "tile": 256, "score": "tile"},
         "covid": {"raw": "data/raw/covid", "reader": "covid", "classes": ["infection"]},
     },
     "models": {"sam": {"source": None}, "unet": {"source": None}},
@@ -27,7 +27,14 @@ STUDY = {
         "covid-sam": {"dataset": "covid", "model": "sam", "prompt": {"box": True}},
     },
     "cascade": {"em-unet-sam": {"dataset": "em", "from": "em-unet", "model": "sam"}},
-    "finetune": {"em-unet": {"dataset": "em", "model": "unet", "prompt": {}, "train": {"epochs": 1, "batch_size": 2}}},
+    "finetune": {
+        "em-unet": {
+            "dataset": "em",
+            "model": "unet",
+            "prompt": {},
+            "train": {"epochs": 1, "batch_size": 2, "keep": "last"},
+        },
+    },
 }
 RUNS = ["covid-sam", "em-sam", "em-unet", "em-unet-sam"]
 ORACLE = {"covid-sam", "em-sam"}
@@ -100,7 +107,8 @@ def test_repro_leaves_every_result_and_a_second_one_runs_nothing(clean):
     for name in RUNS:
         metrics = json.loads((clean / f"metrics/{name}.json").read_text())
         assert 0 <= metrics["iou_mean"] <= 1 and len(metrics) <= 8
-        assert len(pd.read_parquet(clean / f"data/scores/{name}.parquet")) == 4
+        scored = pd.read_parquet(clean / f"data/scores/{name}.parquet")["iou"].notna()
+        assert scored.sum() == 4 and len(scored) <= 8  # with at most as many images without ground truth
         assert (clean / f"plots/runs/{name}/images.png").stat().st_size > 1000
         assert len(pd.read_csv(clean / f"plots/runs/{name}/thresholds.csv")) == 19
     board = pd.read_csv(clean / "plots/leaderboard.csv")
@@ -118,12 +126,7 @@ def test_the_notebook_comes_to_a_verdict(clean):
     assert code.count('DATASET = "covid"') == 1
     (clean / "docs/examples/verdict.py").write_text(code.replace('DATASET = "covid"', 'DATASET = "em"'))
     printed = run(clean, "env", "MPLBACKEND=agg", "python", "docs/examples/verdict.py").splitlines()
-    scores = {name: json.loads((clean / f"metrics/{name}.json").read_text())["iou_mean"] for name in RUNS}
-    shown = f"em-unet {scores['em-unet']:.3f} with it: a difference of"
-    assert (
-        "Without a person, there is nothing to compare: one kind of run is missing." in printed or shown in printed[0]
-    )
-    assert printed[-1] == "With prompts from the ground truth, there is nothing to compare: one kind of run is missing."
+    assert printed == ["No run was fine-tuned whose model and prompt were tried before."]
 
 
 def test_the_repository_is_small(root):
