@@ -1,13 +1,17 @@
 """Samples and settings for tests of preprocessing, without a dataset."""
 
+import json
 import types
 from collections import Counter
 from dataclasses import replace
 from typing import Literal
 
 import numpy as np
+from promptseg import datasets
 from promptseg.core import params
+from promptseg.data import records
 from promptseg.datasets import Sample
+from promptseg.preprocessing import prepare
 
 REPORT = dict.fromkeys(
     ("images", "records", "records_empty", "dropped_unreadable", "dropped_empty", "dropped_small", "dropped_over_cap",
@@ -66,3 +70,20 @@ def mask_of(foreground, ignored=0, side=10):
     mask = np.zeros(side * side, np.uint8)
     mask[:foreground], mask[side * side - ignored :] = 1, 255
     return mask.reshape(side, side)
+
+
+def preparing(monkeypatch, tmp_path):
+    """A function that prepares samples as if they were a dataset, and returns the folder and the metrics."""
+
+    def run(samples, settings=WHOLE, max_images=None, name="out", **attributes):
+        monkeypatch.setattr(datasets, "load", lambda _: dataset_of(samples, **attributes))
+        paths = prepare.Paths(tmp_path / "raw", tmp_path / name, tmp_path / f"{name}.json")
+        prepare.prepare("fake", settings, max_images, 5, paths)
+        return paths.out, json.loads(paths.metrics.read_text())
+
+    return run
+
+
+def read(folder, split="train"):
+    """The records of a split."""
+    return list(records.open_split(folder / f"{split}.parquet"))
