@@ -116,7 +116,7 @@ def default_questions() -> str:
             f"{runs.score('fires-sam-box-20'):.3f}",
         ],
     ]
-    return markdown(["question", "answer, in IoU"], rows)
+    return markdown(["question", "result, in IoU"], rows)
 
 
 def point_or_box(runs: Runs) -> str:
@@ -226,7 +226,7 @@ def real_questions() -> str:
         ["is the mask better than the boxes themselves?", f"an instance each: {'; '.join(words)}"],
         ["is it worth it to train the mask decoder for 8 epochs?", "; ".join(_gain(pair) for pair in pairs)],
     ]  # fmt: skip
-    return markdown(["question", "answer, in IoU"], rows)
+    return markdown(["question", "result, in IoU"], rows)
 
 
 def _gain(pair: dict) -> str:

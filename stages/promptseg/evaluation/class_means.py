@@ -16,6 +16,23 @@ def in_truth(counts: np.ndarray) -> np.ndarray:
     return (counts[..., 0] + counts[..., 2]) > 0
 
 
+def headline_terms(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Compute what the headline (`metrics.headline_key`) is made of: the mean over classes of sum(sums) / sum(numbers).
+
+    Args:
+        counts: (images, K, 3 or more), of which the first three are tp, fp and fn.
+
+    Returns:
+        sums and numbers, (images, K) float64 each. With one class the IoU of each image and 1, with several tp and the
+        union of each; 0 for images without any class in the ground truth, and for classes that no image has.
+    """
+    tp, union, where = counts[..., 0].astype(float), counts[..., :3].sum(axis=-1).astype(float), in_truth(counts)
+    if counts.shape[1] == 1:
+        return np.where(where, tp / np.maximum(union, 1), 0.0), where.astype(float)
+    used = where.any(axis=1, keepdims=True) & where.any(axis=0)
+    return np.where(used, tp, 0.0), np.where(used, union, 0.0)
+
+
 def mean(values: np.ndarray, where: np.ndarray) -> float:
     """Average over the images in which a class counts, then over the classes that count in any.
 

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from promptseg.core.errors import UserError
-from promptseg.data import masks
+from promptseg.data import class_order, masks
 from promptseg.data.image_io import IGNORED
 
 PIXEL_COUNTS = ("tp", "fp", "fn", "tn")
@@ -70,7 +70,7 @@ def count(target: np.ndarray, probability: np.ndarray, classes: int, valid: np.n
     labelled, foreground = np.zeros((2, classes, 256), np.int64), np.zeros((classes, 256), np.int64)
     for rows in _strips(target.shape):
         strip, planes = target[rows], probability[:, rows]
-        best, label = _most_probable(planes)
+        label, best = _labels(planes)
         if mask is not None:
             best *= mask[rows]
         np.multiply(label, best >= lowest_value(0.5), out=predicted[rows])
@@ -98,7 +98,7 @@ def label_map(probability: np.ndarray, threshold: float = 0.5) -> np.ndarray:
     """
     result = np.empty(probability.shape[1:], np.uint8)
     for rows in _strips(result.shape):
-        best, label = _most_probable(probability[:, rows])
+        label, best = _labels(probability[:, rows])
         np.multiply(label, best >= lowest_value(threshold), out=result[rows])
     return result
 
@@ -147,17 +147,11 @@ def _counted_pixels(target: np.ndarray, probability: np.ndarray, classes: int, v
     return counted if valid is None else counted & valid
 
 
-def _most_probable(probability: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The highest value at each pixel and its class, the lower of two with equal values: twice (h, w) uint8."""
-    best, label = probability[0].copy(), np.ones(probability.shape[1:], np.uint8)
-    higher = np.empty(best.shape, bool)
-    numbers = higher.view(np.uint8)
-    for number, values in enumerate(probability[1:], start=2):
-        np.greater(values, best, out=higher)
-        np.maximum(best, values, out=best)
-        np.multiply(numbers, np.uint8(number), out=numbers)
-        np.maximum(label, numbers, out=label)  # numbers only grow
-    return best, label
+def _labels(probability: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The most probable class at each pixel, 1, 2, ..., and its value: twice (h, w) uint8."""
+    label, best = class_order.best_class(probability)
+    label += 1
+    return label, best
 
 
 def _own_values(target: np.ndarray, probability: np.ndarray) -> np.ndarray:

@@ -77,13 +77,7 @@ def iou_pooled_all(run: "Evaluation") -> float | None:
 
 
 def _interval(run: "Evaluation") -> tuple[float, float] | None:
-    """Of the mean over images with one class, and of the pooled IoU with several (`metrics.headline_key`)."""
-    counts, groups = run.scores.counts, run.scores.groups
-    if counts.shape[1] == 1:
-        where = class_means.in_truth(counts)
-        return interval(np.where(where, iou(Counts.of(counts)), 0.0), where.astype(float), groups)
-    counts = counts[:, class_means.in_truth(counts).any(axis=0)].astype(float)
-    return interval(counts[..., 0], counts[..., :3].sum(axis=-1), groups)
+    return interval(*class_means.headline_terms(run.scores.counts), run.scores.groups)
 
 
 def _absent_pairs(run: "Evaluation") -> Counts | None:

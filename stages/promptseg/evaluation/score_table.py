@@ -1,12 +1,31 @@
 """Table of scores of a run (Parquet): a row for each image and class, and the summary of the run in its metadata."""
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
 
 from promptseg.core.errors import UserError
 from promptseg.core.files import replacing
 
 METADATA = b"promptseg"  # key of the JSON in the metadata of the file
+
+
+class TableCounts(NamedTuple):
+    """Counts of the images of a run.
+
+    Attributes:
+        ids: (images,) of the images, in the order of the table.
+        groups: (images,) group of each image.
+        counts: (images, K, 3) int64: tp, fp and fn of each class.
+    """
+
+    ids: list[str]
+    groups: list[str]
+    counts: np.ndarray
 
 
 def write_table(path: Path, rows: list[dict], summary: dict) -> None:
@@ -43,19 +62,43 @@ def read_summary(path: Path) -> dict:
     Raises:
         UserError: the file is missing, damaged or not a table of scores.
     """
-    import pyarrow
     import pyarrow.parquet
 
-    try:
+    with _named(path):
         metadata = pyarrow.parquet.read_schema(path).metadata
         summary = json.loads(metadata[METADATA], parse_constant=_refuse)["summary"]
+        if not isinstance(summary, dict):
+            raise TypeError("the summary is no mapping")
+        return summary
+
+
+def read_counts(path: Path) -> TableCounts:
+    """Read the counts of each image and class from a table of scores.
+
+    Raises:
+        UserError: the file is missing, damaged or not a table of scores.
+    """
+    import pyarrow.parquet
+
+    columns = ["id", "group", "class", "tp", "fp", "fn"]
+    with _named(path):
+        table = pyarrow.parquet.read_table(path, columns=columns).to_pydict()
+        classes = len(dict.fromkeys(table["class"]))
+        counts = np.stack([np.array(table[name], np.int64).reshape(-1, classes) for name in columns[3:]], axis=-1)
+        return TableCounts(table["id"][::classes], table["group"][::classes], counts)
+
+
+@contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Raise UserError, naming the file, where reading it fails."""
+    import pyarrow
+
+    try:
+        yield
     except FileNotFoundError:
         raise UserError(f"{path}: not found; `dvc repro` makes it") from None
     except (pyarrow.ArrowException, OSError, KeyError, TypeError, ValueError):
-        summary = None
-    if not isinstance(summary, dict):
-        raise UserError(f"{path}: damaged, or not a table of scores; delete it and run `dvc repro`")
-    return summary
+        raise UserError(f"{path}: damaged, or not a table of scores; delete it and run `dvc repro`") from None
 
 
 def _refuse(constant: str):
