@@ -65,7 +65,12 @@ class ScoredImages:
         indices: dict[str, list[int]] = {}  # of the records of each image, in the order of their first ones
         for index, unit in enumerate(split.column("source" if self._join else "id")):
             indices.setdefault(unit, []).append(index)
-        self._indices = list(indices.values())
+        self._ids, self._indices = list(indices), list(indices.values())
+
+    @property
+    def ids(self) -> list[str]:
+        """Id of each image."""
+        return self._ids
 
     @property
     def indices(self) -> list[list[int]]:

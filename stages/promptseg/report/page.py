@@ -1,25 +1,30 @@
-"""Report: one HTML page with the leaderboard, the chart and the figures of all runs."""
+"""Report: one HTML page with the verdicts, two leaderboards, and for each dataset its runs, figures and settings."""
 
 import base64
-import io
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
+from markupsafe import Markup
 
 from promptseg.core.distributed import Ranks
-from promptseg.core.errors import UserError
 from promptseg.core.files import write_text
 from promptseg.core.runs import Cascade
 from promptseg.core.study import Study
 from promptseg.core.thread_pool import ThreadPool
 from promptseg.evaluation import metrics
-from promptseg.report import tables, templates
-from promptseg.report.charts import LineChart, line_charts
+from promptseg.report import before_after, embedded, line_chart, page_settings, tables, templates
+from promptseg.report.before_after import Folders
 from promptseg.report.floors import TRIVIAL
 from promptseg.report.folds import fold_means
+from promptseg.report.leaderboard import CASCADE, ZERO_SHOT
+from promptseg.report.line_chart import LineChart
+from promptseg.report.verdict import Verdict
 
 INTERVAL = ("iou_ci_low", "iou_ci_high")  # of the headline, below which it stands
+FIRST_COLUMNS = ("iou_pooled", "iou_tuned", "boundary_iou")  # metrics that the leaderboards show before one asks
+COST = "prompts_per_image"  # of a run that is prompted from the ground truth
 FIGURE_SCALE = 0.55  # of the figures of runs; the full ones are beside the page
 
 
@@ -28,71 +33,111 @@ class Sources:
     """What the page shows.
 
     Attributes:
-        chart: PNG of `charts.write_bar_chart`.
         plots: folder with training/<run>.csv of fine-tuned runs, runs/<run>/thresholds.csv and runs/<run>/images.png.
         summaries: folder of <dataset>.json, {split: {key: number}}.
         gains: of `gains.gains`.
+        folders: of what the runs were tested on, predicted and scored.
     """
 
-    chart: Path
     plots: Path
     summaries: Path
     gains: list[dict]
+    folders: Folders
 
 
-def write_page(path: Path, study: Study, rows: list[dict], sources: Sources) -> None:
-    """Write a page that needs no other file and no network: no script, no address, all images embedded.
+def write_page(path: Path, study: Study, rows: list[dict], sources: Sources, verdicts: Sequence[Verdict]) -> None:
+    """Write a page that needs no other file and no network: no address, all images embedded.
 
     Args:
         path: HTML file to write.
         study: params.yaml.
         rows: of `leaderboard.leaderboard`.
         sources: what the page shows.
+        verdicts: at most one a dataset, in the order of the page.
 
     Raises:
         UserError: a file is missing or damaged.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    # Autoescape, and a policy in the page that runs no script: prompts and ids are whatever a user typed.
-    loader = FileSystemLoader(Path(templates.__file__).parent)
+    # Autoescape, and a policy in the page that runs its own script alone: prompts and ids are whatever a user typed.
+    folder = Path(templates.__file__).parent
     environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+        loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
     environment.filters["score"] = lambda value: "–" if value is None else f"{value:.3f}"
     environment.filters["difference"] = lambda value: f"{value:+.3f}".replace("-", "−")
     environment.filters["plain"] = _plain
-    datasets = list(dict.fromkeys(row["dataset"] for row in rows))
+    environment.filters["prompts"] = lambda value: "–" if value is None else f"{value:.1f}"
+    best = {name: _best(study, found) for name, found in _by_dataset(study, rows).items()}
+    script = (folder / "script.js").read_text("utf-8")
     names = [row["run"] for row in rows if row["model"] not in TRIVIAL]  # what a floor predicts needs no figure
     figures = [sources.plots / "runs" / name / "images.png" for name in names]
     with ThreadPool(Ranks().cores) as pool:
-        images = dict(zip(names, pool.map_ordered(_figure, figures), strict=True))
+        images = dict(zip(names, pool.map_ordered(lambda file: embedded.figure(file, FIGURE_SCALE), figures)))
     page = environment.get_template("report.html.j2").render(
-        groups=[(name, [row for row in rows if row["dataset"] == name]) for name in datasets],
-        best={name: _best(study, [row for row in rows if row["dataset"] == name]) for name in datasets},
+        style=Markup((folder / "style.css").read_text("utf-8")),
+        script=Markup(script),
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
+        verdicts=verdicts,
+        boards=_boards(rows),
+        by_dataset=_by_dataset(study, rows),
+        best=best,
+        best_of={kind: {name: found[kind] for name, found in best.items()} for kind in ("independent", "oracle")},
+        models=sorted({row["model"] for row in rows}),
         columns=_columns(rows),
-        facts=[key for key in metrics.keys() if key.headline and key.name not in INTERVAL],
+        first_columns=FIRST_COLUMNS,
+        cost=COST,
+        facts=[key for key in metrics.keys() if key.name not in INTERVAL],
         trivial=TRIVIAL,
+        kinds={row["run"]: _kind(row) for row in rows},
         gains=sources.gains,
+        pairs=before_after.pairs(sources.gains, verdicts, sources.folders),
+        view_titles=before_after.TITLES,
         folds=fold_means(study, rows),
         dice_losses=_dice_losses(study, sources.plots),
         limits=_limits(study, rows),
         stand_ins=bool(_stand_ins(rows)),
         best_single=any(row.get("iou_best_single") is not None for row in rows),
-        chart=_data_uri(_open(sources.chart), lossless=True),
-        count=len(rows),
         images=images,
         curves={name: _curves(sources.plots, name, name in study.finetune) for name in names},
-        finetuned=study.finetune,
-        datasets=tables.dataset_table(list(study.datasets), sources.summaries),
+        settings=page_settings.texts(study),
+        data=_data(study, sources.summaries),
     )
     write_text(path, page)
 
 
+def _by_dataset(study: Study, rows: list[dict]) -> dict[str, list[dict]]:
+    """The rows of each dataset that has any."""
+    found = {name: [row for row in rows if row["dataset"] == name] for name in study.datasets}
+    return {name: group for name, group in found.items() if group}
+
+
+def _boards(rows: list[dict]) -> dict[str, list[dict]]:
+    """The rows of the two leaderboards, which never rank together: by dataset, the best first."""
+    order = list(dict.fromkeys(row["dataset"] for row in rows))
+    ranked = sorted(rows, key=lambda row: (order.index(row["dataset"]), -row["headline"]))
+    return {
+        "prompted": [row for row in ranked if row["oracle"]],
+        "unprompted": [row for row in ranked if not row["oracle"]],
+    }
+
+
+def _kind(row: dict) -> str:
+    """What a run is, as the style sheet colors its bar."""
+    if row["model"] in TRIVIAL:
+        return "trivial"
+    if row["training"].startswith(CASCADE):
+        return "cascade"
+    return "zero-shot" if row["training"] == ZERO_SHOT else "fine-tuned"
+
+
 def _columns(rows: list[dict]) -> list[metrics.Key]:
-    """Metrics that are columns of the leaderboard: those that at least one run has."""
-    keys = [key for key in metrics.keys() if key.column and key.name not in INTERVAL]
-    return [key for key in keys if any(row[key.name] is not None for row in rows)]
+    """Metrics that are columns of the leaderboards, those first that are always shown; only what some run has."""
+    keys = [key for key in metrics.keys() if key.column and key.name not in (*INTERVAL, COST)]
+    keys = [key for key in keys if any(row.get(key.name) is not None for row in rows)]
+    return sorted(keys, key=lambda key: key.name not in FIRST_COLUMNS)
 
 
 def _best(study: Study, rows: list[dict]) -> dict[str, dict | None]:
@@ -130,8 +175,8 @@ def _limits(study: Study, rows: list[dict]) -> list[str]:
     return _stand_ins(rows) + limits
 
 
-def _curves(plots: Path, run: str, is_trained: bool) -> str:
-    """Loss and validation of a fine-tuned run by epoch, and scores of any run by threshold, as a data URI."""
+def _curves(plots: Path, run: str, is_trained: bool) -> list[Markup]:
+    """Loss and validation of a fine-tuned run by epoch, and scores of any run by threshold."""
     charts = []
     if is_trained:
         names = ("epoch", "loss", "val_loss", "val_iou", "val_foreground")
@@ -144,7 +189,7 @@ def _curves(plots: Path, run: str, is_trained: bool) -> str:
     threshold, iou, precision, recall = scores.values()
     lines = {"IoU": iou, "precision": precision, "recall": recall}
     charts.append(LineChart("Pooled scores by threshold", threshold, lines, 1.0))
-    return _data_uri(line_charts(charts), lossless=True)
+    return [line_chart.svg(chart) for chart in charts]
 
 
 def _dice_losses(study: Study, plots: Path) -> dict[str, tuple[float, float]]:
@@ -157,29 +202,11 @@ def _dice_losses(study: Study, plots: Path) -> dict[str, tuple[float, float]]:
     return found
 
 
+def _data(study: Study, summaries: Path) -> dict[str, tuple[list[str], list[dict]]]:
+    """Columns and rows of the summary of each dataset."""
+    found = {name: tables.dataset_table([name], summaries) for name in study.datasets}
+    return {name: (columns[1:], rows) for name, (columns, rows) in found.items()}
+
+
 def _plain(value: object) -> object:
     return f"{value:,}" if isinstance(value, int) else f"{value:.3f}" if isinstance(value, float) else value
-
-
-def _figure(path: Path) -> str:
-    """The figure of a run, reduced to a quarter of its bytes, as a data URI."""
-    image = _open(path)
-    size = [round(side * FIGURE_SCALE) for side in image.size]
-    return _data_uri(image.resize(size, Image.Resampling.LANCZOS), quality=42, method=2)
-
-
-def _open(path: Path) -> Image.Image:
-    try:
-        with Image.open(path) as image:
-            return image.convert("RGB")
-    except FileNotFoundError:
-        raise UserError(f"{path}: not found; `dvc repro` makes it") from None
-    except (OSError, SyntaxError) as error:  # SyntaxError: Pillow's for a broken PNG
-        raise UserError(f"{path}: damaged; delete it and run `dvc repro`") from error
-
-
-def _data_uri(image: Image.Image, **settings: int) -> str:
-    """An image as WebP. settings: of Pillow's encoder."""
-    data = io.BytesIO()
-    image.convert("RGB").save(data, "WEBP", **settings)
-    return f"data:image/webp;base64,{base64.b64encode(data.getvalue()).decode('ascii')}"

@@ -11,7 +11,7 @@ from promptseg.report import canvas, panels
 from promptseg.report.canvas import FALSE_NEGATIVE, FALSE_POSITIVE, TRUE_POSITIVE, WRONG_CLASS, write_png
 from promptseg.report.prompt_layer import PromptLayer
 
-__all__ = ["caption", "choose", "grid", "panel", "write_png"]
+__all__ = ["caption", "choose", "grid", "panel", "views", "write_png"]
 TITLES = ("image and prompt", "ground truth", "prediction", "agreement")
 
 _THRESHOLD = 128  # a stored probability is floor(256 p), so this is p >= 0.5
@@ -44,8 +44,8 @@ def caption(scored: ScoredImage, score: float | None) -> str:
     return f"{scored.id} · nothing to find" + (f", {marked:.1%} marked" if marked else "")
 
 
-def panel(scored: ScoredImage, classes: list[str], side: int = 160) -> np.ndarray:
-    """Draw one image as a row of four views: with its prompt, ground truth, prediction, agreement.
+def views(scored: ScoredImage, classes: list[str], side: int = 160) -> list[np.ndarray]:
+    """Draw one image four times: with its prompt, its ground truth, the prediction, the agreement of the two.
 
     Args:
         scored: the image; automatic masks are outlined in the first view.
@@ -53,7 +53,7 @@ def panel(scored: ScoredImage, classes: list[str], side: int = 160) -> np.ndarra
         side: of a view, in pixels.
 
     Returns:
-        (side, 4 * side + gaps, 3) uint8; each view keeps the aspect ratio and is padded with paper.
+        Views of (side, side, 3) uint8, as TITLES; each keeps the aspect ratio and is padded with paper.
     """
     target, probability = scored.target, scored.probability
     size = panels.fit(target.shape[0], target.shape[1], side)
@@ -68,7 +68,12 @@ def panel(scored: ScoredImage, classes: list[str], side: int = 160) -> np.ndarra
         _prediction(dim, probability, colors),
         panels.hatch(_agreement(dim, target, probability), target),
     ]
-    return panels.beside([panels.pad(view, side, side) for view in row])
+    return [panels.pad(view, side, side) for view in row]
+
+
+def panel(scored: ScoredImage, classes: list[str], side: int = 160) -> np.ndarray:
+    """Put the `views` of one image in a row: (side, 4 * side + gaps, 3) uint8."""
+    return panels.beside(views(scored, classes, side))
 
 
 def grid(
