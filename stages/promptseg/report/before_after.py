@@ -128,9 +128,8 @@ def choose(before: dict[str, float], after: dict[str, float], named: Sequence[st
         Why each image is shown, by id: those that lost, then the worst, the median and the best after fine-tuning.
     """
     ids = list(after)
-    lost = [id for id in named if id in after] or [id for id in ids if after[id] < before[id]]
-    if not named:
-        lost = sorted(lost, key=lambda id: after[id] - before[id])[:1]
+    lost = sorted((id for id in ids if after[id] < before[id]), key=lambda id: after[id] - before[id])
+    lost = [id for id in named if id in lost] or lost[:1]
     reasons: dict[str, list[str]] = {id: [HURT] for id in lost}
     ranked = run_figure.choose([after[id] for id in ids], 3)
     words = (WORST, MEDIAN, BEST) if len(ranked) == 3 else (WORST, BEST) if len(ranked) == 2 else (MEDIAN,)

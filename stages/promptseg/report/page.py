@@ -101,6 +101,7 @@ def write_page(path: Path, study: Study, rows: list[dict], sources: Sources, ver
         stand_ins=bool(_stand_ins(rows)),
         best_single=any(row.get("iou_best_single") is not None for row in rows),
         images=images,
+        same_as=_same_as(images),
         curves={name: _curves(sources.plots, name, name in study.finetune) for name in names},
         settings=page_settings.texts(study),
         data=_data(study, sources.summaries),
@@ -173,6 +174,12 @@ def _limits(study: Study, rows: list[dict]) -> list[str]:
     limits = [f"at most {epochs} epoch{'s' if epochs > 1 else ''} of training"] if epochs else []
     limits += [f"at most {images} image{'s' if images > 1 else ''} a split"] if images else []
     return _stand_ins(rows) + limits
+
+
+def _same_as(images: dict[str, str]) -> dict[str, str]:
+    """For each run the first one with the same image, as trainings that a lower limit of epochs makes one have."""
+    first: dict[str, str] = {}
+    return {name: first.setdefault(image, name) for name, image in images.items()}
 
 
 def _curves(plots: Path, run: str, is_trained: bool) -> list[Markup]:
