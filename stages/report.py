@@ -5,8 +5,8 @@ from pathlib import Path
 from promptseg.core import stage
 
 
-def main(params: Path, scores: Path, summaries: Path, plots: Path, leaderboard: Path, chart: Path, datasets: Path,
-    gains: Path, page: Path,
+def main(params: Path, prepared: Path, predictions: Path, scores: Path, summaries: Path, plots: Path, leaderboard: Path,
+    chart: Path, datasets: Path, gains: Path, page: Path,
 ):  # fmt: skip
     from promptseg.core import study
     from promptseg.report import charts, tables
@@ -21,7 +21,8 @@ def main(params: Path, scores: Path, summaries: Path, plots: Path, leaderboard: 
     tables.write_rows(datasets, *tables.dataset_table(list(settings.datasets), summaries))
     compared = pairs.gains(settings, rows, scores)
     pairs.write_gains(compared, gains)
-    html.write_page(page, settings, rows, html.Sources(chart, plots, summaries, compared))
+    folders = html.Folders(prepared, predictions, scores)
+    html.write_page(page, settings, rows, html.Sources(plots, summaries, compared, folders), [])
 
 
 if __name__ == "__main__":

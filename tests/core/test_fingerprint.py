@@ -82,8 +82,8 @@ def test_no_other_dataset_and_no_other_model_is_in_it():
 @pytest.mark.parametrize(
     "start, reached, others",
     [
-        ("report.py", [".j2"], []),
-        ("evaluate.py", [], [".j2"]),
+        ("report.py", [".j2", ".css", ".js"], []),
+        ("evaluate.py", [], [".j2", ".css", ".js"]),
         ("checkpoint.py", [".safetensors"], []),
         ("zero_shot.py", [], [".safetensors"]),
         ("download.py", [], ["/prompts/", "/nn/"]),

@@ -1,14 +1,18 @@
 """A study of a few runs, and the files of a project in which all of them have been evaluated."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 from promptseg.core.settings import validate
 from promptseg.core.study import Study
+from promptseg.data import image_io, records
+from promptseg.data.records import Prediction, Record
 from promptseg.evaluation import score_table
 from promptseg.report import gains, leaderboard, page
+from promptseg.report.verdict import Verdict
 
 EVIL = '<script>alert(1)</script>"><img src=x onerror=alert(2)>{{ 7 * 7 }}'
 SUMMARY = {
@@ -73,9 +77,9 @@ class Project:
 
     def __init__(self, root: Path):
         self.root, self.scores, self.plots, self.summaries = root, root / "scores", root / "plots", root / "summaries"
+        self.folders = page.Folders(root / "prepared", root / "predictions", self.scores)
         for folder in (self.scores, self.summaries, self.plots / "training"):
             folder.mkdir(parents=True)
-        write_figure(root / "chart.png", 99)
         for number, name in enumerate(ORDER):
             self.add_run(name, number, iou_mean=0.3 + number / 20)
         splits = {"val": {"kept": 5}, "test": {"kept": 1980, "dropped": 3}, "train": {"kept": 20}}
@@ -100,14 +104,43 @@ class Project:
         rows = [{"id": "a", "group": "g", "class": "c", "tp": 5, "fp": 5, "fn": 0, "iou": 0.5}]
         score_table.write_table(self.scores / f"{run}.parquet", rows, summary)
 
+    def add_pair(self, dataset: str, before: dict[str, int], after: dict[str, int], **names: str) -> None:
+        """Write a split of images of 16 x 16, of which the upper half is foreground, and what two runs predict.
+
+        before, after: rows of the upper half that are found, by id of the image; names: of the two runs.
+        """
+        mask = np.repeat(np.arange(16) < 8, 16).reshape(16, 16).astype(np.uint8)
+        png = image_io.encode_png(np.full((16, 16, 3), 120, np.uint8)), image_io.encode_png(mask)
+        rows = [Record(id, "g", *png, 16, 16, id, 0, 0, 16, 16, foreground=128) for id in before]
+        self._write(self.folders.prepared / dataset / "test.parquet", rows, {"classes": ["c"], "score": "image"})
+        for run, found in ((names["zero_shot"], before), (names["finetuned"], after)):
+            maps = {id: (np.arange(16)[:, None] < count) * np.full((1, 1, 16), 0.9) for id, count in found.items()}
+            predictions = [Prediction(id, records.pack(maps[id]), '[{"target": 1}]') for id in found]
+            self._write(self.folders.predictions / f"{run}.parquet", predictions, {"oracle": False})
+            counts = [
+                {"id": id, "group": "g", "class": "c", "tp": 16 * count, "fp": 0, "fn": 128 - 16 * count}
+                for id, count in found.items()
+            ]
+            summary = score_table.read_summary(self.scores / f"{run}.parquet")
+            score_table.write_table(self.scores / f"{run}.parquet", counts, summary)
+
+    @staticmethod
+    def _write(path: Path, rows: list, metadata: dict) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with records.RecordWriter(path, type(rows[0]), metadata) as out:
+            for row in rows:
+                out.add(row)
+
     def rows(self, settings: Study | None = None) -> list[dict]:
         return leaderboard.leaderboard(settings or study(), self.scores)
 
-    def render(self, settings: Study | None = None) -> str:
+    def sources(self, rows: list[dict], settings: Study | None = None) -> page.Sources:
+        pairs = gains.gains(settings or study(), rows, self.scores)
+        return page.Sources(self.plots, self.summaries, pairs, self.folders)
+
+    def render(self, settings: Study | None = None, verdicts: Sequence[Verdict] = ()) -> str:
         """The page, as `stages/report.py` writes it."""
         settings, path = settings or study(), self.root / "report.html"
         rows = self.rows(settings)
-        pairs = gains.gains(settings, rows, self.scores)
-        sources = page.Sources(self.root / "chart.png", self.plots, self.summaries, pairs)
-        page.write_page(path, settings, rows, sources)
+        page.write_page(path, settings, rows, self.sources(rows, settings), verdicts)
         return path.read_text("utf-8")

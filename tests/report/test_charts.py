@@ -5,10 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from promptseg.report import canvas, charts
-from promptseg.report.charts import LineChart
 from report_project import Project
-
-EPOCHS = np.arange(1.0, 6.0)
 
 
 @pytest.fixture
@@ -29,37 +26,6 @@ def other_style(monkeypatch):
 
 def colored(image: Image.Image, color: tuple) -> np.ndarray:
     return (np.asarray(image.convert("RGB")) == color).all(axis=-1)
-
-
-def test_lines_are_drawn_in_their_colors_where_they_belong():
-    image = charts.line_charts([LineChart("IoU by epoch", EPOCHS, {"a": np.full(5, 0.75), "b": np.full(5, 0.25)}, 1.0)])
-    high, low = (np.nonzero(colored(image, color)[:150])[0] for color in (canvas.BLUE, canvas.VERMILLION))
-    assert len(high) > 300 and len(low) > 200 and high.max() < low.min()
-    assert not colored(image, canvas.GREEN).any() and colored(image, canvas.PAPER).mean() > 0.8
-
-
-def test_points_without_a_value_are_left_out_and_a_single_one_is_a_dot():
-    lines = np.full(5, 0.5), np.array([0.5, np.nan, 0.5, np.nan, 0.5])
-    full, gaps = (charts.line_charts([LineChart("a", EPOCHS, {"a": y, "b": y * np.nan}, 1.0)]) for y in lines)
-    assert colored(gaps, canvas.BLUE).sum() > 0.7 * colored(full, canvas.BLUE).sum()  # the line goes on
-    assert not colored(full, canvas.VERMILLION).any()
-    dot = charts.line_charts([LineChart("a", EPOCHS[:1], {"a": lines[0][:1]}, 1.0)])
-    assert colored(dot, canvas.BLUE)[:150].any()
-
-
-@pytest.mark.parametrize("values", [[], [np.nan], [0.0], [0.0, 0.0], [1e-9, 3e-9], [1e9], [-1.0, 2.0], [0.3] * 200])
-def test_any_values_make_a_chart(values):
-    chart = LineChart("a", np.arange(len(values), dtype=float), {"a": np.array(values)})
-    assert charts.line_charts([chart] * 2).size == (384, 2 * charts.line_charts([chart]).height)
-
-
-def test_line_charts_are_equal_each_time_and_of_few_colors(other_style):
-    chart = LineChart("a", EPOCHS, {"a": EPOCHS / 5, "b": EPOCHS / 9, "c": EPOCHS / 20})
-    first = charts.line_charts([chart])
-    charts._frame.cache_clear()
-    other_style()
-    assert charts.line_charts([chart]).tobytes() == first.tobytes() and len(first.getcolors()) <= 11
-    assert matplotlib.rcParams["font.size"] == 30.0
 
 
 def test_bar_chart_of_many_runs_is_small_legible_and_equal_each_time(rows, tmp_path, other_style):

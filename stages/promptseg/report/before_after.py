@@ -100,7 +100,9 @@ def _pair(gain: dict, worse: dict[tuple[str, str], tuple[str, ...]], folders: Fo
     named = worse.get((after, dataset), ()) if (before, dataset) in worse else ()
     first, second = (_image_scores(folders.scores / f"{name}.parquet") for name in (before, after))
     if first.keys() != second.keys():
-        raise UserError(f"{folders.scores / after}.parquet: not of the images of {before}; delete both, `dvc repro`")
+        raise UserError(
+            f"{folders.scores}/{after}.parquet: not of the images of {before}; delete both and run `dvc repro`"
+        )
     reasons = choose(first, second, named)
     shown = [
         ScoredImages(split, records.open_predictions(folders.predictions / f"{name}.parquet"))

@@ -24,15 +24,15 @@ class SettingTexts:
 
 
 def texts(study: Study) -> SettingTexts:
-    """Write the settings of a study as YAML, to be read by people."""
+    """Write the settings of a study as YAML, to be read by people; paths are left out, as a page is sent around."""
     general = study.model_dump(mode="json", include={"seed", "scale"})
     return SettingTexts(
         yaml.safe_dump(general, sort_keys=False),
-        {name: _text(entry) for name, entry in study.datasets.items()},
+        {name: _text(entry, {"raw"}) for name, entry in study.datasets.items()},
         {name: _text(run) for name, run in study.runs.items()},
     )
 
 
-def _text(settings: BaseModel) -> str:
-    values = settings.model_dump(mode="json", exclude_defaults=True, by_alias=True)
+def _text(settings: BaseModel, without: set[str] | None = None) -> str:
+    values = settings.model_dump(mode="json", exclude_defaults=True, by_alias=True, exclude=without)
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=100)
