@@ -126,17 +126,16 @@ def test_page_is_equal_each_time_and_free_of_nan_dates_and_paths(unchanged):
 
 def test_page_embeds_the_figures_once_and_describes_them(project):
     write_figure(project.plots / "runs" / "covid-unet" / "images.png", seed=ORDER.index("em-sam"))
-    text = project.render()
-    shown = Page(text)
-    embedded = [value.split(",")[1] for tag, name, value in shown.attributes if (tag, name) == ("img", "src")]
+    found = Page(project.render())
+    embedded = [value.split(",")[1] for tag, name, value in found.attributes if (tag, name) == ("img", "src")]
     images = [Image.open(io.BytesIO(base64.b64decode(data))) for data in embedded]
     for name, shown in zip(ORDER[:-1], images, strict=True):
         original = Image.open(project.plots / "runs" / name / "images.png").convert("RGB")
         assert shown.format == "WEBP" and shown.size == tuple(round(side * 0.55) for side in original.size)
         expected = np.asarray(original.resize(shown.size, Image.Resampling.LANCZOS), np.int16)
         assert np.abs(np.asarray(shown, np.int16) - expected).mean() < 6
-    assert ORDER[-1] == "covid-unet" and shown.text.count("Its figure is the same as that of em-sam.") == 1
-    described = [value for tag, name, value in shown.attributes if (tag, name) == ("img", "alt")]
+    assert ORDER[-1] == "covid-unet" and found.text.count("Its figure is the same as that of em-sam.") == 1
+    described = [value for tag, name, value in found.attributes if (tag, name) == ("img", "alt")]
     assert len(described) == len(embedded) and all(len(value) > 30 for value in described)
 
 
@@ -177,7 +176,8 @@ def test_runs_with_and_without_oracle_prompts_never_rank_together_and_the_best_o
 
 def test_bars_show_the_iou_its_interval_its_floor_and_what_is_reported(project):
     floor = {"dataset": "covid", "model": "filled_box", "prompt": {"box": True, "jitter": 0.02}}
-    settings = study(zero_shot=SETTINGS["zero_shot"] | {"covid-box": floor})
+    models = SETTINGS["models"] | {"filled_box": {}}
+    settings = study(models=models, zero_shot=SETTINGS["zero_shot"] | {"covid-box": floor})
     project.add_run("covid-box", iou_mean=0.4, oracle=True)
     rows = {names([row])[0]: row for row in board(project.render(settings), "Somebody prompts")[1:]}
     paths = {name: dict(re.findall('<path class="([a-z]+)" d="(.*?)"', row)) for name, row in rows.items()}
@@ -234,7 +234,7 @@ def test_page_shows_text_as_text(project):
 def test_at_a_glance_a_cascade_counts_as_the_run_that_it_refines(project):
     project.write_summary("covid-unet", iou_mean=0.1)
     project.write_summary("em-sam-20", iou_mean=0.1, oracle=False)
-    rows = re.findall(r'<th scope="row">(\w+)</th>(.*?)</tr>', table(project.render(), "glance"), re.DOTALL)
+    rows = re.findall(r'<th scope="row"><a [^>]*>(\w+)</a></th>(.*?)</tr>', table(project.render(), "glance"), re.DOTALL)
     best = {name: [plain(cell) for cell in re.findall(r"<td.*?</td>", row, re.DOTALL)] for name, row in rows}
     assert best == {  # zero-shot, fine-tuned, oracle
         "em": ["0.300 em-clipseg", "0.100 em-sam-20", "0.400 em-grid"],
@@ -276,7 +276,7 @@ def test_gains_and_folds_and_dice_losses_are_shown_where_there_are_any(unchanged
     text = project.render(settings)
     assert "em sam 2 central points 0.500 em-before 0.450 em-sam-20 −0.050" in plain(table(text, "gains"))
     assert "p0, p1 clipseg zero-shot caption 0.250" in plain(table(text, "folds"))
-    assert text.count("Dice loss in training 0.654, reported 0.158") == 1
+    assert text.count("Dice loss in training <b>0.654</b>, reported 0.158") == 1
 
 
 def test_page_says_that_a_small_run_is_not_the_study(unchanged, project):
@@ -327,7 +327,7 @@ def png_with_a_broken_chunk() -> bytes:
 
 
 @pytest.mark.parametrize(("name", "contents"), [
-    ("prepared/em/test.parquet/00000.parquet", [7]),
+    ("prepared/em/test.parquet", [None, 7]),
     ("predictions/em-sam.parquet", [None, 7]),
     ("plots/training/em-sam-20.csv", [None]),
     ("plots/runs/em-sam/thresholds.csv", [None]),
