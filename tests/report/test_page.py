@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 from promptseg.core.errors import UserError
-from promptseg.report.verdict import Verdict
 from promptseg.report import page
+from promptseg.report.verdict import Verdict
 from report_project import EVIL, ORDER, SETTINGS, Project, study, write_figure
-
 
 BOARDS = ("Somebody prompts", "Nobody prompts")
 COLUMNS = [
@@ -234,7 +233,8 @@ def test_page_shows_text_as_text(project):
 def test_at_a_glance_a_cascade_counts_as_the_run_that_it_refines(project):
     project.write_summary("covid-unet", iou_mean=0.1)
     project.write_summary("em-sam-20", iou_mean=0.1, oracle=False)
-    rows = re.findall(r'<th scope="row"><a [^>]*>(\w+)</a></th>(.*?)</tr>', table(project.render(), "glance"), re.DOTALL)
+    text = table(project.render(), "glance")
+    rows = re.findall(r'<th scope="row"><a [^>]*>(\w+)</a></th>(.*?)</tr>', text, re.DOTALL)
     best = {name: [plain(cell) for cell in re.findall(r"<td.*?</td>", row, re.DOTALL)] for name, row in rows}
     assert best == {  # zero-shot, fine-tuned, oracle
         "em": ["0.300 em-clipseg", "0.100 em-sam-20", "0.400 em-grid"],

@@ -1,4 +1,4 @@
-"""Line charts of the page, as SVG in its HTML: a few hundred bytes each, sharp, and in its colors, also the dark ones."""
+"""Line charts of the page, as SVG in its HTML: small, sharp, and in its colors, also the dark ones."""
 
 from dataclasses import dataclass
 
@@ -72,7 +72,7 @@ def svg(chart: LineChart) -> Markup:
 
 def _ticks(low: float, high: float, count: int, is_whole: bool = False) -> np.ndarray:
     """At most count + 1 round values from low to high."""
-    ticks = MaxNLocator(count, integer=is_whole).tick_values(low, high)
+    ticks = np.asarray(MaxNLocator(count, integer=is_whole).tick_values(low, high))
     return ticks[(ticks >= low) & (ticks <= high)]
 
 
