@@ -145,7 +145,6 @@ def _image_scores(path: Path) -> dict[str, float]:
     table = score_table.read_counts(path)
     where = class_means.in_truth(table.counts)
     ious = np.where(where, table.counts[..., 0] / np.maximum(table.counts.sum(axis=-1), 1), 0.0)
-    means = ious.sum(axis=1) / np.maximum(where.sum(axis=1), 1)
-    return {
-        id: value for id, value, any_class in zip(table.ids, means.tolist(), where.any(axis=1).tolist()) if any_class
-    }
+    classes = np.sum(where, axis=1)
+    means = ious.sum(axis=1) / np.maximum(classes, 1)
+    return {id: mean for id, mean, number in zip(table.ids, means.tolist(), classes.tolist()) if number}
