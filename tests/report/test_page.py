@@ -18,7 +18,7 @@ from report_project import EVIL, ORDER, SETTINGS, Project, study, write_figure
 BOARDS = ("Somebody prompts", "Nobody prompts")
 COLUMNS = [
     "run", "dataset", "model", "prompt", "IoU, 95 % interval", "0 to 1", "floor", "reported IoU", "pooled IoU",
-    "boundary IoU", "mean IoU", "mean Dice", "pooled Dice", "scale",
+    "mean IoU", "mean Dice", "pooled Dice", "boundary IoU", "scale",
 ]  # fmt: skip
 BEFORE = {"dataset": "em", "model": "sam", "prompt": SETTINGS["finetune"]["em-sam-20"]["prompt"]}
 

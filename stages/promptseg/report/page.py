@@ -23,7 +23,7 @@ from promptseg.report.line_chart import LineChart
 from promptseg.report.verdict import Verdict
 
 INTERVAL = ("iou_ci_low", "iou_ci_high")  # of the headline, below which it stands
-FIRST_COLUMNS = ("iou_pooled", "boundary_iou")  # metrics that the leaderboards show before one asks
+FIRST_COLUMNS = ("iou_pooled",)  # metrics that the leaderboards show before one asks
 COST = "prompts_per_image"  # of a run that is prompted from the ground truth
 FIGURE_SCALE = 0.55  # of the figures of runs; the full ones are beside the page
 
