@@ -6,7 +6,7 @@ from pathlib import Path
 from promptseg.core.runs import FineTune
 from promptseg.core.study import Study
 from promptseg.report import tables
-from promptseg.report.paired import difference_interval
+from promptseg.report.paired import compare
 
 COLUMNS = (
     "dataset", "model", "prompt", "before", "after", "headline_before", "headline_after", "gain", "gain_ci_low",
@@ -46,7 +46,7 @@ def gains(study: Study, rows: list[dict], scores: Path) -> list[dict]:
             found[key]["after"].append(row["run"])
             continue
         start = by_name[before[_test(run)]]
-        ends = difference_interval(scores / f"{start['run']}.parquet", scores / f"{row['run']}.parquet")
+        ends = compare(scores / f"{start['run']}.parquet", scores / f"{row['run']}.parquet").overall.interval
         found[key] = {name: row[name] for name in ("dataset", "model", "prompt")} | {
             "before": start["run"],
             "after": [row["run"]],
