@@ -167,8 +167,8 @@ class Prompt:
 
     @property
     def effort(self) -> int:
-        """How many clicks, boxes or masks somebody gives."""
-        return sum(part.effort for part in self.parts.values())
+        """How many clicks, boxes or masks somebody gives; a mask, whose pixels no prediction keeps, is one."""
+        return max(1, sum(part.effort for part in self.parts.values()))
 
     def to_model(self, transform, height: int, width: int) -> "Prompt":
         """Convert to pixels of the model's input. transform: an ImageTransform; height, width: of the image."""
