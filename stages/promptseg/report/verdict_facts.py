@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from promptseg.core.runs import Cascade, FineTune
 from promptseg.core.study import Study
@@ -49,14 +50,14 @@ class Gain:
     Attributes:
         before: the baseline.
         after: the fine-tuned run.
-        is_own: whether the baseline is its own, prompted the same or named in params.yaml; otherwise it is the best
-            untrained run with the same prompter.
+        why: the baseline is prompted the same, is named in params.yaml, or is the best untrained run with the same
+            prompter.
         comparison: of the two.
     """
 
     before: Candidate
     after: Candidate
-    is_own: bool
+    why: Literal["same prompt", "named", "best untrained"]
     comparison: Comparison
 
 
@@ -86,6 +87,7 @@ class Facts:
         good_enough: score from which on a run is.
         rows: of the leaderboard, all of this dataset.
         candidates: the runs that are ranked, without floors and automatic masks.
+        matched: names of the runs of automatic masks, of which the ground truth chooses.
         gains: of the best fine-tuned run of each prompter.
         doublings: of the series of runs with several `train_fraction`.
         train_images: number of training images; None: not known.
@@ -96,6 +98,7 @@ class Facts:
     good_enough: float
     rows: tuple[dict, ...]
     candidates: tuple[Candidate, ...]
+    matched: frozenset[str]
     gains: tuple[Gain, ...]
     doublings: tuple[Doubling, ...]
     train_images: int | None
@@ -154,6 +157,7 @@ def _of_dataset(study: Study, dataset: str, rows: list[dict], scores: Path, summ
         good_enough=study.good_enough,
         rows=tuple(rows),
         candidates=candidates,
+        matched=frozenset(row["run"] for row in rows if ways.prompter(study, row["run"]) not in PROMPTERS),
         gains=(),
         doublings=(),
         train_images=tables.training_images(dataset, summaries) if train else None,
@@ -194,12 +198,14 @@ def _gain(study: Study, facts: Facts, prompter: Prompter, scores: Path) -> Gain 
     after = best(tuned)
     if after is None:
         return None
-    named = {c.name: c for c in facts.candidates}.get(baseline(study, after.name) or "")
-    before = named or facts.best(prompter, is_finetuned=False)
+    own = {c.name: c for c in facts.candidates}.get(baseline(study, after.name) or "")
+    before = own or facts.best(prompter, is_finetuned=False)
     if before is None:
         return None
     comparison = compare(scores / f"{before.name}.parquet", scores / f"{after.name}.parquet")
-    return Gain(before, after, named is not None, comparison)
+    if own is None:
+        return Gain(before, after, "best untrained", comparison)
+    return Gain(before, after, "named" if study.finetune[after.name].baseline else "same prompt", comparison)
 
 
 def _doublings(study: Study, facts: Facts, scores: Path) -> list[Doubling]:

@@ -1,33 +1,36 @@
 """The verdict in sentences, each of which says one thing and can be read alone."""
 
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
-from promptseg.report.paired import EQUAL, Comparison, Difference
-from promptseg.report.verdict_facts import Candidate, Doubling, Facts, Gain, best
+from promptseg.report import verdict_remarks
+from promptseg.report.paired import Comparison, Difference
+from promptseg.report.verdict_facts import Candidate, Facts, Gain, best
 from promptseg.report.ways import PROMPTERS, Prompter
+from promptseg.report.wording import exact, groups, p_text, signed
 
-WHO: dict[Prompter, str] = {"nobody": "Nobody prompts", "somebody": "Somebody prompts each image"}
-LISTENS = 2.0  # a phrase that is not there marks no more than this times the area that it marked before training
+WHO: dict[Prompter, str] = {
+    "nobody": "Nobody clicks or draws",
+    "somebody": "Somebody clicks or draws in each image",
+}
+WHY = {
+    "same prompt": "{}, prompted the same and not trained",
+    "named": "{}, the baseline that params.yaml names",
+    "best untrained": "{}, the best untrained run of this kind",
+}
 
 
 def overall(facts: Facts) -> Iterator[str]:
     """Say which runs are best over all classes, whether one is good enough and whether fine-tuning was worth it."""
     shown = mentioned(facts)
     if not shown:
-        yield "No run of a model that somebody could use: only floors, or masks that the ground truth chose."
+        yield "No run that somebody could use: only floors, or masks that the ground truth chose."
         return
     yield from _scores(facts)
     for gain in facts.gains:
-        yield from _gain(gain, gain.comparison.overall)
+        yield _gain(gain, gain.comparison.overall)
+        yield from _better_untrained(gain, facts)
     yield _good_enough(facts)
-    for doubling in facts.doublings:
-        yield _more_labels(doubling)
-    yield from _words_kept(facts)
-    yield from _thresholds(facts)
-    yield from _false_alarms(shown)
-    yield from _beside(facts, shown)
-    yield from _cautions(facts, shown)
+    yield from verdict_remarks.remarks(facts, shown)
 
 
 def of_class(facts: Facts, name: str) -> Iterator[str]:
@@ -36,7 +39,7 @@ def of_class(facts: Facts, name: str) -> Iterator[str]:
     yield from _scores(one)
     for gain in one.gains:
         if name in gain.comparison.by_class:
-            yield from _gain(gain, gain.comparison.by_class[name])
+            yield _gain(gain, gain.comparison.by_class[name])
     yield _good_enough(one)
 
 
@@ -47,27 +50,32 @@ def mentioned(facts: Facts) -> list[Candidate]:
     return list({c.name: c for c in found}.values())
 
 
-def differences(comparison: Comparison, difference: Difference, unit: str) -> str:
-    """Put a comparison in words: interval, test, and images better, equal and worse.
+def evidence(comparison: Comparison, difference: Difference) -> str:
+    """Give the interval and p of a difference; with fewer than 6 groups, the difference within each.
 
     Args:
         comparison: of two runs.
         difference: its overall one, or that of a class.
-        unit: what a group is.
     """
-    total = difference.better + difference.equal + difference.worse
-    images = f"better on {difference.better}, equal on {difference.equal}, worse on {difference.worse} of {total}"
-    if difference.interval is None and difference.p is None and difference is comparison.overall:
-        listed = list(comparison.by_group.items())
-        each = "; ".join(f"{name} {value:+.2f}" for name, value in listed)
-        return f"{_groups(comparison.groups, unit)}, too few for an interval or a test: {each}; {images}"
     parts = []
     if difference.interval is not None:
         low, high = difference.interval
-        parts.append(f"95 % {_signed(low)} to {_signed(high)}")
-    parts.append(f"paired over {_groups(comparison.groups, unit)}")
-    parts.append(_p(difference.p) if difference.p is not None else "too few for a test")
-    return f"{', '.join(parts)}; {images}"
+        parts.append(f"95 % {signed(low)} to {signed(high)}")
+    parts.append(f"paired over {groups(comparison)}")
+    if difference.p is not None:
+        parts.append(p_text(difference.p))
+    elif difference is comparison.overall:
+        each = "; ".join(f"{name} {signed(value)}" for name, value in comparison.by_group.items())
+        parts.append(f"too few for a test: {each}")
+    else:
+        parts.append("too few for a test")
+    return ", ".join(parts)
+
+
+def images(difference: Difference) -> str:
+    """Say on how many images the second run is better, equal and worse."""
+    total = difference.better + difference.equal + difference.worse
+    return f"better on {difference.better}, equal on {difference.equal}, worse on {difference.worse} of {total} images"
 
 
 def _scores(facts: Facts) -> Iterator[str]:
@@ -87,185 +95,51 @@ def _best_of_families(facts: Facts, prompter: Prompter) -> list[Candidate]:
     return sorted((c for c in found if c is not None), key=lambda candidate: candidate.is_finetuned)
 
 
-def _described(candidate: Candidate, facts: Facts) -> str:
-    """`click each object 0.78 (em-sam-points; 16 clicks an image)`."""
+def _described(candidate: Candidate, facts: Facts, digits: str = "") -> str:
+    """`click once on each object 0.78 (em-sam-points; 16 clicks an image)`. digits: the score, where it has more."""
     about = [candidate.name] + [candidate.cost] * bool(candidate.cost)
     training = ""
     if candidate.is_finetuned:
-        images = facts.train_images
         fraction = facts.train_fractions.get(candidate.name, 1.0)
         share = f"{100 * fraction:g} % of " * (fraction < 1)
-        training = f"fine-tuned{f' with {share}{images} images' if images else ''}, "
-    return f"{training}{candidate.way} {candidate.score:.2f} ({'; '.join(about)})"
+        number = f" with {share}{facts.train_images} images" if facts.train_images else ""
+        training = f"fine-tuned{number}, "
+    return f"{training}{candidate.way} {digits or f'{candidate.score:.2f}'} ({'; '.join(about)})"
 
 
-def _gain(gain: Gain, difference: Difference) -> Iterator[str]:
-    unit = str(gain.after.row["group_unit"])
-    after, before, change = gain.after.name, gain.before.name, difference.gain
-    other = (
-        f"{before}, its baseline" if gain.is_own
-        else f"{before}, the best untrained run that {gain.before.prompter} prompts, as it has no run of its own before training"
-    )  # fmt: skip
-    told = differences(gain.comparison, difference, unit)
+def _gain(gain: Gain, difference: Difference) -> str:
+    other, change = WHY[gain.why].format(gain.before.name), difference.gain
+    told = f"({evidence(gain.comparison, difference)}): {images(difference)}"
     if difference.is_shown:
-        verb = "gained" if change > 0 else "lost"
-        yield f"Fine-tuning {verb} {abs(change):.2f}: {after} against {other} ({told})."
+        return f"Fine-tuning {'gains' if change > 0 else 'loses'} {abs(change):.2f}, {gain.after.name} over {other} {told}."
+    if difference.interval is None or difference.p is None:
+        start = "No test is possible"
     else:
-        can = difference.interval is not None and difference.p is not None
-        word = "No gain shown" if can else "Whether fine-tuning gained anything cannot be tested"
-        yield f"{word}: {after} {_signed(change)} against {other} ({told})."
+        start = "No gain shown" if change >= 0 else "Neither gain nor loss shown"
+    return f"{start}: {signed(change)}, {gain.after.name} over {other} {told}."
+
+
+def _better_untrained(gain: Gain, facts: Facts) -> Iterator[str]:
+    """Name an untrained run of the same kind that has more than the fine-tuned one."""
+    other = facts.best(gain.after.prompter, is_finetuned=False)
+    if other is not None and other.score > gain.after.score and other.name != gain.before.name:
+        yield f"Without training, another way has more: {_described(other, facts)}."
 
 
 def _good_enough(facts: Facts) -> str:
-    start = f"Good enough ({facts.good_enough:.2f}):"
-    found, missed = [], []
-    for prompter in PROMPTERS:
-        who = "nobody prompting" if prompter == "nobody" else "somebody prompting each image"
-        for is_finetuned in (False, True):
-            top = facts.best(prompter, is_finetuned)
-            if top is None:
-                continue
-            how = "fine-tuned" if is_finetuned else "without training"
-            text = f"{who}, {how} {_exact(top.score, facts.good_enough)} ({top.name}"
-            if top.score < facts.good_enough:
-                missed.append((top.score, f"{text})"))
-                continue
-            low = top.row["iou_ci_low"] if top.score == top.row["headline"] else None
-            unsure = f"; its 95 % interval begins at {low:.2f}" if low is not None and low < facts.good_enough else ""
-            found.append(f"{text}{unsure})")
-    if found:
-        return f"{start} yes, {'; or '.join(found)}."
-    return f"{start} no; {'; '.join(text for _, text in missed)}."
+    level = facts.good_enough
+    start = f"Good enough ({level:.2f}):"
+    tops = [facts.best(prompter, is_finetuned) for prompter in PROMPTERS for is_finetuned in (False, True)]
+    reached = [c for c in tops if c is not None and c.score >= level]
+    if reached:
+        return f"{start} yes, {'; or '.join(_reached(c, facts) for c in reached)}."
+    highest = [c for c in (facts.best(prompter) for prompter in PROMPTERS) if c is not None]
+    best_ones = [_described(c, facts, exact(c.score, level)) for c in highest]
+    return f"{start} no; the best {'are' if len(best_ones) > 1 else 'is'} {' and '.join(best_ones)}."
 
 
-def _exact(score: float, level: float) -> str:
-    """A score in two digits, or in as many as show on which side of the level it is."""
-    for digits in (2, 3, 4, 6):
-        text = f"{score:.{digits}f}"
-        if (float(text) < level) == (score < level):
-            return text
-    return text
-
-
-def _more_labels(doubling: Doubling) -> str:
-    small, large = (f"{100 * fraction:g} %" for fraction in doubling.fractions)
-    difference = doubling.difference
-    start = f"From {small} to {large} of the training groups: {_signed(difference.gain)}"
-    if difference.interval is None:
-        return f"{start} ({doubling.half} to {doubling.whole}); too few groups to say whether more labels would help."
-    low, high = difference.interval
-    more = low > 0
-    words = "more labels should help" if more else "no sign that more labels would help"
-    if not more and high > 2 * EQUAL:
-        words = f"not clear whether more labels would help, as up to {_signed(high)} is possible"
-    return f"{start} (95 % {_signed(low)} to {_signed(high)}; {doubling.half} to {doubling.whole}): {words}."
-
-
-def _words_kept(facts: Facts) -> Iterator[str]:
-    """Whether a model that takes text still tells phrases apart after fine-tuning."""
-    for gain in facts.gains:
-        before, after = (c.summary.get("absent_phrase_area") for c in (gain.before, gain.after))
-        if after is None:
-            continue
-        was = f" ({_percent(before)} before)" if before is not None and gain.is_own else ""
-        area = f"for a phrase that is not there, {gain.after.name} marks {_percent(after)} of an image{was}"
-        if before is None or not gain.is_own:
-            yield f"{area[0].upper()}{area[1:]}."
-        elif after <= max(LISTENS * before, 0.01):
-            yield f"It still knows words: {area}."
-        else:
-            yield f"It listens to words less than before: {area}."
-
-
-def _thresholds(facts: Facts) -> Iterator[str]:
-    """Scores at the threshold that was chosen on the validation split, of the best runs."""
-    for prompter in PROMPTERS:
-        top = facts.best(prompter)
-        if top is not None and top.row["iou_tuned"] is not None and top.row["threshold"] != 0.5:
-            yield (
-                f"With the threshold that was chosen on the validation split, {top.row['threshold']:g} in place of 0.5,"
-                f" {top.name} has {top.row['iou_tuned']:.3f} in place of {top.score:.3f}."
-            )
-
-
-def _false_alarms(shown: Iterable[Candidate]) -> Iterator[str]:
-    """What the best run that nobody prompts marks where there is nothing."""
-    top = best([c for c in shown if c.prompter == "nobody"])
-    if top is None or "false_alarm_rate" not in top.summary:
-        return
-    rate, area = _percent(top.summary["false_alarm_rate"]), _percent(top.summary["false_alarm_area"])
-    if top.by_class:
-        yield (
-            f"Where an image lacks a class, {top.name} marks it all the same in {rate} of the cases, on average {area}"
-            " of the image."
-        )
-    else:
-        number = top.summary["images_empty"]
-        unit = f"{top.row['score']}{'s' if number > 1 else ''}"
-        yield (
-            f"In {rate} of the {number} test {unit} without anything to find, {top.name} marks something, on average"
-            f" {area} of the {top.row['score']}."
-        )
-
-
-def _beside(facts: Facts, shown: list[Candidate]) -> Iterator[str]:
-    """Floors, automatic masks and reported figures."""
-    floors: dict[float, str] = {}
-    for row in facts.rows:
-        if row["floor"] is not None and row["run"] in {c.name for c in shown}:
-            floors.setdefault(row["floor"], "")
-    for floor in floors:
-        names = [row["run"] for row in facts.rows if row["headline"] == floor and row["floor"] is None]
-        floors[floor] = f"{names[0]} {floor:.2f}"
-    if floors:
-        yield f"Floors, which no network is needed for: {'; '.join(floors.values())}."
-    below = [f"{c.name} {c.score:.2f} (floor {c.row['floor']:.2f})" for c in shown if c.row["below_floor"]]
-    if below:
-        yield f"Below their floor: {'; '.join(below)}."
-    matched = [row for row in facts.rows if row["prompt"] == "automatic masks"]
-    if matched:
-        top = max(matched, key=lambda row: row["headline"])
-        yield (
-            f"Automatic masks reach {top['headline']:.2f} ({top['run']}) where the ground truth chooses among them:"
-            " nobody could use that, so it is ranked nowhere."
-        )
-    reported = [f"{row['run']} {row['reported_iou']:.2f}" for row in facts.rows if row["reported_iou"] is not None]
-    if reported:
-        yield f"Reported by the study: {'; '.join(reported)}."
-
-
-def _cautions(facts: Facts, shown: list[Candidate]) -> Iterator[str]:
-    if len(facts.candidates) > 1:
-        yield (
-            f"The best of {len(facts.candidates)} runs were picked by the scores on the test images themselves, which"
-            " flatters them; no interval or p is corrected for it."
-        )
-    stand_ins = ["weights"] * any(c.row["checkpoints"] == "tiny" for c in shown)
-    stand_ins += ["images"] * any(c.row["data"] == "sample" for c in shown)
-    if stand_ins:
-        yield (
-            f"Small stand-ins took the place of the official {' and '.join(stand_ins)}: this shows that the pipeline"
-            " works, and says nothing of the real ones."
-        )
-
-
-def _groups(number: int, unit: str) -> str:
-    """`18 plates`; `3 groups (block of 5 slices within one volume)`."""
-    if re.fullmatch(r"[a-z]+(?: [a-z]+)?", unit) and " of " not in unit:
-        plural = unit[:-1] + "ies" if re.search("[^aeiou]y$", unit) else f"{unit}s"
-        return f"{number} {unit if number == 1 else plural}"
-    return f"{number} group{'s' if number > 1 else ''} ({unit})"
-
-
-def _p(p: float) -> str:
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}" if p < 0.1 else f"p = {p:.2f}"
-
-
-def _signed(value: float) -> str:
-    """`+0.06`; a difference that rounds to 0 has no sign."""
-    text = f"{value:+.2f}"
-    return "0.00" if float(text) == 0 else text
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %" if share >= 0.0995 or share == 0 else f"{100 * share:.1f} %"
+def _reached(candidate: Candidate, facts: Facts) -> str:
+    text = _described(candidate, facts, exact(candidate.score, facts.good_enough))
+    text += "" if candidate.is_finetuned else " without training"
+    low = candidate.row["iou_ci_low"] if candidate.score == candidate.row["headline"] else None
+    return text + (f", though its 95 % interval begins at {low:.2f}" if low is not None and low < facts.good_enough else "")

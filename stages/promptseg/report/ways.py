@@ -52,7 +52,7 @@ def describe(study: Study, run: str, classes: int) -> str:
         return f"{describe(study, found.source, classes)}, refined by {found.model}"
     prompt = found.prompt
     each = prompt.per == "instance"
-    where = "a class" if classes > 1 else "an image"
+    where = "each class" if classes > 1 else "each image"
     words = []
     if prompt.text:
         phrases = {"class": "the class names", "caption": "the caption of each image"}
@@ -61,12 +61,13 @@ def describe(study: Study, run: str, classes: int) -> str:
     if prompt.support:
         words.append("show a support image")
     if prompt.box:
-        words.append("draw a box around each object" if each else f"draw one box {where}")
+        words.append("draw a box around each object" if each else f"draw one box {'around' if classes > 1 else 'in'} {where}")
     if prompt.mask:
-        words.append("draw the mask of each object" if each else f"draw one mask {where}")
+        words.append("draw the mask of each object" if each else f"draw one mask {'of' if classes > 1 else 'in'} {where}")
     if prompt.points:
-        times = "" if prompt.points == 1 else f" {prompt.points} times"
-        words.append(f"click each object{times}" if each else f"click{times or ' once'} {where}")
+        times = "once" if prompt.points == 1 else f"{prompt.points} times"
+        on = "on each object" if each else f"on {where}" if classes > 1 else f"in {where}"
+        words.append(f"click {times} {on}")
     if prompt.automatic:
         words.append("automatic masks")
     text = " and ".join(words) or "no prompt"
