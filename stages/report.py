@@ -1,4 +1,4 @@
-"""Compare all runs: the leaderboard as a table and a chart, and a page with all figures."""
+"""Compare all runs: the leaderboard as a table and a chart, the verdicts, and a page with all figures."""
 
 from pathlib import Path
 
@@ -6,10 +6,10 @@ from promptseg.core import stage
 
 
 def main(params: Path, scores: Path, summaries: Path, plots: Path, leaderboard: Path, chart: Path, datasets: Path,
-    gains: Path, page: Path,
+    gains: Path, page: Path, verdicts: Path,
 ):  # fmt: skip
     from promptseg.core import study
-    from promptseg.report import charts, tables
+    from promptseg.report import charts, tables, verdict, verdict_facts
     from promptseg.report import gains as pairs
     from promptseg.report import leaderboard as table
     from promptseg.report import page as html
@@ -21,6 +21,7 @@ def main(params: Path, scores: Path, summaries: Path, plots: Path, leaderboard: 
     tables.write_rows(datasets, *tables.dataset_table(list(settings.datasets), summaries))
     compared = pairs.gains(settings, rows, scores)
     pairs.write_gains(compared, gains)
+    verdict.write_metrics(verdict_facts.collect(settings, rows, scores, summaries), verdicts)
     html.write_page(page, settings, rows, html.Sources(chart, plots, summaries, compared))
 
 

@@ -163,7 +163,7 @@ def _of_dataset(study: Study, dataset: str, rows: list[dict], scores: Path, summ
         train_images=tables.training_images(dataset, summaries) if train else None,
         train_fractions={name: _fraction(settings.model_dump()) for name, settings in train.items()},
     )
-    gains = [_gain(study, facts, prompter, scores) for prompter in PROMPTERS]
+    gains = [_gain(study, facts, prompter, scores, prompts) for prompter in PROMPTERS]
     doublings = tuple(_doublings(study, facts, scores))
     return replace(facts, gains=tuple(gain for gain in gains if gain is not None), doublings=doublings)
 
@@ -189,16 +189,20 @@ def _candidate(study: Study, row: dict, path: Path, prompts: dict[str, float | N
     )
 
 
-def _gain(study: Study, facts: Facts, prompter: Prompter, scores: Path) -> Gain | None:
+def _gain(
+    study: Study, facts: Facts, prompter: Prompter, scores: Path, prompts: dict[str, float | None]
+) -> Gain | None:
     """The best fine-tuned run of a prompter against its baseline; None where there is nothing to compare.
 
-    A cascade of a fine-tuned run has no training of its own, and is left out.
+    A cascade of a fine-tuned run has no training of its own, and is left out. A baseline that params.yaml names may be
+    a run that is not ranked. prompts: as for `_candidate`.
     """
     tuned = [c for c in facts.candidates if c.prompter == prompter and c.name in facts.train_fractions]
     after = best(tuned)
     if after is None:
         return None
-    own = {c.name: c for c in facts.candidates}.get(baseline(study, after.name) or "")
+    row = next((row for row in facts.rows if row["run"] == baseline(study, after.name)), None)
+    own = None if row is None else _candidate(study, row, scores / f"{row['run']}.parquet", prompts)
     before = own or facts.best(prompter, is_finetuned=False)
     if before is None:
         return None

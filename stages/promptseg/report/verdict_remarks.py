@@ -13,6 +13,9 @@ LITTLE = 0.01  # share of an image that it may mark anyway
 
 def remarks(facts: Facts, shown: list[Candidate]) -> Iterator[str]:
     """Yield the sentences that apply. shown: the runs that the verdict speaks of."""
+    unit = str(facts.rows[0]["group_unit"])
+    if facts.gains and unit != "image":
+        yield f"A group of images: {unit}."
     for doubling in facts.doublings:
         yield _more_labels(doubling)
     yield from _words_kept(facts)
@@ -63,8 +66,8 @@ def _thresholds(facts: Facts) -> Iterator[str]:
         top = facts.best(prompter)
         if top is not None and top.row["iou_tuned"] is not None and top.row["threshold"] != 0.5:
             yield (
-                f"With {top.row['threshold']:g}, the threshold that was chosen on the validation split, in place of 0.5"
-                f" {top.name} has {top.row['iou_tuned']:.3f} in place of {top.score:.3f}."
+                f"At the threshold that was chosen on the validation split, {top.row['threshold']:g}, {top.name} has"
+                f" {top.row['iou_tuned']:.3f}; at 0.5, as everywhere else here, {top.score:.3f}."
             )
 
 
@@ -120,15 +123,13 @@ def _reported(facts: Facts) -> Iterator[str]:
 
 
 def _cautions(facts: Facts, shown: list[Candidate]) -> Iterator[str]:
-    tested = [gain.after.row for gain in facts.gains]
-    if tested and tested[0]["group_unit"] != tested[0]["score"]:
-        yield f"A group: {tested[0]['group_unit']}."
-    if len(facts.candidates) > len(shown):
+    if len(facts.candidates) > 1:
         yield (
-            f"These are the best of {len(facts.candidates)} runs by their scores on the test images themselves, which"
-            " flatters them; no interval or p is corrected for that choice."
+            f"The best were chosen among {len(facts.candidates)} runs by the scores on the test images themselves, which"
+            " flatters them; no interval or p is corrected for that."
         )
-    short = list(dict.fromkeys(row["training"] for row in tested if " of " in row["training"]))
+    tested = [gain.after.row["training"] for gain in facts.gains]
+    short = list(dict.fromkeys(training for training in tested if " of " in training))
     if short:
         yield f"Training was cut short: {'; '.join(short)}."
     stand_ins = ["weights"] * any(c.row["checkpoints"] == "tiny" for c in shown)

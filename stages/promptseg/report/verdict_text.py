@@ -13,7 +13,7 @@ WHO: dict[Prompter, str] = {
     "somebody": "Somebody clicks or draws in each image",
 }
 WHY = {
-    "same prompt": "{}, prompted the same and not trained",
+    "same prompt": "{}, which is prompted the same and not trained",
     "named": "{}, the baseline that params.yaml names",
     "best untrained": "{}, the best untrained run of this kind",
 }
@@ -72,10 +72,10 @@ def evidence(comparison: Comparison, difference: Difference) -> str:
     return ", ".join(parts)
 
 
-def images(difference: Difference) -> str:
-    """Say on how many images the second run is better, equal and worse."""
+def images(difference: Difference, unit: str) -> str:
+    """Say on how many images the second run is better, equal and worse. unit: `image` or `tile`."""
     total = difference.better + difference.equal + difference.worse
-    return f"better on {difference.better}, equal on {difference.equal}, worse on {difference.worse} of {total} images"
+    return f"better on {difference.better}, equal on {difference.equal}, worse on {difference.worse} of {total} {unit}s"
 
 
 def _scores(facts: Facts) -> Iterator[str]:
@@ -109,14 +109,15 @@ def _described(candidate: Candidate, facts: Facts, digits: str = "") -> str:
 
 def _gain(gain: Gain, difference: Difference) -> str:
     other, change = WHY[gain.why].format(gain.before.name), difference.gain
-    told = f"({evidence(gain.comparison, difference)}): {images(difference)}"
+    told = f"({evidence(gain.comparison, difference)}); {images(difference, gain.after.row['score'])}"
     if difference.is_shown:
-        return f"Fine-tuning {'gains' if change > 0 else 'loses'} {abs(change):.2f}, {gain.after.name} over {other} {told}."
+        verb = "gains" if change > 0 else "loses"
+        return f"Fine-tuning {verb} {abs(change):.2f}: {gain.after.name} against {other} {told}."
     if difference.interval is None or difference.p is None:
         start = "No test is possible"
     else:
         start = "No gain shown" if change >= 0 else "Neither gain nor loss shown"
-    return f"{start}: {signed(change)}, {gain.after.name} over {other} {told}."
+    return f"{start}: {signed(change)}, {gain.after.name} against {other} {told}."
 
 
 def _better_untrained(gain: Gain, facts: Facts) -> Iterator[str]:
