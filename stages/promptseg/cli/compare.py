@@ -1,5 +1,6 @@
 """`promptseg compare`: two runs on the same images."""
 
+import difflib
 from pathlib import Path
 
 from promptseg.core.errors import UserError
@@ -26,8 +27,9 @@ def compare(before: str, after: str) -> str:
     """
     for name in (before, after):
         if not (SCORES / f"{name}.parquet").is_file():
-            known = sorted(path.stem for path in SCORES.glob("*.parquet"))
-            raise UserError(f"{SCORES}: no scores of {name!r}; `dvc repro` makes them; here: {', '.join(known) or 'none'}")
+            close = difflib.get_close_matches(name, sorted(path.stem for path in SCORES.glob("*.parquet")))
+            similar = f"; similar: {', '.join(close)}" if close else ""
+            raise UserError(f"{SCORES}: no scores of a run {name!r}; `dvc repro` makes them{similar}")
     found = paired.compare(SCORES / f"{before}.parquet", SCORES / f"{after}.parquet")
     summary = score_table.read_summary(SCORES / f"{after}.parquet")
     rows = {"overall": found.overall, **found.by_class}

@@ -128,6 +128,8 @@ def _cautions(facts: Facts, shown: list[Candidate]) -> Iterator[str]:
             f"The best were chosen among {len(facts.candidates)} runs by the scores on the test images themselves, which"
             " flatters them; no interval or p is corrected for that."
         )
+    if any(c.prompter == "somebody" for c in shown):
+        yield "Clicks, boxes and masks were taken from the ground truth, which is more exact than a hand."
     tested = [gain.after.row["training"] for gain in facts.gains]
     short = list(dict.fromkeys(training for training in tested if " of " in training))
     if short:
