@@ -1,4 +1,4 @@
-"""Compare all runs: the leaderboard as a table and a chart, and a page with all figures."""
+"""Compare all runs: the leaderboard as a table and a chart, the verdicts, and a page with all figures."""
 
 from pathlib import Path
 
@@ -6,10 +6,10 @@ from promptseg.core import stage
 
 
 def main(params: Path, prepared: Path, predictions: Path, scores: Path, summaries: Path, plots: Path, leaderboard: Path,
-    chart: Path, datasets: Path, gains: Path, page: Path,
+    chart: Path, datasets: Path, gains: Path, page: Path, verdicts: Path,
 ):  # fmt: skip
     from promptseg.core import study
-    from promptseg.report import charts, tables
+    from promptseg.report import charts, tables, verdict, verdict_facts
     from promptseg.report import gains as pairs
     from promptseg.report import leaderboard as table
     from promptseg.report import page as html
@@ -21,8 +21,10 @@ def main(params: Path, prepared: Path, predictions: Path, scores: Path, summarie
     tables.write_rows(datasets, *tables.dataset_table(list(settings.datasets), summaries))
     compared = pairs.gains(settings, rows, scores)
     pairs.write_gains(compared, gains)
+    facts = verdict_facts.collect(settings, rows, scores, summaries)
+    verdict.write_metrics(facts, verdicts)
     folders = html.Folders(prepared, predictions, scores)
-    html.write_page(page, settings, rows, html.Sources(plots, summaries, compared, folders), [])
+    html.write_page(page, settings, rows, html.Sources(plots, summaries, compared, folders), verdict.verdicts(facts))
 
 
 if __name__ == "__main__":

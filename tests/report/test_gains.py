@@ -8,9 +8,13 @@ import pytest
 from promptseg.core.errors import UserError
 from promptseg.evaluation import score_table
 from promptseg.report.gains import gains, write_gains
-from promptseg.report.paired import difference_interval
+from promptseg.report.paired import compare
 from scipy import stats
 from small_studies import BOX, parsed, rows_of
+
+
+def difference_interval(before: Path, after: Path) -> tuple[float, float] | None:
+    return compare(before, after).overall.interval
 
 
 def write(path: Path, tp: list, fn: list | None = None, fp: list | None = None, groups: str = "") -> Path:

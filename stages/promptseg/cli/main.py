@@ -132,6 +132,27 @@ def doctor(
 
 
 @app.command()
+def verdict(
+    dataset: Annotated[str | None, typer.Argument(help="as in params.yaml; all that have scores if left out")] = None,
+):
+    """Say which model, prompted how, is good enough on a dataset, and whether fine-tuning was worth it."""
+    from promptseg.cli import verdict
+
+    print(verdict.verdict(dataset))
+
+
+@app.command()
+def compare(
+    before: Annotated[str, typer.Argument(metavar="RUN", help="a run as in params.yaml")],
+    after: Annotated[str, typer.Argument(metavar="RUN", help="another run on the same images")],
+):
+    """Compare two runs on the same images: differences, intervals, a test, and the images that differ most."""
+    from promptseg.cli import compare
+
+    print(compare.compare(before, after))
+
+
+@app.command()
 def repro(
     targets: Annotated[
         list[str] | None, typer.Argument(help="stages as `dvc stage list` names them; all if left out")

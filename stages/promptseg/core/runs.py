@@ -23,6 +23,7 @@ class FineTune(Run):
     """A run whose model is fine-tuned first."""
 
     train: Train
+    baseline: str | None = None  # run on the same dataset that it is compared with; None: its own zero-shot run
     reported_dice_loss: Fraction | None = None  # Dice loss on the training images that the study reports
 
 

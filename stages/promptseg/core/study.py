@@ -8,7 +8,7 @@ import pydantic
 from promptseg.core.errors import UserError
 from promptseg.core.params import PATH, Dataset, Download, Header, Model
 from promptseg.core.runs import Cascade, FineTune, Run
-from promptseg.core.settings import read_yaml, validate
+from promptseg.core.settings import Fraction, read_yaml, validate
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,40}")
 SECTIONS = ("download", "datasets", "models", "zero_shot", "cascade", "finetune")
@@ -18,6 +18,7 @@ RUN_SECTIONS = ("zero_shot", "cascade", "finetune")
 class Study(Header):
     """The sections of params.yaml; names are checked against each other."""
 
+    good_enough: Fraction = 0.8  # score from which on the verdict calls a run good enough
     download: dict[str, Download] = {}
     datasets: dict[str, Dataset]
     models: dict[str, Model]
@@ -49,6 +50,13 @@ class Study(Header):
             if sources[run.source].dataset != run.dataset:
                 raise ValueError(
                     f"{section}.{name}.dataset: {run.dataset!r}, but {run.source} is on {sources[run.source].dataset!r}"
+                )
+        if isinstance(run, FineTune) and run.baseline is not None:
+            others = [key for key, other in self.runs.items() if other.dataset == run.dataset and key != name]
+            if run.baseline not in others:
+                raise ValueError(
+                    f"{section}.{name}.baseline: {run.baseline!r} is no other run on {run.dataset}; known:"
+                    f" {', '.join(others)}"
                 )
 
     def _check_unique(self) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from promptseg.core import files
 from promptseg.core.errors import UserError
 from promptseg.data import point_clouds, records
+from promptseg.data.image_io import IGNORED
 from promptseg.data.records import RecordReader
 from promptseg.evaluation import histogram, metrics, score_table
 from promptseg.evaluation.point_cloud_scores import PointCloudScoring
@@ -59,10 +60,12 @@ def evaluate(split: Path, predictions: Path, outputs: Outputs) -> None:
         raise UserError(f"{predictions}: no oracle in its metadata; delete it and run `dvc repro`")
     classes = reader.metadata["classes"]
     images, scoring = ScoredImages(reader, predicted), _scoring(reader)
-    scores, best_single, ids = RunScores(classes), [], []
+    scores, best_single, ids, prompt_counts = RunScores(classes), [], [], []
     for image in images:
         ids.append(image.id)
         scores.add(image.id, image.group, image.target, image.probability)
+        if (image.target % IGNORED > 0).any():
+            prompt_counts.append(sum(prompt.effort for prompt in image.prompts))
         if image.best_single is not None:
             best_single.append(image.best_single)
     rows = scores.rows(scoring.task)
@@ -76,6 +79,8 @@ def evaluate(split: Path, predictions: Path, outputs: Outputs) -> None:
             task=scoring.task,
             image_scores=image_scores,
             categories=scoring.categories,
+            prompts_per_image=float(np.mean(prompt_counts)) if _is_prompted(predicted) else None,
+            absent_phrase_area=predicted.metadata.get("absent_phrase_area"),
             split=reader.metadata,
         )
     )
@@ -93,6 +98,11 @@ def _threshold(predictions: RecordReader) -> float | None:
     if threshold is not None and threshold not in histogram.THRESHOLDS:
         raise UserError(f"{predictions.path}: threshold {threshold} is no multiple of 0.05; predict again")
     return threshold
+
+
+def _is_prompted(predictions: RecordReader) -> bool:
+    """Whether somebody would have to give the prompts; those of a cascade are made from another run's predictions."""
+    return predictions.metadata["oracle"] and "by" not in predictions.metadata.get("prompt", {})
 
 
 def _scoring(split: RecordReader) -> ImageScoring:

@@ -84,7 +84,7 @@ class RunMetric:
     """A metric of a whole run.
 
     Attributes:
-        compute: Evaluation -> value in [0, 1], or None where it does not apply.
+        compute: Evaluation -> value in [0, 1], or a mean number (`prompts_per_image`); None where it does not apply.
         key: of the value.
         task: the task that it is for; None: all.
     """
@@ -128,6 +128,8 @@ METRICS: tuple[MaskMetric | RunMetric, ...] = (
     RunMetric(run_metrics.iou_best_single, Key("iou_best_single", "best single mask")),
     RunMetric(run_metrics.false_alarm_rate, Key("false_alarm_rate", "false alarms")),
     RunMetric(run_metrics.false_alarm_area, Key("false_alarm_area", "area of false alarms")),
+    RunMetric(run_metrics.prompts_per_image, Key("prompts_per_image", "prompts an image")),
+    RunMetric(run_metrics.absent_phrase_area, Key("absent_phrase_area", "area for an absent phrase")),
     RunMetric(run_metrics.iou_pooled_all, Key("iou_pooled_all", "pooled IoU with empty images")),
     RunMetric(point_cloud_scores.mean_score, Key("part_miou", "part mIoU", headline=True), PART_SEGMENTATION),
     RunMetric(

@@ -76,6 +76,16 @@ def iou_pooled_all(run: "Evaluation") -> float | None:
     return class_means.mean(iou(Counts.of(total)), class_means.in_truth(total))
 
 
+def prompts_per_image(run: "Evaluation") -> float | None:
+    """Mean number of clicks, boxes and masks from the ground truth that prompted an image; None where none were."""
+    return run.prompts_per_image
+
+
+def absent_phrase_area(run: "Evaluation") -> float | None:
+    """Mean share of an image that is marked for a phrase that is not there; None where it was not measured."""
+    return run.absent_phrase_area
+
+
 def _interval(run: "Evaluation") -> tuple[float, float] | None:
     return interval(*class_means.headline_terms(run.scores.counts), run.scores.groups)
 

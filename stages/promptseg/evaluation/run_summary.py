@@ -24,6 +24,8 @@ class Evaluation:
         task: decides which metrics there are (`scoring`).
         image_scores: score of each image by id (`ImageScoring.image_scores`).
         categories: category of each image by id, where there are categories.
+        prompts_per_image: mean number of clicks, boxes and masks that prompted an image; None: none were given.
+        absent_phrase_area: mean share of an image that is marked for a phrase that is not there; None: not measured.
         split: metadata of the split; `group_unit` says what a group is, and `score` whether images or tiles are scored.
     """
 
@@ -34,6 +36,8 @@ class Evaluation:
     task: str = SEGMENTATION
     image_scores: dict[str, float] = field(default_factory=dict)
     categories: dict[str, str] = field(default_factory=dict)
+    prompts_per_image: float | None = None
+    absent_phrase_area: float | None = None
     split: dict = field(default_factory=dict)
 
 

@@ -20,11 +20,13 @@ class TableCounts(NamedTuple):
     Attributes:
         ids: (images,) of the images, in the order of the table.
         groups: (images,) group of each image.
+        classes: (K,) names of the classes.
         counts: (images, K, 3) int64: tp, fp and fn of each class.
     """
 
     ids: list[str]
     groups: list[str]
+    classes: list[str]
     counts: np.ndarray
 
 
@@ -83,9 +85,10 @@ def read_counts(path: Path) -> TableCounts:
     columns = ["id", "group", "class", "tp", "fp", "fn"]
     with _named(path):
         table = pyarrow.parquet.read_table(path, columns=columns).to_pydict()
-        classes = len(dict.fromkeys(table["class"]))
-        counts = np.stack([np.array(table[name], np.int64).reshape(-1, classes) for name in columns[3:]], axis=-1)
-        return TableCounts(table["id"][::classes], table["group"][::classes], counts)
+        names = list(dict.fromkeys(table["class"]))
+        step = len(names)
+        counts = np.stack([np.array(table[name], np.int64).reshape(-1, step) for name in columns[3:]], axis=-1)
+        return TableCounts(table["id"][::step], table["group"][::step], names, counts)
 
 
 @contextlib.contextmanager

@@ -165,6 +165,11 @@ class Prompt:
         """The part of this kind, of the kind's class, or None."""
         return self.parts.get(kind)
 
+    @property
+    def effort(self) -> int:
+        """How many clicks, boxes or masks somebody gives; a mask, whose pixels no prediction keeps, is one."""
+        return max(1, sum(part.effort for part in self.parts.values()))
+
     def to_model(self, transform, height: int, width: int) -> "Prompt":
         """Convert to pixels of the model's input. transform: an ImageTransform; height, width: of the image."""
         return self._map(lambda part: part.to_model(transform, height, width))

@@ -131,6 +131,11 @@ class PromptPart(ABC):
     def draw(self, layer: "PromptLayer", color: tuple[int, int, int]) -> None:
         """Draw the part over an image."""
 
+    @property
+    def effort(self) -> int:
+        """How many clicks, boxes or masks somebody gives for it."""
+        return int(self.ORACLE)
+
     def to_json(self) -> dict[str, Any]:
         """Keys of the part in a prediction; coordinates to a hundredth of a pixel, no pixels."""
         return {}

@@ -87,6 +87,10 @@ class Points(PromptPart):
         for point, label in zip(self.coordinates, self.labels):
             layer.point(point, label == 1, color)
 
+    @property
+    def effort(self) -> int:
+        return len(self.coordinates)
+
     def to_json(self) -> dict[str, Any]:
         return {"points": np.round(self.coordinates, 2).tolist(), "labels": self.labels.tolist()}
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from promptseg.core.runs import FineTune
 from promptseg.core.study import Study
 from promptseg.report import tables
-from promptseg.report.paired import difference_interval
+from promptseg.report.paired import compare
 
 COLUMNS = (
     "dataset", "model", "prompt", "before", "after", "headline_before", "headline_after", "gain", "gain_ci_low",
@@ -15,9 +15,9 @@ COLUMNS = (
 
 
 def gains(study: Study, rows: list[dict], scores: Path) -> list[dict]:
-    """Compare fine-tuned runs with their zero-shot runs, which have the same dataset, model and prompt of the test.
+    """Compare fine-tuned runs with their baselines (`baseline`).
 
-    Fine-tuned runs without such a zero-shot run are left out. Those that are one and the same training, as runs of 20
+    Fine-tuned runs without a baseline are left out. Those that are one and the same training, as runs of 20
     and of 50 epochs are where `scale.max_epochs` is 3, are one row.
 
     Args:
@@ -27,7 +27,7 @@ def gains(study: Study, rows: list[dict], scores: Path) -> list[dict]:
 
     Returns:
         Rows with the keys of COLUMNS in the order of the leaderboard: dataset, model, prompt, `before` (name of the
-        zero-shot run), `after` (names of the fine-tuned ones), the headlines `headline_before` and `headline_after`,
+        baseline), `after` (names of the fine-tuned ones), the headlines `headline_before` and `headline_after`,
         `gain`, their difference, with the ends of its 95 % interval, paired by image, or None with fewer than 5 groups,
         and the number of groups.
 
@@ -35,18 +35,18 @@ def gains(study: Study, rows: list[dict], scores: Path) -> list[dict]:
         UserError: the table of a run is missing or damaged.
     """
     by_name = {row["run"]: row for row in rows}
-    before = {_test(run): name for name, run in study.zero_shot.items()}
     found: dict[Hashable, dict] = {}
     for row in rows:
         run = study.run(row["run"])
-        if not isinstance(run, FineTune) or _test(run) not in before:
+        start_name = baseline(study, row["run"])
+        if not isinstance(run, FineTune) or start_name is None:
             continue
-        key = _test(run), _training(run, study.scale.max_epochs)
+        key = start_name, _test(run), _training(run, study.scale.max_epochs)
         if key in found:
             found[key]["after"].append(row["run"])
             continue
-        start = by_name[before[_test(run)]]
-        ends = difference_interval(scores / f"{start['run']}.parquet", scores / f"{row['run']}.parquet")
+        start = by_name[start_name]
+        ends = compare(scores / f"{start['run']}.parquet", scores / f"{row['run']}.parquet").overall.interval
         found[key] = {name: row[name] for name in ("dataset", "model", "prompt")} | {
             "before": start["run"],
             "after": [row["run"]],
@@ -58,6 +58,24 @@ def gains(study: Study, rows: list[dict], scores: Path) -> list[dict]:
             "groups": row["groups"],
         }
     return list(found.values())
+
+
+def baseline(study: Study, name: str) -> str | None:
+    """Find the run that a fine-tuned run is compared with.
+
+    Args:
+        study: params.yaml.
+        name: of a run.
+
+    Returns:
+        The run that its `baseline` names, or else the zero-shot run with the same dataset, model and prompt of the
+        test, the last of several; None where there is no such run, or the run is not fine-tuned.
+    """
+    run = study.run(name)
+    if not isinstance(run, FineTune):
+        return None
+    same = [key for key, other in study.zero_shot.items() if _test(other) == _test(run)]
+    return run.baseline or (same[-1] if same else None)
 
 
 def write_gains(pairs: list[dict], path: Path) -> None:

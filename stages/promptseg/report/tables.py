@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow
@@ -73,7 +74,16 @@ def dataset_table(datasets: list[str], folder: Path) -> tuple[list[str], list[di
     return list(dict.fromkeys(["dataset", "split", *(key for row in rows for key in row)])), rows
 
 
-def _read_summary(path: Path) -> dict[str, dict | int]:
+def training_images(dataset: str, folder: Path) -> int | None:
+    """Read how many images there are to train on; None where the summary does not say.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    return _read_summary(folder / f"{dataset}.json").get("train", {}).get("images")
+
+
+def _read_summary(path: Path) -> dict[str, Any]:
     """Counts by split, and counts of the whole dataset, such as its near-duplicates."""
     try:
         values = json.loads(path.read_text("utf-8"))
