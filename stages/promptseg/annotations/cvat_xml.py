@@ -167,13 +167,13 @@ def _polygon(attributes: dict[str, str]) -> dict:
 
 
 def _box(attributes: dict[str, str]) -> dict:
-    sides = [_number(attributes, key) for key in ("xtl", "ytl", "xbr", "ybr")]
-    return {"rings": (outlines.rectangle(*sides, _number(attributes, "rotation", 0)),)}
+    left, top, right, bottom = (_number(attributes, key) for key in ("xtl", "ytl", "xbr", "ybr"))
+    return {"rings": (outlines.rectangle(left, top, right, bottom, _number(attributes, "rotation", 0)),)}
 
 
 def _ellipse(attributes: dict[str, str]) -> dict:
-    numbers = [_number(attributes, key) for key in ("cx", "cy", "rx", "ry")]
-    return {"rings": (outlines.ellipse(*numbers, _number(attributes, "rotation", 0)),)}
+    x, y, x_radius, y_radius = (_number(attributes, key) for key in ("cx", "cy", "rx", "ry"))
+    return {"rings": (outlines.ellipse(x, y, x_radius, y_radius, _number(attributes, "rotation", 0)),)}
 
 
 def _mask(attributes: dict[str, str]) -> dict:

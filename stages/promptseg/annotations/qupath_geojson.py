@@ -10,6 +10,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def read(path: Path) -> Iterator[Annotated]:
     """
     areas, skipped = _areas(path)
     named = any(label for _, label, _ in areas)
-    planes = sorted({plane for geometry, _, _ in areas if (plane := _plane(geometry)) is not None})
+    planes = {_plane(geometry) for geometry, _, _ in areas}
     if len(planes) > 1:
         raise UserError(f"{path}: its objects are on {len(planes)} planes of a stack; export one file for each plane")
     shapes: list[Shape] = []
@@ -103,10 +104,8 @@ def _compact(value: dict) -> dict:
     """Turn the outlines of a geometry into arrays as soon as it is read: as lists they take ten times the memory."""
     depth = {"Polygon": 1, "MultiPolygon": 2}.get(str(value.get("type")))
     if depth is not None and "coordinates" in value:
-        try:
+        with suppress(TypeError, ValueError):  # damage is named when its feature is looked at
             value["coordinates"] = _rings(value["coordinates"], depth)
-        except (TypeError, ValueError):
-            pass  # the damage is named when its feature is looked at
     return value
 
 
@@ -135,7 +134,8 @@ def _label(classification: Any) -> str:
     return classification.strip() if isinstance(classification, str) else ""
 
 
-def _plane(geometry: dict) -> tuple[int, int] | None:
-    """Slice and time of an object that is not on the first or on any plane; channels are of one image."""
+def _plane(geometry: dict) -> tuple[str, str]:
+    """Slice and time of an object, which QuPath writes where they are not the first; channels are of one image."""
     plane = geometry.get("plane")
-    return (plane.get("z", 0), plane.get("t", 0)) if isinstance(plane, dict) else None
+    plane = plane if isinstance(plane, dict) else {}
+    return str(plane.get("z", 0)), str(plane.get("t", 0))
