@@ -77,11 +77,11 @@ def test_cells_lie_on_the_annotation_around_them_whatever_the_order_and_their_nu
     assert qupath_geojson.classes(path) == ["Tumor", "Cell"]
 
 
-def test_points_and_lines_are_no_areas_which_is_said(tmp_path, capfd):
+def test_points_and_lines_are_no_areas_and_counted(tmp_path):
     line = {"type": "LineString", "coordinates": [[0, 0], [1, 1]]}
     path = file(tmp_path, [feature(line), feature({"type": "Point", "coordinates": [1, 1]}), feature(POLYGON, TUMOR)])
-    assert [shape.at for shape in shapes_of(path)] == ["feature 3"]
-    assert capfd.readouterr().err == f"note: {path}: left out, as they are no areas: 1 LineString, 1 Point\n"
+    [found] = qupath_geojson.read(path)
+    assert [shape.at for shape in found.shapes] == ["feature 3"] and found.skipped == 2
 
 
 def test_objects_on_several_planes_are_of_several_images(tmp_path):
@@ -95,9 +95,9 @@ def test_objects_on_several_planes_are_of_several_images(tmp_path):
 
 
 @pytest.mark.parametrize(("geometry", "message"), [
-    ({"type": "Polygon", "coordinates": [[[1, 1], [2, 2], [1, 1]]]}, "an outline needs 3 points, it has 2"),
-    ({"type": "Polygon", "coordinates": [SQUARE, [[1, 1], [2, 2], [1, 1]]]}, "an outline needs 3 points, it has 2"),
-    ({"type": "MultiPolygon", "coordinates": [[SQUARE], [[[0, 0]]]]}, "an outline needs 3 points, it has 1"),
+    ({"type": "Polygon", "coordinates": [[[1, 1], [2, 2], [1, 1]]]}, "a polygon of 2 points has no area; it needs 3, so correct or remove it"),
+    ({"type": "Polygon", "coordinates": [SQUARE, [[1, 1], [2, 2], [1, 1]]]}, "a polygon of 2 points has no area; it needs 3, so correct or remove it"),
+    ({"type": "MultiPolygon", "coordinates": [[SQUARE], [[[0, 0]]]]}, "a polygon of 1 point has no area; it needs 3, so correct or remove it"),
     ({"type": "Polygon", "coordinates": [[[1, 1], [2, "x"], [3, 3]]]}, "its points are not pairs of numbers"),
     ({"type": "Polygon", "coordinates": [[[1, 1], [2], [3, 3]]]}, "its points are not pairs of numbers"),
     ({"type": "Polygon", "coordinates": []}, "it has no coordinates"),

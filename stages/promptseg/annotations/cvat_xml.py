@@ -9,14 +9,13 @@ fill the memory.
 """
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 
-from promptseg.annotations import left_out, outlines
+from promptseg.annotations import outlines
 from promptseg.annotations.shapes import Annotated, Shape
 from promptseg.core.errors import UserError
 from promptseg.data.image_io import MAX_PIXELS
@@ -47,7 +46,6 @@ def read(path: Path) -> Iterator[Annotated]:
     for _ in _parsed(path, target):
         yield from target.images
         target.images.clear()
-    left_out.note(path, target.left_out)
 
 
 def classes(path: Path) -> list[str] | None:
@@ -85,14 +83,13 @@ class _Target:
     def __init__(self) -> None:
         self.labels: list[tuple[str, str]] = []  # name and type
         self.images: list[Annotated] = []
-        self.left_out: Counter[str] = Counter()
         self.has_image = False
         self._path: list[str] = []
         self._text: list[str] = []
         self._image: dict[str, str] | None = None
         self._shapes: list[tuple[int, Shape]] = []  # with their z_order
         self._instances: dict[tuple[str, str], int] = {}
-        self._count = 0  # of shapes of the image, also those left out
+        self._count = self._skipped = 0  # shapes of the image, and those that are no areas among them
         self._at = ""
 
     def where(self) -> str:
@@ -114,12 +111,12 @@ class _Target:
             raise ValueError('it is a "CVAT for video" file, with tracks; export the task as "CVAT for images 1.1"')
         if parent == "annotations" and tag == "image":
             self.has_image, self._image = True, attributes
-            self._shapes, self._instances, self._count = [], {}, 0
+            self._shapes, self._instances, self._count, self._skipped = [], {}, 0, 0
             self._at = f"image {attributes.get('name') or attributes.get('id', '')}"
         elif parent == "image" and (tag in _SHAPES or tag in _NO_AREAS):
             self._count += 1
             if tag in _NO_AREAS:
-                self.left_out[tag] += 1
+                self._skipped += 1
             else:
                 self._shape(tag, attributes)
 
@@ -141,7 +138,7 @@ class _Target:
                 raise ValueError("it has no name")
             size = (_integer(self._image, "height", None), _integer(self._image, "width", None))
             shapes = [shape for _, shape in sorted(self._shapes, key=lambda each: each[0])]
-            self.images.append(Annotated(name, *size, tuple(shapes)))
+            self.images.append(Annotated(name, *size, tuple(shapes), skipped=self._skipped))
             self._image, self._at = None, ""
 
     def close(self) -> None:

@@ -7,14 +7,13 @@ on top. Coordinates are corners of pixels, as ImageJ has them for areas. Rounded
 
 import struct
 import zipfile
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from promptseg.annotations import left_out, outlines
+from promptseg.annotations import outlines
 from promptseg.annotations.shapes import Annotated, Shape
 from promptseg.core.errors import UserError
 
@@ -51,13 +50,12 @@ def read(path: Path) -> Iterator[Annotated]:
     except ImportError:
         raise UserError(f"{path}: ROIs of ImageJ need the package roifile: `pip install roifile`") from None
     shapes: list[Shape] = []
-    kinds: Counter[str] = Counter()
-    slices = set()
+    slices, skipped = set(), 0
     for number, (at, content) in enumerate(_contents(path), 1):
         try:
             roi = roifile.ImagejRoi.frombytes(content)
             if roi.roitype.name in _NO_AREAS:
-                kinds[roi.roitype.name.lower()] += 1
+                skipped += 1
                 continue
             found = [Shape(CLASS, (ring,), holes, at=at, instance=number) for ring, holes in _outlines(roi)]
         # What roifile raises for damage has no common base.
@@ -68,8 +66,7 @@ def read(path: Path) -> Iterator[Annotated]:
     slices.discard((0, 0, 0))  # on all slices
     if len(slices) > 1:
         raise UserError(f"{path}: its ROIs are on {len(slices)} slices of a stack; save one file for each slice")
-    left_out.note(path, kinds)
-    yield Annotated("", None, None, tuple(shapes))
+    yield Annotated("", None, None, tuple(shapes), skipped=skipped)
 
 
 def _contents(path: Path) -> Iterator[tuple[str, bytes]]:

@@ -32,7 +32,8 @@ def ring(points: object) -> np.ndarray:
     if len(found) > 1 and (found[0] == found[-1]).all():
         found = found[:-1]
     if len(found) < 3:
-        raise ValueError(f"an outline needs 3 points, it has {len(found)}")
+        count = "1 point" if len(found) == 1 else f"{len(found)} points"
+        raise ValueError(f"a polygon of {count} has no area; it needs 3, so correct or remove it")
     return found
 
 

@@ -8,13 +8,12 @@ lie on top. The nucleus of a cell (`nucleusGeometry`) is not read: it is a part 
 
 import json
 import re
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from promptseg.annotations import left_out, outlines
+from promptseg.annotations import outlines
 from promptseg.annotations.shapes import Annotated, Shape
 from promptseg.core.errors import UserError
 
@@ -53,8 +52,7 @@ def read(path: Path) -> Iterator[Annotated]:
             shapes += _shapes(geometry, label or UNNAMED, number, at)
         except ValueError as error:
             raise UserError(f"{path}: {at}: {error}") from None
-    left_out.note(path, skipped)
-    yield Annotated("", None, None, tuple(shapes))
+    yield Annotated("", None, None, tuple(shapes), skipped=skipped)
 
 
 def classes(path: Path) -> list[str] | None:
@@ -67,10 +65,12 @@ def classes(path: Path) -> list[str] | None:
     return list(labels) or None
 
 
-def _areas(path: Path) -> tuple[list[tuple[dict, str, str]], Counter[str]]:
-    """Geometry, class and place of each area, the topmost last; and counts of what is none. Raises UserError."""
-    kinds: Counter[str] = Counter()
-    areas = []
+def _areas(path: Path) -> tuple[list[tuple[dict, str, str]], int]:
+    """Geometry, class and place of each area, the topmost last; and the number of objects that are none.
+
+    Raises UserError.
+    """
+    areas, skipped = [], 0
     for number, feature in enumerate(_features(path), 1):
         at = f"feature {number}"
         geometry, properties = feature.get("geometry"), feature.get("properties") or {}
@@ -79,12 +79,12 @@ def _areas(path: Path) -> tuple[list[tuple[dict, str, str]], Counter[str]]:
         if not isinstance(geometry, dict) or not isinstance(geometry.get("type"), str):
             raise UserError(f"{path}: {at} has no geometry; export the objects again from QuPath")
         if geometry["type"] not in ("Polygon", "MultiPolygon"):
-            kinds[geometry["type"]] += 1
+            skipped += 1
             continue
         kind = properties.get("objectType", properties.get("object_type", "annotation"))
         areas.append((kind != "annotation", geometry, _label(properties.get("classification")), at))
     areas.sort(key=lambda each: each[0])
-    return [(geometry, label, at) for _, geometry, label, at in areas], kinds
+    return [(geometry, label, at) for _, geometry, label, at in areas], skipped
 
 
 def _features(path: Path) -> list[dict]:
