@@ -90,8 +90,8 @@ def test_lines_and_points_are_no_areas_and_counted(tmp_path):
 
 
 @pytest.mark.parametrize(("shape", "message"), [
-    ('<polygon label="cell" points="1,1;2,2"/>', "polygon 1: a polygon of 2 points has no area; it needs 3, so correct or remove it"),
-    ('<polygon label="cell" points="1,1;2,2;1,1"/>', "polygon 1: a polygon of 2 points has no area; it needs 3, so correct or remove it"),
+    ('<polygon label="cell" points="1,1;2,2"/>', "polygon 1: a polygon of 2 points has no area"),
+    ('<polygon label="cell" points="1,1;2,2;1,1"/>', "polygon 1: a polygon of 2 points has no area"),
     ('<polygon label="cell" points="1,1;2,2;3"/>', "polygon 1: its points are not pairs of numbers"),
     ('<polygon label="cell" points="1,1;2,2;3,nan"/>', "polygon 1: its points are not pairs of numbers"),
     ('<polygon label="cell"/>', "polygon 1: it has no points"),

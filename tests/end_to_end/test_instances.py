@@ -1,0 +1,125 @@
+"""Instances from a user's folder to prompts: each keeps its own, however masks are stored, resized and tiled."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+from promptseg import prompts
+from promptseg.core import params
+from promptseg.data import records
+from promptseg.data.records import Record
+from promptseg.inference.prediction import prompt_source
+from promptseg.preprocessing import prepare
+from promptseg.prompts import PromptConfig
+
+ROWS, COLUMNS, SIDE = 3, 4, 12
+# Touching cells with background around: one connected component.
+CELLS = np.pad(np.kron(np.arange(1, ROWS * COLUMNS + 1).reshape(ROWS, COLUMNS), np.ones((SIDE, SIDE), int)), 6)
+COUNT = ROWS * COLUMNS
+POINT = PromptConfig(points=1, per="instance")
+
+Write = Callable[[Path, str, np.ndarray], None]  # of the masks of an image: folder, name, instances
+
+
+def png(path: Path, values: np.ndarray, dtype: type = np.uint8) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(values.astype(dtype)).save(path)
+
+
+def tiff(path: Path, values: np.ndarray, dtype: type, **settings) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tifffile.imwrite(path, values.astype(dtype), **settings)
+
+
+def one_an_instance(folder: Path, name: str, cells: np.ndarray) -> None:
+    for number in range(1, cells.max() + 1):
+        png(folder / f"masks/{name}_{number}.png", (cells == number) * 255)
+
+
+def by_class(folder: Path, name: str, cells: np.ndarray) -> None:
+    """Instances of a class in its folder: cells, and their nuclei, which overlap them."""
+    for number in range(1, cells.max() + 1):
+        ys, xs = np.nonzero(cells == number)
+        nucleus = np.zeros(cells.shape, bool)
+        nucleus[ys.min() + 3 : ys.max() - 2, xs.min() + 3 : xs.max() - 2] = True
+        png(folder / f"masks/cell/{name}_{number}.png", (cells == number) * 255)
+        png(folder / f"masks/nucleus/{name}_{number}.png", nucleus * 255)
+
+
+def prepared(root: Path, write: Write, options: dict, **settings) -> tuple[list[Record], dict, dict]:
+    """The test's records of a folder, their metadata and the summary. Images and masks are in the same folder."""
+    rng = np.random.default_rng(0)
+    for name in ("p1", "p2"):
+        png(root / f"raw/{name}.png", rng.integers(0, 256, (*CELLS.shape, 3)))
+        write(root / "raw", name, CELLS)
+    options = {"images": "{name}.png", "splits": {"train": "p1", "test": "p2"}} | options
+    about = {"raw": str(root / "raw"), "reader": "folder", "options": options, "val_fraction": 0.0} | settings
+    dataset = params.validate(params.Dataset, about, "params.yaml", "datasets.mine")
+    paths = prepare.Paths(root / "raw", root / "out", root / "summary.json")
+    prepare.prepare("mine", dataset, None, 0, paths)
+    split = records.open_split(paths.out / "test.parquet")
+    return list(split), split.metadata, json.loads(paths.metrics.read_text())
+
+
+def count(record: Record, metadata: dict, target: int = 1) -> int:
+    built, regions = prompts.build_prompts(POINT, prompt_source(record, metadata, POINT))
+    for prompt, region in zip(built, regions, strict=True):
+        assert (records.mask(record)[region.full()] == prompt.target).all()
+    return sum(prompt.target == target for prompt in built)
+
+
+@pytest.mark.parametrize(("write", "masks"), [
+    (lambda folder, name, cells: png(folder / f"{name}_cp_masks.png", cells, np.uint16), "{name}_cp_masks.*"),
+    (lambda folder, name, cells: png(folder / f"{name}_cp_masks.png", cells, np.uint8), "{name}_cp_masks.*"),
+    (lambda folder, name, cells: tiff(folder / f"{name}_cp_masks.tif", cells, np.uint16), "{name}_cp_masks.*"),
+    (lambda folder, name, cells: tiff(folder / f"labels/{name}.tif", cells, np.uint32), "labels/{name}.tif"),
+    (lambda folder, name, cells: tiff(folder / f"labels/{name}.tif", cells, np.int32, compression="zlib"),
+     "labels/{name}.tif"),
+    (lambda folder, name, cells: tiff(folder / f"labels/{name}.tif", cells * 70_000, np.uint32), "labels/{name}.tif"),
+    (lambda folder, name, cells: tiff(folder / f"labels/{name}.tif", cells, np.int64), "labels/{name}.tif"),
+    (one_an_instance, "masks/{name}_*.png"),
+], ids=["Cellpose, 16 bits", "Cellpose, 8 bits", "Cellpose, TIFF", "napari, 32 bits", "micro-sam, 32 bits signed",
+        "ids beyond 16 bits", "64 bits", "a file an instance"])  # fmt: skip
+def test_touching_instances_keep_prompts_of_their_own(tmp_path, write, masks):
+    (record,), metadata, summary = prepared(tmp_path, write, {"masks": masks})
+    assert (records.mask(record) == (CELLS > 0)).all() and count(record, metadata) == COUNT
+    assert summary["test"]["instances"] == summary["train"]["instances"] == "given"
+
+
+def test_a_binary_mask_of_the_same_cells_is_one_component_and_the_summary_says_so(tmp_path):
+    write = lambda folder, name, cells: png(folder / f"{name}_mask.png", (cells > 0) * 255)  # noqa: E731
+    (record,), metadata, summary = prepared(tmp_path, write, {"masks": "{name}_mask.png"})
+    assert count(record, metadata) == 1 and summary["test"]["instances"] == "connected components"
+
+
+def test_overlapping_instances_of_classes_in_folders_keep_prompts_of_their_own(tmp_path):
+    options = {"masks": "masks/{class}/{name}_*.png", "classes": ["cell", "nucleus"]}
+    (record,), metadata, summary = prepared(tmp_path, by_class, options)
+    assert [count(record, metadata, target) for target in (1, 2)] == [COUNT, COUNT]
+    assert summary["test"]["instances"] == "given"
+
+
+def cellpose(folder: Path, name: str, cells: np.ndarray) -> None:
+    png(folder / f"{name}_cp_masks.png", cells, np.uint16)
+
+
+@pytest.mark.parametrize("resize", [30, 90])
+def test_resized_instances_keep_prompts_of_their_own(tmp_path, resize):
+    (record,), metadata, _ = prepared(tmp_path, cellpose, {"masks": "{name}_cp_masks.png"}, resize=resize)
+    assert max(record.height, record.width) == resize and count(record, metadata) == COUNT
+
+
+@pytest.mark.parametrize("resize", [None, 45])
+def test_each_tile_prompts_for_the_instances_in_it(tmp_path, resize):
+    options = {"masks": "{name}_cp_masks.png"}
+    tiles, metadata, _ = prepared(tmp_path, cellpose, options, tile=20, overlap=4, resize=resize)
+    seen = set()
+    for record in tiles:
+        numbers = set(np.unique(records.instances(record))) - {0}
+        assert count(record, metadata) == len(numbers)
+        seen |= numbers
+    assert len(tiles) > 4 and len(seen) == COUNT
