@@ -50,6 +50,13 @@ def by_class(folder: Path, name: str, cells: np.ndarray) -> None:
         png(folder / f"masks/nucleus/{name}_{number}.png", nucleus * 255)
 
 
+def numbered_by_class(folder: Path, name: str, cells: np.ndarray) -> None:
+    """A label image of each class: the nuclei lie in the upper half of their cells."""
+    tiff(folder / f"masks/cell/{name}.tif", cells, np.uint16)
+    upper = (np.arange(cells.shape[0]) - 6) % SIDE < SIDE // 2
+    tiff(folder / f"masks/nucleus/{name}.tif", np.where(upper[:, None], cells, 0), np.uint32)
+
+
 def prepared(root: Path, write: Write, options: dict, **settings) -> tuple[list[Record], dict, dict]:
     """The test's records of a folder, their metadata and the summary. Images and masks are in the same folder."""
     rng = np.random.default_rng(0)
@@ -96,9 +103,13 @@ def test_a_binary_mask_of_the_same_cells_is_one_component_and_the_summary_says_s
     assert count(record, metadata) == 1 and summary["test"]["instances"] == "connected components"
 
 
-def test_overlapping_instances_of_classes_in_folders_keep_prompts_of_their_own(tmp_path):
-    options = {"masks": "masks/{class}/{name}_*.png", "classes": ["cell", "nucleus"]}
-    (record,), metadata, summary = prepared(tmp_path, by_class, options)
+@pytest.mark.parametrize(("write", "more"), [
+    (by_class, {"masks": "masks/{class}/{name}_*.png"}),
+    (numbered_by_class, {"masks": "masks/{class}/{name}.tif"}),
+    (numbered_by_class, {"masks": "masks/{class}/{name}.tif", "instances": True}),
+], ids=["a file an instance", "label images", "label images, as stated"])  # fmt: skip
+def test_overlapping_instances_of_classes_in_folders_keep_prompts_of_their_own(tmp_path, write, more):
+    (record,), metadata, summary = prepared(tmp_path, write, {"classes": ["cell", "nucleus"]} | more)
     assert [count(record, metadata, target) for target in (1, 2)] == [COUNT, COUNT]
     assert summary["test"]["instances"] == "given"
 
