@@ -2,11 +2,14 @@
 
 import numpy as np
 from promptseg.annotations.shapes import Shape
+from promptseg.data import rle
 from pycocotools import mask as coco
 
 
 def filled(shape: Shape, height: int, width: int) -> np.ndarray:
     """The mask of a shape in an image of this size, (h, w) bool."""
+    if shape.rle is not None:
+        return rle.decode(shape.rle)
     if shape.mask is not None:
         found = np.zeros((height, width), bool)
         found[shape.top : shape.top + shape.mask.shape[0], shape.left : shape.left + shape.mask.shape[1]] = shape.mask

@@ -19,8 +19,8 @@ from promptseg.core.errors import UserError
 
 NAME = "QuPath GeoJSON"
 SUFFIXES = (".geojson", ".json")
-UNNAMED = "object"  # class of the objects of a file without classes
 
+_UNNAMED = "object"  # class of the objects of a file without classes
 _HEAD = 1 << 16  # bytes
 _START = re.compile(r'\s*(?:\[\s*)?\{.*?"type"\s*:\s*"Feature(?:Collection)?"', re.DOTALL)
 
@@ -49,20 +49,10 @@ def read(path: Path) -> Iterator[Annotated]:
         if named and not label:
             raise UserError(f"{path}: {at} has no class, where others have one; give it one in QuPath, or delete it")
         try:
-            shapes += _shapes(geometry, label or UNNAMED, number, at)
+            shapes += _shapes(geometry, label or _UNNAMED, number, at)
         except ValueError as error:
             raise UserError(f"{path}: {at}: {error}") from None
     yield Annotated("", None, None, tuple(shapes), skipped=skipped)
-
-
-def classes(path: Path) -> list[str] | None:
-    """Read the names of the classes, in the order in which objects first have them; None where there are no areas.
-
-    Raises:
-        UserError: the file is damaged.
-    """
-    labels = {label or UNNAMED: None for _, label, _ in _areas(path)[0]}
-    return list(labels) or None
 
 
 def _areas(path: Path) -> tuple[list[tuple[dict, str, str]], int]:

@@ -19,8 +19,8 @@ from promptseg.core.errors import UserError
 
 NAME = "ImageJ ROI"
 SUFFIXES = (".roi", ".zip")
-CLASS = "object"
 
+_CLASS = "object"
 _MAGIC = b"Iout"
 _MAX_BYTES = 64 << 20  # of one ROI: 8 million points
 _NO_AREAS = ("LINE", "FREELINE", "POLYLINE", "NOROI", "ANGLE", "POINT")
@@ -57,7 +57,7 @@ def read(path: Path) -> Iterator[Annotated]:
             if roi.roitype.name in _NO_AREAS:
                 skipped += 1
                 continue
-            found = [Shape(CLASS, (ring,), holes, at=at, instance=number) for ring, holes in _outlines(roi)]
+            found = [Shape(_CLASS, (ring,), holes, at=at, instance=number) for ring, holes in _outlines(roi)]
         # What roifile raises for damage has no common base.
         except (ValueError, TypeError, IndexError, RuntimeError, NotImplementedError, struct.error) as error:
             raise UserError(f"{path}: {at}: not a readable ROI ({error}); save it again from ImageJ") from None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from filled import filled
-from promptseg.annotations import imagej_roi
+from promptseg.annotations import imagej
 from promptseg.core.errors import UserError
 
 POLYGON, RECTANGLE, OVAL, LINE, POLYLINE, FREEHAND, TRACED, POINT = 0, 1, 2, 3, 5, 7, 8, 10
@@ -51,7 +51,7 @@ def archive(folder: Path, **members: bytes) -> Path:
 
 def shapes_of(path: Path):
     pytest.importorskip("roifile")
-    [found] = imagej_roi.read(path)
+    [found] = imagej.read(path)
     assert (found.image, found.height, found.width) == ("", None, None)
     return found.shapes
 
@@ -103,7 +103,7 @@ def test_lines_and_points_are_no_areas_and_counted(tmp_path):
     rois = {"a": roi(LINE), "b": roi(POINT, points=[(0, 0)]), "c": roi(POINT, points=[(0, 0)]), "d": roi(RECTANGLE)}
     path = archive(tmp_path, **rois, e=roi(POLYLINE, points=TRIANGLE))
     pytest.importorskip("roifile")
-    [found] = imagej_roi.read(path)
+    [found] = imagej.read(path)
     assert [shape.at for shape in found.shapes] == ["d.roi"] and found.skipped == 4
 
 
@@ -135,11 +135,11 @@ def test_a_damaged_roi_is_named_in_one_line(tmp_path, content):
 
 def test_a_truncated_archive_and_a_member_that_is_no_roi_by_far_are_refused(tmp_path, monkeypatch):
     path = archive(tmp_path, a=roi(RECTANGLE))
-    monkeypatch.setattr(imagej_roi, "_MAX_BYTES", 20)
+    monkeypatch.setattr(imagej, "_MAX_BYTES", 20)
     with pytest.raises(UserError, match="RoiSet.zip: a.roi is larger than any ROI"):
         shapes_of(path)
     path.write_bytes(path.read_bytes()[:-10])
-    assert not imagej_roi.matches(path)
+    assert not imagej.matches(path)
     with pytest.raises(UserError, match="RoiSet.zip: damaged archive"):
         shapes_of(path)
 
@@ -147,12 +147,12 @@ def test_a_truncated_archive_and_a_member_that_is_no_roi_by_far_are_refused(tmp_
 def test_without_roifile_the_message_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "roifile", None)
     with pytest.raises(UserError, match=r"^[^\n]*cell.roi: ROIs of ImageJ need [^\n]*`pip install roifile`$"):
-        list(imagej_roi.read(file(tmp_path, roi(RECTANGLE))))
+        list(imagej.read(file(tmp_path, roi(RECTANGLE))))
 
 
 def test_the_format_is_recognized_by_its_content(tmp_path):
-    assert imagej_roi.matches(file(tmp_path, roi(RECTANGLE))) and imagej_roi.matches(archive(tmp_path, a=b"", b=b""))
-    assert not imagej_roi.matches(file(tmp_path, b"PK..")) and not imagej_roi.matches(archive(tmp_path))
+    assert imagej.matches(file(tmp_path, roi(RECTANGLE))) and imagej.matches(archive(tmp_path, a=b"", b=b""))
+    assert not imagej.matches(file(tmp_path, b"PK..")) and not imagej.matches(archive(tmp_path))
     with zipfile.ZipFile(tmp_path / "RoiSet.zip", "a") as opened:
         opened.writestr("images/a.png", b"")
-    assert not imagej_roi.matches(tmp_path / "RoiSet.zip")
+    assert not imagej.matches(tmp_path / "RoiSet.zip")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from filled import drawn
-from promptseg.annotations import qupath_geojson
+from promptseg.annotations import qupath
 from promptseg.core.errors import UserError
 
 SQUARE = [[1, 1], [6, 1], [6, 5], [1, 5], [1, 1]]
@@ -27,7 +27,7 @@ def file(folder: Path, content: object) -> Path:
 
 
 def shapes_of(path: Path):
-    [found] = qupath_geojson.read(path)
+    [found] = qupath.read(path)
     assert (found.image, found.height, found.width) == ("", None, None)
     return found.shapes
 
@@ -40,7 +40,7 @@ def shapes_of(path: Path):
 def test_a_polygon_has_its_hole_in_each_form_of_a_file(tmp_path, content):
     path = file(tmp_path, content)
     [found] = shapes_of(path)
-    assert qupath_geojson.matches(path) and (found.label, found.instance) == ("Tumor", None)
+    assert qupath.matches(path) and (found.label, found.instance) == ("Tumor", None)
     assert drawn(found, 6, 8) == ["........", ".#####..", ".#...#..", ".#...#..", ".#####..", "........"]
 
 
@@ -59,7 +59,7 @@ def test_the_polygons_of_a_multipolygon_are_one_instance_and_one_in_a_hole_is_no
 ])  # fmt: skip
 def test_a_class_is_named_in_each_way_that_versions_of_qupath_write(tmp_path, classification, expected):
     path = file(tmp_path, [feature(POLYGON, {"classification": classification})])
-    assert shapes_of(path)[0].label == expected and qupath_geojson.classes(path) == [expected]
+    assert [shape.label for shape in shapes_of(path)] == [expected]
 
 
 def test_without_any_class_all_are_objects_but_one_without_among_others_is_named(tmp_path):
@@ -73,14 +73,14 @@ def test_without_any_class_all_are_objects_but_one_without_among_others_is_named
 def test_cells_lie_on_the_annotation_around_them_whatever_the_order_and_their_nuclei_are_no_objects(tmp_path):
     cell = feature(POLYGON, {"objectType": "cell", "classification": "Cell"}, nucleusGeometry=WITH_HOLE)
     path = file(tmp_path, [cell, feature(POLYGON, TUMOR), feature(POLYGON, TUMOR | {"objectType": "detection"})])
-    assert [shape.at for shape in shapes_of(path)] == ["feature 2", "feature 1", "feature 3"]
-    assert qupath_geojson.classes(path) == ["Tumor", "Cell"]
+    found = [(shape.label, shape.at) for shape in shapes_of(path)]
+    assert found == [("Tumor", "feature 2"), ("Cell", "feature 1"), ("Tumor", "feature 3")]
 
 
 def test_points_and_lines_are_no_areas_and_counted(tmp_path):
     line = {"type": "LineString", "coordinates": [[0, 0], [1, 1]]}
     path = file(tmp_path, [feature(line), feature({"type": "Point", "coordinates": [1, 1]}), feature(POLYGON, TUMOR)])
-    [found] = qupath_geojson.read(path)
+    [found] = qupath.read(path)
     assert [shape.at for shape in found.shapes] == ["feature 3"] and found.skipped == 2
 
 
@@ -126,13 +126,13 @@ def test_a_damaged_file_is_refused_in_one_line(tmp_path, text, message):
     path = tmp_path / "a.geojson"
     path.write_text(text)
     with pytest.raises(UserError) as error:
-        list(qupath_geojson.read(path))
+        list(qupath.read(path))
     assert str(error.value).startswith(f"{path}: {message}") and "\n" not in str(error.value)
 
 
 def test_a_file_without_objects_is_an_image_without_any(tmp_path):
     path = file(tmp_path, {"type": "FeatureCollection", "features": []})
-    assert shapes_of(path) == () and qupath_geojson.classes(path) is None
+    assert shapes_of(path) == ()
 
 
 @pytest.mark.parametrize(("text", "expected"), [
@@ -145,4 +145,4 @@ def test_a_file_without_objects_is_an_image_without_any(tmp_path):
 ])  # fmt: skip
 def test_the_format_is_recognized_by_its_content(tmp_path, text, expected):
     (tmp_path / "a.json").write_text(text, "utf-8")
-    assert qupath_geojson.matches(tmp_path / "a.json") is expected
+    assert qupath.matches(tmp_path / "a.json") is expected

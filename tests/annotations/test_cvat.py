@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from filled import drawn
-from promptseg.annotations import cvat_xml
+from promptseg.annotations import cvat
 from promptseg.core.errors import UserError
 
 META = """<version>1.1</version><meta><task><name>cells</name><labels>
@@ -23,7 +23,7 @@ def file(folder: Path, shapes: str, head: str = '<?xml version="1.0" encoding="u
 
 
 def shapes_of(path: Path):
-    [found] = cvat_xml.read(path)
+    [found] = cvat.read(path)
     return found.shapes
 
 
@@ -76,8 +76,8 @@ def test_images_come_in_the_order_of_the_file_with_name_and_size_and_the_classes
     path = file(tmp_path, '<tag label="night"/>')
     text = path.read_text()
     path.write_text(text.replace("</annotations>", '<image id="1" name="b.png" width="4" height="4"/></annotations>'))
-    assert cvat_xml.matches(path) and cvat_xml.classes(path) == ["nucleus", "cell"]
-    found = [(each.image, each.height, each.width, each.shapes) for each in cvat_xml.read(path)]
+    assert cvat.matches(path) and cvat.classes(path) == ["nucleus", "cell"]
+    found = [(each.image, each.height, each.width, each.shapes) for each in cvat.read(path)]
     assert found == [("plate1/a.png", 6, 8, ()), ("b.png", 4, 4, ())]
 
 
@@ -85,7 +85,7 @@ def test_lines_and_points_are_no_areas_and_counted(tmp_path):
     points = '<points label="cell" points="1,1"/>'
     skeleton = f'<skeleton label="cell">{points}</skeleton>'
     path = file(tmp_path, f'<polyline label="cell" points="0,0;1,1"/>{points}{points}{skeleton}')
-    [found] = cvat_xml.read(path)
+    [found] = cvat.read(path)
     assert found.shapes == () and found.skipped == 4
 
 
@@ -111,7 +111,7 @@ def test_lines_and_points_are_no_areas_and_counted(tmp_path):
 def test_a_damaged_shape_is_named_with_its_image_in_one_line(tmp_path, shape, message):
     path = file(tmp_path, shape)
     with pytest.raises(UserError) as error:
-        list(cvat_xml.read(path))
+        list(cvat.read(path))
     assert str(error.value).startswith(f"{path}: image plate1/a.png, {message}") and "\n" not in str(error.value)
 
 
@@ -133,7 +133,7 @@ def test_a_damaged_file_is_refused_in_one_line(tmp_path, text, message):
     path = tmp_path / "a.xml"
     path.write_text(text)
     with pytest.raises(UserError) as error:
-        list(cvat_xml.read(path))
+        list(cvat.read(path))
     assert str(error.value).startswith(f"{path}: {message}") and "\n" not in str(error.value)
 
 
@@ -146,4 +146,4 @@ def test_a_damaged_file_is_refused_in_one_line(tmp_path, text, message):
 ])  # fmt: skip
 def test_the_format_is_recognized_by_its_content(tmp_path, text, expected):
     (tmp_path / "a.xml").write_text(text)
-    assert cvat_xml.matches(tmp_path / "a.xml") is expected
+    assert cvat.matches(tmp_path / "a.xml") is expected
