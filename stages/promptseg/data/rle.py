@@ -29,9 +29,9 @@ def encode(mask: np.ndarray, top: int = 0, left: int = 0, height: int | None = N
     """
     height, width = height or mask.shape[0], width or mask.shape[1]
     # Runs go down the columns: those beside the crop only add to the first and the last one.
-    columns = np.zeros((mask.shape[1], height), np.int8)
-    columns[:, top : top + mask.shape[0]] = mask.T
-    edges = np.flatnonzero(np.diff(columns.ravel(), prepend=0, append=0)) + left * height
+    framed = np.zeros(mask.shape[1] * height + 2, bool)
+    framed[1:-1].reshape(mask.shape[1], height)[:, top : top + mask.shape[0]] = mask.T
+    edges = np.flatnonzero(framed[1:] != framed[:-1]) + left * height
     counts = np.diff(edges, prepend=0, append=height * width)
     if counts[-1] == 0:
         counts = counts[:-1]
