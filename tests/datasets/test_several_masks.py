@@ -204,3 +204,28 @@ def test_linked_folders_and_files_are_read_and_loops_are_not_followed(tmp_path):
     assert pairing.listing(root) == ["broken", "images/p.png", "images/q.png", "masks/p.png"]
     (tmp_path / "link").symlink_to(root)
     assert pairing.listing(tmp_path / "link") == pairing.listing(root)
+
+
+def test_label_images_of_classes_keep_the_numbers_of_both_and_components_where_one_has_none(tmp_path):
+    ids = np.repeat([[1, 4, 2, 5, 3, 6]], 4, axis=0).repeat(4, axis=1)
+    save(tmp_path / "images/a.png", ids)
+    save(tmp_path / "masks/cell/a.png", ids)
+    save(tmp_path / "masks/nucleus/a.png", np.where(np.arange(4)[:, None] < 2, ids, 0))
+    save(tmp_path / "masks/vessel/a.png", np.where(np.arange(4)[:, None] < 1, np.arange(24) >= 12, 0))
+    where = {"masks": "masks/{class}/{name}.png", "classes": ["cell", "nucleus", "vessel"]}
+    labels, instances = (np.array(values) for values in read(tmp_path, **where)["a"])
+    assert labels[:, 0].tolist() == [2, 2, 1, 1] and labels[:, -1].tolist() == [3, 2, 1, 1]
+    upper, lower = [7, 10, 8, 11, 9, 12], [1, 4, 2, 5, 3, 6]
+    assert instances[:, ::4].tolist() == [[7, 10, 8, 0, 0, 0], upper, lower, lower]
+    refused(partial(read, tmp_path, **where, instances=False), "masks/cell/a.png: values 1, 2, 3, 4, 5, 6")
+
+
+def test_more_instances_than_can_be_told_apart_are_refused(tmp_path):
+    ids = np.arange(1, 40_001).reshape(200, 200).repeat(2, axis=0).repeat(2, axis=1)
+    save(tmp_path / "images/a.png", np.zeros((400, 400)))
+    for name in ("cell", "nucleus"):
+        (tmp_path / f"masks/{name}").mkdir(parents=True)
+        shown = np.where(np.arange(400) < 200, ids, 0) if name == "nucleus" else ids
+        Image.fromarray(shown.astype(np.uint16)).save(tmp_path / f"masks/{name}/a.png")
+    where = {"masks": "masks/{class}/{name}.png", "classes": ["cell", "nucleus"], "instances": True}
+    refused(partial(read, tmp_path, **where), "masks/nucleus/a.png: more than 65,535 instances", "into tiles first")

@@ -1,12 +1,13 @@
 """Automatic masks matched with a ground truth made by hand, and as the evaluation scores them."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from handmade_splits import generated, scored_images, summary, tile, whole, write
 from promptseg.core.errors import UserError
-from promptseg.data import rle
+from promptseg.data import image_io, rle
 from promptseg.data.generated_masks import segmentations, to_json
 from promptseg.data.records import Prediction
 from promptseg.data.tiling import Window
@@ -65,6 +66,35 @@ def test_a_mask_over_several_segments_is_far_from_each_of_them_though_the_union_
     marked = found.union[0] > 0
     assert (marked & (target == 1)).sum() / (marked | (target == 1)).sum() == pytest.approx(100 / 112)
     assert np.mean(found.best_single) == pytest.approx(0.358, abs=1e-3)
+
+
+TOUCHING = np.where(np.arange(12) < 6, 1, 2) * np.ones((8, 1), np.uint16)  # instances of one class, side by side
+
+
+def test_where_instances_are_known_each_is_a_segment_also_where_they_touch_or_are_in_pieces():
+    target, left = np.ones((8, 12), np.uint8), area(0, 8, 0, 6)
+    target[:, 3] = 0  # cuts the first instance
+    segmentations = [rle.encode(left & (target == 1)), rle.encode(~left)]
+    instances = np.where(target == 1, TOUCHING, 0).astype(np.uint16)
+    assert mask_matching.match(target, segmentations, 1, instances).best_single.tolist() == [1, 1]
+    assert mask_matching.match(target, segmentations, 1).best_single == pytest.approx([24 / 40, 48 / 64])
+    unknown = np.where(instances == 2, 0, instances)  # where the number is 0, components are segments
+    assert mask_matching.match(target, segmentations, 1, unknown).best_single.tolist() == [1, 1]
+
+
+def test_an_instance_in_several_classes_is_a_segment_of_each_and_ignored_pixels_are_of_none():
+    target = np.repeat(np.array([[1], [2], [255]], np.uint8), 12, axis=1)
+    found = mask_matching.match(target, [rle.encode(target == 1)], 2, np.ones((3, 12), np.uint16))
+    assert found.best_single.tolist() == [1, 0]
+
+
+def test_the_evaluation_takes_the_instances_of_the_record(tmp_path):
+    target = np.ones((8, 12), np.uint8)
+    row = whole("p", "g", np.repeat(target[..., None], 3, 2), target)
+    halves = to_json([generated(area(0, 8, 0, 6)), generated(area(0, 8, 6, 12))])
+    for rows, expected in (([row], [0.5]), ([replace(row, instances=image_io.encode_png(TOUCHING))], [1, 1])):
+        paths = write(tmp_path, rows, [Prediction("p", b"", "[]", halves)], ["a"])
+        assert scored_images(*paths)[0].best_single.tolist() == expected
 
 
 def test_masks_are_read_back_from_their_json_and_other_sizes_are_refused():

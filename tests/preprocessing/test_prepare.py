@@ -122,6 +122,7 @@ def test_metrics_say_what_was_kept_and_dropped(run):
     samples += [sample("no", "test", mask=mask_of(0)), sample("few", "test", mask=mask_of(4))]
     folder, metrics = run(samples, Dataset(val_fraction=0.0, min_pixels=5), max_images=2)
     ten = REPORT | dict.fromkeys(("min_height", "max_height", "min_width", "max_width"), 10)
+    ten |= {"instances": "connected components"}
     dropped = {"dropped_empty": 1, "dropped_small": 1, "dropped_over_cap": 3}
     assert metrics == {
         "train": ten | dropped | {"images": 7, "records": 2, "foreground": 0.3},
@@ -130,6 +131,17 @@ def test_metrics_say_what_was_kept_and_dropped(run):
     }
     assert [record.id for record in read(folder)] == ["a2", "a4"]
     assert [(record.id, record.foreground) for record in read(folder, "test")] == [("b", 25), ("no", 0)]
+
+
+def test_the_metrics_of_a_split_say_whether_instances_are_given_in_all_records_with_foreground(run):
+    def known(id, split, given=True, foreground=5):
+        mask = mask_of(foreground)
+        return replace(sample(id, split, mask=mask), instances=lambda: mask.astype(np.uint16) if given else None)
+
+    samples = [known("a", "train"), known("b", "train"), known("c", "test"), known("d", "test", given=False)]
+    _, metrics = run([*samples, known("e", "train", given=False, foreground=0)])
+    assert metrics["train"]["instances"] == "given" and metrics["test"]["instances"] == "connected components"
+    assert "instances" not in metrics["val"], "it has no records"
 
 
 def test_validation_and_point_clouds_keep_no_empty_records(run, monkeypatch):

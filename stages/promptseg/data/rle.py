@@ -27,9 +27,15 @@ def encode(mask: np.ndarray, top: int = 0, left: int = 0, height: int | None = N
     Returns:
         The segmentation.
     """
-    image = np.zeros((height or mask.shape[0], width or mask.shape[1]), np.uint8, order="F")
-    image[top : top + mask.shape[0], left : left + mask.shape[1]] = mask
-    encoded = coco.encode(image)
+    height, width = height or mask.shape[0], width or mask.shape[1]
+    # Runs go down the columns: those beside the crop only add to the first and the last one.
+    framed = np.zeros(mask.shape[1] * height + 2, bool)
+    framed[1:-1].reshape(mask.shape[1], height)[:, top : top + mask.shape[0]] = mask.T
+    edges = np.flatnonzero(framed[1:] != framed[:-1]) + left * height
+    counts = np.diff(edges, prepend=0, append=height * width)
+    if counts[-1] == 0:
+        counts = counts[:-1]
+    encoded = coco.frPyObjects({"size": [height, width], "counts": counts.tolist()}, height, width)
     return {"size": encoded["size"], "counts": encoded["counts"].decode("ascii")}
 
 

@@ -3,8 +3,8 @@
 Masks of SAM are often finer than an annotation (windows of a building, lines on a road), so they are matched in two
 ways:
 - union: a mask is assigned to the class in which more than half of its pixels lie, and the masks of a class are united;
-- best single: each segment of the ground truth, an 8-connected component of a class, is compared with the one mask of
-  the highest IoU with it.
+- best single: each segment of the ground truth, an instance of a class (an 8-connected component where instances are
+  not known), is compared with the one mask of the highest IoU with it.
 Where masks overlap, a pixel belongs to the smallest. Ignored pixels are not counted.
 """
 
@@ -24,7 +24,8 @@ class Match:
 
     Attributes:
         union: (K, h, w) uint8, 255 where the united masks of a class are, elsewhere 0.
-        best_single: (segments,) float64, IoU of the best single mask with each segment, by class and in scan order.
+        best_single: (segments,) float64, IoU of the best single mask with each segment, by class, then in the order of
+            `masks.regions`.
         mask_numbers: (h, w) int32, number (1, 2, ...) of the smallest mask at each pixel, 0 where there is none.
     """
 
@@ -33,13 +34,14 @@ class Match:
     mask_numbers: np.ndarray
 
 
-def match(target: np.ndarray, segmentations: list[dict], classes: int) -> Match:
+def match(target: np.ndarray, segmentations: list[dict], classes: int, instances: np.ndarray | None = None) -> Match:
     """Match automatic masks with the ground truth.
 
     Args:
         target: (h, w) uint8, 0 background, i class i, 255 ignored.
         segmentations: of each mask (`rle`), of the target's size.
         classes: number of classes.
+        instances: (h, w) uint16, the number of the instance at each pixel, 0 where it is not known; None: nowhere.
 
     Returns:
         The matched masks.
@@ -47,7 +49,7 @@ def match(target: np.ndarray, segmentations: list[dict], classes: int) -> Match:
     Raises:
         UserError: the run lengths of a mask are damaged.
     """
-    segments, class_of = _segments(target, classes)
+    segments, class_of = _segments(target, classes, instances)
     sizes = np.bincount(segments.ravel(), minlength=len(class_of))
     counted = target != IGNORED
     best_iou = np.zeros(len(class_of))  # of each segment
@@ -74,15 +76,17 @@ def match(target: np.ndarray, segmentations: list[dict], classes: int) -> Match:
     return Match(_one_hot(union, classes), best_iou[1:], mask_numbers)
 
 
-def _segments(target: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Number the 8-connected components of each class: (h, w) int, 0 elsewhere; and the class of each number."""
+def _segments(target: np.ndarray, classes: int, instances: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Number the instances of each class: (h, w) int, 0 elsewhere; and the class of each number."""
     segments, class_of = np.zeros(target.shape, np.int64), [0]
     for label in range(1, classes + 1):
         of_class = target == label
         if of_class.any():
-            labels, count = masks.components(of_class)
-            segments[of_class] = labels[of_class] + len(class_of) - 1
-            class_of += [label] * count
+            for region in masks.regions(of_class, True, instances):
+                height, width = region.mask.shape
+                crop = segments[region.top : region.top + height, region.left : region.left + width]
+                crop[region.mask] = len(class_of)
+                class_of.append(label)
     return segments, np.array(class_of)
 
 

@@ -96,7 +96,7 @@ class ScoredImages:
             return ScoredImage(*about, self._probability(record, prediction), image_prompts)
         try:
             segmentations = generated_masks.segmentations(prediction.generated_masks, *target.shape)
-            match = mask_matching.match(target, segmentations, self._classes)
+            match = mask_matching.match(target, segmentations, self._classes, records.instances(record))
         except UserError as error:
             raise UserError(f"{self._predictions.path}: {record.id}: {error}") from None
         return ScoredImage(*about, match.union, image_prompts, match.best_single, match.mask_numbers)

@@ -106,6 +106,10 @@ def prepare(name: str, settings: params.Dataset, max_images: int | None, seed: i
         written = [result for results in ranks.gather(mine) for result in results]
     if ranks.main:
         reports: dict[str, Any] = {split: choices[split].report for split in SPLITS}
+        for split in SPLITS if modality == "image" else ():
+            if given := {result.given for result in written if result.split == split} - {None}:
+                # What `per: instance` prompts for: where the source tells nothing, instances that touch are one.
+                reports[split]["instances"] = "given" if given == {True} else "connected components"
         for result in written:
             for index, chosen in result.lost:
                 reports[result.split]["records"] -= len(chosen)
@@ -147,10 +151,17 @@ class _Shard:
 
 @dataclass(frozen=True)
 class _Written:
-    """A shard that was written: windows of samples that could not be read."""
+    """A shard that was written.
+
+    Attributes:
+        split: its split.
+        lost: windows of samples that could not be read.
+        given: whether the source tells instances apart in each record with foreground; None: there is no such record.
+    """
 
     split: str
     lost: list[tuple[int, np.ndarray]]
+    given: bool | None
 
 
 def _regroup(name: str, options: tuple) -> str:
@@ -212,11 +223,13 @@ def _write(job: _Job, shard: _Shard, folder: Path) -> _Written:
             raise
 
     path = records.shard_path(folder / f"{shard.split}.parquet", shard.number)
-    lost = []
+    lost, given = [], None
     with records.RecordWriter(path, Record, {**job.metadata, SHARDS: shard.count}) as writer:
         for (index, chosen), encoded in zip(shard.windows, job.pool.map_ordered(encode, shard.windows)):
             if encoded is None:
                 lost.append((index, chosen))
             for record in encoded or ():
                 writer.add(record)
-    return _Written(shard.split, lost)
+                if record.foreground:
+                    given = given is not False and bool(record.instances)
+    return _Written(shard.split, lost, given)

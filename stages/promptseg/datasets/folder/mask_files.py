@@ -21,7 +21,7 @@ def read_all(folder: Path, pairs: list[FilePair], options: "Options") -> list[Ma
     """The mask of each pair; nothing is decoded yet.
 
     Where any image has several masks, each file is an instance in all of them. Where paths name classes, instances are
-    those of the files only if an image has several of one class.
+    those of the files only if an image has several of one class, and else those that the files number.
 
     Raises:
         UserError: a path names a class that options.classes does not list, or may name classes.
@@ -33,7 +33,7 @@ def read_all(folder: Path, pairs: list[FilePair], options: "Options") -> list[Ma
     if options.instances is None:
         _check_words(folder, pairs)
     instances = any(len(set(pair.classes)) < len(pair.classes) for pair in pairs)
-    readers = _readers(labels, options, notes)
+    readers = _readers(labels, options, False if instances else options.instances, notes)
     merged = []
     for pair in pairs:
         parts = []
@@ -63,12 +63,15 @@ def _check_words(folder: Path, pairs: list[FilePair]) -> None:
             )
 
 
-def _readers(labels: Labels, options: "Options", notes: Notes) -> dict[str | None, MaskReader]:
-    """The reader of each class that paths may name; of None, that of all files."""
+def _readers(labels: Labels, options: "Options", numbered: bool | None, notes: Notes) -> dict[str | None, MaskReader]:
+    """The reader of each class that paths may name; of None, that of all files.
+
+    numbered: whether a file of a class numbers its instances; None: where it is unambiguous.
+    """
     if CLASS not in Pattern(options.masks).fields:
         return {None: MaskReader(labels, False, notes)}
 
     def of_class(name: str) -> Labels:
         return parse_labels([name], options.background, options.ignore, options.threshold, options.others)
 
-    return {name: MaskReader(of_class(name), False, notes) for name in labels.names}
+    return {name: MaskReader(of_class(name), numbered, notes) for name in labels.names}

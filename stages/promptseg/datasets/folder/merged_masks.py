@@ -1,6 +1,5 @@
-"""Several mask files of one image: each is an instance of the only class, or holds one class."""
+"""Several mask files of one image: each is an instance, or holds one class, whose instances it may number."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -11,6 +10,7 @@ from promptseg.datasets.folder.labels import IGNORED
 from promptseg.datasets.folder.mask_reader import Mask
 from promptseg.datasets.folder.mask_values import Notes
 
+_MAX_INSTANCES = 65_535  # that can be told apart
 _ALIKE = 0.5  # of a mask's pixels in another one of its class: two annotations of one object, perhaps
 
 
@@ -29,22 +29,22 @@ def merge(parts: list[Part], instances: bool, notes: Notes) -> Mask:
 
     Args:
         parts: at least one, in natural order of their names.
-        instances: each file is an instance; else instances are connected components.
+        instances: each file is an instance; else instances are those that files number.
         notes: where to say so.
 
     Returns:
         The mask, which raises UserError where files differ in size or seem to show the same object.
     """
     painted = partial(_paint, parts, instances, notes)
-    numbers: Callable[[], np.ndarray | None] = (lambda: painted()[1]) if instances else (lambda: None)
-    return Mask(lambda: painted()[0], numbers, parts[0].mask.where)
+    return Mask(lambda: painted()[0], lambda: painted()[1], parts[0].mask.where)
 
 
-def _paint(parts: list[Part], instances: bool, notes: Notes) -> tuple[np.ndarray, np.ndarray]:
-    """The labels, (h, w) uint8, and the numbers of the files, (h, w) uint16."""
+def _paint(parts: list[Part], instances: bool, notes: Notes) -> tuple[np.ndarray, np.ndarray | None]:
+    """The labels, (h, w) uint8, and the instances, (h, w) uint16, 0 where no file numbers them; None: nowhere."""
     first = parts[0].mask()
     labels = np.zeros(first.shape, np.uint8)
     numbers, area = np.zeros(first.shape, int), np.zeros(first.shape, int)
+    known = False
     for number, part in enumerate(parts, 1):
         values = part.mask() if number > 1 else first
         if part.label is not None:
@@ -58,11 +58,24 @@ def _paint(parts: list[Part], instances: bool, notes: Notes) -> tuple[np.ndarray
             _check_different(parts, numbers[inside & (labels == values)], number, size)
         free = (labels == 0) | (labels == IGNORED)
         over = inside & (free | (values > labels) | ((values == labels) & (size < area)))
-        labels[over], numbers[over], area[over] = values[over], number, size
+        own = np.full(first.shape, number) if instances else _numbered(part, int(numbers.max()))
+        known |= own is not None
+        labels[over], numbers[over], area[over] = values[over], 0 if own is None else own[over], size
         labels[(values == IGNORED) & (labels == 0)] = IGNORED
     if instances and len(parts) > 1:
         notes.say("files", f"{parts[0].mask.where}: one of {len(parts)} masks of an image; each is read as an instance")
-    return labels, numbers.astype(np.uint16)
+    return labels, numbers.astype(np.uint16) if known else None
+
+
+def _numbered(part: Part, last: int) -> np.ndarray | None:
+    """The instances of one mask file, counted on from the last number of those before; None where it tells none."""
+    found = part.mask.instances()
+    if found is None:
+        return None
+    if last + int(found.max()) > _MAX_INSTANCES:
+        what = f"more than {_MAX_INSTANCES:,} instances in the masks of one image, which cannot be told apart"
+        raise UserError(f"{part.mask.where}: {what}; cut the image into tiles first")
+    return np.where(found > 0, found.astype(int) + last, 0)
 
 
 def _check_different(parts: list[Part], below: np.ndarray, number: int, size: int) -> None:

@@ -60,7 +60,7 @@ class Options(params.Settings):
     ignore: Any = None  # value or values that are excluded from training and scores; None: none
     values: Literal["ids", "colors"] | None = None  # what lists of three numbers are, where nothing else tells
     others: Literal["error", "background", "ignore"] = "error"  # meaning of values that are not listed
-    instances: bool | None = None  # each value is an instance of the only class; None: where that is unambiguous
+    instances: bool | None = None  # each value is an instance of the file's one class; None: where it is unambiguous
     threshold: Annotated[int, Field(ge=1, le=255)] | None = None  # smallest value of the only class, for soft edges
     window: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None  # black, white; 16-bit and float
     stack: bool = False  # each file is a TIFF stack, each of its slices an image
@@ -108,9 +108,11 @@ class Options(params.Settings):
             raise ValueError("stack: {class} in masks is for single images")
         if CLASS in fields or (by_class and not isinstance(self.classes, list)):
             raise ValueError("{class} stands in masks alone, and classes lists its names: [leaf, spot]")
-        alone = self.labels().binary and (self.threshold, self.others) == (None, "error")
-        if self.instances and (by_class or not alone):
-            raise ValueError("instances: only for one class, without a value of its own, threshold and others")
+        alone = (by_class or self.labels().binary) and (self.threshold, self.others) == (None, "error")
+        if self.instances and not alone:
+            raise ValueError(
+                "instances: only for one class or {class} in masks, without a value of its own, threshold and others"
+            )
         for name in (*self.contained, *self.contained.values()):
             if name not in self.labels().names:
                 raise ValueError(f"contained: {name!r} is not among classes: {', '.join(self.labels().names)}")
