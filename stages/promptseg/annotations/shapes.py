@@ -17,6 +17,8 @@ class Shape:
         mask: (h, w) bool of an area that is given by pixels, at `top`, `left`; None where rings are.
         top: first row of `mask` in the image.
         left: first column of `mask`.
+        rle: an area as COCO's run lengths of the whole image (`data.rle`), which take a fraction of the memory of
+            `mask`; None where rings or a mask are.
         instance: number of the instance that the shape is a part of, where several shapes are one; None: its own.
         ignored: whether its pixels are excluded from training and scores (crowds of COCO).
         at: where in the file it stands, for messages ("annotation 17").
@@ -31,6 +33,7 @@ class Shape:
     instance: int | None = None
     ignored: bool = False
     at: str = ""
+    rle: dict | None = None
 
 
 @dataclass(frozen=True)
@@ -43,9 +46,13 @@ class Annotated:
         height: of the image as the file has it, in pixels; None where it does not say.
         width: likewise.
         shapes: in the order in which they lie on each other, the topmost last.
+        normalized: whether coordinates are shares of width and height instead of pixels.
+        skipped: annotations that are no areas (lines, points) and so are left out.
     """
 
     image: str
     height: int | None
     width: int | None
     shapes: tuple[Shape, ...]
+    normalized: bool = False
+    skipped: int = 0
