@@ -1,10 +1,11 @@
 """From shapes to a mask and its instances, shape by shape and in memory of each one's box."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 
-from promptseg.annotations.shapes import Shape
+from promptseg.annotations.shapes import Annotated, Shape
 from promptseg.core.errors import UserError
 from promptseg.data import rle
 
@@ -55,6 +56,17 @@ def rasterize(
         mask[box][area] = label
         instances[box][area] = number
     return mask, instances
+
+
+def in_pixels(annotated: Annotated, height: int, width: int) -> tuple[Shape, ...]:
+    """Scale the shapes of an image of this size from shares to pixels, where they are normalized."""
+    if not annotated.normalized:
+        return annotated.shapes
+    size = np.array([width, height], np.float64)
+    return tuple(
+        replace(shape, rings=tuple(ring * size for ring in shape.rings), holes=tuple(hole * size for hole in shape.holes))
+        for shape in annotated.shapes
+    )
 
 
 def _area(shape: Shape, height: int, width: int, at: str) -> Crop:
