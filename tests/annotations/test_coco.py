@@ -96,7 +96,10 @@ def test_what_is_wrong_is_one_line_that_names_the_place(tmp_path, found, words):
     [
         ([[1, 1, 4, 1]], "annotation 5: a polygon of 2 points has no area"),
         ([[1, 1, 4, 1, None, 3]], "annotation 5: its coordinates are no pixels"),
-        (rle.encode(np.ones((6, 4), bool)), "annotation 5: its run lengths are of 6 x 4 pixels, but the image is 4 x 6"),
+        (
+            rle.encode(np.ones((6, 4), bool)),
+            "5: its run lengths are of 6 x 4 pixels, but the image is 4 x 6",
+        ),
         ({"size": [4, 6], "counts": "1"}, "annotation 5: its run lengths do not fill 4 x 6 pixels"),
     ],
 )

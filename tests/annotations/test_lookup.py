@@ -76,7 +76,9 @@ def test_the_image_is_found_by_its_path_or_by_its_base_name(tmp_path, file, name
 def test_an_image_that_is_there_by_its_path_is_not_that_of_another_name(tmp_path):
     write(tmp_path / "a.json", of_coco("old/p.jpg", "new/p.jpg"))
     matched, unknown = annotations.index(tmp_path, ["a.json"]).of_images(["new/p.jpg"])
-    assert [each.image for each in matched.values()] == ["new/p.jpg"] and [each.image for each in unknown] == ["old/p.jpg"]
+    assert [each.image for each in matched.values()] == ["new/p.jpg"] and [each.image for each in unknown] == [
+        "old/p.jpg"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -127,10 +129,19 @@ def test_lines_and_points_are_left_out_and_counted_in_a_note(tmp_path, capsys):
 @pytest.mark.parametrize(
     "files, words",
     [
-        ({"a.json": "{}", "b.txt": "x"}, "a.json: annotations of no format that is read: "),
-        ({"a.json": of_coco("p.jpg"), "b.json": of_labelme("q.jpg", "a")}, "b.json: it is labelme JSON, but other files are"),
-        ({"a.json": of_coco("p.jpg"), "b.txt": "readme"}, "b.txt: it is not, but other files are COCO JSON"),
-        ({"p_seg.npy": "\x80"}, "p_seg.npy: a pickle, which may run code and so is not read; in Cellpose choose File > Save"),
+        ({"a.json": "{}", "b.txt": "x"}, "a.json: it is of no annotation format that is read: "),
+        (
+            {"a.json": of_coco("p.jpg"), "b.json": of_labelme("q.jpg", "a")},
+            "b.json: it is labelme JSON, but other files are",
+        ),
+        (
+            {"a.json": of_coco("p.jpg"), "b.txt": "readme"},
+            "b.txt: it is no annotation file, but other files are COCO JSON",
+        ),
+        (
+            {"p_seg.npy": "\x80"},
+            "p_seg.npy: a pickle, which may run code and so is not read; in Cellpose choose File > Save",
+        ),
     ],
 )
 def test_files_of_no_format_or_of_two_are_refused(tmp_path, files, words):

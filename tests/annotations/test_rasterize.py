@@ -17,7 +17,8 @@ def square(left, top, right, bottom) -> np.ndarray:
     return np.array([(left, top), (right, top), (right, bottom), (left, bottom)], float)
 
 
-def drawn(*shapes: Shape, size=(6, 8), labels={"a": 1, "b": 2}) -> tuple[list, list]:
+def drawn(*shapes: Shape, size=(6, 8), classes="ab") -> tuple[list, list]:
+    labels = {name: label for label, name in enumerate(classes, 1)}
     mask, instances = rasterize(shapes, labels, *size, "a.json")
     assert mask.dtype == np.uint8 and instances.dtype == np.uint16 and mask.shape == instances.shape == size
     return mask.tolist(), instances.tolist()
@@ -85,10 +86,12 @@ def test_shapes_of_one_number_and_class_are_one_instance():
 
 def test_ignored_shapes_and_those_of_other_classes_are_no_instances():
     shapes = [
-        Shape("a", (square(0, 0, 6, 1),)), Shape("b", (square(1, 0, 2, 1),)), Shape("a", (square(3, 0, 4, 1),), ignored=True),
+        Shape("a", (square(0, 0, 6, 1),)),
+        Shape("b", (square(1, 0, 2, 1),)),
+        Shape("a", (square(3, 0, 4, 1),), ignored=True),
         Shape("a", (square(5, 0, 7, 1),)),
-    ]  # fmt: skip
-    mask, instances = drawn(*shapes, labels={"a": 1})
+    ]
+    mask, instances = drawn(*shapes, classes="a")
     assert mask[0] == [1, 0, 1, 255, 1, 1, 1, 0] and instances[0] == [1, 0, 1, 0, 1, 2, 2, 0]
 
 

@@ -41,7 +41,9 @@ def test_a_file_checked_by_hand(tmp_path):
     assert (instances == mask).all()
 
 
-@pytest.mark.parametrize("names", ["names: [leaf, spot]", "{nc: 2, names: {1: spot, 0: leaf}}", "names: {'0': leaf, '1': spot}"])
+@pytest.mark.parametrize(
+    "names", ["names: [leaf, spot]", "{nc: 2, names: {1: spot, 0: leaf}}", "names: {'0': leaf, '1': spot}"]
+)
 @pytest.mark.parametrize("place", ["labels", "labels/train", "train/labels"])
 def test_names_of_classes_are_a_list_or_a_mapping_in_a_folder_above(tmp_path, names, place):
     assert yolo.classes(write(tmp_path, TRIANGLE, names, place)) == ["leaf", "spot"]

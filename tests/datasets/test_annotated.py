@@ -88,7 +88,9 @@ def test_drawn_scenes_are_read_from_each_format(tmp_path, kind, pattern):
     if kind == "yolo":
         (tmp_path / "data.yaml").write_text("names: [blob]")
     if kind == "coco":
-        flat = {name: [{"segmentation": [np.ravel(ring).tolist()]} for ring in found] for name, found in polygons.items()}
+        flat = {
+            name: [{"segmentation": [np.ravel(ring).tolist()]} for ring in found] for name, found in polygons.items()
+        }
         write_coco(tmp_path / "annotations.json", flat)
     samples = read(tmp_path, annotations=pattern)
     assert [sample.id for sample in samples] == [f"p{number}" for number in range(6)]
@@ -134,11 +136,16 @@ def test_classes_are_those_of_the_file_or_chosen_and_others_are_background(tmp_p
     assert first_row(classes=["spot"]) == ([0, 0, 1, 1, 0, 0, 0], [0, 0, 1, 1, 0, 0, 0])
     assert first_row(classes=["leaf"]) == ([1, 1, 0, 0, 1, 1, 0], [1, 1, 0, 0, 1, 1, 0])
     assert first_row(classes=["spot", "leaf"])[0] == [2, 2, 1, 1, 2, 2, 0]
-    refused(lambda: first_row(classes=["lef"]), "options.classes: 'lef' is not in the annotations; they have leaf, spot, root")
+    refused(
+        lambda: first_row(classes=["lef"]),
+        "options.classes: 'lef' is not in the annotations; they have leaf, spot, root",
+    )
     inner = options(**given, contained={"spot": "leaf"})
     assert folder.classes_in(tmp_path, inner) == ("leaf", "spot", "root")
     wrong = options(**given, contained={"spot": "tree"})
-    refused(lambda: folder.classes_in(tmp_path, wrong), "options.contained: 'tree' is not among classes: leaf, spot, root")
+    refused(
+        lambda: folder.classes_in(tmp_path, wrong), "options.contained: 'tree' is not among classes: leaf, spot, root"
+    )
     refused(lambda: folder.classes(options(**given)), "list them in options.classes")
 
 
@@ -149,7 +156,11 @@ def test_splits_and_groups_are_those_of_the_images_paths(tmp_path):
         (tmp_path / f"labels/{name}.txt").parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / f"labels/{name}.txt").write_text("0 0 0 0.5 0 0.5 0.5\n" if name != names[1] else "")
     (tmp_path / "data.yaml").write_text("names: [blob]")
-    given = {"images": "images/{split}/{name}.png", "annotations": "labels/{split}/{name}.txt", "group": "/([abc])[0-9]"}
+    given = {
+        "images": "images/{split}/{name}.png",
+        "annotations": "labels/{split}/{name}.txt",
+        "group": "/([abc])[0-9]",
+    }
     samples = read(tmp_path, **given)
     assert [(each.id, each.split, each.group) for each in samples] == [
         ("train/a1", "train", "a"), ("train/b1", "train", "b"), ("test/c1", "test", "c"),
@@ -207,7 +218,12 @@ def test_label_images_and_coco_of_the_same_content_give_the_same_records(tmp_pat
     write_coco(tmp_path / "coco/a.json", annotations)
     given = {"tiff": {"instances": True, "classes": ["blob"]}, "coco": {"annotations": "a.json"}}
     for kind, own in given.items():
-        entry = {"reader": "folder", "raw": str(tmp_path / kind), "tile": 32, "options": own | {"group": "(slice[0-9])"}}
+        entry = {
+            "reader": "folder",
+            "raw": str(tmp_path / kind),
+            "tile": 32,
+            "options": own | {"group": "(slice[0-9])"},
+        }
         settings = params.validate(params.Dataset, entry, "params.yaml", "datasets.mine")
         prepare("mine", settings, None, 0, Paths(tmp_path / kind, tmp_path / f"{kind}.out", tmp_path / f"{kind}.json"))
     assert (tmp_path / "tiff.json").read_bytes() == (tmp_path / "coco.json").read_bytes()

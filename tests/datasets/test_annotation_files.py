@@ -24,7 +24,7 @@ UNREAD = "which promptseg does not read: convert it to masks, PNG or TIFF"
         ),
         ("images/p.json", json.dumps(LABELME), "images/p.json holds labelme JSON: set options.annotations"),
         ("a.json", json.dumps(COCO), "a.json holds COCO JSON: set options.annotations: 'a.json' instead of masks"),
-        ("images/p_seg.npy", "", "images/p_seg.npy holds Cellpose's _seg.npy: set options.annotations"),
+        ("images/p_seg.npy", "", "images/p_seg.npy holds Cellpose's _seg.npy: in Cellpose choose File > Save"),
         ("via.json", json.dumps({"p.jpg123": {"filename": "p.jpg", "regions": []}}), f"VIA's JSON format, {UNREAD}"),
         ("p.xml", "<annotation>\n<object/></annotation>", f"Pascal VOC's or LabelMe's XML format, {UNREAD}"),
     ],
@@ -45,7 +45,8 @@ def test_the_format_is_named(tmp_path, path, content, words):
     [
         (["labels/p.txt", "labels/q.txt"], "labels/{name}.txt"),
         (["labels/train/p.txt", "labels/val/q.txt"], "labels/{name:**}.txt"),
-        (["p.txt", "q.txt"], "p.txt"),
+        (["p.txt", "q.txt"], "{name}.txt"),
+        (["p.txt", "x/q.txt"], "p.txt"),
         (["train/labels/p.txt", "val/labels/q.txt"], "train/labels/p.txt"),
     ],
 )

@@ -5,8 +5,9 @@ A format is a module of this package that defines
     SUFFIXES            tuple of str, of its files' names, lower case with the dot
     matches(path)       whether a file is of the format: by its content, of which a bounded head is read
     read(path)          yield the `Annotated` of each image; raise UserError, one line, for a damaged file
-and, where the file has an order of its own,
-    classes(path)       the names of its classes, in that order; None where it has none after all
+and, where they apply,
+    classes(path)       the names of the classes in the file's own order; None where it has none after all
+    INSTEAD             str, what to export in its place, for a format that is recognized so that `read` can refuse it
 To add a format, add a module; no other file changes.
 """
 

@@ -8,6 +8,7 @@ from promptseg.core.errors import UserError
 
 NAME = "Cellpose's _seg.npy"
 SUFFIXES = (".npy",)
+INSTEAD = "in Cellpose choose File > Save masks as PNG/tif, and set options.masks to '{name}_cp_masks.png'"
 
 
 def matches(path: Path) -> bool:
@@ -17,5 +18,4 @@ def matches(path: Path) -> bool:
 
 def read(path: Path) -> Iterator[Annotated]:
     """Raise UserError, which says what to save instead."""
-    remedy = "in Cellpose choose File > Save masks as PNG/tif, and set options.masks to '{name}_cp_masks.png'"
-    raise UserError(f"{path}: a pickle, which may run code and so is not read; {remedy}")
+    raise UserError(f"{path}: a pickle, which may run code and so is not read; {INSTEAD}")

@@ -2,7 +2,7 @@
 
     {"images": [{"id": 7, "file_name": "a.jpg", "height": 64, "width": 96}, ...],
      "categories": [{"id": 1, "name": "cell"}, ...],
-     "annotations": [{"id": 5, "image_id": 7, "category_id": 1, "iscrowd": 0, "segmentation": [[x, y, x, y, ...]]}, ...]}
+     "annotations": [{"id": 5, "image_id": 7, "category_id": 1, "segmentation": [[x, y, x, y, ...]]}, ...]}
 
 The classes are all categories, in their order. An annotation is an instance; the later one in the file lies on top. The
 pixels of crowds, which are several objects in one annotation, are ignored. The file is streamed: coordinates are kept
@@ -56,6 +56,8 @@ def classes(path: Path) -> list[str]:
     for key, entry in json_stream.members(path, _LISTS):
         if key == "categories":
             _add_category(categories, entry, path)
+        elif categories:
+            break  # what follows is only damaged or not, which `read` says
     return list(dict.fromkeys(categories.values()))
 
 

@@ -87,10 +87,10 @@ class Annotations:
         matched: dict[str, Found] = {}
         rest = []
         for each in (found for found in self.found if found.image):
-            if (path := _by_path(each, by_path, by_base)) is None:
+            if (path_of := _by_path(each, by_path, by_base)) is None:
                 rest.append(each)
             else:
-                _add(matched, by_path[path], each)
+                _add(matched, by_path[path_of], each)
         unknown = []
         for each in rest:
             base = ntpath.basename(_normal(each.image))
@@ -124,22 +124,22 @@ def index(folder: Path, files: Sequence[str]) -> Annotations:
 @functools.lru_cache(maxsize=1)
 def _index(folder: Path, states: tuple[tuple[str, int, int], ...]) -> Annotations:
     paths = {file: folder / file for file, _, _ in states}
-    module = next((known for path in paths.values() if (known := recognize(path)) is not None), None)
+    module = next((found for path in paths.values() if (found := recognize(path)) is not None), None)
     if module is None:
-        known = ", ".join(each.NAME for each in formats())
-        raise UserError(f"{next(iter(paths.values()))}: annotations of no format that is read: {known}")
-    found: list[Found] = []
+        known = ", ".join(each.NAME for each in formats() if not hasattr(each, "INSTEAD"))
+        raise UserError(f"{next(iter(paths.values()))}: it is of no annotation format that is read: {known}")
+    entries: list[Found] = []
     labels: dict[str, None] = {}
     own: dict[str, None] = {}
     skipped, of_file = 0, ""
     for file, path in paths.items():
         if path.suffix.lower() not in module.SUFFIXES or recognize(path) not in (module, None):
             other = recognize(path)
-            what = f"is {other.NAME}" if other else "is not"
-            raise UserError(f"{path}: it {what}, but other files are {module.NAME}; select files of one format")
+            what = other.NAME if other else "no annotation file"
+            raise UserError(f"{path}: it is {what}, but other files are {module.NAME}; select files of one format")
         annotated = list(module.read(path))
         for each in annotated:
-            found.append(Found(file, each.image, path, module, each if len(annotated) > 1 else None))
+            entries.append(Found(file, each.image, path, module, each if len(annotated) > 1 else None))
             labels |= dict.fromkeys(shape.label for shape in each.shapes)
             skipped, of_file = skipped + each.skipped, of_file or (str(path) if each.skipped else "")
         names = module.classes(path) if hasattr(module, "classes") else None
@@ -147,7 +147,7 @@ def _index(folder: Path, states: tuple[tuple[str, int, int], ...]) -> Annotation
     if skipped and Ranks().main:
         progress.write(f"note: {of_file}: lines and points are no areas; {skipped:,} annotations are left out")
     ordered = [*own, *sorted(labels.keys() - own.keys())]
-    return Annotations(module.NAME, tuple(ordered), tuple(found))
+    return Annotations(module.NAME, tuple(ordered), tuple(entries))
 
 
 def _by_path(found: Found, by_path: dict[str, str], by_base: dict[str, list[str]]) -> str | None:
@@ -170,8 +170,8 @@ def _normal(path: str) -> str:
 
 def _ambiguous(found: Found, candidates: list[str]) -> UserError:
     return UserError(
-        f"{found.path}: its image {found.image!r} may be {candidates[0]} or {candidates[1]}; write the folder there, or "
-        "select images of one folder by options.images"
+        f"{found.path}: its image {found.image!r} may be {candidates[0]} or {candidates[1]}; write the folder there, "
+        "or select images of one folder by options.images"
     )
 
 

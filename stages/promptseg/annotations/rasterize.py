@@ -64,7 +64,9 @@ def in_pixels(annotated: Annotated, height: int, width: int) -> tuple[Shape, ...
         return annotated.shapes
     size = np.array([width, height], np.float64)
     return tuple(
-        replace(shape, rings=tuple(ring * size for ring in shape.rings), holes=tuple(hole * size for hole in shape.holes))
+        replace(
+            shape, rings=tuple(each * size for each in shape.rings), holes=tuple(each * size for each in shape.holes)
+        )
         for shape in annotated.shapes
     )
 

@@ -116,9 +116,7 @@ def _source(entry: Dataset, settings: Study) -> str | None:
     return (settings.download[name].source or settings.scale.data) if name in settings.download else None
 
 
-def _errors(
-    name: str, reader: Reader, sizes: dict[str, int], statistics: Statistics, classes: int
-) -> Iterator[str]:
+def _errors(name: str, reader: Reader, sizes: dict[str, int], statistics: Statistics, classes: int) -> Iterator[str]:
     """Yield all errors. sizes: number of samples of each split, where it is known; classes: their number."""
     ended_by = []
 

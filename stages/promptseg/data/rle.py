@@ -73,7 +73,7 @@ def from_counts(counts: list[int], height: int, width: int) -> dict:
 
 
 def crop(segmentation: dict) -> tuple[np.ndarray, int, int]:
-    """Decode the columns and rows of a segmentation that hold pixels: in memory of the crop's columns.
+    """Decode the box of a segmentation's pixels, in time and memory of the box.
 
     Args:
         segmentation: its size must be known to be that of the image.
@@ -95,14 +95,17 @@ def crop(segmentation: dict) -> tuple[np.ndarray, int, int]:
     starts, stops = starts[stops > starts], stops[stops > starts]
     if not len(starts):
         return np.zeros((0, 0), bool), 0, 0
-    left, right = int(starts[0]) // height, int(stops[-1] - 1) // height + 1
-    steps = np.zeros((right - left) * height + 1, np.int8)
-    steps[starts - left * height] = 1
-    steps[stops - left * height] -= 1  # where the next run starts at once, they cancel out
-    columns = np.cumsum(steps[:-1], dtype=np.int8).view(bool).reshape(right - left, height)
-    rows = np.flatnonzero(columns.any(axis=0))
-    top, bottom = int(rows[0]), int(rows[-1]) + 1
-    return columns[:, top:bottom].T, top, left
+    (columns, rows), (last_columns, last_rows) = np.divmod(starts, height), np.divmod(stops - 1, height)
+    left, right = int(columns[0]), int(last_columns[-1]) + 1
+    top, bottom = int(rows.min()), int(last_rows.max()) + 1
+    if (columns < last_columns).any():  # a run that goes on in the next column is in the last row and in the first
+        top, bottom = 0, height
+    steps = np.zeros((right - left) * (bottom - top) + 1, np.int8)
+    steps[(columns - left) * (bottom - top) + rows - top] = 1
+    # Where the next run starts at once, the steps cancel out.
+    steps[(last_columns - left) * (bottom - top) + last_rows - top + 1] -= 1
+    area = np.cumsum(steps[:-1], dtype=np.int8).view(bool).reshape(right - left, bottom - top)
+    return area.T, top, left
 
 
 def _counts(text: str) -> np.ndarray:

@@ -103,13 +103,13 @@ def _files(folder: Path, listing: list[str], options: "Options") -> dict[str, di
     """The annotation files with the values of their placeholders. Raises UserError where there are none."""
     text = options.annotations or ""
     if not is_pattern(text):
-        matched = {path: {} for path in listing if path == text.removeprefix("./")}
+        matched: dict[str, dict[str, str]] = {path: {} for path in listing if path == text.removeprefix("./")}
     else:
-        pattern = Pattern(text)
-        suffixes = {suffix for each in annotations.formats() for suffix in each.SUFFIXES}
-        matched = {path: values for path in listing if (values := pattern.match(path)) is not None}
+        pattern, candidates = Pattern(text), listing
         if pattern.any_format:
-            matched = {path: values for path, values in matched.items() if os.path.splitext(path)[1].lower() in suffixes}
+            suffixes = {suffix for each in annotations.formats() for suffix in each.SUFFIXES}
+            candidates = [path for path in listing if os.path.splitext(path)[1].lower() in suffixes]
+        matched = {path: values for path in candidates if (values := pattern.match(path)) is not None}
     if not matched:
         raise pairing.no_match(folder, "annotations", text, listing)
     return {path: matched[path] for path in sorted(matched, key=natural)}
@@ -129,7 +129,10 @@ def _classes(index: Annotations, folder: Path, options: "Options") -> tuple[str,
 
 
 def _by_placeholders(
-    index: Annotations, files: dict[str, dict[str, str]], image_files: dict[str, dict[str, str]], found: dict[str, Found]
+    index: Annotations,
+    files: dict[str, dict[str, str]],
+    image_files: dict[str, dict[str, str]],
+    found: dict[str, Found],
 ) -> list[Found]:
     """Add annotations that name no image to those found; returns those whose image is not there."""
     shared = [field for field in next(iter(image_files.values())) if field in next(iter(files.values()))]

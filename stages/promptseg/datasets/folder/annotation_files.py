@@ -28,7 +28,8 @@ def described(folder: Path, files: list[str]) -> str | None:
     candidates = [path for path in files if os.path.splitext(path)[1].lower() in suffixes]
     for path in candidates[:_LOOKED_AT]:
         if (module := annotations.recognize(folder / path)) is not None:
-            return f"{path} holds {module.NAME}: set options.annotations: '{_pattern(path, files)}' instead of masks"
+            read = f"set options.annotations: '{_pattern(path, files)}' instead of masks"
+            return f"{path} holds {module.NAME}: {getattr(module, 'INSTEAD', read)}"
         if name := _unread(folder / path):
             return f"{path} holds {name}, {_REMEDY}"
     return None
@@ -37,7 +38,9 @@ def described(folder: Path, files: list[str]) -> str | None:
 def _pattern(path: str, files: list[str]) -> str:
     """A value of options.annotations for a file and those that are like it."""
     suffix = os.path.splitext(path)[1]
-    alike = [other for other in files if other.endswith(suffix) and other.split("/")[0] == path.split("/")[0]]
+    top, inside, _ = path.partition("/")
+    alike = [other for other in files if other.endswith(suffix)]
+    alike = [other for other in alike if (other.startswith(f"{top}/") if inside else "/" not in other)]
     if len(alike) < 2:
         return path
     folders = {os.path.dirname(other) for other in alike}
