@@ -76,7 +76,8 @@ def _area(shape: Shape, height: int, width: int, at: str) -> Crop:
     if shape.rle is not None:
         if list(shape.rle["size"]) != [height, width]:
             size = " x ".join(map(str, shape.rle["size"]))
-            raise UserError(f"{at}: its run lengths are of {size} pixels, but the image is {height} x {width}")
+            what = f"its run lengths are of {size} pixels, but the image is {height} x {width}"
+            raise UserError(f"{at}: {what}; export the annotations again")
         try:
             return rle.crop(shape.rle)
         except ValueError as error:

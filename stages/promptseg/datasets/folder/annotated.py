@@ -125,6 +125,10 @@ def _classes(index: Annotations, folder: Path, options: "Options") -> tuple[str,
     if not 0 < len(index.classes) <= MAX_CLASSES:
         what = f"{len(index.classes)} classes, where {MAX_CLASSES} can be told apart" if index.classes else "no class"
         raise UserError(f"{folder}: the annotations have {what}; choose some by options.classes")
+    try:
+        options.check_contained(index.classes)
+    except ValueError as error:
+        raise UserError(f"{folder}: options.{error}") from None
     return index.classes
 
 

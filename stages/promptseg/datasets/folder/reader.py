@@ -172,12 +172,10 @@ def classes_in(folder: Path, options: Options = Options()) -> tuple[str, ...]:
     """Return `classes`, or those of the annotation files in a folder. Raises UserError where these are damaged."""
     if options.annotations is None or options.classes is not None:
         return classes(options)
-    names = annotated.read_classes(Path(folder), options)
-    try:
-        options.check_contained(names)
-    except ValueError as error:
-        raise UserError(f"{folder}: options.{error}") from None
-    return names
+    if not Path(folder).is_dir():
+        what = "folder not found, and only its annotation files name the classes"
+        raise UserError(f"{folder}: {what}; correct datasets.<name>.raw, or list them in options.classes")
+    return annotated.read_classes(Path(folder), options)
 
 
 def download(folder: Path) -> None:
