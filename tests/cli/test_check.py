@@ -71,6 +71,8 @@ def test_the_project_s_own_params_pass_and_its_runs_have_prompts_that_their_mode
         ("datasets/em/classes", ["nucleus"], "datasets.em.classes: unknown class 'nucleus'; known: background, mito"),
         ("datasets/em/tile", "wide", "datasets.em.tile: "),
         ("datasets/em_2", {"raw": "data/raw/em", "reader": "lucchi_pp"}, "datasets.em_2.reader: 'lucchi_pp', but "),
+        ("datasets/mine", {"raw": "../mine", "reader": "folder", "options": {"annotations": "a.json"}},
+         "../mine: folder not found, and only its annotation files name the classes; correct datasets.<name>.raw, or"),
         ("models/sma", {}, "unknown model 'sma'; known: "),
         ("models/unet/precision", "bf16", "models.unet.precision: "),
         ("zero_shot/em-sam/prompt", {"text": ["a"]}, "zero_shot.em-sam: sam takes no text prompt; it takes automatic"),

@@ -212,6 +212,11 @@ def test_few_samples_are_in_memory_at_a_time(inspect, monkeypatch):
     assert held == 0 and most <= 6
 
 
+def test_a_damaged_file_that_names_the_classes_is_one_line(inspect):
+    lines, errors = inspect(reader([], fails, classes_in=fails))
+    assert errors == 1 and lines == ["fake: list.txt: no list", "fake: 0 samples, 1 wrong"]
+
+
 def test_a_bug_of_a_reader_keeps_its_traceback(inspect):
     with pytest.raises(ZeroDivisionError):
         inspect([sample(), sample("b", image=ZeroDivisionError())])
