@@ -8,7 +8,7 @@ import pydantic
 from promptseg.core.errors import UserError
 from promptseg.core.params import PATH, Dataset, Download, Header, Model
 from promptseg.core.runs import Cascade, FineTune, Run
-from promptseg.core.settings import read_yaml, validate
+from promptseg.core.settings import Fraction, read_yaml, validate
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,40}")
 SECTIONS = ("download", "datasets", "models", "zero_shot", "cascade", "finetune")
@@ -18,6 +18,7 @@ RUN_SECTIONS = ("zero_shot", "cascade", "finetune")
 class Study(Header):
     """The sections of params.yaml; names are checked against each other."""
 
+    good_enough: Fraction = 0.8  # score from which on the verdict calls a run good enough
     download: dict[str, Download] = {}
     datasets: dict[str, Dataset]
     models: dict[str, Model]

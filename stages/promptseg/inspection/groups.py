@@ -1,0 +1,105 @@
+"""Groups that the names of images suggest: plates, patients, clips, whose images must not be split."""
+
+import re
+from dataclasses import dataclass
+
+_SEPARATOR = re.compile(r"[ _.-]")
+_FEWEST = 3  # groups; two are seldom what tells images apart
+_LARGEST_SHARE = 0.5  # groups of all images; more groups have one image each, mostly
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Groups of images.
+
+    Attributes:
+        pattern: regular expression on the image's path, for the reader's option `group`.
+        count: number of groups.
+        largest: images of the largest one.
+        source: "names" or "--group".
+    """
+
+    pattern: str
+    count: int
+    largest: int
+    source: str = "names"
+
+
+def find(paths: list[str]) -> Groups | None:
+    """Find the coarsest groups that names suggest: a beginning that ends with a number and several images share.
+
+    Args:
+        paths: of the images, relative to the folder.
+
+    Returns:
+        None where no beginning divides the images into at least three groups of two images on average.
+    """
+    for pattern in (*_of_folders(paths), *_of_names(paths)):
+        found = measure(pattern, paths)
+        if found is not None and _FEWEST <= found.count <= _LARGEST_SHARE * len(paths):
+            return found
+    return None
+
+
+def measure(pattern: str, paths: list[str], source: str = "names") -> Groups | None:
+    """Count the groups of a pattern; None where it does not match every path."""
+    regex = re.compile(pattern)
+    sizes: dict[str, int] = {}
+    for path in paths:
+        match = regex.search(path)
+        if match is None:
+            return None
+        group = match["group" if "group" in regex.groupindex else 1]
+        sizes[group] = sizes.get(group, 0) + 1
+    return Groups(pattern, len(sizes), max(sizes.values(), default=0), source)
+
+
+def _of_names(paths: list[str]) -> list[str]:
+    """A pattern for each number of leading tokens: plate12_ and plate12_well3_ of plate12_well3_0001.png."""
+    tokens = [_SEPARATOR.split(path.rsplit("/", 1)[-1].rsplit(".", 1)[0]) for path in paths]
+    if not tokens:
+        return []
+    patterns, shortest = [], min(map(len, tokens))
+    for count in range(1, shortest):
+        column = [each[count - 1] for each in tokens]
+        if not all(re.search(r"\d", token) for token in column):
+            continue
+        leading = [_shape([each[place] for each in tokens]) for place in range(count)]
+        pattern = "[ _.-]".join(leading)
+        separators = {path.rsplit("/", 1)[-1][sum(map(len, each[:count])) + count - 1] for path, each in zip(paths, tokens)}
+        end = separators.pop() if len(separators) == 1 else "[ _.-]"
+        inner = pattern.replace("[ _.-]", end) if end == "_" else pattern
+        for text in (f"({inner}){re.escape(end) if len(end) == 1 else end}",):
+            # Without an anchor it is easier to read; with one it cannot match further back.
+            patterns += [text] if _same(text, paths, tokens, count) else [f"(?:^|/){text}"]
+    return patterns
+
+
+def _same(text: str, paths: list[str], tokens: list[list[str]], count: int) -> bool:
+    """Whether a pattern without an anchor matches where the name begins."""
+    for path, each in zip(paths, tokens, strict=True):
+        match = re.search(text, path)
+        if match is None or match.start(1) != len(path) - len(path.rsplit("/", 1)[-1]):
+            return False
+    return True
+
+
+def _shape(words: list[str]) -> str:
+    """A regular expression for words: letters that all share are kept, numbers are open."""
+    shapes = {re.sub(r"\d+", "\0", word) for word in words}
+    if len(shapes) == 1:
+        return re.escape(shapes.pop()).replace("\0", "[0-9]+").replace("\\\x00", "[0-9]+")
+    return "[^/ _.-]+"
+
+
+def _of_folders(paths: list[str]) -> list[str]:
+    """A pattern for the folder whose name has a number and differs between images."""
+    depths = {path.count("/") for path in paths}
+    if len(depths) != 1:
+        return []
+    patterns = []
+    for place in range(depths.pop()):
+        names = [path.split("/")[place] for path in paths]
+        if len(set(names)) > 1 and all(re.search(r"\d", name) for name in names):
+            patterns.append("^" + "[^/]+/" * place + "([^/]+)/")
+    return patterns
