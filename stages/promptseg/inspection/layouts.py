@@ -103,13 +103,13 @@ def _candidates(pictures: list[str]) -> Iterator[tuple[str, str]]:
     for parts, names in folders.items():
         stems.setdefault(_abstract(parts), []).extend(names)
     pairs = [pair for mask in homes for pair in _image_homes(mask, homes)]
-    for image, mask in [*_merged([pair for pair in pairs if len(pair[0]) and "/" in "/".join(pair[1])]), *pairs]:
+    for image, mask in [*_merged(pairs), *pairs]:
         yield from _of_homes(image, mask, stems)
+    every = [stem for names in stems.values() for stem in names]
+    for home, _ in _merged([(home, home) for home in homes]):
+        yield from _beside(home, every, pictures)
     for home in homes:
         yield from _beside(home, stems[home], pictures)
-    if len(homes) > 1 and len({len(home) for home in homes}) == 1:
-        for (home, _), *_ in [_merged([(home, home) for home in homes])]:
-            yield from _beside(home, [stem for names in stems.values() for stem in names], pictures)
     yield "{name}/images/*", "{name}/masks/*"
 
 
