@@ -152,11 +152,11 @@ def _touching(numbers: np.ndarray) -> int:
     return len(found)
 
 
-def duplicates(samples: Sequence[Sample]) -> Duplicates:
-    """Find images that are like an earlier one, by their thumbnails.
+def fingerprints(samples: Sequence[Sample]) -> dict[int, Fingerprint]:
+    """Compute the fingerprints of images by their place; those that cannot be read are left out.
 
     Args:
-        samples: of the dataset; of many, runs of neighbors are compared, as frames of one clip are.
+        samples: of the dataset; of many, runs of neighbors at evenly spaced places, as frames of one clip are.
     """
     chosen = list(range(len(samples)))
     if len(samples) > IMAGES:
@@ -165,12 +165,16 @@ def duplicates(samples: Sequence[Sample]) -> Duplicates:
     with ThreadPool(Ranks().cores) as pool:
         results = pool.map_ordered(_fingerprint, [samples[place] for place in chosen])
         prints = list(progress.bar(results, desc="near-duplicates", total=len(chosen)))
-    known = [(place, each) for place, each in zip(chosen, prints, strict=True) if each is not None]
+    return {place: each for place, each in zip(chosen, prints, strict=True) if each is not None}
+
+
+def duplicates(samples: Sequence[Sample], prints: dict[int, Fingerprint]) -> Duplicates:
+    """Find images that are like an earlier one. prints: from `fingerprints`."""
     # Each image a split of its own: alike is alike, wherever the source has it.
-    places = [str(place) for place, _ in known]
-    pairs = near_duplicates.find_across_splits(places, places, [each for _, each in known])
+    places = [str(place) for place in prints]
+    pairs = near_duplicates.find_across_splits(places, places, list(prints.values()))
     across = sum(samples[int(first)].split != samples[int(second)].split for first, _, second, _ in pairs)
-    return Duplicates(len(known), len(pairs), across)
+    return Duplicates(len(prints), len(pairs), across)
 
 
 def _fingerprint(sample: Sample) -> Fingerprint | None:
