@@ -160,12 +160,12 @@ def amount(findings: Findings, cut: Tiling, max_images: int | None) -> Amount:
     )
 
 
-def plan(findings: Findings, phrases: list[str], speeds: dict[str, Speed], hours: float) -> Plan:
+def plan(findings: Findings, phrases: list[list[str]], speeds: dict[str, Speed], hours: float) -> Plan:
     """Choose the runs of a study, the most valuable first, until the time is used up.
 
     Args:
         findings: of the folder.
-        phrases: of the user or the shipped study, each a text prompt of its own.
+        phrases: of the user or the shipped study, each a text prompt with a phrase for each class.
         speeds: of `sam2`, `clipseg` and `unet`.
         hours: that the study may take.
 
@@ -201,10 +201,10 @@ def _cut(runs: list[PlannedRun], seconds: float) -> tuple[list[PlannedRun], list
     return kept, left_out
 
 
-def _runs(findings: Findings, phrases: list[str], clock: _Clock) -> list[PlannedRun]:
+def _runs(findings: Findings, phrases: list[list[str]], clock: _Clock) -> list[PlannedRun]:
     """All runs that make sense, the most valuable first."""
     name, amount_ = findings.description.name, clock.amount
-    trained = findings.samples["train"] > 0 and findings.samples["val"] > 0
+    trained = findings.samples["train"] > 0
     words = list(findings.words)
     point, box = {"points": 1, "per": "instance"}, {"box": True, "per": "instance"}
     text, prompts = {"text": words}, amount_.instances
@@ -240,8 +240,8 @@ def _runs(findings: Findings, phrases: list[str], clock: _Clock) -> list[Planned
         )
     )  # fmt: skip
     for phrase in phrases:
-        seconds = clock.predict(clipseg, 1)
-        runs.append(zero(f"text-{_slug(phrase)}", clipseg, {"text": [phrase]}, "other words", seconds))
+        seconds = clock.predict(clipseg, amount_.classes)
+        runs.append(zero(f"text-{_slug(phrase[0])}", clipseg, {"text": phrase}, "other words", seconds))
     if trained:
         shots = {shots: {"support": {"from": "train", "shots": shots}} for shots in (1, 5)}
         seconds = clock.predict(clipseg, amount_.classes)
