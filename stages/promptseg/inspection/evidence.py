@@ -39,7 +39,7 @@ def of_findings(findings: Findings) -> Iterator[str]:
 
 def _classes(findings: Findings) -> Iterator[str]:
     found = findings.contents
-    total = sum(findings.samples.values())
+    total = findings.total
     of = f"{found.measured:,} images" + ("" if total == found.measured else f" that were measured, of {total:,}")
     for number, (name, each) in enumerate(findings.classes.items()):
         if number == _LINES:
@@ -49,7 +49,7 @@ def _classes(findings: Findings) -> Iterator[str]:
         words = f"in {each.images:,} of {of}"
         if each.images:
             words += f", {each.instances:,} instances, median {side}x{side} pixels, {100 * each.share:.1f} % of the image"
-        yield _line("" if number else "classes", f"{name}: {words}")
+        yield _line("" if number else "found", f"{name}: {words}")
     if found.empty:
         yield _line("empty", f"{found.empty:,} masks without any of these: for the test alone")
 
@@ -67,8 +67,10 @@ def _splits(findings: Findings) -> Iterator[str]:
     own = findings.own_splits
     counts = ", ".join(f"{split} {count:,}" for split, count in findings.samples.items())
     yield _line("splits", f"{counts}; " + (f"the folder has {', '.join(own)}" if own else "made of whole groups"))
-    if findings.groups < sum(findings.samples.values()):
+    if findings.groups < findings.total:
         yield _line("groups", f"{findings.groups:,}, each a {findings.group_unit}")
+    if between := findings.total - sum(findings.samples.values()):
+        yield _line("", f"{between:,} between training and validation are left out: they are like both")
     missing = [split for split, count in findings.samples.items() if not count]
     if missing:
         yield _line("", f"nothing is left for {' and '.join(missing)}: too few groups, or images")
@@ -76,7 +78,7 @@ def _splits(findings: Findings) -> Iterator[str]:
 
 def _duplicates(findings: Findings) -> Iterator[str]:
     found = findings.duplicates
-    total = sum(findings.samples.values())
+    total = findings.total
     of = f"of {found.looked_at:,} images" + ("" if found.looked_at >= total else f" that were compared, of {total:,}")
     words = f"{found.pairs:,} {of} are like an earlier one"
     if found.across and findings.own_splits:

@@ -110,7 +110,6 @@ def _candidates(pictures: list[str]) -> Iterator[tuple[str, str]]:
         yield from _beside(home, every, pictures)
     for home in homes:
         yield from _beside(home, stems[home], pictures)
-    yield "{name}/images/*", "{name}/masks/*"
 
 
 def _abstract(parts: Parts) -> Parts:

@@ -4,7 +4,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,7 @@ class Findings:
 
     Attributes:
         description: how it is read.
+        total: number of samples.
         samples: of each split, as preprocessing will assign them.
         own_splits: splits that the folder has itself.
         groups: number of groups; group_unit: what one is.
@@ -71,9 +72,11 @@ class Findings:
         contents: of the classes of the study.
         duplicates: images that are alike.
         words: for each class, for text prompts.
+        classes: what is known of each class of the study.
     """
 
     description: Description
+    total: int
     samples: dict[str, int]
     own_splits: tuple[str, ...]
     groups: int
@@ -82,8 +85,7 @@ class Findings:
     contents: Contents
     duplicates: Duplicates
     words: tuple[str, ...]
-    first_image: Path | None = None
-    classes: dict[str, ClassContents] = field(default_factory=dict)
+    classes: dict[str, ClassContents]
 
     @property
     def instances_per_image(self) -> float:
@@ -151,6 +153,7 @@ def examine(description: Description, raw: str) -> Findings:
     merged = settings.classes if isinstance(settings.classes, dict) else None
     return Findings(
         description=replace(description, problems=(*description.problems, *_new(measured.errors, description.problems))),
+        total=len(samples),
         samples={split: assigned.count(split) for split in split_assignment.SPLITS},
         own_splits=tuple(split for split in split_assignment.SPLITS if any(each.split == split for each in samples)),
         groups=len({sample.group for sample in samples}),

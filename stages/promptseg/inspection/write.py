@@ -93,9 +93,16 @@ def _models(plan: Plan, weights: dict[str, Weights]) -> Iterator[str]:
             yield f"  {name}: {_flow({'source': found.source})}" + ("  # not here: built in" if found.tiny else "")
 
 
+class _Dumper(yaml.SafeDumper):
+    """Writes a value again where it is used again, without an anchor."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
 def _flow(value: Any) -> str:
     """A value as YAML on one line."""
-    text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10**6, allow_unicode=True)
+    text = yaml.dump(value, None, _Dumper, default_flow_style=True, sort_keys=False, width=10**6, allow_unicode=True)
     return text.removesuffix("\n").removesuffix("\n...")
 
 
