@@ -7,7 +7,7 @@ NAMES = [
     (["images/plate1_a.png", "images/plate1_b.png", "images/plate2_a.png", "images/plate2_b.png",
       "images/plate13_a.png", "images/plate13_b.png"], "(plate[0-9]+)_", 3),
     ([f"p{n}-s{s}-{i}.png" for n in range(3) for s in range(3) for i in range(2)], r"(p[0-9]+)\-", 3),
-    ([f"exp_{n:02d}_{i}.tif" for n in range(4) for i in range(2)], None, 0),
+    ([f"exp_{n:02d}_{i}.tif" for n in range(4) for i in range(2)], "(exp_[0-9]+)_", 4),
     ([f"12{n}_{i}.tif" for n in range(4) for i in range(2)], "([0-9]+)_", 4),
     ([f"plate{n}/images/{i}.png" for n in range(4) for i in range(2)], "^([^/]+)/", 4),
     ([f"img_{i:03d}.png" for i in range(9)], None, 0),

@@ -182,12 +182,10 @@ def plan(findings: Findings, phrases: list[list[str]], speeds: dict[str, Speed],
 
 
 def _is_enough(kept: list[PlannedRun], runs: list[PlannedRun]) -> bool:
-    """Whether zero-shot runs and a fine-tuned one are kept, of those that there are."""
-    def first(section: str, of: list[PlannedRun]) -> set[str]:
-        return {run.name for run in of if run.section == section}
-
-    zero_shot = first("zero_shot", runs) <= first("zero_shot", kept) or len(first("zero_shot", kept)) >= len(runs) // 2
-    return zero_shot and (bool(first("finetune", kept)) or not first("finetune", runs))
+    """Whether all runs up to the first fine-tuned one are kept, or all zero-shot ones where none is fine-tuned."""
+    tuned = [place for place, run in enumerate(runs) if run.section == "finetune"]
+    wanted = runs[: tuned[0] + 1] if tuned else [run for run in runs if run.section == "zero_shot"]
+    return all(run in kept for run in wanted)
 
 
 def _cut(runs: list[PlannedRun], seconds: float) -> tuple[list[PlannedRun], list[PlannedRun]]:
