@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from promptseg.core.distributed import Ranks
 from promptseg.core.thread_pool import ThreadPool
-from promptseg.inspection import evidence, look
+from promptseg.inspection import describe, evidence, look
 
 SIDE = 1000
 OBJECTS = 12
@@ -45,13 +45,15 @@ def main() -> None:
         for _ in pool.map_ordered(lambda number: write(folder, number), range(count)):
             pass
     start = time.perf_counter()
-    description = look.describe(folder, [])
+    description = describe.describe(folder, [])
     described = time.perf_counter()
     findings = look.examine(description, str(folder))
     ended = time.perf_counter()
     print("\n".join([*evidence.of_description(description), *evidence.of_findings(findings)]))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{count:,} images: {described - start:.1f} s to describe, {ended - described:.1f} s to examine, {peak:.0f} MB")
+    print(
+        f"{count:,} images: {described - start:.1f} s to describe, {ended - described:.1f} s to examine, {peak:.0f} MB"
+    )
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from promptseg import studies
 from promptseg.cli import check, init, main
 from promptseg.core import study
 from promptseg.inspection import timing, write
-from promptseg.inspection.choose import Speed
+from promptseg.inspection.costs import Speed
 from refusing import refused
 from typer.testing import CliRunner
 
@@ -114,7 +114,11 @@ def test_edits_that_are_in_no_commit_are_never_overwritten_without_force(project
     for arguments in (["../images", "--yes"], ["--study", "default"]):
         refused(lambda each=arguments: run(*each), "params.yaml", "no commit", "--force")
     assert Path("params.yaml").read_text() == edited
-    for command in (["init", "-q"], ["add", "params.yaml"], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "mine"]):
+    for command in (
+        ["init", "-q"],
+        ["add", "params.yaml"],
+        ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "mine"],
+    ):
         subprocess.run(["git", *command], check=True)
     run("../images", "--yes")  # what is committed can be brought back
     own = Path("params.yaml").read_text()

@@ -4,10 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from promptseg.inspection import choose
-from promptseg.inspection.choose import Speed
+from promptseg.inspection import choose, tiling
 from promptseg.inspection.contents import ClassContents, Contents, Duplicates
-from promptseg.inspection.look import Description, Findings
+from promptseg.inspection.costs import Speed
+from promptseg.inspection.describe import Description
+from promptseg.inspection.look import Findings
 
 FAST = dict.fromkeys(("sam2", "clipseg", "unet"), Speed(0.001, 0.001, 0.001))
 SLOW = {"sam2": Speed(2.0, 0.1, 0.3), "clipseg": Speed(0.5, 0.05, 0.2), "unet": Speed(0.0, 0.3, 1.0)}
@@ -74,15 +75,22 @@ def test_without_training_images_nothing_is_trained():
 
 @pytest.mark.parametrize(
     ("side", "area", "tile"),
-    [(512, 20.0, None), (1024, 20.0, None), (4096, 100.0, 256), (4096, 60.0**2, 512), (4096, 110.0**2, 1024), (4096, 200.0**2, None)],
+    [
+        (512, 20.0, None),
+        (1024, 20.0, None),
+        (4096, 100.0, 256),
+        (4096, 60.0**2, 512),
+        (4096, 110.0**2, 1024),
+        (4096, 200.0**2, None),
+    ],
 )
 def test_large_images_with_small_instances_are_cut_into_tiles(side, area, tile):
-    found = choose.tiling(findings(side=side, area=area))
+    found = tiling.decide(findings(side=side, area=area))
     assert found.tile == tile and "SAM 2 sees" in found.why
 
 
 def test_the_tiles_of_an_official_dataset_stay():
-    assert choose.tiling(findings(tile=256)).tile == 256
+    assert tiling.decide(findings(tile=256)).tile == 256
 
 
 def test_features_are_computed_once_for_all_runs_of_a_model():

@@ -4,10 +4,11 @@ import folder_cases as cases
 import numpy as np
 import pytest
 from promptseg.core.errors import UserError
-from promptseg.inspection import evidence, look
+from promptseg.inspection import describe, evidence, look
 from refusing import refused
 
-OBJECT = {"classes": ["object"]}
+OBJECT = {"instances": False, "classes": ["object"]}
+ONE = {"classes": ["object"]}
 # The folder, options of the reader, images of each split, instances of each class.
 FOLDERS = [
     (cases.two_folders, {"images": "images/{name}.*", "masks": "masks/{name}.*", **OBJECT}, 6, {"object": 12}),
@@ -16,9 +17,9 @@ FOLDERS = [
     (cases.splits, {"images": "{split}/images/{name}.*", "masks": "{split}/masks/{name}.*", **OBJECT}, 12, {"object": 24}),
     (cases.splits_inside, {"images": "img/{split}/{name}.*", "masks": "gt/{split}/{name}.*", **OBJECT}, 8, {"object": 16}),
     (cases.plates_in_folders, {"images": "{folder}/images/{name}.*", "masks": "{folder}/masks/{name}.*", **OBJECT}, 8, {"object": 16}),
-    (cases.cellpose, {"images": "{name}.*", "masks": "{name}_cp_masks.*", "instances": True, **OBJECT}, 6, None),
-    (cases.several_masks, {"images": "images/{name}.*", "masks": "masks/{name}_*.*", **OBJECT}, 6, {"object": 18}),
-    (cases.folders_of_images, {"images": "{folder}/images/{name}.*", "masks": "{folder}/masks/{name}.*", **OBJECT}, 6, {"object": 18}),
+    (cases.cellpose, {"images": "{name}.*", "masks": "{name}_cp_masks.*", "instances": True, **ONE}, 6, None),
+    (cases.several_masks, {"images": "images/{name}.*", "masks": "masks/{name}_*.*", **ONE}, 6, {"object": 18}),
+    (cases.folders_of_images, {"images": "{folder}/images/{name}.*", "masks": "{folder}/masks/{name}.*", **ONE}, 6, {"object": 18}),
     (
         cases.folders_of_classes,
         {"images": "images/{name}.*", "masks": "masks/{class}/{name}.*", "classes": ["leaf", "spot"]},
@@ -41,17 +42,19 @@ FOLDERS = [
         6,
         {"color-3c8c3c": 6, "color-b4501e": 6},
     ),
-    (cases.jpeg_masks, {"images": "images/{name}.*", "masks": "masks/{name}.*", "threshold": 128, **OBJECT}, 6, {"object": 12}),
+    (cases.jpeg_masks, {"images": "images/{name}.*", "masks": "masks/{name}.*", "threshold": 128, **ONE}, 6, {"object": 12}),
     (cases.stack, {"images": "{name}.*", "masks": "{name}_mask.*", "stack": True, "block": 5, **OBJECT}, 40, {"object": 80}),
 ]  # fmt: skip
 
 
 def looked(folder, names=()):
-    description = look.describe(folder, list(names))
+    description = describe.describe(folder, list(names))
     return description, look.examine(description, str(folder))
 
 
-@pytest.mark.parametrize(("write", "options", "images", "instances"), FOLDERS, ids=lambda each: getattr(each, "__name__", ""))
+@pytest.mark.parametrize(
+    ("write", "options", "images", "instances"), FOLDERS, ids=lambda each: getattr(each, "__name__", "")
+)
 def test_each_layout_is_read_as_it_is_meant(tmp_path, write, options, images, instances):
     write(tmp_path)
     description, findings = looked(tmp_path)
@@ -78,7 +81,7 @@ def test_splits_of_the_folder_are_kept(tmp_path):
 @pytest.mark.parametrize("write", [cases.plates_in_names, cases.plates_in_folders])
 def test_plates_in_names_are_likely_groups(tmp_path, write):
     write(tmp_path)
-    description = look.describe(tmp_path, [])
+    description = describe.describe(tmp_path, [])
     assert description.groups.count == 4
     findings = look.examine(description.with_options(group=description.groups.pattern), str(tmp_path))
     assert findings.groups == 4
@@ -108,8 +111,10 @@ def test_what_is_damaged_missing_or_alike_is_said(tmp_path):
 @pytest.mark.parametrize(("write", "names"), [(cases.values, ["leaf", "spot"]), (cases.two_folders, ["crack"])])
 def test_names_of_classes_go_to_the_values_in_their_order(tmp_path, write, names):
     write(tmp_path)
-    description = look.describe(tmp_path, names)
-    assert description.classes == tuple(names) and description.entry["options"]["classes"] == names and description.named
+    description = describe.describe(tmp_path, names)
+    assert (
+        description.classes == tuple(names) and description.entry["options"]["classes"] == names and description.named
+    )
 
 
 def test_names_choose_among_the_classes_of_folders(tmp_path):
@@ -120,14 +125,18 @@ def test_names_choose_among_the_classes_of_folders(tmp_path):
 
 @pytest.mark.parametrize("name", ["em", "fires", "covid", "pets", "voc", "fss", "cityscapes", "qata", "lucchi_pp"])
 def test_official_layouts_get_their_reader_and_the_settings_of_the_shipped_study(name, written_sample):
-    description = look.describe(written_sample(name), [])
+    description = describe.describe(written_sample(name), [])
     assert description.name == name and description.entry["reader"] == name
     assert any("looks like" in words for _, words in description.evidence)
     if name == "em":
-        assert description.entry == {"reader": "em", "tile": 256, "score": "tile"} and "black spots" in description.phrases
+        assert (
+            description.entry == {"reader": "em", "tile": 256, "score": "tile"} and "black spots" in description.phrases
+        )
 
 
-@pytest.mark.parametrize(("write", "_options", "_images", "_instances"), FOLDERS, ids=lambda each: getattr(each, "__name__", ""))
+@pytest.mark.parametrize(
+    ("write", "_options", "_images", "_instances"), FOLDERS, ids=lambda each: getattr(each, "__name__", "")
+)
 def test_equal_folders_give_equal_words(tmp_path, write, _options, _images, _instances):
     lines = []
     for copy in ("a", "b"):
@@ -138,22 +147,22 @@ def test_equal_folders_give_equal_words(tmp_path, write, _options, _images, _ins
 
 
 def test_a_folder_that_is_not_understood_is_refused_in_one_line(tmp_path):
-    refused(lambda: look.describe(tmp_path / "nothing", []), "nothing", "no such folder")
-    refused(lambda: look.describe(tmp_path, []), "the folder is empty")
+    refused(lambda: describe.describe(tmp_path / "nothing", []), "nothing", "no such folder")
+    refused(lambda: describe.describe(tmp_path, []), "the folder is empty")
     (tmp_path / "a.txt").write_text("x")
-    refused(lambda: look.describe(tmp_path, []), "no PNG, JPEG, TIFF or WebP images", "1 .txt")
+    refused(lambda: describe.describe(tmp_path, []), "no PNG, JPEG, TIFF or WebP images", "1 .txt")
     cases.save(tmp_path / "a.png", cases.picture(0))
-    refused(lambda: look.describe(tmp_path, []), "no image has a mask", "NAME_mask.png")
-    refused(lambda: look.describe(tmp_path / "a.png", []), "a file; unpack it")
+    refused(lambda: describe.describe(tmp_path, []), "no image has a mask", "NAME_mask.png")
+    refused(lambda: describe.describe(tmp_path / "a.png", []), "a file; unpack it")
 
 
 def test_masks_that_are_photos_and_wrong_numbers_of_names_are_refused(tmp_path):
     cases.two_folders(tmp_path)
-    refused(lambda: look.describe(tmp_path, ["a", "b"]), "--classes: 2 names", "one class")
+    refused(lambda: describe.describe(tmp_path, ["a", "b"]), "--classes: 2 names", "one class")
     cases.save(tmp_path / "masks" / "img0.png", np.random.default_rng(0).integers(0, 256, (48, 48, 3), dtype=np.uint8))
-    refused(lambda: look.describe(tmp_path, []), "more than 40 colors")
+    refused(lambda: describe.describe(tmp_path, []), "more than 40 colors")
 
 
 def test_point_clouds_are_refused(written_sample):
     with pytest.raises(UserError, match="point clouds"):
-        look.describe(written_sample("modelnet40"), [])
+        describe.describe(written_sample("modelnet40"), [])

@@ -15,8 +15,9 @@ from promptseg.cli.raw_folders import RAW, download_name
 from promptseg.core import files, settings, study
 from promptseg.core.errors import UserError
 from promptseg.core.params import PATH
-from promptseg.inspection import choose, evidence, look, timing, write
-from promptseg.inspection.look import Description, Findings
+from promptseg.inspection import choose, describe, evidence, look, tiling, timing, write
+from promptseg.inspection.describe import Description
+from promptseg.inspection.look import Findings
 
 _PLAIN_PATH = re.compile(r"[\w./-]+")  # params.yaml's `raw` is a word of a command
 
@@ -55,14 +56,14 @@ def init(folder: Path, answers: Answers, weights: list[str], hours: float, good_
     raw = _raw(folder)
     _check_project(force)
     located = timing.locate(weights)
-    description = look.describe(Path(raw), parse_classes(answers.classes) if answers.classes else [])
+    description = describe.describe(Path(raw), parse_classes(answers.classes) if answers.classes else [])
     print(raw)
     _print(evidence.of_description(description))
     description = _grouped(_named(description, answers), answers)
     findings = look.examine(description, raw)
     _print(evidence.of_findings(findings))
     phrases = _phrases(findings, answers)
-    cut = choose.tiling(findings)
+    cut = tiling.decide(findings)
     print(f"  {'tiles':<10}{cut.why}")
     print("models")
     for name, found in located.items():
@@ -125,7 +126,9 @@ def _named(description: Description, answers: Answers) -> Description:
         return _renamed(description, {description.classes[0]: name})
     if not description.named:
         given = typer.prompt("The names of the classes, with commas", default=",".join(description.classes))
-        return _renamed(description, dict(zip(description.classes, _names(given, len(description.classes)), strict=True)))
+        return _renamed(
+            description, dict(zip(description.classes, _names(given, len(description.classes)), strict=True))
+        )
     chosen = description.entry.get("classes") or description.classes
     given = _names(typer.prompt("Which classes, with commas?", default=",".join(chosen)), None)
     unknown = [name for name in given if name not in description.classes and name not in chosen]
@@ -174,7 +177,9 @@ def _phrases(findings: Findings, answers: Answers) -> list[list[str]]:
     given = [_phrase(text, findings) for text in answers.text]
     if not given and answers.ask:
         default = ",".join(findings.words)
-        said = typer.prompt("Words for the text prompt" + (", with commas" if len(findings.words) > 1 else ""), default=default)
+        said = typer.prompt(
+            "Words for the text prompt" + (", with commas" if len(findings.words) > 1 else ""), default=default
+        )
         given = [] if said == default else [_phrase(said, findings)]
     if len(findings.classes) == 1:
         given += [[phrase] for phrase in findings.description.phrases[:2]]

@@ -1,29 +1,17 @@
 """From what a folder holds to the runs that are worth their time on it."""
 
-import math
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
+from promptseg.inspection import costs, tiling
+from promptseg.inspection.costs import Clock, Speed
 from promptseg.inspection.look import Findings
+from promptseg.inspection.tiling import Tiling
 
-SEEN = 1024  # side of what SAM 2 sees
-_TILES = (256, 512, 1024)
-_FEWEST_PIXELS = 32  # across an instance in what SAM 2 sees; below, tiles help
-_TILE_SIDES = 8  # instances across a tile
 _NAME = 41  # characters of a run's name
 _IMAGES = (800, 400, 200, 100, 50, 25)  # for scale.max_images, where all of them would take too long
-_LORA_FORWARDS = 3  # a backward pass through the encoder costs two forward passes
 EPOCHS = {"decoder": 10, "lora": 6, "text-decoder": 10, "unet": 30}
-
-
-@dataclass(frozen=True)
-class Speed:
-    """Seconds of a model on this machine. encode: an image; decode: a prompt; step: of training, a prompt."""
-
-    encode: float
-    decode: float
-    step: float
 
 
 @dataclass(frozen=True)
@@ -48,14 +36,6 @@ class PlannedRun:
 
 
 @dataclass(frozen=True)
-class Tiling:
-    """Tiles of large images: side, None for whole images; why, for the user."""
-
-    tile: int | None
-    why: str
-
-
-@dataclass(frozen=True)
 class Plan:
     """The runs of a study.
 
@@ -77,89 +57,6 @@ class Plan:
         return sum(run.seconds for run in self.runs)
 
 
-@dataclass(frozen=True)
-class Amount:
-    """How much a run has to do.
-
-    Attributes:
-        train: records to train on; val: to validate on; test: to predict.
-        instances: in a record that has any, on average.
-        classes: number of classes.
-    """
-
-    train: float
-    val: float
-    test: float
-    instances: float
-    classes: int
-
-
-@dataclass
-class _Clock:
-    """Seconds of runs; features of a split are computed once for all runs of a model."""
-
-    speeds: dict[str, Speed]
-    amount: Amount
-    _encoded: set[tuple[str, str]] = field(default_factory=set)
-
-    def encode(self, model: str, *splits: str) -> float:
-        new = [split for split in splits if (model, split) not in self._encoded]
-        self._encoded |= {(model, split) for split in new}
-        return sum(getattr(self.amount, split) for split in new) * self.speeds[model].encode
-
-    def predict(self, model: str, prompts: float) -> float:
-        return self.amount.test * prompts * self.speeds[model].decode
-
-    def train(self, model: str, epochs: int, prompts: float, share: float = 1.0) -> float:
-        speed = self.speeds[model]
-        epoch = share * self.amount.train * speed.step + self.amount.val * speed.decode
-        return epochs * epoch * prompts
-
-
-def tiling(findings: Findings) -> Tiling:
-    """Decide whether large images are cut into tiles; the settings of an official dataset stay as they are."""
-    given = findings.description.entry.get("tile")
-    if given is not None:
-        return Tiling(given, f"tiles of {given} pixels, as in the shipped study")
-    longer = max(findings.sides[1])
-    areas = sorted(each.median_area for each in findings.classes.values() if each.instances)
-    side = math.sqrt(areas[len(areas) // 2]) if areas else 0.0
-    if longer <= SEEN:
-        return Tiling(None, "whole images: none is larger than what SAM 2 sees")
-    seen = side * SEEN / longer
-    if not side or seen >= _FEWEST_PIXELS:
-        return Tiling(None, f"whole images: the median instance is {seen:.0f} pixels across in the {SEEN} that SAM 2 sees")
-    tile = next((each for each in _TILES if each >= _TILE_SIDES * side), _TILES[-1])
-    why = f"the median instance of {side:.0f} pixels would be {seen:.0f} across in the {SEEN} that SAM 2 sees"
-    return Tiling(tile, f"tiles of {tile} pixels: {why}")
-
-
-def amount(findings: Findings, cut: Tiling, max_images: int | None) -> Amount:
-    """Estimate the records of each split, and the instances in one.
-
-    Args:
-        findings: of the folder.
-        cut: whether images are tiled; tiles without any object are left out of training.
-        max_images: records of each split; None: all.
-    """
-    height, width = findings.sides[1]
-    tiles = math.ceil(height / cut.tile) * math.ceil(width / cut.tile) if cut.tile else 1
-    filled = min(tiles, max(1.0, findings.instances_per_image)) if tiles > 1 else 1.0
-    with_objects = 1 - findings.contents.empty / max(findings.contents.measured, 1)
-
-    def records(split: str, per_image: float, share: float) -> float:
-        count = findings.samples[split] * per_image * share
-        return min(count, max_images) if max_images else count
-
-    return Amount(
-        records("train", filled, with_objects),
-        records("val", filled, with_objects),
-        records("test", tiles, 1.0),
-        max(1.0, findings.instances_per_image / filled),
-        len(findings.classes),
-    )
-
-
 def plan(findings: Findings, phrases: list[list[str]], speeds: dict[str, Speed], hours: float) -> Plan:
     """Choose the runs of a study, the most valuable first, until the time is used up.
 
@@ -172,9 +69,9 @@ def plan(findings: Findings, phrases: list[list[str]], speeds: dict[str, Speed],
     Returns:
         The plan. Where even the first runs take too long, it is about fewer images.
     """
-    cut = tiling(findings)
+    cut = tiling.decide(findings)
     for most in (None, *_IMAGES):
-        runs = _runs(findings, phrases, _Clock(speeds, amount(findings, cut, most)))
+        runs = _runs(findings, phrases, Clock(speeds, costs.amount(findings, cut, most)))
         kept, left_out = _cut(runs, 3600 * hours)
         if _is_enough(kept, runs) or most == _IMAGES[-1]:
             break
@@ -199,19 +96,21 @@ def _cut(runs: list[PlannedRun], seconds: float) -> tuple[list[PlannedRun], list
     return kept, left_out
 
 
-def _runs(findings: Findings, phrases: list[list[str]], clock: _Clock) -> list[PlannedRun]:
+def _runs(findings: Findings, phrases: list[list[str]], clock: Clock) -> list[PlannedRun]:
     """All runs that make sense, the most valuable first."""
-    name, amount_ = findings.description.name, clock.amount
+    name, work = findings.description.name, clock.amount
     trained = findings.samples["train"] > 0
     words = list(findings.words)
     point, box = {"points": 1, "per": "instance"}, {"box": True, "per": "instance"}
-    text, prompts = {"text": words}, amount_.instances
+    text, prompts = {"text": words}, work.instances
     sam2, clipseg = "sam2", "clipseg"
 
     def zero(suffix: str, model: str, prompt: dict[str, Any], comment: str, seconds: float = 0.0) -> PlannedRun:
         return PlannedRun(_run_name(name, suffix), "zero_shot", {"model": model, "prompt": prompt}, comment, seconds)
 
-    def tuned(suffix: str, model: str, prompt: dict, train: dict, comment: str, seconds: float, needs=None) -> PlannedRun:
+    def tuned(
+        suffix: str, model: str, prompt: dict, train: dict, comment: str, seconds: float, needs=None
+    ) -> PlannedRun:
         own = {"prompt": prompt} if prompt else {}
         entry = {"model": model, "prompt": prompt, "train": {**own, **train}}
         return PlannedRun(_run_name(name, suffix), "finetune", entry, comment, seconds, needs)
@@ -222,14 +121,16 @@ def _runs(findings: Findings, phrases: list[list[str]], clock: _Clock) -> list[P
         zero("random", "random_mask", {}, "floor: a random mask of the same share"),
         zero("box", sam2, box, "a box around each object", clock.encode(sam2, "test") + clock.predict(sam2, prompts)),
         zero("point", sam2, point, "a click on each object", clock.predict(sam2, prompts)),
-        zero("text", clipseg, text, "words", clock.encode(clipseg, "test") + clock.predict(clipseg, amount_.classes)),
+        zero("text", clipseg, text, "words", clock.encode(clipseg, "test") + clock.predict(clipseg, work.classes)),
     ]
-    decoder = {"epochs": EPOCHS["decoder"], "loss": "dice_bce"}
+    decoder: dict[str, Any] = {"epochs": EPOCHS["decoder"], "loss": "dice_bce"}
     fraction = {"0.5": "half", "0.25": "quarter"}
     if trained:
         seconds = clock.encode(sam2, "train", "val") + clock.train(sam2, decoder["epochs"], prompts)
         seconds += clock.predict(sam2, prompts)
-        runs.append(tuned("decoder", sam2, point, decoder, "SAM 2's decoder, fine-tuned with a click an object", seconds))
+        runs.append(
+            tuned("decoder", sam2, point, decoder, "SAM 2's decoder, fine-tuned with a click an object", seconds)
+        )
     cascade = {"from": _run_name(name, "text"), "model": sam2}
     runs.append(
         PlannedRun(
@@ -238,11 +139,11 @@ def _runs(findings: Findings, phrases: list[list[str]], clock: _Clock) -> list[P
         )
     )  # fmt: skip
     for phrase in phrases:
-        seconds = clock.predict(clipseg, amount_.classes)
+        seconds = clock.predict(clipseg, work.classes)
         runs.append(zero(f"text-{_slug(phrase[0])}", clipseg, {"text": phrase}, "other words", seconds))
     if trained:
         shots = {shots: {"support": {"from": "train", "shots": shots}} for shots in (1, 5)}
-        seconds = clock.predict(clipseg, amount_.classes)
+        seconds = clock.predict(clipseg, work.classes)
         runs.append(zero("shots-1", clipseg, shots[1], "an image with its mask in place of words", seconds))
         for share, suffix in fraction.items():
             part = {**decoder, "train_fraction": float(share)}
@@ -252,16 +153,13 @@ def _runs(findings: Findings, phrases: list[list[str]], clock: _Clock) -> list[P
         unet = {"epochs": EPOCHS["unet"]}
         seconds = clock.train("unet", unet["epochs"], 1) + clock.predict("unet", 1)
         runs.append(tuned("unet", "unet", {}, unet, "a U-Net, trained from the start: no prompt at all", seconds))
-        seconds = clock.encode(clipseg, "train", "val") + clock.predict(clipseg, amount_.classes)
+        seconds = clock.encode(clipseg, "train", "val") + clock.predict(clipseg, work.classes)
         tune = {"epochs": EPOCHS["text-decoder"]}
-        seconds += clock.train(clipseg, tune["epochs"], amount_.classes)
+        seconds += clock.train(clipseg, tune["epochs"], work.classes)
         runs.append(tuned("text-decoder", clipseg, text, tune, "CLIPSeg's decoder, fine-tuned on the words", seconds))
-        runs.append(zero("shots-5", clipseg, shots[5], "five such images", clock.predict(clipseg, amount_.classes)))
-        lora = {"epochs": EPOCHS["lora"], "trainable": ["lora"], "loss": "dice_bce"}
-        # Its encoder changes, so nothing of it is computed once for all epochs.
-        each = _LORA_FORWARDS * clock.speeds[sam2].encode + prompts * clock.speeds[sam2].step
-        seconds = lora["epochs"] * (amount_.train * each + amount_.val * clock.speeds[sam2].encode)
-        seconds += amount_.test * clock.speeds[sam2].encode + clock.predict(sam2, prompts)
+        runs.append(zero("shots-5", clipseg, shots[5], "five such images", clock.predict(clipseg, work.classes)))
+        lora: dict[str, Any] = {"epochs": EPOCHS["lora"], "trainable": ["lora"], "loss": "dice_bce"}
+        seconds = clock.train_encoder(sam2, lora["epochs"], prompts) + clock.predict(sam2, prompts)
         runs.append(tuned("lora", sam2, point, lora, "adapters in SAM 2's encoder (LoRA)", seconds))
     return [replace(run, entry={"dataset": name, **run.entry}) for run in runs]
 

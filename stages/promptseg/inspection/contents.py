@@ -13,7 +13,7 @@ from promptseg.core import progress
 from promptseg.core.distributed import Ranks
 from promptseg.core.errors import UserError
 from promptseg.core.thread_pool import ThreadPool
-from promptseg.data import file_kinds, masks
+from promptseg.data import file_kinds
 from promptseg.data.image_io import IGNORED
 from promptseg.datasets import LeaveOut, Sample
 from promptseg.preprocessing import near_duplicates
@@ -68,7 +68,13 @@ class Contents:
 
 @dataclass(frozen=True)
 class Duplicates:
-    """Near-duplicates. looked_at: images; pairs: images that are like an earlier one; across: of these, in two splits."""
+    """Near-duplicates.
+
+    Attributes:
+        looked_at: images that were compared.
+        pairs: images that are like an earlier one.
+        across: of these, whose earlier one is in another split of the folder.
+    """
 
     looked_at: int
     pairs: int
@@ -137,8 +143,8 @@ def _areas(mask: np.ndarray, numbers: np.ndarray | None) -> np.ndarray:
     if numbers is not None and (counts := np.bincount(numbers[mask]))[1:].any():
         areas = counts[1:][counts[1:] > 0]
     else:
-        labels, _ = masks.components(mask)
-        areas = np.bincount(labels.ravel())[1:]
+        stats = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)[2]
+        areas = stats[1:, cv2.CC_STAT_AREA]
     large = areas[areas >= _SMALLEST]
     return large if len(large) else areas
 

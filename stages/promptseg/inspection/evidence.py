@@ -3,7 +3,8 @@
 import math
 from collections.abc import Iterator
 
-from promptseg.inspection.look import Description, Findings
+from promptseg.inspection.describe import Description
+from promptseg.inspection.look import Findings
 
 _LINES = 20  # classes that get a line each
 _PROBLEMS = 10  # that are named
@@ -48,7 +49,9 @@ def _classes(findings: Findings) -> Iterator[str]:
         side = round(math.sqrt(each.median_area))
         words = f"in {each.images:,} of {of}"
         if each.images:
-            words += f", {each.instances:,} instances, median {side}x{side} pixels, {100 * each.share:.1f} % of the image"
+            words += (
+                f", {each.instances:,} instances, median {side}x{side} pixels, {100 * each.share:.1f} % of the image"
+            )
         yield _line("" if number else "found", f"{name}: {words}")
     if found.empty:
         yield _line("empty", f"{found.empty:,} masks without any of these: for the test alone")

@@ -1,5 +1,6 @@
 """Groups that the names of images suggest: plates, patients, clips, whose images must not be split."""
 
+import os
 import re
 from dataclasses import dataclass
 
@@ -56,40 +57,34 @@ def measure(pattern: str, paths: list[str], source: str = "names") -> Groups | N
 
 def _of_names(paths: list[str]) -> list[str]:
     """A pattern for each number of leading tokens: plate12_ and plate12_well3_ of plate12_well3_0001.png."""
-    tokens = [_SEPARATOR.split(path.rsplit("/", 1)[-1].rsplit(".", 1)[0]) for path in paths]
-    if not tokens:
-        return []
-    patterns, shortest = [], min(map(len, tokens))
-    for count in range(1, shortest):
-        column = [each[count - 1] for each in tokens]
-        if not all(re.search(r"\d", token) for token in column):
+    names = [os.path.splitext(path.rsplit("/", 1)[-1])[0] for path in paths]
+    tokens = [_SEPARATOR.split(name) for name in names]
+    patterns = []
+    for count in range(1, min(map(len, tokens), default=0)):
+        if not all(re.search(r"\d", each[count - 1]) for each in tokens):
             continue
-        leading = [_shape([each[place] for each in tokens]) for place in range(count)]
-        pattern = "[ _.-]".join(leading)
-        separators = {path.rsplit("/", 1)[-1][sum(map(len, each[:count])) + count - 1] for path, each in zip(paths, tokens)}
-        end = separators.pop() if len(separators) == 1 else "[ _.-]"
-        inner = pattern.replace("[ _.-]", end) if end == "_" else pattern
-        for text in (f"({inner}){re.escape(end) if len(end) == 1 else end}",):
-            # Without an anchor it is easier to read; with one it cannot match further back.
-            patterns += [text] if _same(text, paths, tokens, count) else [f"(?:^|/){text}"]
+        inner = ""
+        for place in range(count):
+            ends = {name[len("_".join(each[: place + 1]))] for name, each in zip(names, tokens, strict=True)}
+            inner += _shape([each[place] for each in tokens])
+            end = re.escape(ends.pop()) if len(ends) == 1 else _SEPARATOR.pattern
+            inner += end if place < count - 1 else ""
+        text = f"({inner}){end}"
+        # Without an anchor it is easier to read; with one it cannot match further back.
+        patterns.append(text if _begins(text, paths) else f"(?:^|/){text}")
     return patterns
 
 
-def _same(text: str, paths: list[str], tokens: list[list[str]], count: int) -> bool:
+def _begins(text: str, paths: list[str]) -> bool:
     """Whether a pattern without an anchor matches where the name begins."""
-    for path, each in zip(paths, tokens, strict=True):
-        match = re.search(text, path)
-        if match is None or match.start(1) != len(path) - len(path.rsplit("/", 1)[-1]):
-            return False
-    return True
+    matches = ((re.search(text, path), path.rfind("/") + 1) for path in paths)
+    return all(match is not None and match.start(1) == start for match, start in matches)
 
 
 def _shape(words: list[str]) -> str:
     """A regular expression for words: letters that all share are kept, numbers are open."""
-    shapes = {re.sub(r"\d+", "\0", word) for word in words}
-    if len(shapes) == 1:
-        return re.escape(shapes.pop()).replace("\0", "[0-9]+").replace("\\\x00", "[0-9]+")
-    return "[^/ _.-]+"
+    shapes = {"[0-9]+".join(map(re.escape, re.split(r"\d+", word))) for word in words}
+    return shapes.pop() if len(shapes) == 1 else "[^/ _.-]+"
 
 
 def _of_folders(paths: list[str]) -> list[str]:

@@ -3,7 +3,7 @@
 import itertools
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,6 @@ from promptseg.datasets.folder import pairing
 from promptseg.datasets.folder.pairing import Pairing
 from promptseg.datasets.folder.patterns import CLASS, Pattern, split_of
 
-IMAGE_WORDS = {"images", "image", "imgs", "img", "photos", "frames", "inputs", "input", "raw", "rgb", "jpegimages"}
 MASK_WORDS = {
     "masks", "mask", "labels", "label", "annotations", "gt", "groundtruth", "ground_truth", "segmentation",
     "segmentations", "segmentationclass", "seg", "targets",
@@ -95,9 +94,9 @@ def _candidates(pictures: list[str]) -> Iterator[tuple[str, str]]:
     """Pairs of patterns, the simplest first."""
     folders: dict[Parts, list[str]] = {}
     for path in pictures:
-        *parts, name = path.split("/")
         if not any(char in path for char in "{}*?\\"):
-            folders.setdefault(tuple(parts), []).append(os.path.splitext(name)[0])
+            *above, name = path.split("/")
+            folders.setdefault(tuple(above), []).append(os.path.splitext(name)[0])
     homes = sorted({_abstract(parts) for parts in folders})
     stems: dict[Parts, list[str]] = {}
     for parts, names in folders.items():
@@ -112,7 +111,7 @@ def _candidates(pictures: list[str]) -> Iterator[tuple[str, str]]:
         yield from _beside(home, stems[home], pictures)
 
 
-def _abstract(parts: Parts) -> Parts:
+def _abstract(parts: Sequence[str]) -> Parts:
     """Parts of a folder's path, with a placeholder for the split."""
     splits = [place for place, part in enumerate(parts) if split_of(part)]
     return tuple("{split}" if splits[:1] == [place] else part for place, part in enumerate(parts))
@@ -121,15 +120,17 @@ def _abstract(parts: Parts) -> Parts:
 def _image_homes(mask: Parts, homes: list[Parts]) -> Iterator[tuple[Parts, Parts]]:
     """Folders whose images a folder may hold the masks of; the mask's folder is cut after the one that says so."""
     for place, part in enumerate(mask):
-        if not (part.lower() in MASK_WORDS or MASK_ENDS.search(part)):
+        if not _is_for_masks(part):
             continue
         for home in homes:
-            siblings = len(home) > place and home[:place] == mask[:place] and home != mask
-            same_end = siblings and home[place + 1 :] == mask[place + 1 : len(home)]
-            if (same_end and home[place].lower() in IMAGE_WORDS) or home == mask[:place]:
+            beside = len(home) > place and home[:place] == mask[:place] and home != mask
+            same_end = beside and home[place + 1 :] == mask[place + 1 : len(home)]
+            if home == mask[:place] or (same_end and not _is_for_masks(home[place])):
                 yield home, mask
-            elif same_end and not MASK_ENDS.search(home[place]) and home[place].lower() not in MASK_WORDS:
-                yield home, mask
+
+
+def _is_for_masks(part: str) -> bool:
+    return part.lower() in MASK_WORDS or MASK_ENDS.search(part) is not None
 
 
 def _merged(pairs: list[tuple[Parts, Parts]]) -> list[tuple[Parts, Parts]]:
@@ -166,7 +167,9 @@ def _of_homes(image: Parts, mask: Parts, stems: dict[Parts, list[str]]) -> Itera
         for end in _ends(names, MASK_ENDS):
             yield images, f"{inside}/{{name}}{end}.*"
             yield f"{images.removesuffix('.*')}{_first_end(stems.get(image, []))}.*", f"{inside}/{{name}}{end}.*"
-        if len({match[1] for name in names if (match := _WORD.search(_NUMBER.sub("", name)))}) in range(1, _MAX_CLASSES):
+        if len({match[1] for name in names if (match := _WORD.search(_NUMBER.sub("", name)))}) in range(
+            1, _MAX_CLASSES
+        ):
             yield images, f"{inside}/{{name}}_{{class}}.*"
         yield images, f"{inside}/{{name}}_*.*"
     if extra in (1, 2):

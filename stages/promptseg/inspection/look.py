@@ -1,61 +1,16 @@
-"""What a folder holds: how its images and masks are read, and what is in them."""
+"""What is in a folder, read as preprocessing will read it."""
 
-import os
-import re
-from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from promptseg import datasets
 from promptseg.core.errors import UserError
 from promptseg.core.params import Dataset
-from promptseg.data import file_kinds
-from promptseg.data.file_names import IMAGE_SUFFIXES, walk
-from promptseg.datasets.folder.patterns import split_of
-from promptseg.inspection import annotations, contents, groups, image_files, layouts, mask_values, official
+from promptseg.inspection import contents
 from promptseg.inspection.contents import ClassContents, Contents, Duplicates
-from promptseg.inspection.groups import Groups
-from promptseg.inspection.layouts import Layout
+from promptseg.inspection.describe import Description
 from promptseg.preprocessing import class_selection, independence, near_duplicates, split_assignment
-
-BLOCK = 5  # slices of a stack that are one group: neighbors are alike
-_NAMED = 3  # files that are named
-_LISTED = 12  # classes that are named
-
-
-@dataclass(frozen=True)
-class Description:
-    """How a folder is read.
-
-    Attributes:
-        folder: of the user.
-        name: of the dataset.
-        entry: keys of its entry in params.yaml, without `raw`.
-        classes: that the study may choose from.
-        named: whether their names mean something.
-        phrases: text prompts that the shipped study has for it.
-        groups: that names suggest.
-        evidence: (what, words) for each thing that was seen.
-        problems: a line for each file that is missing or damaged.
-    """
-
-    folder: Path
-    name: str
-    entry: dict[str, Any]
-    classes: tuple[str, ...]
-    named: bool
-    phrases: tuple[str, ...] = ()
-    groups: Groups | None = None
-    evidence: tuple[tuple[str, str], ...] = ()
-    problems: tuple[str, ...] = ()
-
-    def with_options(self, **options: Any) -> "Description":
-        """The same folder, read with further options."""
-        return replace(self, entry={**self.entry, "options": {**self.entry.get("options", {}), **options}})
 
 
 @dataclass(frozen=True)
@@ -94,32 +49,6 @@ class Findings:
         return sum(each.instances for each in self.classes.values()) / max(images, 1)
 
 
-def describe(folder: Path, names: list[str]) -> Description:
-    """Find out how a folder is to be read.
-
-    Args:
-        folder: of the user.
-        names: of the classes, as the user gave them; may be empty.
-
-    Raises:
-        UserError: there are no images with masks, or what masks hold is not clear.
-    """
-    if not folder.is_dir():
-        what = "a file; unpack it and give the folder" if folder.is_file() else "no such folder"
-        raise UserError(f"{folder}: {what}")
-    known = official.recognize(folder)
-    if known is not None:
-        return _of_official(folder, known, names)
-    files = walk(folder)
-    found = annotations.find(folder, files)
-    layout = layouts.find(folder, files)
-    if found is not None and (layout is None or layout.unused):
-        return _of_annotations(folder, found, files, names)
-    if layout is None:
-        raise UserError(f"{folder}: {_nothing(folder, files)}")
-    return _of_layout(folder, layout, files, names)
-
-
 def examine(description: Description, raw: str) -> Findings:
     """Read the samples of a folder as preprocessing will, and measure them.
 
@@ -152,7 +81,9 @@ def examine(description: Description, raw: str) -> Findings:
     sides = sorted(measured.sides, key=lambda side: side[0] * side[1])
     merged = settings.classes if isinstance(settings.classes, dict) else None
     return Findings(
-        description=replace(description, problems=(*description.problems, *_new(measured.errors, description.problems))),
+        description=replace(
+            description, problems=(*description.problems, *_new(measured.errors, description.problems))
+        ),
         total=len(samples),
         samples={split: assigned.count(split) for split in split_assignment.SPLITS},
         own_splits=tuple(split for split in split_assignment.SPLITS if any(each.split == split for each in samples)),
@@ -166,143 +97,7 @@ def examine(description: Description, raw: str) -> Findings:
     )
 
 
-def _of_official(folder: Path, known: official.Official, names: list[str]) -> Description:
-    module = datasets.load(known.entry["reader"])
-    classes, entry = datasets.classes(module), dict(known.entry)
-    if names:
-        unknown = [name for name in names if name not in classes]
-        if unknown:
-            raise UserError(f"--classes: {unknown[0]!r} is not a class of {known.title}; known: {', '.join(classes)}")
-        entry["classes"] = names
-    evidence = [("layout", f"looks like {known.title}: reader {entry['reader']}, settings of the shipped study")]
-    if known.others:
-        evidence.append(("", f"the readers {', '.join(known.others)} would take it as well"))
-    chosen = entry.get("classes")
-    evidence.append(("classes", shortened(classes) + (f"; the study is about {shortened(chosen)}" if chosen else "")))
-    return Description(folder, known.name, entry, classes, True, known.phrases, evidence=tuple(evidence))
-
-
-def _of_layout(folder: Path, layout: Layout, files: list[str], names: list[str]) -> Description:
-    pairs = layout.pairing.pairs
-    images, masks = [pair.image for pair in pairs], [path for pair in pairs for path in pair.masks]
-    headers = image_files.read_headers(folder, images)
-    stack = bool(headers.pages)
-    values = mask_values.read(folder, masks, stack)
-    several = not layout.classes and any(len(pair.masks) > 1 for pair in pairs)
-    meaning = mask_values.meaning(values, layout.classes, [] if layout.classes else names, several)
-    options: dict[str, Any] = {"images": layout.images, "masks": layout.masks, **meaning.options}
-    left_out = layout.pairing.left_out
-    if left_out:
-        options["unpaired"] = "skip"
-    window = image_files.window(folder, headers)
-    if window is not None:
-        options["window"] = window
-    if stack:
-        options |= {"stack": True, "block": BLOCK}
-    if "{split}" not in layout.images and (splits := _splits_by_name(images)):
-        options["splits"] = splits
-    sizes = [
-        f"{folder / path}: {_size(values.sizes[path])}, and its image {pair.image} is {_size(headers.sizes[pair.image])}"
-        for pair in pairs
-        for path in pair.masks
-        if not stack and pair.image in headers.sizes and headers.sizes[pair.image] != values.sizes.get(path, headers.sizes[pair.image])
-    ]
-    problems = [*headers.errors, *values.errors, *sizes]
-    entry: dict[str, Any] = {"reader": "folder", "options": options}
-    if problems:
-        entry["skip_invalid"] = True
-    if layout.classes and names:
-        entry["classes"] = names
-    slices = sum(headers.pages.values())
-    evidence = [
-        ("formats", ", ".join(f"{count:,} {kind}" for kind, count in sorted(headers.formats.items()))),
-        ("pairs", f"{layout.images} with {layout.masks}: {len(pairs):,}"),
-    ]
-    if stack:
-        evidence.append(("stacks", f"{len(headers.pages)} of {slices} slices; every {BLOCK} slices are one group"))
-    if window is not None:
-        what = f"{len(headers.deep):,} images have more than 8 bits"
-        evidence.append(("range", f"{what}; black and white at {window[0]:g} and {window[1]:g}, of which 0.2 % are outside"))
-    if left_out:
-        evidence.append(("unpaired", f"left out, without counterpart: {_some(left_out)}"))
-    if unused := [path for path in layout.unused if path not in left_out]:
-        evidence.append(("unused", f"neither an image with a mask nor a mask: {_some(unused)}"))
-    if others := _others(files):
-        evidence.append(("other", f"not read: {others}"))
-    evidence.append(("masks", meaning.words))
-    suggested = None if stack else groups.find(images)
-    return Description(
-        folder, _slug(folder), entry, meaning.classes, meaning.named, (), suggested, tuple(evidence), tuple(problems)
-    )
-
-
-def _of_annotations(folder: Path, found: annotations.Found, files: list[str], names: list[str]) -> Description:
-    pictures = [path for path in files if os.path.splitext(path)[1].lower() in IMAGE_SUFFIXES]
-    options: dict[str, Any] = {"images": found.images, "annotations": found.pattern}
-    if names:
-        options["classes"] = names
-    evidence = (("layout", f"{found.pattern}: {found.title}"), ("images", f"{len(pictures):,} files"))
-    entry = {"reader": "folder", "options": options}
-    return Description(
-        folder, _slug(folder), entry, tuple(names) or found.classes, True, (), groups.find(pictures), evidence
-    )
-
-
-def _splits_by_name(images: list[str]) -> dict[str, str] | None:
-    """Regular expressions for the splits, where all names are words for them: training.tif and testing.tif."""
-    words = {path: os.path.splitext(path.rsplit("/", 1)[-1])[0] for path in images}
-    splits = {path: split_of(word) for path, word in words.items()}
-    if None in splits.values() or "train" not in splits.values():
-        return None
-    return {str(splits[path]): rf"(?:^|/){words[path]}\." for path in images}
-
-
-def _nothing(folder: Path, files: list[str]) -> str:
-    """What a folder holds that has no image with a mask."""
-    if not files:
-        return "the folder is empty"
-    kinds = Counter(os.path.splitext(path)[1].lower() or "no suffix" for path in files)
-    listed = ", ".join(f"{count:,} {suffix}" for suffix, count in kinds.most_common(4))
-    pictures = [path for path in files if os.path.splitext(path)[1].lower() in IMAGE_SUFFIXES]
-    if not pictures:
-        first = file_kinds.refusal(folder / files[0])
-        return f"no PNG, JPEG, TIFF or WebP images ({listed}); {files[0]}: {first}"
-    return (
-        f"no image has a mask ({listed}); expected images/NAME.png and masks/NAME.png, or NAME.png and NAME_mask.png; "
-        "other patterns: datasets.<name>.options in params.yaml"
-    )
-
-
-def _others(files: list[str]) -> str:
-    """Files that are no images, by suffix."""
-    suffixes = (os.path.splitext(path)[1].lower() for path in files)
-    kinds = Counter(suffix for suffix in suffixes if suffix and suffix not in IMAGE_SUFFIXES)
-    return ", ".join(f"{count:,} {suffix}" for suffix, count in sorted(kinds.items()))
-
-
-def shortened(names: Iterable[str]) -> str:
-    """Names with commas, the first ones of many."""
-    listed = list(names)
-    more = f", ... ({len(listed)})" if len(listed) > _LISTED else ""
-    return ", ".join(listed[:_LISTED]) + more
-
-
-def _some(paths: list[str]) -> str:
-    more = f", ... ({len(paths):,})" if len(paths) > _NAMED else ""
-    return ", ".join(paths[:_NAMED]) + more
-
-
 def _new(errors: list[str], reported: tuple[str, ...]) -> list[str]:
     """Errors that are about other files than those that are reported."""
     files = {line.split(": ")[0] for line in reported}
     return [line for line in dict.fromkeys(errors) if line.split(": ")[0] not in files]
-
-
-def _size(shape: tuple[int, int]) -> str:
-    return f"{shape[1]}x{shape[0]}"
-
-
-def _slug(folder: Path) -> str:
-    """A name for the dataset, from that of the folder."""
-    name = re.sub(r"[^a-z0-9]+", "-", folder.resolve().name.lower()).strip("-")[:20].strip("-")
-    return name or "mine"

@@ -35,11 +35,11 @@ class MaskValues:
         colors: likewise for colors, r << 16 | g << 8 | b.
         most: largest number of values, without 0, in one mask.
         highest: largest value.
-        ids: masks whose values number instances; `no_ids`: masks whose many values do not.
+        ids: masks whose values number instances.
+        no_ids: masks whose values are many and do not.
         jpegs: masks that are JPEGs.
         sizes: path of the mask file -> (height, width), where it holds one mask.
         errors: a line for each mask that cannot be read.
-        missing: paths of these.
     """
 
     masks: int = 0
@@ -175,7 +175,9 @@ def meaning(found: MaskValues, by_path: tuple[str, ...], names: list[str], sever
         return _single({"threshold": _HALF}, names, words)
     if not values or values in ([1], [255]):
         shown_values = ", ".join(map(str, sorted(found.values)))
-        return _single({}, names, f"values {shown_values}: background and one class" if values else "all are empty")
+        # Said, so that nobody searches all masks for a sign of ids.
+        words = f"values {shown_values}: background and one class" if values else "all are empty"
+        return _single({"instances": False}, names, words)
     listed = ", ".join(map(str, [0, *values]))
     options: dict[str, Any] = {}
     words = f"values {listed}: "

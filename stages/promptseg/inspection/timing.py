@@ -12,7 +12,7 @@ import numpy as np
 from promptseg import models
 from promptseg.core.errors import UserError
 from promptseg.core.params import Model
-from promptseg.inspection.choose import Speed
+from promptseg.inspection.costs import Speed
 
 MODELS = ("sam2", "clipseg", "unet")
 WEIGHTS = Path("../weights")

@@ -131,7 +131,9 @@ def check_replaceable(path: Path, force: bool) -> None:
         return
     shown = subprocess.run(["git", "show", f"HEAD:./{path.name}"], cwd=path.absolute().parent, capture_output=True)
     if shown.returncode or shown.stdout != content:
-        raise UserError(f"{path}: it has edits that are in no commit; commit them first, or overwrite them with --force")
+        raise UserError(
+            f"{path}: it has edits that are in no commit; commit them first, or overwrite them with --force"
+        )
 
 
 def forecast(runs: tuple[PlannedRun, ...]) -> Iterator[str]:
