@@ -7,44 +7,45 @@ from promptseg.core.errors import UserError
 from promptseg.inspection import describe, evidence, look
 from refusing import refused
 
-OBJECT = {"instances": False, "classes": ["object"]}
 ONE = {"classes": ["object"]}
-# The folder, options of the reader, images of each split, instances of each class.
-FOLDERS = [
-    (cases.two_folders, {"images": "images/{name}.*", "masks": "masks/{name}.*", **OBJECT}, 6, {"object": 12}),
-    (cases.beside, {"images": "{name}.*", "masks": "{name}_mask.*", **OBJECT}, 6, {"object": 12}),
-    (cases.same_names, {"images": "{name}.jpg", "masks": "{name}.png", **OBJECT}, 6, {"object": 12}),
-    (cases.splits, {"images": "{split}/images/{name}.*", "masks": "{split}/masks/{name}.*", **OBJECT}, 12, {"object": 24}),
-    (cases.splits_inside, {"images": "img/{split}/{name}.*", "masks": "gt/{split}/{name}.*", **OBJECT}, 8, {"object": 16}),
-    (cases.plates_in_folders, {"images": "{folder}/images/{name}.*", "masks": "{folder}/masks/{name}.*", **OBJECT}, 8, {"object": 16}),
-    (cases.cellpose, {"images": "{name}.*", "masks": "{name}_cp_masks.*", "instances": True, **ONE}, 6, None),
-    (cases.several_masks, {"images": "images/{name}.*", "masks": "masks/{name}_*.*", **ONE}, 6, {"object": 18}),
-    (cases.folders_of_images, {"images": "{folder}/images/{name}.*", "masks": "{folder}/masks/{name}.*", **ONE}, 6, {"object": 18}),
+OBJECT = {"instances": False, **ONE}
+
+
+def options(images: str, masks: str, **more) -> dict:
+    """Options of the reader."""
+    return {"images": images, "masks": masks, **more}
+
+
+BY_VALUE = options("images/{name}.*", "labels/{name}.*", ignore=255, classes=["class-1", "class-2"])
+BY_COLOR = {"color-3c8c3c": "#3c8c3c", "color-b4501e": "#b4501e"}
+FOLDERS = options("{folder}/images/{name}.*", "{folder}/masks/{name}.*")
+# The folder, options of the reader, number of images, instances of each class.
+CASES = [
+    (cases.two_folders, options("images/{name}.*", "masks/{name}.*", **OBJECT), 6, {"object": 12}),
+    (cases.beside, options("{name}.*", "{name}_mask.*", **OBJECT), 6, {"object": 12}),
+    (cases.same_names, options("{name}.jpg", "{name}.png", **OBJECT), 6, {"object": 12}),
+    (cases.splits, options("{split}/images/{name}.*", "{split}/masks/{name}.*", **OBJECT), 12, {"object": 24}),
+    (cases.splits_inside, options("img/{split}/{name}.*", "gt/{split}/{name}.*", **OBJECT), 8, {"object": 16}),
+    (cases.plates_in_folders, FOLDERS | OBJECT, 8, {"object": 16}),
+    (cases.cellpose, options("{name}.*", "{name}_cp_masks.*", instances=True, **ONE), 6, None),
+    (cases.several_masks, options("images/{name}.*", "masks/{name}_*.*", **ONE), 6, {"object": 18}),
+    (cases.folders_of_images, FOLDERS | ONE, 6, {"object": 18}),
     (
         cases.folders_of_classes,
-        {"images": "images/{name}.*", "masks": "masks/{class}/{name}.*", "classes": ["leaf", "spot"]},
+        options("images/{name}.*", "masks/{class}/{name}.*", classes=["leaf", "spot"]),
         6,
         {"leaf": 6, "spot": 6},
     ),
-    (
-        cases.values,
-        {"images": "images/{name}.*", "masks": "labels/{name}.*", "ignore": 255, "classes": ["class-1", "class-2"]},
-        6,
-        {"class-1": 6, "class-2": 6},
-    ),
-    (
-        cases.colors,
-        {
-            "images": "images/{name}.*",
-            "masks": "masks/{name}.*",
-            "classes": {"color-3c8c3c": "#3c8c3c", "color-b4501e": "#b4501e"},
-        },
-        6,
-        {"color-3c8c3c": 6, "color-b4501e": 6},
-    ),
-    (cases.jpeg_masks, {"images": "images/{name}.*", "masks": "masks/{name}.*", "threshold": 128, **ONE}, 6, {"object": 12}),
-    (cases.stack, {"images": "{name}.*", "masks": "{name}_mask.*", "stack": True, "block": 5, **OBJECT}, 40, {"object": 80}),
-]  # fmt: skip
+    (cases.values, BY_VALUE, 6, {"class-1": 6, "class-2": 6}),
+    (cases.colors, options("images/{name}.*", "masks/{name}.*", classes=BY_COLOR), 6, dict.fromkeys(BY_COLOR, 6)),
+    (cases.jpeg_masks, options("images/{name}.*", "masks/{name}.*", threshold=128, **ONE), 6, {"object": 12}),
+    (cases.stack, options("{name}.*", "{name}_mask.*", stack=True, block=5, **OBJECT), 40, {"object": 80}),
+]
+
+
+def name_of(value) -> str:
+    """The name of a case."""
+    return getattr(value, "__name__", "")
 
 
 def looked(folder, names=()):
@@ -52,13 +53,11 @@ def looked(folder, names=()):
     return description, look.examine(description, str(folder))
 
 
-@pytest.mark.parametrize(
-    ("write", "options", "images", "instances"), FOLDERS, ids=lambda each: getattr(each, "__name__", "")
-)
-def test_each_layout_is_read_as_it_is_meant(tmp_path, write, options, images, instances):
+@pytest.mark.parametrize(("write", "expected", "images", "instances"), CASES, ids=name_of)
+def test_each_layout_is_read_as_it_is_meant(tmp_path, write, expected, images, instances):
     write(tmp_path)
     description, findings = looked(tmp_path)
-    assert description.entry == {"reader": "folder", "options": options}
+    assert description.entry == {"reader": "folder", "options": expected}
     assert findings.total == images and not description.problems
     if instances is not None:
         assert {name: each.instances for name, each in findings.classes.items()} == instances
@@ -134,10 +133,8 @@ def test_official_layouts_get_their_reader_and_the_settings_of_the_shipped_study
         )
 
 
-@pytest.mark.parametrize(
-    ("write", "_options", "_images", "_instances"), FOLDERS, ids=lambda each: getattr(each, "__name__", "")
-)
-def test_equal_folders_give_equal_words(tmp_path, write, _options, _images, _instances):
+@pytest.mark.parametrize("write", [case[0] for case in CASES], ids=name_of)
+def test_equal_folders_give_equal_words(tmp_path, write):
     lines = []
     for copy in ("a", "b"):
         write(tmp_path / copy / "same")

@@ -44,14 +44,17 @@ class Clock:
     _encoded: set[tuple[str, str]] = field(default_factory=set)
 
     def encode(self, model: str, *splits: str) -> float:
+        """Encoding of splits, but for those that were encoded before."""
         new = [split for split in splits if (model, split) not in self._encoded]
         self._encoded |= {(model, split) for split in new}
         return sum(getattr(self.amount, split) for split in new) * self.speeds[model].encode
 
     def predict(self, model: str, prompts: float) -> float:
+        """Decoding of the test split, with so many prompts an image."""
         return self.amount.test * prompts * self.speeds[model].decode
 
     def train(self, model: str, epochs: int, prompts: float, share: float = 1.0) -> float:
+        """Training on features, on a share of the training split."""
         speed = self.speeds[model]
         epoch = share * self.amount.train * speed.step + self.amount.val * speed.decode
         return epochs * epoch * prompts

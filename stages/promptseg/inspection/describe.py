@@ -3,7 +3,7 @@
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,9 @@ from promptseg.data.file_names import IMAGE_SUFFIXES, walk
 from promptseg.datasets.folder.patterns import split_of
 from promptseg.inspection import annotations, groups, image_files, layouts, mask_values, official
 from promptseg.inspection.groups import Groups
+from promptseg.inspection.image_files import ImageFiles
 from promptseg.inspection.layouts import Layout
+from promptseg.inspection.mask_values import MaskValues
 
 BLOCK = 5  # slices of a stack that are one group: neighbors are alike
 _NAMED = 3  # files that are named
@@ -114,15 +116,7 @@ def _of_layout(folder: Path, layout: Layout, files: list[str], names: list[str])
         options |= {"stack": True, "block": BLOCK}
     if "{split}" not in layout.images and (splits := _splits_by_name(images)):
         options["splits"] = splits
-    sizes = [
-        f"{folder / path}: {_size(values.sizes[path])}, and its image {pair.image} is {_size(headers.sizes[pair.image])}"
-        for pair in pairs
-        for path in pair.masks
-        if not stack
-        and pair.image in headers.sizes
-        and headers.sizes[pair.image] != values.sizes.get(path, headers.sizes[pair.image])
-    ]
-    problems = [*headers.errors, *values.errors, *sizes]
+    problems = [*headers.errors, *values.errors, *_unequal(folder, layout, headers, values)]
     entry: dict[str, Any] = {"reader": "folder", "options": options}
     if problems:
         entry["skip_invalid"] = True
@@ -163,6 +157,16 @@ def _of_annotations(folder: Path, found: annotations.Found, files: list[str], na
     return Description(
         folder, _slug(folder), entry, tuple(names) or found.classes, True, (), groups.find(pictures), evidence
     )
+
+
+def _unequal(folder: Path, layout: Layout, headers: ImageFiles, values: MaskValues) -> Iterator[str]:
+    """Yield a line for each mask of another size than its image; of stacks, the reader compares slices."""
+    for pair in layout.pairing.pairs:
+        own = headers.sizes.get(pair.image)
+        for path in pair.masks:
+            size = values.sizes.get(path)
+            if own is not None and size is not None and own != size:
+                yield f"{folder / path}: {_size(size)}, and its image {pair.image} is {_size(own)}"
 
 
 def _splits_by_name(images: list[str]) -> dict[str, str] | None:
