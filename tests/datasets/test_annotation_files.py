@@ -9,8 +9,9 @@ from promptseg.datasets.folder import annotation_files, pairing
 from promptseg.datasets.folder.patterns import Pattern
 from refusing import refused
 
-SHAPES = {"version": "5", "shapes": [{"label": "blob", "points": [[0, 0], [1, 1], [0, 1]]}], "imagePath": "p.jpg"}
-FEATURE = {"type": "Feature", "geometry": {"type": "Polygon", "coordinates": []}}
+LABELME = {"version": "5", "shapes": [{"label": "blob", "points": [[0, 0], [1, 1], [0, 1]]}], "imagePath": "p.jpg"}
+COCO = {"images": [], "annotations": [], "categories": [{"id": 1, "name": "blob", "supercategory": ""}]}
+UNREAD = "which promptseg does not read: convert it to masks, PNG or TIFF"
 
 
 @pytest.mark.parametrize(
@@ -19,31 +20,41 @@ FEATURE = {"type": "Feature", "geometry": {"type": "Polygon", "coordinates": []}
         (
             "labels/p.txt",
             "0 0.1 0.2 0.3 0.4 0.5 0.6\n1 .5 .5 1 1 0 1\n",
-            "labels/p.txt holds polygons in YOLO's txt format",
+            "labels/p.txt holds YOLO txt: set options.annotations: 'labels/p.txt' instead of masks",
         ),
-        ("labels/p.txt", "0 0.5 0.5 0.2 1e-3\n", "boxes in YOLO's txt format"),
-        ("images/p.json", json.dumps(SHAPES), "polygons in labelme's JSON format"),
-        (
-            "a.json",
-            json.dumps({"images": [], "annotations": [], "categories": []}),
-            "annotations in COCO's JSON format",
-        ),
-        ("a.geojson", json.dumps({"type": "FeatureCollection", "features": [FEATURE]}), "polygons as GeoJSON"),
-        ("via.json", json.dumps({"p.jpg123": {"filename": "p.jpg", "regions": []}}), "polygons in VIA's JSON format"),
-        ("p.xml", "<?xml version='1.0'?>\n<annotations><image/></annotations>", "CVAT's XML format"),
-        ("p.xml", "<annotation>\n<object/></annotation>", "Pascal VOC's or LabelMe's XML format"),
+        ("images/p.json", json.dumps(LABELME), "images/p.json holds labelme JSON: set options.annotations"),
+        ("a.json", json.dumps(COCO), "a.json holds COCO JSON: set options.annotations: 'a.json' instead of masks"),
+        ("images/p_seg.npy", "", "images/p_seg.npy holds Cellpose's _seg.npy: in Cellpose choose File > Save"),
+        ("via.json", json.dumps({"p.jpg123": {"filename": "p.jpg", "regions": []}}), f"VIA's JSON format, {UNREAD}"),
+        ("p.xml", "<annotation>\n<object/></annotation>", f"Pascal VOC's or LabelMe's XML format, {UNREAD}"),
     ],
 )
 def test_the_format_is_named(tmp_path, path, content, words):
-    for name, text in (("images/p.jpg", ""), ("classes.txt", "blob\n"), ("empty.json", ""), (path, content)):
+    for name, text in (("images/p.jpg", ""), ("classes.txt", "blob\n"), ("readme/empty.json", ""), (path, content)):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
-    remedy = "which promptseg does not read: convert it to masks, PNG or TIFF"
     find = partial(pairing.pair, tmp_path, Pattern("images/{name}.jpg"))
-    refused(partial(find, Pattern("masks/{name}.*")), "no file matches options.masks", words, remedy)
+    refused(partial(find, Pattern("masks/{name}.*")), "no file matches options.masks", words)
     suffix = Path(path).suffix
     if Path(path).stem == "p":
-        refused(partial(find, Pattern(f"{Path(path).parent}/{{name}}{suffix}".removeprefix("./"))), words, remedy)
+        refused(partial(find, Pattern(f"{Path(path).parent}/{{name}}{suffix}".removeprefix("./"))), words)
+
+
+@pytest.mark.parametrize(
+    "files, pattern",
+    [
+        (["labels/p.txt", "labels/q.txt"], "labels/{name}.txt"),
+        (["labels/train/p.txt", "labels/val/q.txt"], "labels/{name:**}.txt"),
+        (["p.txt", "q.txt"], "{name}.txt"),
+        (["p.txt", "x/q.txt"], "p.txt"),
+        (["train/labels/p.txt", "val/labels/q.txt"], "train/labels/p.txt"),
+    ],
+)
+def test_a_pattern_for_all_files_like_the_first_is_offered(tmp_path, files, pattern):
+    for path in files:
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text("0 0.1 0.2 0.3 0.4 0.5 0.6\n")
+    assert f"set options.annotations: '{pattern}' instead" in annotation_files.described(tmp_path, files)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator, Sized
+from pathlib import Path
 
 from promptseg import datasets, models
 from promptseg.cli.raw_folders import RAW, download_name
@@ -67,7 +68,8 @@ def _check_raw(name: str, entry: Dataset, settings: Study) -> None:
 
 def _classes(name: str, entry: Dataset) -> list[str]:
     """Names of the classes that a dataset has in the study."""
-    known = datasets.classes(datasets.load(entry.reader), *datasets.options(name, entry))
+    reader, options = datasets.load(entry.reader), datasets.options(name, entry)
+    known = datasets.classes(reader, *options, folder=Path(entry.raw))
     selected, _ = class_selection.select(known, entry.classes, f"datasets.{name}.classes")
     return list(selected)
 

@@ -85,9 +85,13 @@ def inspect(name: str, settings: Dataset, folder: Path, official: bool) -> Gener
     """
     reader = Reader(datasets.load(settings.reader), datasets.options(name, settings), folder)
     sizes = getattr(reader.module, "SPLIT_SIZES", {}) if official and not settings.options else {}
-    classes = datasets.classes(reader.module, *reader.options)
+    try:
+        classes = datasets.classes(reader.module, *reader.options, folder=folder)
+    except UserError as error:  # in the file that names them, without which nothing can be read
+        yield f"{name}: {error}"
+        return 1
     statistics, reported = Statistics(datasets.modality(name, settings), len(classes)), set()
-    for line in _errors(name, reader, sizes, statistics):
+    for line in _errors(name, reader, sizes, statistics, len(classes)):
         line = " ".join(line.split())
         if line not in reported:  # many samples may share a file
             reported.add(line)
@@ -112,8 +116,8 @@ def _source(entry: Dataset, settings: Study) -> str | None:
     return (settings.download[name].source or settings.scale.data) if name in settings.download else None
 
 
-def _errors(name: str, reader: Reader, sizes: dict[str, int], statistics: Statistics) -> Iterator[str]:
-    """Yield all errors. sizes: number of samples of each split, where it is known."""
+def _errors(name: str, reader: Reader, sizes: dict[str, int], statistics: Statistics, classes: int) -> Iterator[str]:
+    """Yield all errors. sizes: number of samples of each split, where it is known; classes: their number."""
     ended_by = []
 
     def samples() -> Iterator[Sample]:
@@ -126,7 +130,7 @@ def _errors(name: str, reader: Reader, sizes: dict[str, int], statistics: Statis
         reader.module.verify(reader.folder, *reader.options)
     except UserError as error:
         yield str(error)
-    decode = partial(_decode, classes=len(datasets.classes(reader.module, *reader.options)))
+    decode = partial(_decode, classes=classes)
     with ThreadPool(Ranks().cores) as pool:
         for decoded in progress.bar(pool.map_ordered(decode, samples()), desc=name, unit=" samples"):
             yield from decoded.errors

@@ -15,7 +15,7 @@ from promptseg.core.files import write_text
 
 PACKAGE = Path(__file__).parent.parent
 # Packages that import all of their modules by themselves.
-DISCOVERED = ("promptseg.prompts",)
+DISCOVERED = ("promptseg.annotations", "promptseg.prompts")
 # For each verb over datasets or models: the modules that it loads by name, with {} for the name.
 LOADED = {
     "download": ("promptseg.datasets.{}.reader", "promptseg.datasets.{}.sample"),

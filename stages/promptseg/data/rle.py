@@ -50,3 +50,77 @@ def decode(segmentation: dict) -> np.ndarray:
         height, width = segmentation["size"]
         raise UserError(f"the run lengths of a mask should fill {height} x {width} pixels; predict again") from None
     return pixels.view(bool)
+
+
+def from_counts(counts: list[int], height: int, width: int) -> dict:
+    """Encode run lengths that are numbers, as COCO stores crowds.
+
+    Args:
+        counts: lengths of runs down the columns, of background and mask in turns, background first.
+        height: of the image.
+        width: of the image.
+
+    Returns:
+        The segmentation.
+
+    Raises:
+        ValueError: they are no lengths, or do not fill the image.
+    """
+    if not all(type(count) is int and count >= 0 for count in counts) or sum(counts) != height * width:
+        raise ValueError(f"its run lengths do not fill {height} x {width} pixels")
+    encoded = coco.frPyObjects({"size": [height, width], "counts": counts}, height, width)
+    return {"size": [height, width], "counts": encoded["counts"].decode("ascii")}
+
+
+def crop(segmentation: dict) -> tuple[np.ndarray, int, int]:
+    """Decode the box of a segmentation's pixels, in time and memory of the box.
+
+    Args:
+        segmentation: its size must be known to be that of the image.
+
+    Returns:
+        mask: (h, w) bool; (0, 0) for an empty one.
+        top: first row of the crop in the image.
+        left: first column of the crop in the image.
+
+    Raises:
+        ValueError: the counts do not fill the size.
+    """
+    height, width = segmentation["size"]
+    counts = _counts(segmentation["counts"])
+    if counts.size and counts.min() < 0 or counts.sum() != height * width:
+        raise ValueError(f"its run lengths do not fill {height} x {width} pixels")
+    ends = np.cumsum(counts)
+    starts, stops = ends[0:-1:2], ends[1::2]
+    starts, stops = starts[stops > starts], stops[stops > starts]
+    if not len(starts):
+        return np.zeros((0, 0), bool), 0, 0
+    (columns, rows), (last_columns, last_rows) = np.divmod(starts, height), np.divmod(stops - 1, height)
+    left, right = int(columns[0]), int(last_columns[-1]) + 1
+    top, bottom = int(rows.min()), int(last_rows.max()) + 1
+    if (columns < last_columns).any():  # a run that goes on in the next column is in the last row and in the first
+        top, bottom = 0, height
+    steps = np.zeros((right - left) * (bottom - top) + 1, np.int8)
+    steps[(columns - left) * (bottom - top) + rows - top] = 1
+    # Where the next run starts at once, the steps cancel out.
+    steps[(last_columns - left) * (bottom - top) + last_rows - top + 1] -= 1
+    area = np.cumsum(steps[:-1], dtype=np.int8).view(bool).reshape(right - left, bottom - top)
+    return area.T, top, left
+
+
+def _counts(text: str) -> np.ndarray:
+    """The run lengths of compressed counts, int64. Raises ValueError where the text is none."""
+    if not _COUNTS.fullmatch(text):
+        raise ValueError("its run lengths are damaged")
+    digits = np.frombuffer(text.encode("ascii"), np.uint8).astype(np.int64) - 48
+    ends = np.flatnonzero(digits < 32)
+    if not len(ends):
+        return np.zeros(0, np.int64)
+    starts = np.append(0, ends[:-1] + 1)
+    lengths = ends - starts + 1
+    places = np.arange(len(digits)) - np.repeat(starts, lengths)
+    counts = np.add.reduceat((digits & 31) << (5 * places), starts)
+    counts -= np.where(digits[ends] & 16, np.int64(1) << (5 * lengths), 0)
+    # From the fourth on they are differences to the one before the last.
+    counts[1::2], counts[2::2] = np.cumsum(counts[1::2]), np.cumsum(counts[2::2])
+    return counts

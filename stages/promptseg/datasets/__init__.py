@@ -38,6 +38,8 @@ and, where they apply,
                                 and, where they depend on the options, classes(options=Options()) instead of CLASSES
                                 and properties of Options instead of CONTAINED_IN, GROUP_UNIT and ORDERED_GROUPS
                                 (contained_in, group_unit, ordered_groups)
+    classes_in(folder, options=Options())
+                                like `classes`, for readers of files that name the classes themselves
 It imports no drawing code, and its module docstring states the official layout and its traps.
 
 sample.py defines
@@ -179,13 +181,19 @@ def modality(name: str, settings: params.Dataset) -> str:
     return of_reader
 
 
-def classes(module: ModuleType, *options) -> tuple[str, ...]:
+def classes(module: ModuleType, *options, folder: Path | None = None) -> tuple[str, ...]:
     """Return the names of the mask values 1, 2, ... of a reader.
 
     Args:
         module: from `load`.
         options: from the function `options`.
+        folder: of the files, for readers that learn the names from them.
+
+    Raises:
+        UserError: only the files tell the names, and they are not given, or damaged.
     """
+    if folder is not None and hasattr(module, "classes_in"):
+        return module.classes_in(folder, *options)
     return module.classes(*options) if hasattr(module, "classes") else module.CLASSES
 
 

@@ -64,7 +64,10 @@ def prepare(name: str, settings: params.Dataset, max_images: int | None, seed: i
     dataset, options = datasets.load(settings.reader), datasets.options(name, settings)
     modality = datasets.modality(name, settings)
     dataset.verify(paths.raw, *options)
-    known, contained_in = datasets.classes(dataset, *options), datasets.contained_in(dataset, *options)
+    known, contained_in = (
+        datasets.classes(dataset, *options, folder=paths.raw),
+        datasets.contained_in(dataset, *options),
+    )
     classes, table = class_selection.select(known, settings.classes, f"datasets.{name}.classes", contained_in)
     samples = list(dataset.read(paths.raw, *options))
     ordered, find_duplicates = datasets.ordered(dataset, *options), getattr(dataset, "CHECK_DUPLICATES", False)

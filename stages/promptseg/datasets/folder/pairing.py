@@ -62,20 +62,18 @@ def pair(folder: Path, images: Pattern, masks: Pattern, skip_unpaired: bool = Fa
             matches; the message names the first file and the number of further ones.
     """
     files = listing(folder)
-    image_files, mask_files = _matching(files, images), _matching(files, masks)
+    image_files, mask_files = matching(files, images), matching(files, masks)
     shared = [field for field in images.fields if field in masks.fields]
     _separate(image_files, mask_files, shared, images.literal > masks.literal)
     more_masks.adopt(files, image_files, mask_files, masks)
     for option, pattern, matched in (("images", images, image_files), ("masks", masks, mask_files)):
         if not matched:
-            reason = annotation_files.described(folder, files) or _other_layout(files)
-            reason = reason or f"{_most_similar(files, pattern.text)}; correct the pattern"
-            raise UserError(f"{folder}: no file matches options.{option} {pattern.text!r}; {reason}")
+            raise no_match(folder, option, pattern.text, files)
     for path in (*image_files, *mask_files):
-        _check_name(folder, path)
+        check_name(folder, path)
     shared = _telling(image_files, mask_files, shared)
     _end_names(image_files, mask_files, shared, masks)
-    by_key = _by_key(folder, image_files, shared, "image"), _by_key(folder, mask_files, shared, "mask")
+    by_key = index_by_key(folder, image_files, shared, "image"), index_by_key(folder, mask_files, shared, "mask")
     both = [key for key in by_key[0] if key in by_key[1]]
     if not skip_unpaired or not both:
         _check_paired(folder, by_key, (image_files, mask_files), (images, masks), bool(both))
@@ -95,7 +93,14 @@ def listing(folder: Path) -> list[str]:
     return walk(folder)
 
 
-def _matching(files: list[str], pattern: Pattern) -> dict[str, dict[str, str]]:
+def no_match(folder: Path, option: str, text: str, files: list[str]) -> UserError:
+    """The error where no file matches the pattern of an option; it says what is there instead."""
+    reason = (option == "masks" and annotation_files.described(folder, files)) or _other_layout(files)
+    reason = reason or f"{most_similar(files, text)}; correct the pattern"
+    return UserError(f"{folder}: no file matches options.{option} {text!r}; {reason}")
+
+
+def matching(files: list[str], pattern: Pattern) -> dict[str, dict[str, str]]:
     """Return the files that match a pattern, with the values of its placeholders."""
     matched = {}
     for path in files:
@@ -106,18 +111,18 @@ def _matching(files: list[str], pattern: Pattern) -> dict[str, dict[str, str]]:
     return matched
 
 
-def _key(values: dict[str, str], shared: list[str]) -> tuple[str, ...]:
+def key_of(values: dict[str, str], shared: list[str]) -> tuple[str, ...]:
     """Return the values that decide pairing; an image in Train/ and its mask in training/ agree."""
     return tuple(split_of(values[field]) or values[field] if field == "split" else values[field] for field in shared)
 
 
 def _separate(image_files: dict, mask_files: dict, shared: list[str], images_first: bool) -> None:
     """Remove each file that matches both patterns from one side; shorter names first, so that chains resolve."""
-    images = {_key(values, shared): path for path, values in image_files.items()}
-    masks = {_key(values, shared): path for path, values in mask_files.items()}
+    images = {key_of(values, shared): path for path, values in image_files.items()}
+    masks = {key_of(values, shared): path for path, values in mask_files.items()}
     for path in sorted(image_files.keys() & mask_files.keys(), key=lambda path: (len(path), path)):
-        image = images.get(_key(mask_files[path], shared), path)
-        mask = masks.get(_key(image_files[path], shared), path)
+        image = images.get(key_of(mask_files[path], shared), path)
+        mask = masks.get(key_of(image_files[path], shared), path)
         if image != path and image in image_files:
             del image_files[path]
         elif (mask != path and mask in mask_files) or images_first:
@@ -128,28 +133,28 @@ def _separate(image_files: dict, mask_files: dict, shared: list[str], images_fir
 
 def _telling(image_files: dict, mask_files: dict, shared: list[str]) -> list[str]:
     """The placeholders that pair files: all that are shared, or without the name where no name has a counterpart."""
-    keys = {_key(values, shared) for values in image_files.values()}
-    if any(_key(values, shared) in keys for values in mask_files.values()):
+    keys = {key_of(values, shared) for values in image_files.values()}
+    if any(key_of(values, shared) in keys for values in mask_files.values()):
         return shared
     folders = [field for field in shared if field != "name"]
-    homes = [_key(values, folders) for values in image_files.values()]
+    homes = [key_of(values, folders) for values in image_files.values()]
     alone = set(folders) > {"split"} & set(folders) and len(set(homes)) == len(homes)
-    return folders if alone and any(_key(values, folders) in homes for values in mask_files.values()) else shared
+    return folders if alone and any(key_of(values, folders) in homes for values in mask_files.values()) else shared
 
 
 def _end_names(image_files: dict, mask_files: dict, shared: list[str], pattern: Pattern) -> None:
     """Correct the values of masks whose pattern leaves open where the name ends."""
-    images = {_key(values, shared) for values in image_files.values()}
+    images = {key_of(values, shared) for values in image_files.values()}
     for path, values in mask_files.items():
-        found = more_masks.values_with_image(path, values, pattern, lambda each: _key(each, shared) in images)
+        found = more_masks.values_with_image(path, values, pattern, lambda each: key_of(each, shared) in images)
         mask_files[path] = found
 
 
-def _by_key(folder: Path, matched: dict, shared: list[str], noun: str) -> dict[tuple, tuple[str, ...]]:
+def index_by_key(folder: Path, matched: dict, shared: list[str], noun: str) -> dict[tuple, tuple[str, ...]]:
     """Index files by key. Raises UserError where two share one and are not several masks of one image."""
     found: dict[tuple, tuple[str, ...]] = {}
     for path in sorted(matched, key=natural) if noun == "mask" else matched:
-        key = _key(matched[path], shared)
+        key = key_of(matched[path], shared)
         for other in found.get(key, ()):
             classes = {matched[each].get(CLASS) for each in (path, other)}
             if noun == "image" or not (len(classes) > 1 or more_masks.are_siblings(path, other)):
@@ -160,7 +165,7 @@ def _by_key(folder: Path, matched: dict, shared: list[str], noun: str) -> dict[t
     return found
 
 
-def _check_name(folder: Path, path: str) -> None:
+def check_name(folder: Path, path: str) -> None:
     """Raise UserError for unprintable names and unsupported formats."""
     if not path.isprintable():
         raise UserError(f"{folder}: the name {path!r} has unprintable characters; rename the file")
@@ -189,7 +194,7 @@ def _check_paired(folder: Path, by_key: tuple, matched: tuple, patterns: tuple, 
         elif side == 0 and (several := more_masks.pattern_of_several(expected, matched[1], patterns[1])):
             remedy = f"for all masks whose names begin like this, set options.masks: '{several}'"
         else:
-            similar = _most_similar(list(matched[1 - side]), expected)
+            similar = most_similar(list(matched[1 - side]), expected)
             remedy = f"{similar}; correct options.images or options.masks"
         raise UserError(f"{folder / path}: its {counterpart} {expected} was not found{more}; {remedy}")
 
@@ -203,7 +208,7 @@ def _other_layout(files: list[str]) -> str | None:
     return None
 
 
-def _most_similar(files: list[str], wanted: str) -> str:
+def most_similar(files: list[str], wanted: str) -> str:
     """Describe how many files exist, and the three with the most similar names."""
     if not files:
         return "the folder has no files"

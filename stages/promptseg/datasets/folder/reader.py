@@ -9,7 +9,8 @@
 Default layout: images/<name>.<any> and masks/<name>.<any>, masks of 0/1 or 0/255, one class. Images are PNG, JPEG or
 TIFF, masks PNG or TIFF (JPEG with a threshold); hidden files are ignored, links are followed. patterns.py documents the
 patterns, labels.py the values in masks. Several masks of an image are its instances ("{name}/masks/*.png",
-"{name}_mask*.png") or, with {class} in their pattern, its classes; masks that number instances are read as such.
+"{name}_mask*.png") or, with {class} in their pattern, its classes; masks that number instances are read as such. With
+options.annotations, masks and instances are drawn from annotation files (`promptseg.annotations`).
 
 Traps, and how they are avoided: files are paired by name and never by order; the meaning of mask values is stated or
 unambiguous, never guessed; a group in two splits is an error, and CHECK_DUPLICATES makes preprocessing search for
@@ -17,20 +18,19 @@ near-duplicates across splits. Without a split of its own, a folder is split by 
 """
 
 import re
-from collections.abc import Callable, Iterator
-from functools import lru_cache, partial
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from promptseg.core import params
 from promptseg.core.errors import UserError
-from promptseg.data import image_io, tiff_stack
-from promptseg.data.tiff_stack import Stack
+from promptseg.data import image_io
 from promptseg.datasets import Sample
-from promptseg.datasets.folder import entries, mask_files, pairing
+from promptseg.datasets.folder import annotated, entries, mask_files, pairing, stacks
+from promptseg.datasets.folder.annotated import AnnotatedImages
 from promptseg.datasets.folder.entries import Entry
 from promptseg.datasets.folder.labels import Labels, parse_labels
 from promptseg.datasets.folder.mask_reader import Mask, MaskReader
@@ -44,7 +44,8 @@ CHECK_DUPLICATES = True
 # Photos of different scenes correlate by 0.71 at most, X-rays of different patients by 0.94, frames of a clip by more.
 CLIP_CORRELATION = 0.95
 
-_OPEN_STACKS = 8  # held open at a time
+# Options that say what masks hold, or that the files are stacks.
+_OF_MASKS = ("masks", "background", "ignore", "values", "others", "instances", "threshold", "stack", "block")
 
 
 class Options(params.Settings):
@@ -52,6 +53,7 @@ class Options(params.Settings):
 
     images: str = "images/{name}.*"  # pattern of the images' paths within the folder
     masks: str = "masks/{name}.*"  # pattern of the masks' paths; placeholders in both patterns must agree
+    annotations: str | None = None  # instead of masks: a file in the folder (annotations.json), or a pattern of files
     unpaired: Literal["error", "skip"] = "error"  # for an image without mask, or a mask without image
     splits: dict[Literal["train", "val", "test"], str] | None = None  # regular expressions on the images' paths
     group: str | None = None  # regular expression on the image's path; its (...) is the group; None: one group each
@@ -87,8 +89,22 @@ class Options(params.Settings):
             _compile(text)
         return splits
 
+    @field_validator("annotations")
+    @classmethod
+    def _check_annotations(cls, text: str | None) -> str | None:
+        if text is not None:
+            # The pattern of one file has no placeholder, but is a path within the folder all the same.
+            Pattern(text if annotated.is_pattern(text) else text + "/{name}")
+        return text
+
     @model_validator(mode="after")
     def _check_consistency(self):
+        if self.annotations is not None:
+            of_masks = [key for key in _OF_MASKS if key in self.model_fields_set]
+            if of_masks:
+                raise ValueError(f"{of_masks[0]}: not with annotations, which stand instead of masks; remove one")
+            if self.classes is not None and not isinstance(self.classes, list):
+                raise ValueError("classes: with annotations a list of names that they have, or none for all")
         colors = self.labels().colors  # raises where the options for masks contradict each other
         fields = Pattern(self.images).fields
         if Pattern(self.images).text == Pattern(self.masks).text:
@@ -111,10 +127,15 @@ class Options(params.Settings):
         alone = self.labels().binary and (self.threshold, self.others) == (None, "error")
         if self.instances and (by_class or not alone):
             raise ValueError("instances: only for one class, without a value of its own, threshold and others")
-        for name in (*self.contained, *self.contained.values()):
-            if name not in self.labels().names:
-                raise ValueError(f"contained: {name!r} is not among classes: {', '.join(self.labels().names)}")
+        if self.annotations is None or self.classes is not None:
+            self.check_contained(self.labels().names)
         return self
+
+    def check_contained(self, names: tuple[str, ...]) -> None:
+        """Raise ValueError where `contained` names what is not among these classes."""
+        for name in (*self.contained, *self.contained.values()):
+            if name not in names:
+                raise ValueError(f"contained: {name!r} is not among classes: {', '.join(names)}")
 
     @property
     def ordered_groups(self) -> bool:
@@ -141,8 +162,22 @@ class Options(params.Settings):
 
 
 def classes(options: Options = Options()) -> tuple[str, ...]:
-    """Return the names of the mask values 1, 2, ..."""
+    """Return the names of the mask values 1, 2, ... Raises UserError where only the annotation files tell them."""
+    if options.annotations is not None and options.classes is None:
+        raise UserError("options.annotations: the classes are those of the files; list them in options.classes")
     return options.labels().names
+
+
+def classes_in(folder: Path, options: Options = Options()) -> tuple[str, ...]:
+    """Return `classes`, or those of the annotation files in a folder. Raises UserError where these are damaged."""
+    if options.annotations is None or options.classes is not None:
+        return classes(options)
+    names = annotated.read_classes(Path(folder), options)
+    try:
+        options.check_contained(names)
+    except ValueError as error:
+        raise UserError(f"{folder}: options.{error}") from None
+    return names
 
 
 def download(folder: Path) -> None:
@@ -179,15 +214,17 @@ def read(folder: Path, options: Options = Options()) -> Iterator[Sample]:
         UserError: at once, as `verify`.
     """
     folder = Path(folder)
-    found = entries.entries(folder, _pair(folder, options).pairs, options)
+    pairs = _pair(folder, options)
+    found = entries.entries(folder, pairs.pairs, options)
     window = (options.window[0], options.window[1]) if options.window else None
-    if not options.stack:
+    if options.stack:
+        return stacks.read_all(folder, found, MaskReader(options.labels(), options.instances), options.block, window)
+    if isinstance(pairs, AnnotatedImages):
+        images = [entry.files.image for entry in found]
+        masks = [annotated.mask(folder / image, pairs.found[image], pairs.classes) for image in images]
+    else:
         masks = mask_files.read_all(folder, [entry.files for entry in found], options)
-        return iter([_file_sample(folder, entry, mask, window) for entry, mask in zip(found, masks, strict=True)])
-    reader = MaskReader(options.labels(), options.instances)
-    open_stack = lru_cache(_OPEN_STACKS)(partial(Stack, window=window))
-    stacks = [_page_samples(folder, entry, reader, options.block, open_stack) for entry in found]
-    return (sample for samples in stacks for sample in samples)
+    return iter([_file_sample(folder, entry, mask, window) for entry, mask in zip(found, masks, strict=True)])
 
 
 def left_out(folder: Path, options: Options = Options()) -> list[str]:
@@ -195,7 +232,9 @@ def left_out(folder: Path, options: Options = Options()) -> list[str]:
     return _pair(Path(folder), options).left_out
 
 
-def _pair(folder: Path, options: Options) -> pairing.Pairing:
+def _pair(folder: Path, options: Options) -> pairing.Pairing | AnnotatedImages:
+    if options.annotations is not None:
+        return annotated.pair(folder, options)
     return pairing.pair(folder, Pattern(options.images), Pattern(options.masks), options.unpaired == "skip")
 
 
@@ -221,40 +260,3 @@ def _file_sample(folder: Path, entry: Entry, mask: Mask, window: tuple[float, fl
         sources=(image, mask.where),
         instances=mask.instances,
     )
-
-
-def _page_samples(
-    folder: Path, entry: Entry, masks: MaskReader, block: int | None, open_stack: Callable[[Path], Stack]
-) -> list[Sample]:
-    """Make a sample for each page of a stack. open_stack: caches open stacks, not pages."""
-    image, mask = folder / entry.files.image, folder / entry.files.masks[0]
-    if len(entry.files.masks) > 1:
-        raise UserError(f"{folder / entry.files.masks[1]}: {mask} is another mask of {image}; a stack has one")
-    tiff_stack.check_same_shape(open_stack(image), open_stack(mask))
-    pages = [
-        masks.add(partial(_read_labels, open_stack, mask, i), f"{mask}, slice {i}")
-        for i in range(len(open_stack(image)))
-    ]
-    return [
-        Sample(
-            id=f"{entries.id_of(entry.files)}/{i:03d}",
-            split=entry.split,
-            group=f"{entry.group}/b{i // block:03d}" if block else entry.group,
-            image=partial(_read_page, open_stack, image, i),
-            mask=page,
-            instances=page.instances,
-        )
-        for i, page in enumerate(pages)
-    ]
-
-
-def _read_page(open_stack: Callable[[Path], Stack], path: Path, index: int) -> np.ndarray:
-    return open_stack(path)[index]
-
-
-def _read_labels(open_stack: Callable[[Path], Stack], path: Path, index: int) -> np.ndarray:
-    """The labels of a slice, as they are stored."""
-    values = open_stack(path).values(index)
-    if values.dtype.kind == "f":
-        raise UserError(f"{path}: slice {index}: the labels of a stack are integers; these are {values.dtype}")
-    return values
