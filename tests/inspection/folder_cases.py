@@ -1,5 +1,6 @@
 """Small folders as users have them."""
 
+import json
 from pathlib import Path
 
 import cv2
@@ -156,3 +157,39 @@ def damaged(folder: Path) -> None:
     (folder / "masks" / "img3.png").unlink()
     save(folder / "images" / "img4.png", picture(5))  # a copy of img5
     (folder / "notes.txt").write_text("taken in May")
+
+
+def coco(folder: Path) -> None:
+    found: dict[str, list] = {"images": [], "annotations": [], "categories": [{"id": 3, "name": "cell"}]}
+    for number in range(6):
+        save(folder / "images" / f"img{number}.png", picture(number))
+        found["images"].append({"id": number, "file_name": f"img{number}.png", "width": SIDE, "height": SIDE})
+        for left in (4, 14):  # these two touch
+            ring = [left, 5, left + 10, 5, left + 10, 20, left, 20]
+            one = {"id": len(found["annotations"]), "image_id": number, "category_id": 3, "iscrowd": 0}
+            found["annotations"].append({**one, "segmentation": [ring], "bbox": [left, 5, 10, 15], "area": 150})
+    (folder / "annotations.json").write_text(json.dumps(found))
+
+
+def labelme(folder: Path) -> None:
+    for number in range(6):
+        save(folder / f"img{number}.jpg", picture(number))
+        shape = {
+            "label": "crack",
+            "shape_type": "rectangle",
+            "points": [[5, 5], [20, 30]],
+            "group_id": None,
+            "flags": {},
+        }
+        found = {"version": "5.0.1", "flags": {}, "shapes": [shape], "imagePath": f"img{number}.jpg", "imageData": None}
+        (folder / f"img{number}.json").write_text(json.dumps({**found, "imageHeight": SIDE, "imageWidth": SIDE}))
+
+
+def yolo(folder: Path) -> None:
+    for split, seed in (("train", 0), ("val", 20)):
+        for number in range(seed, seed + 4):
+            save(folder / "images" / split / f"{number}.jpg", picture(number))
+            label = folder / "labels" / split / f"{number}.txt"
+            label.parent.mkdir(parents=True, exist_ok=True)
+            label.write_text("0 0.1 0.1 0.5 0.1 0.5 0.5 0.1 0.5\n")
+    (folder / "data.yaml").write_text("train: images/train\nval: images/val\nnames: [leaf]\n")

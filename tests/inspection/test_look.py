@@ -16,6 +16,11 @@ def options(images: str, masks: str, **more) -> dict:
     return {"images": images, "masks": masks, **more}
 
 
+def annotated(images: str, annotations: str, name: str) -> dict:
+    """Options of the reader for annotation files."""
+    return {"images": images, "annotations": annotations, "classes": [name]}
+
+
 BY_VALUE = options("images/{name}.*", "labels/{name}.*", ignore=255, classes=["class-1", "class-2"])
 BY_COLOR = {"color-3c8c3c": "#3c8c3c", "color-b4501e": "#b4501e"}
 FOLDERS = options("{folder}/images/{name}.*", "{folder}/masks/{name}.*")
@@ -39,6 +44,9 @@ CASES = [
     (cases.values, BY_VALUE, 6, {"class-1": 6, "class-2": 6}),
     (cases.colors, options("images/{name}.*", "masks/{name}.*", classes=BY_COLOR), 6, dict.fromkeys(BY_COLOR, 6)),
     (cases.jpeg_masks, options("images/{name}.*", "masks/{name}.*", threshold=128, **ONE), 6, {"object": 12}),
+    (cases.coco, annotated("images/{name}.*", "annotations.json", "cell"), 6, {"cell": 12}),
+    (cases.labelme, annotated("{name}.*", "{name}.json", "crack"), 6, {"crack": 6}),
+    (cases.yolo, annotated("images/{split}/{name}.*", "labels/{split}/{name}.txt", "leaf"), 8, {"leaf": 8}),
     (cases.stack, options("{name}.*", "{name}_mask.*", stack=True, block=5, **OBJECT), 40, {"object": 80}),
 ]
 

@@ -62,7 +62,7 @@ def init(folder: Path, answers: Answers, weights: list[str], hours: float, good_
     description = _grouped(_named(description, answers), answers)
     findings = look.examine(description, raw)
     _print(evidence.of_findings(findings))
-    phrases = _phrases(findings, answers)
+    description, phrases = findings.description, _phrases(findings, answers)
     cut = tiling.decide(findings)
     print(f"  {'tiles':<10}{cut.why}")
     print("models")

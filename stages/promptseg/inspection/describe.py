@@ -13,7 +13,8 @@ from promptseg.core.errors import UserError
 from promptseg.data import file_kinds
 from promptseg.data.file_names import IMAGE_SUFFIXES, walk
 from promptseg.datasets.folder.patterns import split_of
-from promptseg.inspection import annotations, groups, image_files, layouts, mask_values, official
+from promptseg.inspection import annotation_layouts, groups, image_files, layouts, mask_values, official
+from promptseg.inspection.annotation_layouts import AnnotationLayout
 from promptseg.inspection.groups import Groups
 from promptseg.inspection.image_files import ImageFiles
 from promptseg.inspection.layouts import Layout
@@ -72,7 +73,7 @@ def describe(folder: Path, names: list[str]) -> Description:
     if known is not None:
         return _of_official(folder, known, names)
     files = walk(folder)
-    found = annotations.find(folder, files)
+    found = annotation_layouts.find(folder, files)
     layout = layouts.find(folder, files)
     if found is not None and (layout is None or layout.unused):
         return _of_annotations(folder, found, files, names)
@@ -130,10 +131,7 @@ def _of_layout(folder: Path, layout: Layout, files: list[str], names: list[str])
     if stack:
         evidence.append(("stacks", f"{len(headers.pages)} of {slices} slices; every {BLOCK} slices are one group"))
     if window is not None:
-        what = f"{len(headers.deep):,} images have more than 8 bits"
-        evidence.append(
-            ("range", f"{what}; black and white at {window[0]:g} and {window[1]:g}, of which 0.2 % are outside")
-        )
+        evidence.append(_of_window(len(headers.deep), window))
     if left_out:
         evidence.append(("unpaired", f"left out, without counterpart: {_some(left_out)}"))
     if unused := [path for path in layout.unused if path not in left_out]:
@@ -147,16 +145,39 @@ def _of_layout(folder: Path, layout: Layout, files: list[str], names: list[str])
     )
 
 
-def _of_annotations(folder: Path, found: annotations.Found, files: list[str], names: list[str]) -> Description:
-    pictures = [path for path in files if os.path.splitext(path)[1].lower() in IMAGE_SUFFIXES]
-    options: dict[str, Any] = {"images": found.images, "annotations": found.pattern}
+def _of_annotations(folder: Path, layout: AnnotationLayout, files: list[str], names: list[str]) -> Description:
+    images = [pair.image for pair in layout.pairing.pairs]
+    classes, left_out = layout.pairing.classes, layout.pairing.left_out
+    unknown = [name for name in names if name not in classes]
+    if unknown:
+        raise UserError(f"--classes: {unknown[0]!r} is not in {layout.annotations}, which has {shortened(classes)}")
+    options: dict[str, Any] = {"images": layout.images, "annotations": layout.annotations, "classes": list(classes)}
+    headers = image_files.read_headers(folder, images)
+    entry: dict[str, Any] = {"reader": "folder", "options": options}
+    evidence = [
+        ("formats", ", ".join(f"{count:,} {kind}" for kind, count in sorted(headers.formats.items()))),
+        ("layout", f"{layout.images} with {layout.annotations}, {layout.title}: {len(images):,}"),
+    ]
+    window = image_files.window(folder, headers)
+    if window is not None:
+        options["window"] = window
+        evidence.append(_of_window(len(headers.deep), window))
+    if left_out:
+        options["unpaired"] = "skip"
+        evidence.append(("unpaired", f"left out, without counterpart: {_some(left_out)}"))
     if names:
-        options["classes"] = names
-    evidence = (("layout", f"{found.pattern}: {found.title}"), ("images", f"{len(pictures):,} files"))
-    entry = {"reader": "folder", "options": options}
+        entry["classes"] = names
+    if headers.errors:
+        entry["skip_invalid"] = True
+    evidence.append(("classes", shortened(classes)))
     return Description(
-        folder, _slug(folder), entry, tuple(names) or found.classes, True, (), groups.find(pictures), evidence
+        folder, _slug(folder), entry, classes, True, (), groups.find(images), tuple(evidence), tuple(headers.errors)
     )
+
+
+def _of_window(images: int, window: list[float]) -> tuple[str, str]:
+    what = f"{images:,} images have more than 8 bits"
+    return "range", f"{what}; black and white at {window[0]:g} and {window[1]:g}, of which 0.2 % are outside"
 
 
 def _unequal(folder: Path, layout: Layout, headers: ImageFiles, values: MaskValues) -> Iterator[str]:

@@ -97,10 +97,10 @@ def _candidates(pictures: list[str]) -> Iterator[tuple[str, str]]:
         if not any(char in path for char in "{}*?\\"):
             *above, name = path.split("/")
             folders.setdefault(tuple(above), []).append(os.path.splitext(name)[0])
-    homes = sorted({_abstract(parts) for parts in folders})
+    homes = sorted({abstract(parts) for parts in folders})
     stems: dict[Parts, list[str]] = {}
     for parts, names in folders.items():
-        stems.setdefault(_abstract(parts), []).extend(names)
+        stems.setdefault(abstract(parts), []).extend(names)
     pairs = [pair for mask in homes for pair in _image_homes(mask, homes)]
     for image, mask in [*_merged(pairs), *pairs]:
         yield from _of_homes(image, mask, stems)
@@ -111,7 +111,7 @@ def _candidates(pictures: list[str]) -> Iterator[tuple[str, str]]:
         yield from _beside(home, stems[home], pictures)
 
 
-def _abstract(parts: Sequence[str]) -> Parts:
+def abstract(parts: Sequence[str]) -> Parts:
     """Parts of a folder's path, with a placeholder for the split."""
     splits = [place for place, part in enumerate(parts) if split_of(part)]
     return tuple("{split}" if splits[:1] == [place] else part for place, part in enumerate(parts))

@@ -81,9 +81,7 @@ def examine(description: Description, raw: str) -> Findings:
     sides = sorted(measured.sides, key=lambda side: side[0] * side[1])
     merged = settings.classes if isinstance(settings.classes, dict) else None
     return Findings(
-        description=replace(
-            description, problems=(*description.problems, *_new(measured.errors, description.problems))
-        ),
+        description=_with_problems(description, measured.errors),
         total=len(samples),
         samples={split: assigned.count(split) for split in split_assignment.SPLITS},
         own_splits=tuple(split for split in split_assignment.SPLITS if any(each.split == split for each in samples)),
@@ -97,7 +95,12 @@ def examine(description: Description, raw: str) -> Findings:
     )
 
 
-def _new(errors: list[str], reported: tuple[str, ...]) -> list[str]:
-    """Errors that are about other files than those that are reported."""
-    files = {line.split(": ")[0] for line in reported}
-    return [line for line in dict.fromkeys(errors) if line.split(": ")[0] not in files]
+def _with_problems(description: Description, errors: list[str]) -> Description:
+    """The description with errors that are about other files than those that are reported."""
+    files = {line.split(": ")[0] for line in description.problems}
+    new = [line for line in dict.fromkeys(errors) if line.split(": ")[0] not in files]
+    if not new:
+        return description
+    return replace(
+        description, problems=(*description.problems, *new), entry={**description.entry, "skip_invalid": True}
+    )
