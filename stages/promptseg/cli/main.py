@@ -33,6 +33,43 @@ def about():
 
 
 @app.command()
+def init(
+    folder: Annotated[Path | None, typer.Argument(help="of your images and masks, in any layout")] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="ask nothing: take the defaults")] = False,
+    group: Annotated[
+        str | None, typer.Option(help="regular expression on an image's path: its (...) is what must not be split")
+    ] = None,
+    classes: Annotated[str | None, typer.Option(help="names, with commas")] = None,
+    text: Annotated[
+        list[str] | None,
+        typer.Option(help="words for a text prompt; with several classes, a phrase for each, with commas; repeatable"),
+    ] = None,
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=PATH: released weights, as sam2=../weights/sam2-hiera-tiny; repeatable"),
+    ] = None,
+    hours: Annotated[float, typer.Option(min=0.01, help="that the study may take on this machine")] = 1.0,
+    good_enough: Annotated[float, typer.Option(min=0.0, max=0.999, help="score that is good enough for you")] = 0.8,
+    force: Annotated[
+        bool, typer.Option("--force", help="overwrite edits of params.yaml that are in no commit")
+    ] = False,
+    study: Annotated[str | None, typer.Option(help="bring back a shipped study instead: default")] = None,
+):
+    """Look at a folder of images and masks, say what is in it, and write a small study of it to params.yaml."""
+    from promptseg.cli import init
+    from promptseg.core.errors import UserError
+
+    if study is not None and folder is None:
+        init.restore(study, force)
+        return
+    if study is not None or folder is None:
+        raise UserError("init: give the folder of your images, or --study default")
+    init.check_interactive(yes)
+    os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")  # released weights are fetched by `dvc repro` alone
+    init.init(folder, init.Answers(not yes, group, classes, text or ()), weights or [], hours, good_enough, force)
+
+
+@app.command()
 def check():
     """Check params.yaml before DVC runs: keys, names, prompts that the models take, settings of training."""
     from promptseg.cli import check

@@ -28,14 +28,14 @@ def described(folder: Path, files: list[str]) -> str | None:
     candidates = [path for path in files if os.path.splitext(path)[1].lower() in suffixes]
     for path in candidates[:_LOOKED_AT]:
         if (module := annotations.recognize(folder / path)) is not None:
-            read = f"set options.annotations: '{_pattern(path, files)}' instead of masks"
+            read = f"set options.annotations: '{pattern_of(path, files)}' instead of masks"
             return f"{path} holds {module.NAME}: {getattr(module, 'INSTEAD', read)}"
         if name := _unread(folder / path):
             return f"{path} holds {name}, {_REMEDY}"
     return None
 
 
-def _pattern(path: str, files: list[str]) -> str:
+def pattern_of(path: str, files: list[str]) -> str:
     """A value of options.annotations for a file and those that are like it."""
     suffix = os.path.splitext(path)[1]
     top, inside, _ = path.partition("/")

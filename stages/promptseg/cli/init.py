@@ -1,0 +1,225 @@
+"""`promptseg init`: look at a folder, say what was seen, and write a small study of it."""
+
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import typer
+import yaml
+
+from promptseg import studies
+from promptseg.cli.load_model import parse_classes
+from promptseg.cli.raw_folders import RAW, download_name
+from promptseg.core import files, settings, study
+from promptseg.core.errors import UserError
+from promptseg.core.params import PATH
+from promptseg.inspection import choose, describe, evidence, look, tiling, timing, write
+from promptseg.inspection.describe import Description
+from promptseg.inspection.look import Findings
+
+_PLAIN_PATH = re.compile(r"[\w./-]+")  # params.yaml's `raw` is a word of a command
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the user said beforehand, and whether to ask for the rest.
+
+    Attributes:
+        ask: questions are asked; otherwise their defaults are taken.
+        group: regular expression for the groups.
+        classes: names, with commas.
+        text: text prompts; with several classes, a phrase for each with commas.
+    """
+
+    ask: bool
+    group: str | None = None
+    classes: str | None = None
+    text: Sequence[str] = ()
+
+
+def init(folder: Path, answers: Answers, weights: list[str], hours: float, good_enough: float, force: bool) -> None:
+    """Look at a folder and replace params.yaml by a study of it.
+
+    Args:
+        folder: of the user's images and masks.
+        answers: to the questions.
+        weights: NAME=PATH, where the weights of models are.
+        hours: that the study may take.
+        good_enough: score from which on a run is good enough.
+        force: overwrite edits of params.yaml that are in no commit.
+
+    Raises:
+        UserError: the folder is not understood, an answer does not fit, or params.yaml has such edits.
+    """
+    raw = _raw(folder)
+    _check_project(force)
+    located = timing.locate(weights)
+    description = describe.describe(Path(raw), parse_classes(answers.classes) if answers.classes else [])
+    print(raw)
+    _print(evidence.of_description(description))
+    description = _grouped(_named(description, answers), answers)
+    findings = look.examine(description, raw)
+    _print(evidence.of_findings(findings))
+    description, phrases = findings.description, _phrases(findings, answers)
+    cut = tiling.decide(findings)
+    print(f"  {'tiles':<10}{cut.why}")
+    print("models")
+    for name, found in located.items():
+        print(f"  {name:<10}{found.words}")
+    speeds, assumed = timing.measure(_image(findings, cut.tile), located, findings.words[0])
+    for name, speed in speeds.items():
+        said = f"encode {speed.encode:.2f} s, decode {speed.decode:.3f} s, training step {speed.step:.2f} s"
+        print(f"  {name:<10}an image: {said}" + (" (assumed: not here to be timed)" if name in assumed else ""))
+    plan = choose.plan(findings, phrases, speeds, hours)
+    _print_plan(plan, hours)
+    text = write.study_text(raw, description.name, description.entry, plan, located, good_enough)
+    _replace(text, force)
+    tiny = [name for name, found in located.items() if found.tiny and name in {run.entry["model"] for run in plan.runs}]
+    if tiny:
+        print(
+            f"note: no released weights of {' and '.join(tiny)} are at hand, so their scores mean little: give "
+            f"--weights {tiny[0]}=FOLDER, or run this again where the hub can be reached"
+        )
+    print(f"{PATH} is written: next `dvc repro`, then `promptseg verdict`")
+
+
+def restore(name: str, force: bool) -> None:
+    """Replace params.yaml by a shipped study. Raises UserError where it is unknown, or edits would be lost."""
+    text = studies.text(name)
+    _check_project(force)
+    files.write_text(PATH, text)
+    print(f"{PATH} holds the study {name}")
+
+
+def check_interactive(yes: bool) -> None:
+    """Raise UserError where nobody can answer and `--yes` was not given."""
+    if not yes and not sys.stdin.isatty():
+        raise UserError("init asks questions, and the standard input is no terminal: give --yes to take the defaults")
+
+
+def _check_project(force: bool) -> None:
+    if not Path("dvc.yaml").is_file():
+        raise UserError("dvc.yaml: not found; run this in the project's folder")
+    write.check_replaceable(PATH, force)
+
+
+def _raw(folder: Path) -> str:
+    """The folder as params.yaml names it. Raises UserError for a name that commands cannot have, and for data/raw."""
+    raw = folder.expanduser().as_posix()
+    if not _PLAIN_PATH.fullmatch(raw):
+        raise UserError(f"{raw}: its path has characters other than letters, digits, _ . - and /; link it: ln -s")
+    if download_name(raw) is not None:
+        raise UserError(f"{raw}: {RAW} is filled by the section download of params.yaml; give a folder of your own")
+    return raw
+
+
+def _named(description: Description, answers: Answers) -> Description:
+    """Ask which classes the study is about, or what its only one is called."""
+    if answers.classes is not None or not answers.ask:
+        return description
+    if len(description.classes) == 1:
+        if description.named:
+            return description
+        (name,) = _names(typer.prompt("What are the objects called?", default=description.classes[0]), 1)
+        return _renamed(description, {description.classes[0]: name})
+    if not description.named:
+        given = typer.prompt("The names of the classes, with commas", default=",".join(description.classes))
+        return _renamed(
+            description, dict(zip(description.classes, _names(given, len(description.classes)), strict=True))
+        )
+    chosen = description.entry.get("classes") or description.classes
+    given = _names(typer.prompt("Which classes, with commas?", default=",".join(chosen)), None)
+    unknown = [name for name in given if name not in description.classes and name not in chosen]
+    if unknown:
+        raise UserError(f"{unknown[0]!r} is not among the classes: {', '.join(description.classes)}")
+    return description if given == list(chosen) else replace(description, entry={**description.entry, "classes": given})
+
+
+def _names(text: str, count: int | None) -> list[str]:
+    names = parse_classes(text)
+    if count is not None and len(names) != count:
+        raise UserError(f"--classes: {count} name{'s are' if count > 1 else ' is'} expected, got {len(names)}")
+    return names
+
+
+def _renamed(description: Description, names: dict[str, str]) -> Description:
+    """The same classes with other names."""
+    given = description.entry["options"]["classes"]
+    if isinstance(given, dict):
+        renamed: object = {names[name]: value for name, value in given.items()}
+    else:
+        renamed = [names[name] for name in given]
+    return replace(description.with_options(classes=renamed), classes=tuple(names.values()), named=True)
+
+
+def _grouped(description: Description, answers: Answers) -> Description:
+    """Ask whether the groups that names suggest are right."""
+    if description.entry["reader"] != "folder":
+        if answers.group is not None:
+            raise UserError(f"--group: the reader {description.entry['reader']} has groups of its own; leave it out")
+        return description
+    found = description.groups
+    if answers.group is not None:
+        return description.with_options(group=answers.group)
+    if found is None:
+        return description
+    if answers.ask:
+        question = "Images of one group are never split between training and test. The pattern, or none"
+        given = typer.prompt(question, default=found.pattern)
+        return description if given == "none" else description.with_options(group=given)
+    return description.with_options(group=found.pattern)
+
+
+def _phrases(findings: Findings, answers: Answers) -> list[list[str]]:
+    """Text prompts beside the names of the classes, each with a phrase for each class."""
+    given = [_phrase(text, findings) for text in answers.text]
+    if not given and answers.ask:
+        default = ",".join(findings.words)
+        said = typer.prompt(
+            "Words for the text prompt" + (", with commas" if len(findings.words) > 1 else ""), default=default
+        )
+        given = [] if said == default else [_phrase(said, findings)]
+    if len(findings.classes) == 1:
+        given += [[phrase] for phrase in findings.description.phrases[:2]]
+    return [list(each) for each in dict.fromkeys(map(tuple, given)) if each != findings.words]
+
+
+def _phrase(text: str, findings: Findings) -> list[str]:
+    count = len(findings.classes)
+    phrase = [text.strip()] if count == 1 else [each.strip() for each in text.split(",")]
+    if len(phrase) != count or not all(phrase):
+        raise UserError(f"--text {text!r}: a phrase for each of {count} classes is expected, with commas")
+    return phrase
+
+
+def _image(findings: Findings, tile: int | None):
+    """An image of the size that models will get."""
+    import numpy as np
+
+    height, width = findings.sides[1]
+    side = (min(tile, height), min(tile, width)) if tile else (height, width)
+    return np.random.default_rng(0).integers(0, 256, (*side, 3), dtype=np.uint8)
+
+
+def _print_plan(plan: choose.Plan, hours: float) -> None:
+    print(f"runs, {write.duration(plan.seconds)} together of the {hours:g} h that --hours allows")
+    _print(write.forecast(plan.runs))
+    if plan.max_images is not None:
+        print(f"  of each split {plan.max_images} records, evenly spaced: all of them would take too long")
+    if plan.left_out:
+        print(f"left out, {write.duration(sum(run.seconds for run in plan.left_out))} more")
+        _print(write.forecast(plan.left_out))
+
+
+def _replace(text: str, force: bool) -> None:
+    """Check the study and write it."""
+    settings.validate(study.Study, yaml.load(text, yaml.CSafeLoader), str(PATH))
+    write.check_replaceable(PATH, force)
+    files.write_text(PATH, text)
+
+
+def _print(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(line)

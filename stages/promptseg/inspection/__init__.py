@@ -1,0 +1,1 @@
+"""Inspection of a folder of images: what it holds, and a small study that fits it (`promptseg init`)."""

@@ -1,0 +1,172 @@
+"""From what a folder holds to the runs that are worth their time on it."""
+
+import re
+from dataclasses import dataclass, replace
+from typing import Any
+
+from promptseg.inspection import costs, tiling
+from promptseg.inspection.costs import Clock, Speed
+from promptseg.inspection.look import Findings
+from promptseg.inspection.tiling import Tiling
+
+_NAME = 41  # characters of a run's name
+_IMAGES = (800, 400, 200, 100, 50, 25)  # for scale.max_images, where all of them would take too long
+EPOCHS = {"decoder": 10, "lora": 6, "text-decoder": 10, "unet": 30}
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A run that may go into the study.
+
+    Attributes:
+        name: of the run.
+        section: `zero_shot`, `cascade` or `finetune`.
+        entry: in params.yaml, without the dataset.
+        comment: what it is for.
+        seconds: that it takes; nothing where it shares another's features.
+        needs: name of the run that must be there as well.
+    """
+
+    name: str
+    section: str
+    entry: dict[str, Any]
+    comment: str
+    seconds: float = 0.0
+    needs: str | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The runs of a study.
+
+    Attributes:
+        runs: in the order of their worth.
+        left_out: runs for which there is no time.
+        tiling: of the images.
+        max_images: of each split; None: all.
+    """
+
+    runs: tuple[PlannedRun, ...]
+    left_out: tuple[PlannedRun, ...]
+    tiling: Tiling
+    max_images: int | None = None
+
+    @property
+    def seconds(self) -> float:
+        """What all runs take."""
+        return sum(run.seconds for run in self.runs)
+
+
+def plan(findings: Findings, phrases: list[list[str]], speeds: dict[str, Speed], hours: float) -> Plan:
+    """Choose the runs of a study, the most valuable first, until the time is used up.
+
+    Args:
+        findings: of the folder.
+        phrases: of the user or the shipped study, each a text prompt with a phrase for each class.
+        speeds: of `sam2`, `clipseg` and `unet`.
+        hours: that the study may take.
+
+    Returns:
+        The plan. Where even the first runs take too long, it is about fewer images.
+    """
+    cut = tiling.decide(findings)
+    for most in (None, *_IMAGES):
+        runs = _runs(findings, phrases, Clock(speeds, costs.amount(findings, cut, most)))
+        kept, left_out = _cut(runs, 3600 * hours)
+        if _is_enough(kept, runs) or most == _IMAGES[-1]:
+            break
+    return Plan(tuple(kept), tuple(left_out), cut, most)
+
+
+def _is_enough(kept: list[PlannedRun], runs: list[PlannedRun]) -> bool:
+    """Whether all runs up to the first fine-tuned one are kept, or all zero-shot ones where none is fine-tuned."""
+    tuned = [place for place, run in enumerate(runs) if run.section == "finetune"]
+    wanted = runs[: tuned[0] + 1] if tuned else [run for run in runs if run.section == "zero_shot"]
+    return all(run in kept for run in wanted)
+
+
+def _cut(runs: list[PlannedRun], seconds: float) -> tuple[list[PlannedRun], list[PlannedRun]]:
+    """Keep runs in their order as long as the time suffices; a shorter one may follow one that is left out."""
+    kept: list[PlannedRun] = []
+    left_out: list[PlannedRun] = []
+    for run in runs:
+        fits = sum(each.seconds for each in kept) + run.seconds <= seconds
+        there = run.needs is None or run.needs in {each.name for each in kept}
+        (kept if fits and there else left_out).append(run)
+    return kept, left_out
+
+
+def _runs(findings: Findings, phrases: list[list[str]], clock: Clock) -> list[PlannedRun]:
+    """All runs that make sense, the most valuable first."""
+    name, work = findings.description.name, clock.amount
+    trained = findings.samples["train"] > 0
+    words = list(findings.words)
+    point, box = {"points": 1, "per": "instance"}, {"box": True, "per": "instance"}
+    text, prompts = {"text": words}, work.instances
+    sam2, clipseg = "sam2", "clipseg"
+
+    def zero(suffix: str, model: str, prompt: dict[str, Any], comment: str, seconds: float = 0.0) -> PlannedRun:
+        return PlannedRun(_run_name(name, suffix), "zero_shot", {"model": model, "prompt": prompt}, comment, seconds)
+
+    def tuned(
+        suffix: str, model: str, prompt: dict, train: dict, comment: str, seconds: float, needs=None
+    ) -> PlannedRun:
+        own = {"prompt": prompt} if prompt else {}
+        entry = {"model": model, "prompt": prompt, "train": {**own, **train}}
+        return PlannedRun(_run_name(name, suffix), "finetune", entry, comment, seconds, needs)
+
+    runs = [
+        zero("whole", "whole_image", {}, "floor: the whole image"),
+        zero("filled-box", "filled_box", box, "floor: the box itself, filled"),
+        zero("random", "random_mask", {}, "floor: a random mask of the same share"),
+        zero("box", sam2, box, "a box around each object", clock.encode(sam2, "test") + clock.predict(sam2, prompts)),
+        zero("point", sam2, point, "a click on each object", clock.predict(sam2, prompts)),
+        zero("text", clipseg, text, "words", clock.encode(clipseg, "test") + clock.predict(clipseg, work.classes)),
+    ]
+    decoder: dict[str, Any] = {"epochs": EPOCHS["decoder"], "loss": "dice_bce"}
+    fraction = {"0.5": "half", "0.25": "quarter"}
+    if trained:
+        seconds = clock.encode(sam2, "train", "val") + clock.train(sam2, decoder["epochs"], prompts)
+        seconds += clock.predict(sam2, prompts)
+        runs.append(
+            tuned("decoder", sam2, point, decoder, "SAM 2's decoder, fine-tuned with a click an object", seconds)
+        )
+    cascade = {"from": _run_name(name, "text"), "model": sam2}
+    runs.append(
+        PlannedRun(
+            _run_name(name, "text-sam2"), "cascade", cascade, "words, whose masks SAM 2 refines",
+            clock.predict(sam2, prompts), _run_name(name, "text"),
+        )
+    )  # fmt: skip
+    for phrase in phrases:
+        seconds = clock.predict(clipseg, work.classes)
+        runs.append(zero(f"text-{_slug(phrase[0])}", clipseg, {"text": phrase}, "other words", seconds))
+    if trained:
+        shots = {shots: {"support": {"from": "train", "shots": shots}} for shots in (1, 5)}
+        seconds = clock.predict(clipseg, work.classes)
+        runs.append(zero("shots-1", clipseg, shots[1], "an image with its mask in place of words", seconds))
+        for share, suffix in fraction.items():
+            part = {**decoder, "train_fraction": float(share)}
+            seconds = clock.train(sam2, decoder["epochs"], prompts, float(share)) + clock.predict(sam2, prompts)
+            comment = f"with {100 * float(share):.0f} % of the training images: would more labels help?"
+            runs.append(tuned(f"decoder-{suffix}", sam2, point, part, comment, seconds, _run_name(name, "decoder")))
+        unet = {"epochs": EPOCHS["unet"]}
+        seconds = clock.train("unet", unet["epochs"], 1) + clock.predict("unet", 1)
+        runs.append(tuned("unet", "unet", {}, unet, "a U-Net, trained from the start: no prompt at all", seconds))
+        seconds = clock.encode(clipseg, "train", "val") + clock.predict(clipseg, work.classes)
+        tune = {"epochs": EPOCHS["text-decoder"]}
+        seconds += clock.train(clipseg, tune["epochs"], work.classes)
+        runs.append(tuned("text-decoder", clipseg, text, tune, "CLIPSeg's decoder, fine-tuned on the words", seconds))
+        runs.append(zero("shots-5", clipseg, shots[5], "five such images", clock.predict(clipseg, work.classes)))
+        lora: dict[str, Any] = {"epochs": EPOCHS["lora"], "trainable": ["lora"], "loss": "dice_bce"}
+        seconds = clock.train_encoder(sam2, lora["epochs"], prompts) + clock.predict(sam2, prompts)
+        runs.append(tuned("lora", sam2, point, lora, "adapters in SAM 2's encoder (LoRA)", seconds))
+    return [replace(run, entry={"dataset": name, **run.entry}) for run in runs]
+
+
+def _run_name(dataset: str, suffix: str) -> str:
+    return f"{dataset}-{suffix}"[:_NAME].rstrip("-")
+
+
+def _slug(phrase: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", phrase.lower()).strip("-") or "words"

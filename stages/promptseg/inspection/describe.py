@@ -1,0 +1,244 @@
+"""How the images and masks of a folder are read: the entry of params.yaml, and the evidence for it."""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from promptseg import datasets
+from promptseg.core.errors import UserError
+from promptseg.data import file_kinds
+from promptseg.data.file_names import IMAGE_SUFFIXES, walk
+from promptseg.datasets.folder.patterns import split_of
+from promptseg.inspection import annotation_layouts, groups, image_files, layouts, mask_values, official
+from promptseg.inspection.annotation_layouts import AnnotationLayout
+from promptseg.inspection.groups import Groups
+from promptseg.inspection.image_files import ImageFiles
+from promptseg.inspection.layouts import Layout
+from promptseg.inspection.mask_values import MaskValues
+
+BLOCK = 5  # slices of a stack that are one group: neighbors are alike
+_NAMED = 3  # files that are named
+_LISTED = 12  # classes that are named
+
+
+@dataclass(frozen=True)
+class Description:
+    """How a folder is read.
+
+    Attributes:
+        folder: of the user.
+        name: of the dataset.
+        entry: keys of its entry in params.yaml, without `raw`.
+        classes: that the study may choose from.
+        named: whether their names mean something.
+        phrases: text prompts that the shipped study has for it.
+        groups: that names suggest.
+        evidence: (what, words) for each thing that was seen.
+        problems: a line for each file that is missing or damaged.
+    """
+
+    folder: Path
+    name: str
+    entry: dict[str, Any]
+    classes: tuple[str, ...]
+    named: bool
+    phrases: tuple[str, ...] = ()
+    groups: Groups | None = None
+    evidence: tuple[tuple[str, str], ...] = ()
+    problems: tuple[str, ...] = ()
+
+    def with_options(self, **options: Any) -> "Description":
+        """The same folder, read with further options."""
+        return replace(self, entry={**self.entry, "options": {**self.entry.get("options", {}), **options}})
+
+
+def describe(folder: Path, names: list[str]) -> Description:
+    """Find out how a folder is to be read.
+
+    Args:
+        folder: of the user.
+        names: of the classes, as the user gave them; may be empty.
+
+    Raises:
+        UserError: there are no images with masks, or what masks hold is not clear.
+    """
+    if not folder.is_dir():
+        what = "a file; unpack it and give the folder" if folder.is_file() else "no such folder"
+        raise UserError(f"{folder}: {what}")
+    known = official.recognize(folder)
+    if known is not None:
+        return _of_official(folder, known, names)
+    files = walk(folder)
+    found = annotation_layouts.find(folder, files)
+    layout = layouts.find(folder, files)
+    if found is not None and (layout is None or layout.unused):
+        return _of_annotations(folder, found, files, names)
+    if layout is None:
+        raise UserError(f"{folder}: {_nothing(folder, files)}")
+    return _of_layout(folder, layout, files, names)
+
+
+def _of_official(folder: Path, known: official.Official, names: list[str]) -> Description:
+    module = datasets.load(known.entry["reader"])
+    classes, entry = datasets.classes(module), dict(known.entry)
+    if names:
+        unknown = [name for name in names if name not in classes]
+        if unknown:
+            raise UserError(f"--classes: {unknown[0]!r} is not a class of {known.title}; known: {', '.join(classes)}")
+        entry["classes"] = names
+    evidence = [("layout", f"looks like {known.title}: reader {entry['reader']}, settings of the shipped study")]
+    if known.others:
+        evidence.append(("", f"the readers {', '.join(known.others)} would take it as well"))
+    chosen = entry.get("classes")
+    evidence.append(("classes", shortened(classes) + (f"; the study is about {shortened(chosen)}" if chosen else "")))
+    return Description(folder, known.name, entry, classes, True, known.phrases, evidence=tuple(evidence))
+
+
+def _of_layout(folder: Path, layout: Layout, files: list[str], names: list[str]) -> Description:
+    pairs = layout.pairing.pairs
+    images, masks = [pair.image for pair in pairs], [path for pair in pairs for path in pair.masks]
+    headers = image_files.read_headers(folder, images)
+    stack = bool(headers.pages)
+    values = mask_values.read(folder, masks, stack)
+    several = not layout.classes and any(len(pair.masks) > 1 for pair in pairs)
+    meaning = mask_values.meaning(values, layout.classes, [] if layout.classes else names, several)
+    options: dict[str, Any] = {"images": layout.images, "masks": layout.masks, **meaning.options}
+    left_out = layout.pairing.left_out
+    if left_out:
+        options["unpaired"] = "skip"
+    window = image_files.window(folder, headers)
+    if window is not None:
+        options["window"] = window
+    if stack:
+        options |= {"stack": True, "block": BLOCK}
+    if "{split}" not in layout.images and (splits := _splits_by_name(images)):
+        options["splits"] = splits
+    problems = [*headers.errors, *values.errors, *_unequal(folder, layout, headers, values)]
+    entry: dict[str, Any] = {"reader": "folder", "options": options}
+    if problems:
+        entry["skip_invalid"] = True
+    if layout.classes and names:
+        entry["classes"] = names
+    slices = sum(headers.pages.values())
+    evidence = [
+        ("formats", ", ".join(f"{count:,} {kind}" for kind, count in sorted(headers.formats.items()))),
+        ("pairs", f"{layout.images} with {layout.masks}: {len(pairs):,}"),
+    ]
+    if stack:
+        evidence.append(("stacks", f"{len(headers.pages)} of {slices} slices; every {BLOCK} slices are one group"))
+    if window is not None:
+        evidence.append(_of_window(len(headers.deep), window))
+    if left_out:
+        evidence.append(("unpaired", f"left out, without counterpart: {_some(left_out)}"))
+    if unused := [path for path in layout.unused if path not in left_out]:
+        evidence.append(("unused", f"neither an image with a mask nor a mask: {_some(unused)}"))
+    if others := _others(files):
+        evidence.append(("other", f"not read: {others}"))
+    evidence.append(("masks", meaning.words))
+    suggested = None if stack else groups.find(images)
+    return Description(
+        folder, _slug(folder), entry, meaning.classes, meaning.named, (), suggested, tuple(evidence), tuple(problems)
+    )
+
+
+def _of_annotations(folder: Path, layout: AnnotationLayout, files: list[str], names: list[str]) -> Description:
+    images = [pair.image for pair in layout.pairing.pairs]
+    classes, left_out = layout.pairing.classes, layout.pairing.left_out
+    unknown = [name for name in names if name not in classes]
+    if unknown:
+        raise UserError(f"--classes: {unknown[0]!r} is not in {layout.annotations}, which has {shortened(classes)}")
+    options: dict[str, Any] = {"images": layout.images, "annotations": layout.annotations, "classes": list(classes)}
+    headers = image_files.read_headers(folder, images)
+    entry: dict[str, Any] = {"reader": "folder", "options": options}
+    evidence = [
+        ("formats", ", ".join(f"{count:,} {kind}" for kind, count in sorted(headers.formats.items()))),
+        ("layout", f"{layout.images} with {layout.annotations}, {layout.title}: {len(images):,}"),
+    ]
+    window = image_files.window(folder, headers)
+    if window is not None:
+        options["window"] = window
+        evidence.append(_of_window(len(headers.deep), window))
+    if left_out:
+        options["unpaired"] = "skip"
+        evidence.append(("unpaired", f"left out, without counterpart: {_some(left_out)}"))
+    if names:
+        entry["classes"] = names
+    if headers.errors:
+        entry["skip_invalid"] = True
+    evidence.append(("classes", shortened(classes)))
+    return Description(
+        folder, _slug(folder), entry, classes, True, (), groups.find(images), tuple(evidence), tuple(headers.errors)
+    )
+
+
+def _of_window(images: int, window: list[float]) -> tuple[str, str]:
+    what = f"{images:,} images have more than 8 bits"
+    return "range", f"{what}; black and white at {window[0]:g} and {window[1]:g}, of which 0.2 % are outside"
+
+
+def _unequal(folder: Path, layout: Layout, headers: ImageFiles, values: MaskValues) -> Iterator[str]:
+    """Yield a line for each mask of another size than its image; of stacks, the reader compares slices."""
+    for pair in layout.pairing.pairs:
+        own = headers.sizes.get(pair.image)
+        for path in pair.masks:
+            size = values.sizes.get(path)
+            if own is not None and size is not None and own != size:
+                yield f"{folder / path}: {_size(size)}, and its image {pair.image} is {_size(own)}"
+
+
+def _splits_by_name(images: list[str]) -> dict[str, str] | None:
+    """Regular expressions for the splits, where all names are words for them: training.tif and testing.tif."""
+    words = {path: os.path.splitext(path.rsplit("/", 1)[-1])[0] for path in images}
+    splits = {path: split_of(word) for path, word in words.items()}
+    if None in splits.values() or "train" not in splits.values():
+        return None
+    return {str(splits[path]): rf"(?:^|/){words[path]}\." for path in images}
+
+
+def _nothing(folder: Path, files: list[str]) -> str:
+    """What a folder holds that has no image with a mask."""
+    if not files:
+        return "the folder is empty"
+    kinds = Counter(os.path.splitext(path)[1].lower() or "no suffix" for path in files)
+    listed = ", ".join(f"{count:,} {suffix}" for suffix, count in kinds.most_common(4))
+    pictures = [path for path in files if os.path.splitext(path)[1].lower() in IMAGE_SUFFIXES]
+    if not pictures:
+        first = file_kinds.refusal(folder / files[0])
+        return f"no PNG, JPEG, TIFF or WebP images ({listed}); {files[0]}: {first}"
+    return (
+        f"no image has a mask ({listed}); expected images/NAME.png and masks/NAME.png, or NAME.png and NAME_mask.png; "
+        "other patterns: datasets.<name>.options in params.yaml"
+    )
+
+
+def _others(files: list[str]) -> str:
+    """Files that are no images, by suffix."""
+    suffixes = (os.path.splitext(path)[1].lower() for path in files)
+    kinds = Counter(suffix for suffix in suffixes if suffix and suffix not in IMAGE_SUFFIXES)
+    return ", ".join(f"{count:,} {suffix}" for suffix, count in sorted(kinds.items()))
+
+
+def shortened(names: Iterable[str]) -> str:
+    """Names with commas, the first ones of many."""
+    listed = list(names)
+    more = f", ... ({len(listed)})" if len(listed) > _LISTED else ""
+    return ", ".join(listed[:_LISTED]) + more
+
+
+def _some(paths: list[str]) -> str:
+    more = f", ... ({len(paths):,})" if len(paths) > _NAMED else ""
+    return ", ".join(paths[:_NAMED]) + more
+
+
+def _size(shape: tuple[int, int]) -> str:
+    return f"{shape[1]}x{shape[0]}"
+
+
+def _slug(folder: Path) -> str:
+    """A name for the dataset, from that of the folder."""
+    name = re.sub(r"[^a-z0-9]+", "-", folder.resolve().name.lower()).strip("-")[:20].strip("-")
+    return name or "mine"

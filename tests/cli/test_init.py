@@ -1,0 +1,173 @@
+"""`promptseg init`: a folder becomes a study that `promptseg check` accepts; nothing that was edited is lost."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from promptseg import studies
+from promptseg.cli import check, init, main
+from promptseg.core import study
+from promptseg.inspection import timing, write
+from promptseg.inspection.costs import Speed
+from refusing import refused
+from typer.testing import CliRunner
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "inspection"))
+import folder_cases as cases  # noqa: E402
+
+FAST = Speed(0.001, 0.001, 0.001)
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch, root):
+    """An empty project whose models need no time; the folders of images are beside it."""
+    home = tmp_path / "project"
+    home.mkdir()
+    (home / "dvc.yaml").write_text("stages: {}\n")
+    (home / "params.yaml").write_text(studies.text("default"))
+    monkeypatch.chdir(home)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr(timing, "measure", lambda image, weights, phrase: (dict.fromkeys(weights, FAST), []))
+    return home
+
+
+def run(*arguments: str, answers: str = "") -> str:
+    """Call the command; returns what it prints."""
+    result = CliRunner().invoke(main.app, ["init", *arguments], input=answers)
+    if result.exception is not None:
+        raise result.exception
+    return result.output
+
+
+@pytest.mark.parametrize("write_folder", [
+    cases.two_folders, cases.splits, cases.plates_in_names, cases.cellpose, cases.folders_of_classes, cases.values,
+    cases.colors, cases.deep, cases.stack, cases.damaged,
+])  # fmt: skip
+def test_the_study_of_each_folder_is_valid_and_about_it_alone(project, write_folder):
+    write_folder(project.parent / "images")
+    run("../images", "--yes")
+    found = study.load()
+    assert list(found.datasets) == ["images"] and found.datasets["images"].raw == "../images"
+    assert found.good_enough == 0.8 and not found.download
+    assert check.check().startswith("params.yaml: 1 dataset")
+    assert {run.dataset for run in found.runs.values()} == {"images"}
+    assert all(name.startswith("images-") for name in found.runs)
+
+
+def test_it_says_what_it_saw_and_that_only_tiny_weights_are_at_hand(project):
+    cases.plates_in_names(project.parent / "images")
+    printed = run("../images", "--yes")
+    for words in (
+        "formats   12 PNG", "images/{name}.* with masks/{name}.*: 12", "values 0, 255", "(plate[0-9]+)_: 4",
+        "object: in 12 of 12 images, 24 instances", "the hub cannot be reached: the tiny built-in ones",
+        "note: no released weights of sam2 and clipseg are at hand", "next `dvc repro`, then `promptseg verdict`",
+    ):  # fmt: skip
+        assert words in printed
+    assert yaml.safe_load(Path("params.yaml").read_text())["models"]["sam2"] == {"source": "tiny"}
+
+
+def test_options_answer_beforehand(project):
+    cases.plates_in_names(project.parent / "images")
+    run(
+        "../images", "--yes", "--group", "(plate)", "--classes", "crack", "--text", "a dark line",
+        "--good-enough", "0.7", "--weights", "unet=tiny",
+    )  # fmt: skip
+    found = study.load()
+    assert found.datasets["images"].options["group"] == "(plate)"
+    assert found.zero_shot["images-text"].prompt.text == ["crack"]
+    assert found.zero_shot["images-text-a-dark-line"].prompt.text == ["a dark line"]
+    assert found.good_enough == 0.7 and found.models["unet"].source == "tiny"
+
+
+def test_at_most_three_questions_are_asked_each_with_a_default(project, monkeypatch):
+    cases.plates_in_names(project.parent / "images")
+    monkeypatch.setattr(init, "check_interactive", lambda yes: None)
+    printed = run("../images", answers="crack\n\nthin dark line\n")
+    assert printed.count("]: ") == 3
+    found = study.load()
+    assert found.datasets["images"].options["classes"] == ["crack"]
+    assert found.datasets["images"].options["group"] == "(plate[0-9]+)_"
+    assert found.zero_shot["images-text-thin-dark-line"].prompt.text == ["thin dark line"]
+
+
+def test_equal_folders_give_equal_bytes(project):
+    cases.values(project.parent / "images")
+    texts = []
+    for _ in range(2):
+        run("../images", "--yes")
+        texts.append(Path("params.yaml").read_bytes())
+    assert texts[0] == texts[1]
+
+
+def test_without_a_terminal_yes_is_needed(project):
+    cases.two_folders(project.parent / "images")
+    refused(lambda: run("../images"), "no terminal", "--yes")
+    assert Path("params.yaml").read_text() == studies.text("default")
+
+
+def test_edits_that_are_in_no_commit_are_never_overwritten_without_force(project):
+    cases.two_folders(project.parent / "images")
+    edited = studies.text("default") + "# mine\n"
+    Path("params.yaml").write_text(edited)
+    for arguments in (["../images", "--yes"], ["--study", "default"]):
+        refused(lambda each=arguments: run(*each), "params.yaml", "no commit", "--force")
+    assert Path("params.yaml").read_text() == edited
+    for command in (
+        ["init", "-q"],
+        ["add", "params.yaml"],
+        ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "mine"],
+    ):
+        subprocess.run(["git", *command], check=True)
+    run("../images", "--yes")  # what is committed can be brought back
+    own = Path("params.yaml").read_text()
+    assert write.is_own(own)
+    run("../images", "--yes")  # so can what init wrote itself
+    Path("params.yaml").write_text(own.replace("seed: 0", "seed: 1"))
+    refused(lambda: run("../images", "--yes"), "--force")
+    run("../images", "--yes", "--force")
+    assert Path("params.yaml").read_text() == own
+
+
+def test_the_shipped_study_comes_back(project):
+    cases.two_folders(project.parent / "images")
+    run("../images", "--yes")
+    run("--study", "default")
+    assert Path("params.yaml").read_text() == studies.text("default")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], ["give the folder of your images", "--study default"]),
+        (["../images", "--study", "default"], ["give the folder"]),
+        (["--study", "other"], ["--study other", "known: default"]),
+        (["../nothing", "--yes"], ["../nothing", "no such folder"]),
+        (["../images", "--yes", "--weights", "sam2"], ["--weights sam2", "NAME=PATH"]),
+        (["../images", "--yes", "--weights", "sam9=x"], ["sam9", "known: sam2"]),
+        (["../images", "--yes", "--weights", "sam2=../none"], ["nothing at ../none"]),
+        (["../images", "--yes", "--group", "(x"], ["group", "not a regular expression"]),
+        (["../images", "--yes", "--group", "(nothing)"], ["options.group", "does not match"]),
+        (["../images", "--yes", "--classes", "a,b"], ["--classes", "one class"]),
+        (["../images", "--yes", "--text", " "], ["--text", "a phrase"]),
+        (["data/raw/em", "--yes"], ["data/raw", "a folder of your own"]),
+        (["../my images", "--yes"], ["ln -s"]),
+    ],
+)
+def test_what_cannot_work_is_one_line_and_params_stay(project, arguments, words):
+    cases.two_folders(project.parent / "images")
+    refused(lambda: run(*arguments), *words)
+    assert Path("params.yaml").read_text() == studies.text("default")
+
+
+def test_outside_of_a_project_nothing_is_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    refused(lambda: run("images", "--yes"), "dvc.yaml", "project's folder")
+    assert not Path("params.yaml").exists()
+
+
+def test_the_command_ends_with_one_line_and_exit_code_1(project):
+    env_run = [sys.executable, "-c", "from promptseg.cli.main import main; main()", "init", "../nothing", "--yes"]
+    result = subprocess.run(env_run, capture_output=True, text=True)
+    assert result.returncode == 1 and result.stderr.count("\n") == 1 and result.stderr.startswith("error: ")

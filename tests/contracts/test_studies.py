@@ -1,0 +1,13 @@
+"""Shipped studies: the default one is the project's own params.yaml."""
+
+from promptseg import studies
+from promptseg.core import study
+
+
+def test_the_default_study_is_the_project_s_own(root):
+    assert studies.text("default") == (root / "params.yaml").read_text("utf-8")
+
+
+def test_every_shipped_study_is_valid():
+    for name in studies.names():
+        study.load(studies.FOLDER / f"{name}.yaml")

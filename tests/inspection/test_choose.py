@@ -1,0 +1,106 @@
+"""Runs that are chosen, in the order of their worth, within the time there is."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from promptseg.inspection import choose, tiling
+from promptseg.inspection.contents import ClassContents, Contents, Duplicates
+from promptseg.inspection.costs import Speed
+from promptseg.inspection.describe import Description
+from promptseg.inspection.look import Findings
+
+FAST = dict.fromkeys(("sam2", "clipseg", "unet"), Speed(0.001, 0.001, 0.001))
+SLOW = {"sam2": Speed(2.0, 0.1, 0.3), "clipseg": Speed(0.5, 0.05, 0.2), "unet": Speed(0.0, 0.3, 1.0)}
+ALL = [
+    "whole", "filled-box", "random", "box", "point", "text", "decoder", "text-sam2", "shots-1", "decoder-half",
+    "decoder-quarter", "unet", "text-decoder", "shots-5", "lora",
+]  # fmt: skip
+
+
+def findings(train=40, test=40, side=512, area=2000.0, classes=("crack",), **entry) -> Findings:
+    """A folder with so many images."""
+    one = ClassContents(images=train + test, instances=3 * (train + test), median_area=area, share=0.1)
+    description = Description(Path("images"), "images", {"reader": "folder", **entry}, classes, True)
+    contents = Contents(measured=train + test, classes=[one] * len(classes), sides=[(side, side)])
+    return Findings(
+        description, train + test, {"train": train, "val": min(train, 5), "test": test}, (), train + test, "image",
+        ((side, side),) * 3, contents, Duplicates(0, 0, 0), classes, dict.fromkeys(classes, one),
+    )  # fmt: skip
+
+
+def suffixes(runs) -> list[str]:
+    return [run.name.removeprefix("images-") for run in runs]
+
+
+def test_with_enough_time_every_kind_of_run_is_there():
+    plan = choose.plan(findings(), [["dark line"]], FAST, 1.0)
+    assert suffixes(plan.runs) == [*ALL[:8], "text-dark-line", *ALL[8:]] and not plan.left_out
+    by_name = {name: run.entry for name, run in zip(suffixes(plan.runs), plan.runs, strict=True)}
+    assert by_name["point"]["prompt"] == {"points": 1, "per": "instance"}
+    assert by_name["text"] == {"dataset": "images", "model": "clipseg", "prompt": {"text": ["crack"]}}
+    assert by_name["text-sam2"]["from"] == "images-text"
+    assert by_name["shots-5"]["prompt"] == {"support": {"from": "train", "shots": 5}}
+    assert by_name["lora"]["train"]["trainable"] == ["lora"]
+    shares = [by_name[f"decoder{part}"]["train"].get("train_fraction", 1.0) for part in ("", "-half", "-quarter")]
+    assert shares == [1.0, 0.5, 0.25]
+
+
+@pytest.mark.parametrize("hours", [0.02, 0.1, 0.25, 0.5, 1.0, 4.0])
+def test_the_study_keeps_to_its_time_and_says_what_it_leaves_out(hours):
+    plan = choose.plan(findings(), [], SLOW, hours)
+    assert plan.seconds <= 3600 * hours
+    assert sorted(suffixes((*plan.runs, *plan.left_out))) == sorted(ALL)
+    kept = suffixes(plan.runs)
+    assert {"whole", "filled-box", "random"} <= set(kept)
+    if "decoder-half" in kept:
+        assert "decoder" in kept
+    assert all(run.seconds > 0 for run in plan.left_out)
+
+
+def test_more_time_never_gives_fewer_runs_of_as_many_images():
+    counts = [len(choose.plan(findings(), [], SLOW, hours).runs) for hours in (0.5, 1.0, 2.0, 8.0)]
+    assert counts == sorted(counts)
+
+
+def test_a_large_folder_is_cut_to_fewer_images_rather_than_to_floors():
+    plan = choose.plan(findings(train=5000, test=5000), [], SLOW, 1.0)
+    assert plan.max_images in (25, 50, 100, 200) and {"box", "point", "text", "decoder"} <= set(suffixes(plan.runs))
+
+
+def test_without_training_images_nothing_is_trained():
+    plan = choose.plan(findings(train=0), [], FAST, 1.0)
+    assert suffixes(plan.runs) == ALL[:6] + ["text-sam2"]
+
+
+@pytest.mark.parametrize(
+    ("side", "area", "tile"),
+    [
+        (512, 20.0, None),
+        (1024, 20.0, None),
+        (4096, 100.0, 256),
+        (4096, 60.0**2, 512),
+        (4096, 110.0**2, 1024),
+        (4096, 200.0**2, None),
+    ],
+)
+def test_large_images_with_small_instances_are_cut_into_tiles(side, area, tile):
+    found = tiling.decide(findings(side=side, area=area))
+    assert found.tile == tile and "SAM 2 sees" in found.why
+
+
+def test_the_tiles_of_an_official_dataset_stay():
+    assert tiling.decide(findings(tile=256)).tile == 256
+
+
+def test_features_are_computed_once_for_all_runs_of_a_model():
+    plan = choose.plan(findings(), [], SLOW, 9.0)
+    seconds = dict(zip(suffixes(plan.runs), (run.seconds for run in plan.runs), strict=True))
+    assert seconds["box"] - seconds["point"] == pytest.approx(40 * 2.0)
+
+
+def test_several_classes_have_a_phrase_each():
+    found = replace(findings(classes=("leaf", "spot")), words=("leaf", "brown spot"))
+    plan = choose.plan(found, [["a leaf", "a stain"]], FAST, 1.0)
+    prompts = [run.entry["prompt"]["text"] for run in plan.runs if "text" in run.entry.get("prompt", {})]
+    assert prompts == [["leaf", "brown spot"], ["a leaf", "a stain"], ["leaf", "brown spot"]]
