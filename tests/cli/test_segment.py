@@ -22,7 +22,7 @@ from promptseg.prompts import Prompt
 from promptseg.prompts.automatic import AutomaticMasks
 from promptseg.prompts.box import Box
 from promptseg.prompts.points import Points
-from promptseg.prompts.support import Support
+from promptseg.prompts.support import Support, SupportImage
 from promptseg.prompts.text import Text
 from segment_project import TEXT, photo
 from typer.testing import CliRunner
@@ -159,7 +159,7 @@ def test_a_support_image_is_a_prompt_as_in_a_run(run, tmp_path, image, entry, is
     mask[10:30, 5:25] = 255
     Image.fromarray(mask).save(path)
     options = "--support", shown, "--support-mask", path
-    support = Support(image_io.read_image(shown), mask > 0, ("darken", "blur", "crop"), 0.75)
+    support = Support((SupportImage(image_io.read_image(shown), mask > 0),), ("darken", "blur", "crop"), 0.75)
     for words, parts, name in (((), [support], "object"), (("--text", "fire"), [Text("fire"), support], "fire")):
         assert run(image, "--model", "clipseg", *options, *words)[0].startswith(f"a: {name} ")
         assert is_mask("clipseg", [Prompt.of(*parts)])
