@@ -188,6 +188,19 @@ def test_a_cascade_refines_probability_maps_as_its_stage_does(folder, run, tmp_p
     assert entry()["weights"] == "data/weights/pets"
 
 
+def test_the_threshold_is_that_of_the_run_unless_another_is_given(run, image, entry):
+    pets = "--weights", "data/weights/pets"
+    run(image, *pets)
+    assert entry()["threshold"] == 0.35
+    note = "note: threshold 0.35, chosen on the validation split of data/weights/pets; --threshold gives another"
+    assert note in run.errors.splitlines()
+    run(image, *pets, "--threshold", "0.6")
+    assert entry()["threshold"] == 0.6 and "threshold" not in run.errors
+    for others in (("--weights", "data/weights/fires"), (*pets, "--cascade", "sam"), TEXT):  # of their own have none
+        run(image, *others)
+        assert entry()["threshold"] == 0.5 and "threshold" not in run.errors
+
+
 def test_weights_that_are_not_in_data_checkpoints(run, tmp_path, image, entry, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert run(image, *TEXT, "--checkpoint", "tiny", "--cascade", "sam")[0].startswith("a: fire ")

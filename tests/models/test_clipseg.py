@@ -82,13 +82,33 @@ def test_pixels_equal_those_of_the_processor(tiny):
 def test_a_support_image_is_embedded_once_however_often_it_is_read(tiny, monkeypatch):
     features, embed, calls = tiny.encode([IMAGE]), tiny.support_embeddings._embed, []
     monkeypatch.setattr(tiny.support_embeddings, "_embed", lambda supports: calls.append(supports) or embed(supports))
-    again = replace(SUPPORT, image=OTHER.copy(), mask=MASK == 1)
+    again = replace(SUPPORT, images=(SupportImage(OTHER.copy(), MASK == 1),))
     first, second = (tiny.decode(features, [[Prompt.of(support)]]) for support in (SUPPORT, again))
     assert torch.equal(first, second) and len(calls) == 1
-    for change in ({"mask": MASK == 0}, {"image": IMAGE}, {"visual_prompt": ()}):
+    other_mask, other_image = SupportImage(OTHER, MASK == 0), SupportImage(IMAGE, MASK == 1)
+    for change in ({"images": (other_mask,)}, {"images": (other_image,)}, {"visual_prompt": ()}):
         other = tiny.decode(features, [[Prompt.of(replace(SUPPORT, **change))]])
         assert not torch.allclose(other, first, atol=1e-7)
     assert len(calls) == 4
+
+
+def test_several_support_images_count_the_same_and_in_any_order(tiny):
+    shown = [SupportImage(OTHER, MASK == 1), SupportImage(IMAGE, MASK == 1), SupportImage(OTHER, MASK == 0)]
+    alone = [tiny._support_embedding(replace(SUPPORT, images=(image,))) for image in shown]
+    together = tiny._support_embedding(replace(SUPPORT, images=tuple(shown)))
+    mean = sum(embedding / embedding.norm() for embedding in alone)
+    expected = mean / mean.norm() * sum(embedding.norm() for embedding in alone) / 3
+    torch.testing.assert_close(together, expected)
+    torch.testing.assert_close(tiny._support_embedding(replace(SUPPORT, images=tuple(shown[::-1]))), together)
+    twice = tiny._support_embedding(replace(SUPPORT, images=(shown[0], shown[0])))
+    torch.testing.assert_close(twice, alone[0])
+    logits = tiny.decode(tiny.encode([IMAGE]), [[Prompt.of(replace(SUPPORT, images=tuple(shown)))]])
+    assert not torch.allclose(logits, tiny.decode(tiny.encode([IMAGE]), [[Prompt.of(SUPPORT)]]), atol=1e-6)
+
+
+def test_an_embedding_that_is_longer_than_others_does_not_outweigh_them():
+    mean = clipseg.mean_embedding(torch.tensor([[30.0, 0.0], [0.0, 10.0]]))
+    torch.testing.assert_close(mean, torch.tensor([20.0, 20.0]) / 2**0.5)
 
 
 def test_new_phrases_of_an_image_form_one_batch_and_are_embedded_once(tiny, monkeypatch):

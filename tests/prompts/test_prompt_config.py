@@ -30,6 +30,10 @@ INSTANCE = {"per": "instance"}
         ({"text": ["cat", "dog"]}, "text", "text", '"cat", "dog"'),
         ({"text": "class"}, "text", "text", "class names"),
         ({"support": True}, "support", "support", "support image (darken, blur, crop)"),
+        ({"support": {"from": "train"}}, "support", "support",
+         "1 support image of the training split (darken, blur, crop)"),
+        ({"text": "class", "support": {"from": "train", "shots": 5}}, "text + support", "text + support",
+         "class names + 0.75 5 support images of the training split (darken, blur, crop)"),
         (
             {"text": "caption", "support": True, "visual_prompt": []},
             "text + support", "text + support", "caption + 0.75 support image (plain)",

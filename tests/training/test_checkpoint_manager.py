@@ -25,15 +25,13 @@ def manager(tmp_path):
     """Makes a manager of checkpoints in the folder `s`."""
 
     def make(**inputs) -> CheckpointManager:
-        return CheckpointManager(
-            tmp_path / "s", inputs, lambda path, values: weights.write(path, {}, values), Processes()
-        )
+        return CheckpointManager(tmp_path / "s", inputs, write_weights, Processes())
 
     return make
 
 
 def write_weights(folder: Path, tensors: dict, threshold: float | None) -> None:
-    weights.write(folder, {}, tensors)
+    weights.write(folder, {"threshold": threshold}, tensors)
 
 
 def names(folder: Path) -> list[str]:
