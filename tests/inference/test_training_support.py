@@ -84,7 +84,6 @@ def test_a_training_split_that_shows_nothing_is_refused_in_one_line(tmp_path, ma
     path = write(tmp_path / "train", masks)
     message = f"{path}: no image has a mask, as `support: {{from: train}}` needs; prompt by text"
     refused(lambda: training_support.choose(prompt(), path), message)
-    )
 
 
 @pytest.mark.parametrize("settings", [{"support": True}, {"text": ["a", "b"]}])

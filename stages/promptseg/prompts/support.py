@@ -97,6 +97,7 @@ class Support(PromptPart):
         images = "support image"
         if isinstance(config.support, FromTraining):
             shots = config.support.shots
+            weight += "of " * bool(weight)
             images = f"{shots} support image{'s' * (shots > 1)} of the training split"
         return f"{weight}{images} ({', '.join(config.visual_prompt) or 'plain'})"
 
