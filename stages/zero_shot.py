@@ -8,13 +8,14 @@ from pathlib import Path
 from promptseg.core import stage
 
 
-def main(run: str, val: Path, test: Path, checkpoint: Path, cache: Path, predictions: Path):
+def main(run: str, dataset: Path, checkpoint: Path, cache: Path, predictions: Path):
     from promptseg.core import runs
     from promptseg.core.params import ParamsFile
     from promptseg.inference import prediction
 
     settings = ParamsFile().entry("zero_shot", run, runs.Run)
-    prediction.predict(settings, prediction.Inputs(test, checkpoint, cache, val=val), predictions)
+    test, val, train = (dataset / f"{split}.parquet" for split in ("test", "val", "train"))
+    prediction.predict(settings, prediction.Inputs(test, checkpoint, cache, val=val, train=train), predictions)
 
 
 if __name__ == "__main__":

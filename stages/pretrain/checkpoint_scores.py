@@ -11,7 +11,7 @@ from promptseg.evaluation import counts, metrics
 from promptseg.nn.segmenter import Segmenter
 from promptseg.prompts import Prompt
 from promptseg.prompts.box import Box
-from promptseg.prompts.support import Support
+from promptseg.prompts.support import Support, SupportImage
 from promptseg.prompts.text import Text
 from settings import Evaluation, Prompts
 
@@ -110,7 +110,7 @@ def _score_support(segmenter: Segmenter, split: Path) -> dict[str, float]:
     iou = []
     for record in records.open_split(split):
         image, mask = records.support(record)
-        prompt = Prompt.of(Support(image, mask == 1, ("darken", "blur", "crop"), 1.0))
+        prompt = Prompt.of(Support((SupportImage(image, mask == 1),), ("darken", "blur", "crop"), 1.0))
         iou.append(_metrics(records.mask(record), _predict(segmenter, records.image(record), [prompt])[0])["iou"])
     return {"support_iou": _mean(iou)}
 

@@ -27,7 +27,7 @@ from promptseg.models.clipseg import ClipSeg
 from promptseg.nn import clip, visual_prompt, weights
 from promptseg.nn.image_transform import ImageTransform
 from promptseg.prompts import Prompt
-from promptseg.prompts.support import Support
+from promptseg.prompts.support import Support, SupportImage
 from promptseg.prompts.text import Text
 from promptseg.training import epochs
 from promptseg.training.running_metrics import MetricSums
@@ -124,7 +124,8 @@ def phrase_targets(transform: ImageTransform, group: PhraseGroup) -> list[Phrase
 
 def _prompt(rng: np.random.Generator, phrase: Phrase, support: tuple[np.ndarray, np.ndarray] | None) -> Prompt:
     weight = float(rng.uniform(MIN_WEIGHT, MAX_WEIGHT))
-    parts = [Support(support[0], support[1] == 1, VISUAL_PROMPT, weight)] if support else []
+    images = (SupportImage(support[0], support[1] == 1),) if support else ()
+    parts = [Support(images, VISUAL_PROMPT, weight)] if images else []
     return Prompt.of(Text(phrase.text), *parts)
 
 

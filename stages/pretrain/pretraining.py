@@ -90,7 +90,11 @@ def train(
         "model": name, "settings": config.model_dump(mode="json"), "seed": seed,
         "start": start and weights.digest(start), "code": fingerprint.digest(Path(__file__).parent.rglob("*.py")),
     }  # fmt: skip
-    trainer.train(run, CheckpointManager(outputs.resume, inputs, setup.write, processes), outputs)
+
+    def write_weights(folder: Path, trained: dict[str, torch.Tensor], threshold: float | None) -> None:
+        setup.write(folder, trained)  # a checkpoint has no threshold: that is for one dataset
+
+    trainer.train(run, CheckpointManager(outputs.resume, inputs, write_weights, processes), outputs)
 
 
 def half_precision(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

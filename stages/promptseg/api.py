@@ -40,7 +40,7 @@ class Result:
     Attributes:
         mask: (h, w) uint8, 0 background, 1, 2, ... the classes.
         probability: (classes, h, w) float32 in [0, 1].
-        score: mean probability of the mask's pixels, in [0.5, 1] with the default threshold; 0 where it is empty.
+        score: mean probability of the mask's pixels, in [threshold, 1]; 0 where it is empty.
         classes: names of the classes: the phrases, the fine-tuned run's, or "object".
     """
 
@@ -56,10 +56,11 @@ class Model:
     Args:
         segmenter: with its weights.
         classes: names of the classes of a model that takes no prompt.
+        threshold: probability from which on a pixel is foreground, unless `segment` is given another.
     """
 
-    def __init__(self, segmenter: Segmenter, classes: Sequence[str] = ()):
-        self.segmenter, self.classes = segmenter.eval(), list(classes)
+    def __init__(self, segmenter: Segmenter, classes: Sequence[str] = (), threshold: float = 0.5):
+        self.segmenter, self.classes, self.threshold = segmenter.eval(), list(classes), threshold
 
     @property
     def prompts(self) -> list[str]:
@@ -75,7 +76,7 @@ class Model:
         negative_points: Sequence[Sequence[float]] = (),
         box: Sequence[float] | Sequence[Sequence[float]] = (),
         text: str | Sequence[str] = (),
-        threshold: float = 0.5,
+        threshold: float | None = None,
     ) -> Result:
         """Segment an image.
 
@@ -87,12 +88,14 @@ class Model:
             negative_points: x, y in pixels that are not on it.
             box: x0, y0, x1, y1 in pixels; or several, an object each.
             text: a phrase, or one for each class.
-            threshold: probability in (0, 1) from which on a pixel is foreground.
+            threshold: probability in (0, 1) from which on a pixel is foreground; left out, the one that was chosen on
+                the validation split of a fine-tuned run, or 0.5.
 
         Raises:
             UserError: the image cannot be read, or the model does not take the prompts.
         """
         pixels = _pixels(image)
+        threshold = self.threshold if threshold is None else threshold
         phrases = [text] if isinstance(text, str) else list(text)
         image_prompts = [*_object_prompts(points, negative_points, box), *_text_prompts(phrases)]
         self._check(image_prompts, threshold)
@@ -149,7 +152,8 @@ def load(
     segmenter = load_segmenter(name, str(source), max(len(classes), 1))
     if finetuned:
         finetuned_weights.apply(segmenter, weights.digest(Path(source)), Path(finetuned))
-    return Model(segmenter.to("cuda" if torch.cuda.is_available() else "cpu"), classes)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return Model(segmenter.to(device), classes, run.get("threshold", 0.5))
 
 
 def load_segmenter(name: str, source: str, classes: int) -> Segmenter:

@@ -22,7 +22,7 @@ from promptseg.prompts import Prompt
 from promptseg.prompts.automatic import AutomaticMasks
 from promptseg.prompts.box import Box
 from promptseg.prompts.points import Points
-from promptseg.prompts.support import Support
+from promptseg.prompts.support import Support, SupportImage
 from promptseg.prompts.text import Text
 from segment_project import TEXT, photo
 from typer.testing import CliRunner
@@ -159,7 +159,7 @@ def test_a_support_image_is_a_prompt_as_in_a_run(run, tmp_path, image, entry, is
     mask[10:30, 5:25] = 255
     Image.fromarray(mask).save(path)
     options = "--support", shown, "--support-mask", path
-    support = Support(image_io.read_image(shown), mask > 0, ("darken", "blur", "crop"), 0.75)
+    support = Support((SupportImage(image_io.read_image(shown), mask > 0),), ("darken", "blur", "crop"), 0.75)
     for words, parts, name in (((), [support], "object"), (("--text", "fire"), [Text("fire"), support], "fire")):
         assert run(image, "--model", "clipseg", *options, *words)[0].startswith(f"a: {name} ")
         assert is_mask("clipseg", [Prompt.of(*parts)])
@@ -186,6 +186,19 @@ def test_a_cascade_refines_probability_maps_as_its_stage_does(folder, run, tmp_p
     assert is_mask("sam", refining, 2, 0.45)
     assert run(image, "--weights", "data/weights/pets", "--cascade", "sam")[0].startswith("a: cat ")
     assert entry()["weights"] == "data/weights/pets"
+
+
+def test_the_threshold_is_that_of_the_run_unless_another_is_given(run, image, entry):
+    pets = "--weights", "data/weights/pets"
+    run(image, *pets)
+    assert entry()["threshold"] == 0.35
+    note = "note: threshold 0.35, chosen on the validation split of data/weights/pets; --threshold gives another"
+    assert note in run.errors.splitlines()
+    run(image, *pets, "--threshold", "0.6")
+    assert entry()["threshold"] == 0.6 and "threshold" not in run.errors
+    for others in (("--weights", "data/weights/fires"), (*pets, "--cascade", "sam"), TEXT):  # of their own have none
+        run(image, *others)
+        assert entry()["threshold"] == 0.5 and "threshold" not in run.errors
 
 
 def test_weights_that_are_not_in_data_checkpoints(run, tmp_path, image, entry, monkeypatch):

@@ -113,7 +113,7 @@ def project(blobs, tmp_path):
 
     def run(model: str = "sam", prefix: str = "", oracle: bool = False, generated: str = "") -> Path:
         """Refine predictions that are the masks of the split as probability maps."""
-        metadata = {"classes": ["disc"], "model": "clipseg", "prompt": {}, "oracle": oracle, "seed": 7}
+        metadata = {"classes": ["disc"], "model": "clipseg", "prompt": {}, "oracle": oracle}
         with records.RecordWriter(tmp_path / "coarse.parquet", records.Prediction, metadata) as writer:
             for record in split:
                 packed = records.pack(np.where(records.mask(record) == 1, 0.9, 0.1)[None].astype(np.float32))
@@ -138,7 +138,7 @@ def test_a_cascade_writes_a_prediction_for_each_record_in_order(project, oracle)
     refined = records.open_predictions(project.run(oracle=oracle))
     assert refined.column("id") == project.split.column("id")
     assert refined.metadata == {
-        "classes": ["disc"], "model": "sam", "prompt": CascadePrompt().model_dump(), "oracle": oracle, "seed": 7,
+        "classes": ["disc"], "model": "sam", "prompt": CascadePrompt().model_dump(), "oracle": oracle,
     }  # fmt: skip
     assert json.loads(refined[2].prompts) == [] and records.unpack(refined[2], 1).max() == 0  # no disc
     assert {"target", "points", "labels", "box"} == json.loads(refined[0].prompts)[0].keys()

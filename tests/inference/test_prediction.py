@@ -12,31 +12,33 @@ from promptseg.core.distributed import Ranks
 from promptseg.core.runs import Run
 from promptseg.data import image_io, records
 from promptseg.evaluation.histogram import THRESHOLDS
-from promptseg.inference import prediction
+from promptseg.inference import prediction, prediction_file
 from promptseg.inference.class_maps import predict_classes
 from promptseg.nn import weights
 from promptseg.prompts import Prompt, PromptConfig
-from promptseg.prompts.support import Support
+from promptseg.prompts.support import Support, SupportImage
 from refusing import refused
 
 
 def test_shares_of_all_processes_are_merged_in_the_order_of_the_split(tmp_path):
-    count, out = 5 * prediction.CHUNK + 3, tmp_path / "out.parquet"
+    count, out = 5 * prediction_file.CHUNK + 3, tmp_path / "out.parquet"
     (tmp_path / ".out.parquet.share7").touch()  # of a larger group that was killed
     for rank in (1, 2, 0):  # the main process comes to the end last
         ranks = Ranks()
         ranks.rank, ranks.world, ranks.main, ranks.wait, ranks.close = rank, 3, rank == 0, print, print
         job = prediction.Job(None, None, range(count), ranks)
-        prediction.write_predictions(job, out, {"seed": 5}, lambda i: records.Prediction(str(i), bytes([i]), "[]"))
+        prediction_file.write_predictions(
+            job, out, {"model": "sam"}, lambda i: records.Prediction(str(i), bytes([i]), "[]")
+        )
     merged = records.open_predictions(out)
     assert [(row.id, row.probability) for row in merged] == [(str(i), bytes([i])) for i in range(count)]
-    assert merged.metadata["seed"] == 5 and [path.name for path in tmp_path.iterdir()] == ["out.parquet"]
+    assert merged.metadata == {"model": "sam"} and [path.name for path in tmp_path.iterdir()] == ["out.parquet"]
 
 
 @pytest.fixture
 def project(blobs, tmp_path):
     """A folder with params.yaml, a split and a tiny checkpoint; runs the stage `zero_shot` in it."""
-    val, split = blobs("val", 3, seed=1), blobs("test", 18, size=(48, 60), empty=(5,))
+    split, _ = blobs("test", 18, size=(48, 60), empty=(5,)), blobs("val", 3, seed=1)
     model = models.load("sam").create("tiny", 0)
     weights.write(tmp_path / "checkpoint", model.configuration(), model.state_dict())
     (tmp_path / "params.yaml").write_text(
@@ -45,7 +47,7 @@ def project(blobs, tmp_path):
     )
 
     def run(out: str, root, processes: int, cache: str = "embeddings") -> bytes:
-        stage = [str(root / "stages/zero_shot.py"), "r", str(val), str(split), "checkpoint", cache, out]
+        stage = [str(root / "stages/zero_shot.py"), "r", str(tmp_path), "checkpoint", cache, out]
         launcher = [sys.executable]
         if processes > 1:
             launcher += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
@@ -147,7 +149,7 @@ def test_support_images_are_prompts_and_a_record_without_one_is_named(tmp_path):
     predictions = records.open_predictions(tmp_path / "out.parquet")
     assert predictions.metadata["oracle"] is False
     assert json.loads(predictions[0].prompts) == [{"target": 1, "support": 1.0}]
-    prompt = Prompt.of(Support(other, support_mask == 1, ("darken", "blur", "crop"), 1.0))
+    prompt = Prompt.of(Support((SupportImage(other, support_mask == 1),), ("darken", "blur", "crop"), 1.0))
     features = {name: values.half().float() for name, values in model.encode([image]).items()}  # as cached
     expected = predict_classes(model, features, [prompt], (1, 40, 50))
     assert predictions[0].probability == expected.packed()

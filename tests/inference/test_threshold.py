@@ -9,6 +9,7 @@ from promptseg.core.runs import Run
 from promptseg.data import records
 from promptseg.evaluation.histogram import THRESHOLDS
 from promptseg.inference import prediction
+from promptseg.inference.validation import has_threshold
 from promptseg.nn import weights
 from promptseg.prompts import PromptConfig
 
@@ -63,3 +64,11 @@ def test_point_clouds_have_none_as_each_point_has_a_class(tmp_path):
     with records.RecordWriter(tmp_path / "val", records.Record, {"classes": ["a"], "modality": "point_cloud"}) as out:
         out.add(records.Record("a", "g", b"", b"", 9, 2, "a", 0, 0, 9, 2, foreground=18))
     assert prediction.choose_threshold(pytest.fail, tmp_path / "val", PromptConfig(text=["a"])) is None
+
+
+def test_there_is_none_where_the_background_takes_what_no_other_class_claims(blobs, tmp_path):
+    with records.RecordWriter(tmp_path / "val", records.Record, {"classes": ["background", "dog"]}) as out:
+        out.add(records.open_split(blobs("one", 1))[0])
+    assert prediction.choose_threshold(pytest.fail, tmp_path / "val", PromptConfig(text="class")) is None
+    alone = {"classes": ["background"], "modality": "image"}
+    assert has_threshold(alone, PromptConfig()) and not has_threshold(alone, PromptConfig(automatic=True))

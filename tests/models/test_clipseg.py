@@ -11,7 +11,7 @@ from promptseg import models, prompts
 from promptseg.models import clipseg
 from promptseg.nn import lru_cache, text_encoder, visual_prompt
 from promptseg.prompts import Prompt, PromptConfig, PromptSource
-from promptseg.prompts.support import Support
+from promptseg.prompts.support import Support, SupportImage
 from promptseg.prompts.text import Text
 from refusing import refused
 from transformers import CLIPSegConfig, CLIPSegForImageSegmentation, CLIPSegProcessor, ViTImageProcessor
@@ -21,7 +21,7 @@ IMAGE, OTHER = (np.kron(RNG.integers(0, 256, (15, 20, 3), np.uint8), np.ones((8,
 MASK = np.zeros(IMAGE.shape[:2], np.uint8)
 MASK[30:90, 40:130] = 1
 ALL = ("darken", "blur", "crop")
-SUPPORT = Support(OTHER, MASK == 1, ALL, 0.75)
+SUPPORT = Support((SupportImage(OTHER, MASK == 1),), ALL, 0.75)
 BESIDE_TEXT = replace(SUPPORT, weight=0.3)
 FIRE = Text("fire")
 
@@ -82,13 +82,33 @@ def test_pixels_equal_those_of_the_processor(tiny):
 def test_a_support_image_is_embedded_once_however_often_it_is_read(tiny, monkeypatch):
     features, embed, calls = tiny.encode([IMAGE]), tiny.support_embeddings._embed, []
     monkeypatch.setattr(tiny.support_embeddings, "_embed", lambda supports: calls.append(supports) or embed(supports))
-    again = replace(SUPPORT, image=OTHER.copy(), mask=MASK == 1)
+    again = replace(SUPPORT, images=(SupportImage(OTHER.copy(), MASK == 1),))
     first, second = (tiny.decode(features, [[Prompt.of(support)]]) for support in (SUPPORT, again))
     assert torch.equal(first, second) and len(calls) == 1
-    for change in ({"mask": MASK == 0}, {"image": IMAGE}, {"visual_prompt": ()}):
+    other_mask, other_image = SupportImage(OTHER, MASK == 0), SupportImage(IMAGE, MASK == 1)
+    for change in ({"images": (other_mask,)}, {"images": (other_image,)}, {"visual_prompt": ()}):
         other = tiny.decode(features, [[Prompt.of(replace(SUPPORT, **change))]])
         assert not torch.allclose(other, first, atol=1e-7)
     assert len(calls) == 4
+
+
+def test_several_support_images_count_the_same_and_in_any_order(tiny):
+    shown = [SupportImage(OTHER, MASK == 1), SupportImage(IMAGE, MASK == 1), SupportImage(OTHER, MASK == 0)]
+    alone = [tiny._support_embedding(replace(SUPPORT, images=(image,))) for image in shown]
+    together = tiny._support_embedding(replace(SUPPORT, images=tuple(shown)))
+    mean = sum(embedding / embedding.norm() for embedding in alone)
+    expected = mean / mean.norm() * sum(embedding.norm() for embedding in alone) / 3
+    torch.testing.assert_close(together, expected)
+    torch.testing.assert_close(tiny._support_embedding(replace(SUPPORT, images=tuple(shown[::-1]))), together)
+    twice = tiny._support_embedding(replace(SUPPORT, images=(shown[0], shown[0])))
+    torch.testing.assert_close(twice, alone[0])
+    logits = tiny.decode(tiny.encode([IMAGE]), [[Prompt.of(replace(SUPPORT, images=tuple(shown)))]])
+    assert not torch.allclose(logits, tiny.decode(tiny.encode([IMAGE]), [[Prompt.of(SUPPORT)]]), atol=1e-6)
+
+
+def test_an_embedding_that_is_longer_than_others_does_not_outweigh_them():
+    mean = clipseg.mean_embedding(torch.tensor([[30.0, 0.0], [0.0, 10.0]]))
+    torch.testing.assert_close(mean, torch.tensor([20.0, 20.0]) / 2**0.5)
 
 
 def test_new_phrases_of_an_image_form_one_batch_and_are_embedded_once(tiny, monkeypatch):
@@ -115,7 +135,9 @@ def test_the_number_of_cached_embeddings_is_bounded(tiny, monkeypatch):
 
 
 def build(settings: dict, mask=MASK, classes=("thing",), support_mask=MASK):
-    source = PromptSource("id", mask, list(classes), 0, text="a thing", support=(OTHER, support_mask))
+    shown = [target for target in range(1, len(classes) + 1) if (support_mask == target).any()]
+    support = {target: [SupportImage(OTHER, support_mask == target)] for target in shown}
+    source = PromptSource("id", mask, list(classes), 0, text="a thing", support=support)
     return prompts.build_prompts(PromptConfig(**settings), source)
 
 
@@ -125,7 +147,8 @@ def test_the_support_image_becomes_the_prompt_and_the_mask_its_region():
     support = prompt.get("support")
     assert list(prompt.parts) == ["support"] and (support.visual_prompt, support.weight) == (("crop",), 1.0)
     assert np.array_equal(region.full(), mask == 1)
-    assert np.array_equal(support.image, OTHER) and np.array_equal(support.mask, MASK == 1)
+    (shown,) = support.images
+    assert np.array_equal(shown.image, OTHER) and np.array_equal(shown.mask, MASK == 1)
     (prompt,), _ = build({"support": True, "text": "caption", "image_weight": 0.5})
     text, support = prompt.get("text"), prompt.get("support")
     assert (text.phrase, support.weight, support.visual_prompt) == ("a thing", 0.5, ALL)
@@ -140,4 +163,4 @@ def test_a_class_that_the_support_image_does_not_show_is_prompted_for_by_text_al
     built, _ = build({"support": True, "text": "class"}, mask, classes)
     parts = [(prompt.get("text").phrase, list(prompt.parts)) for prompt in built]
     assert parts == [("one", ["text", "support"]), ("two", ["text"])]
-    refused(lambda: build({"support": True}, support_mask=MASK * 0), "id: its support image shows none of thing")
+    refused(lambda: build({"support": True}, support_mask=MASK * 0), "id: no support image of it shows thing")

@@ -15,7 +15,7 @@ from promptseg.prompts import Prompt, PromptConfig
 from promptseg.prompts.box import Box
 from promptseg.prompts.mask import Mask
 from promptseg.prompts.points import Points
-from promptseg.prompts.support import Support
+from promptseg.prompts.support import Support, SupportImage
 from promptseg.prompts.text import Text
 from promptseg.training.losses import dice
 from refusing import refused
@@ -66,7 +66,8 @@ def build_prompt(config: PromptConfig, shift: float = 0.0) -> Prompt:
     if config.support:
         mask = np.zeros((60, 80), bool)
         mask[10:40, 20:60] = True
-        parts.append(Support(random_image(7 + int(shift)), mask, tuple(config.visual_prompt), config.image_weight))
+        shown = SupportImage(random_image(7 + int(shift)), mask)
+        parts.append(Support((shown,), tuple(config.visual_prompt), config.image_weight))
     return Prompt.of(*parts)
 
 

@@ -30,6 +30,10 @@ INSTANCE = {"per": "instance"}
         ({"text": ["cat", "dog"]}, "text", "text", '"cat", "dog"'),
         ({"text": "class"}, "text", "text", "class names"),
         ({"support": True}, "support", "support", "support image (darken, blur, crop)"),
+        ({"support": {"from": "train"}}, "support", "support",
+         "1 support image of the training split (darken, blur, crop)"),
+        ({"text": "class", "support": {"from": "train", "shots": 5}}, "text + support", "text + support",
+         "class names + 0.75 of 5 support images of the training split (darken, blur, crop)"),
         (
             {"text": "caption", "support": True, "visual_prompt": []},
             "text + support", "text + support", "caption + 0.75 support image (plain)",
@@ -71,8 +75,20 @@ def test_kinds_are_joined_as_models_list_them():
         ({"text": ["cat", " "]}, "a phrase for each class is expected, none of them empty"),
         ({"support": True, "visual_prompt": ["blur", "blur"]}, "visual_prompt: a step is named twice"),
         ({"automatic": {"points": 3, "crop_layers": 2, "crop_fewer_points": 2}}, "leaves no point"),
+        ({"support": {"from": "train", "shots": 0}}, "greater than or equal to 1"),
+        ({"support": {"from": "train", "shots": 17}}, "less than or equal to 16"),
+        ({"support": {"from": "val"}}, "Input should be 'train'"),
+        ({"support": {"shots": 2}}, "Field required"),
+        ({"support": {"from": "train"}, "image_weight": 0.5}, "image_weight belongs to support with text"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         PromptConfig(**settings)
+
+
+def test_settings_of_support_images_are_written_as_params_has_them():
+    settings = {"support": {"from": "train", "shots": 5}}
+    config = PromptConfig(**settings)
+    assert config.model_dump(exclude_defaults=True) == settings
+    assert PromptConfig(**config.model_dump(mode="json")) == config

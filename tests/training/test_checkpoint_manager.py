@@ -25,15 +25,13 @@ def manager(tmp_path):
     """Makes a manager of checkpoints in the folder `s`."""
 
     def make(**inputs) -> CheckpointManager:
-        return CheckpointManager(
-            tmp_path / "s", inputs, lambda path, values: weights.write(path, {}, values), Processes()
-        )
+        return CheckpointManager(tmp_path / "s", inputs, write_weights, Processes())
 
     return make
 
 
-def write_weights(folder: Path, tensors: dict) -> None:
-    weights.write(folder, {}, tensors)
+def write_weights(folder: Path, tensors: dict, threshold: float | None) -> None:
+    weights.write(folder, {"threshold": threshold}, tensors)
 
 
 def names(folder: Path) -> list[str]:
@@ -94,7 +92,7 @@ def test_the_latest_checkpoint_is_read_back_and_older_ones_are_removed(manager, 
     assert checkpoints.load() == Checkpoint() == Checkpoint([], {}, {}) and not checkpoints.exists()
     for epoch in (1, 2, 3):
         if epoch == 2:
-            checkpoints.keep_best(2, {"a": torch.ones(2)})
+            checkpoints.keep_best(2, {"a": torch.ones(2)}, 0.5)
         rows = [{"epoch": number, "loss": 0.1 + number / 3} for number in range(1, epoch + 1)]
         parameters = {"a": torch.full((2,), float(epoch))}
         checkpoints.save(Checkpoint(rows, parameters, {"step.a": torch.tensor(3.0)}))
@@ -112,7 +110,7 @@ def test_the_latest_checkpoint_is_read_back_and_older_ones_are_removed(manager, 
 def test_the_best_weights_are_a_copy_and_are_written_when_needed(manager, tmp_path):
     checkpoints, weight = manager(), torch.ones(2)
     assert checkpoints.best_folder() is None
-    checkpoints.keep_best(4, {"a": weight})
+    checkpoints.keep_best(4, {"a": weight}, 0.5)
     weight += 1
     assert not (tmp_path / "s").exists()
     assert checkpoints.best_folder() == tmp_path / "s/best-0004"
@@ -154,7 +152,7 @@ def test_short_epochs_are_not_all_saved(manager, monkeypatch):
 @pytest.mark.parametrize("damaged", ["epoch-0002", "best-0001"])
 def test_a_damaged_checkpoint_is_not_used(damaged, manager, tmp_path):
     checkpoints = manager()
-    checkpoints.keep_best(1, {"a": torch.ones(2)})
+    checkpoints.keep_best(1, {"a": torch.ones(2)}, 0.5)
     checkpoints.save(Checkpoint([{"epoch": 1}, {"epoch": 2}], {"a": torch.ones(2)}))
     path = tmp_path / "s" / damaged / weights.TENSORS
     path.write_bytes(path.read_bytes()[:-1])

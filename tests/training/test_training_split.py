@@ -9,8 +9,9 @@ from promptseg.data import image_io, masks, records
 from promptseg.nn.image_transform import ImageTransform
 from promptseg.nn.segmenter import Segmenter
 from promptseg.prompts import PromptConfig
-from promptseg.training import training_split
-from promptseg.training.training_split import RecordSplit, TrainingItem
+from promptseg.training import record_split
+from promptseg.training.record_split import RecordSplit
+from promptseg.training.training_split import TrainingItem
 
 
 class Bare(Segmenter):
@@ -165,7 +166,7 @@ def test_pinned_features_are_used_until_they_are_unpinned(path):
 def test_decoded_masks_are_cached_within_a_budget(path, monkeypatch):
     decoded, real = [], records.mask
     monkeypatch.setattr(records, "mask", lambda record: decoded.append(record.id) or real(record))
-    monkeypatch.setattr(training_split, "MASK_CACHE_BYTES", 24 * 40)  # one mask
+    monkeypatch.setattr(record_split, "MASK_CACHE_BYTES", 24 * 40)  # one mask
     split = make_split(path)
     for index in (0, 0, 1, 1, 0):
         assert isinstance(split.take(index, 1), TrainingItem)

@@ -9,9 +9,9 @@ from promptseg.data import records
 from promptseg.inference import prediction
 from promptseg.models.unet import Unet
 from promptseg.training import checkpoint_manager
+from promptseg.training.record_split import RecordSplit
 from promptseg.training.running_metrics import MetricSums
 from promptseg.training.setup import Job, set_up
-from promptseg.training.training_split import RecordSplit
 from tiny_training import make_inputs, make_job, train_tiny
 
 

@@ -101,7 +101,11 @@ def make_run(pretext: int = 0, seed: int = 0, val: int = 3, **train) -> Training
 def train_toy(run: TrainingRun, folder: Path, out: str = "w") -> tuple[bytes, str]:
     """Train a run; returns the bytes of its weights, and its curve."""
     outputs = trainer.Outputs(folder / f"{out}.resume", folder / out, folder / f"{out}.csv")
-    manager = CheckpointManager(outputs.resume, {}, lambda path, values: weights.write(path, {}, values), Processes())
+
+    def write(path: Path, values: dict[str, torch.Tensor], threshold: float | None) -> None:
+        weights.write(path, {}, values)
+
+    manager = CheckpointManager(outputs.resume, {}, write, Processes())
     trainer.train(run, manager, outputs)
     assert not outputs.resume.exists()
     return (outputs.weights / weights.TENSORS).read_bytes(), outputs.curve.read_text()

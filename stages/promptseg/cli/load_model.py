@@ -15,6 +15,7 @@ from promptseg.prompts.text import Text
 
 CHECKPOINTS = Path("data/checkpoints")
 CASCADE_PROMPTS = {"points", "box", "mask"}
+DEFAULT_THRESHOLD = 0.5
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,8 @@ class LoadedModel:
         classes: names of the labels 1, 2, ... in its masks.
         source: folder of its weights, that of the fine-tuned ones where there are such; or `tiny` or `official`.
         refiner: model of the cascade.
+        threshold: probability from which on a pixel is foreground, unless another is given: of a fine-tuned run the one
+            that was chosen on its validation split.
     """
 
     segmenter: Segmenter
@@ -54,6 +57,7 @@ class LoadedModel:
     classes: list[str]
     source: str
     refiner: Segmenter | None = None
+    threshold: float = DEFAULT_THRESHOLD
 
 
 def load(selection: Selection, request: PromptRequest) -> LoadedModel:
@@ -85,7 +89,10 @@ def load(selection: Selection, request: PromptRequest) -> LoadedModel:
         own = kind_of_weights or _checkpoint(selection.cascade, {})
         refiner = _load_checkpoint(selection.cascade, own, len(classes))
         refiner.to(processes.device)
-    return LoadedModel(segmenter.to(processes.device), request, classes, source, refiner)
+    # That of a run is for its own maps, and not for those of a model that refines them; automatic masks have no maps.
+    own_maps = refiner is None and request.generator is None
+    threshold = run.get("threshold", DEFAULT_THRESHOLD) if own_maps else DEFAULT_THRESHOLD
+    return LoadedModel(segmenter.to(processes.device), request, classes, source, refiner, threshold)
 
 
 def parse_classes(text: str) -> list[str]:

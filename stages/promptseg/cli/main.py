@@ -114,7 +114,13 @@ def segment(
         ),
     ] = None,
     out: Annotated[Path, typer.Option(help="folder of the results, which have NAME in their names")] = Path("segments"),
-    threshold: Annotated[float, typer.Option(help="probability from which on a pixel is foreground")] = 0.5,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            help="probability from which on a pixel is foreground; if left out, that of the fine-tuned run, which is "
+            "the best on its validation split, or 0.5"
+        ),
+    ] = None,
     window: Annotated[str | None, typer.Option(help="LOW,HIGH: black and white in 16-bit images")] = None,
     **prompts,
 ):

@@ -14,7 +14,7 @@ import torch
 
 from promptseg import prompts
 from promptseg.cli import overlay
-from promptseg.cli.load_model import LoadedModel
+from promptseg.cli.load_model import DEFAULT_THRESHOLD, LoadedModel
 from promptseg.cli.open_images import InputImage
 from promptseg.core import files
 from promptseg.core.errors import UserError
@@ -47,7 +47,7 @@ class Result:
     summary: str
 
 
-def segment(images: Sequence[InputImage], model: LoadedModel, threshold: float, out: Path) -> None:
+def segment(images: Sequence[InputImage], model: LoadedModel, threshold: float | None, out: Path) -> None:
     """Write NAME_mask.png, NAME_overlay.png and NAME.json for each image, and print a line with its name.
 
     A pixel belongs to the most probable class where that reaches the threshold, as when a run is scored, and else to
@@ -57,14 +57,19 @@ def segment(images: Sequence[InputImage], model: LoadedModel, threshold: float, 
     Args:
         images: are read one at a time; their names differ.
         model: with its prompts.
-        threshold: probability in (0, 1).
+        threshold: probability in (0, 1); None: that of the model, and a note on stderr says where it is not 0.5.
         out: folder of the results.
 
     Raises:
         UserError: the threshold is wrong, or a result would replace an image; or images cannot be read or prompted for,
             after all others are done.
     """
-    if not 0.0 < threshold < 1.0:
+    if threshold is None:
+        threshold = model.threshold
+        if threshold != DEFAULT_THRESHOLD:
+            note = f"note: threshold {threshold:g}, chosen on the validation split of {model.source}"
+            print(f"{note}; --threshold gives another", file=sys.stderr)
+    elif not 0.0 < threshold < 1.0:
         raise UserError(f"--threshold {threshold:g}: a number between 0 and 1 is expected")
     _check_outputs(images, out)
     errors: list[UserError] = []

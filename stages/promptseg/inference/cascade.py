@@ -13,7 +13,7 @@ from promptseg.core.errors import UserError
 from promptseg.core.runs import Cascade
 from promptseg.data import records
 from promptseg.data.records import Prediction, RecordReader
-from promptseg.inference import prediction
+from promptseg.inference import prediction, prediction_file
 from promptseg.inference.class_maps import predict_classes
 from promptseg.inference.component_prompts import component_prompts
 from promptseg.inference.prediction import Inputs, Job
@@ -46,9 +46,8 @@ def predict_cascade(run: Cascade, inputs: Inputs, source: Path, out: Path) -> No
         "model": run.model,
         "prompt": run.prompt.model_dump(),
         "oracle": coarse.metadata["oracle"],
-        "seed": coarse.metadata["seed"],
     }
-    prediction.write_predictions(job, out, metadata, lambda index: _refine(job, coarse, index, run))
+    prediction_file.write_predictions(job, out, metadata, lambda index: _refine(job, coarse, index, run))
 
 
 def _refine(job: Job, coarse: RecordReader, index: int, run: Cascade) -> Prediction:

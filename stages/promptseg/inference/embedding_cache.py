@@ -128,13 +128,14 @@ def features(
     return Cached(folder, processes.device)
 
 
-def count_missing(segmenter: Segmenter, source: Source) -> int:
-    """How many records `features` would have to encode first."""
+def count_missing(segmenter: Segmenter, source: Source, needed: Sequence[int] | None = None) -> int:
+    """How many of the needed records (None: of all) `features` would have to encode first."""
+    needed = range(len(source.records)) if needed is None else needed
     if not segmenter.CACHED:
         return 0
     rows = _folder(segmenter, cache_key(segmenter, source), source.cache) / "rows.u64"
-    present = np.count_nonzero(np.fromfile(rows, np.uint64)) if rows.is_file() else 0
-    return len(source.records) - int(present)
+    present = np.count_nonzero(np.fromfile(rows, np.uint64)[needed]) if rows.is_file() else 0
+    return len(needed) - int(present)
 
 
 def size(encoded: Features) -> int:

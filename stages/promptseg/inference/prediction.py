@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,14 +14,14 @@ from promptseg.core.devices import Processes
 from promptseg.core.runs import Run
 from promptseg.data import generated_masks, point_clouds, records
 from promptseg.data.records import Prediction, Record, RecordReader
-from promptseg.inference import embedding_cache
+from promptseg.inference import absent_phrase, embedding_cache, training_support
 from promptseg.inference.class_maps import predict_classes, unprompted_background
-from promptseg.inference.validation import ValidationSplit, unused_columns
+from promptseg.inference.prediction_file import write_predictions
+from promptseg.inference.training_support import TrainingSupport
+from promptseg.inference.validation import ValidationSplit, has_threshold, unused_columns
 from promptseg.nn import finetuned_weights, weights
 from promptseg.nn.segmenter import Features, Segmenter
 from promptseg.prompts import PromptConfig, PromptSource
-
-CHUNK = 16  # records that a process takes at a time
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,10 @@ class Inputs:
         split: Parquet shards of the test split.
         checkpoint: folder of released weights.
         cache: folder of the embedding caches.
-        finetuned: folder of a fine-tuned run's weights; None for a zero-shot run.
-        val: Parquet shards of the validation split, on which the threshold is chosen; None: it is not chosen.
+        finetuned: folder of a fine-tuned run's weights, which have its threshold; None for a zero-shot run.
+        val: Parquet shards of the validation split, on which the threshold of a zero-shot run is chosen; None: it is
+            not chosen.
+        train: Parquet shards of the training split, for support images; None where none are taken from it.
     """
 
     split: Path
@@ -40,6 +43,7 @@ class Inputs:
     cache: Path
     finetuned: Path | None = None
     val: Path | None = None
+    train: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -51,17 +55,20 @@ class Job:
         features: indexes of records -> their features.
         records: of the split.
         processes: that share the work.
+        support: support images of the training split, where the prompt takes them.
     """
 
     segmenter: Segmenter
     features: Callable[[list[int]], Features]
     records: RecordReader
     processes: Processes
+    support: TrainingSupport | None = None
 
     def predict(self, index: int, prompt: PromptConfig) -> Prediction:
         """Predict a record of the split."""
         features = functools.partial(self.features, [index])
-        return predict_record(self.segmenter, features, self.records[index], self.records.metadata, prompt)
+        record, metadata = self.records[index], self.records.metadata
+        return predict_record(self.segmenter, features, record, metadata, prompt, self.support)
 
 
 def predict(run: Run, inputs: Inputs, out: Path) -> None:
@@ -71,28 +78,36 @@ def predict(run: Run, inputs: Inputs, out: Path) -> None:
         run: model and prompt.
         inputs: what is read.
         out: Parquet file of predictions, a row for each record, in the split's order. Its metadata has the `threshold`
-            that was chosen on the validation split, where one was.
+            that was chosen on the validation split, where one was; of a fine-tuned run `train_images`, the number of
+            images that it was trained on; of a run with text what `absent_phrase.measure` returns.
 
     Raises:
         UserError: the model does not take the prompt or the modality, or an input is missing or damaged.
     """
     models.segmenter_class(run.model).check_prompt(run.prompt)  # before hours of encoding
-    prepare_split = load(run.model, run.dataset, inputs, only_foreground=_needs_foreground(run.prompt))
-    threshold = choose_threshold(prepare_split, inputs.val, run.prompt) if inputs.val else None
+    about = finetuned_weights.metadata(inputs.finetuned) if inputs.finetuned else {}
+    fraction = about.get("train", {}).get("train_fraction", 1.0)
+    support = training_support.choose(run.prompt, inputs.train, fraction) if inputs.train else None
+    prepare_split = load(run.model, run.dataset, inputs, _needs_foreground(run.prompt), support)
+    threshold = choose_threshold(prepare_split, inputs.val, run.prompt) if inputs.val else about.get("threshold")
     job = prepare_split(inputs.split)
-    metadata = {
+    metadata: dict[str, Any] = {
         "classes": job.records.metadata["classes"],
         "model": run.model,
         "prompt": run.prompt.model_dump(exclude_defaults=True),
         "oracle": run.prompt.oracle,
-        "seed": job.records.metadata["seed"],
+        **absent_phrase.measure(job, run.prompt),
     }
     if threshold is not None:
         metadata["threshold"] = threshold
+    if "images" in about:
+        metadata["train_images"] = about["images"]
     write_predictions(job, out, metadata, lambda index: job.predict(index, run.prompt))
 
 
-def load(model: str, dataset: str, inputs: Inputs, only_foreground: bool) -> Callable[[Path], Job]:
+def load(
+    model: str, dataset: str, inputs: Inputs, only_foreground: bool, support: TrainingSupport | None = None
+) -> Callable[[Path], Job]:
     """Load a model.
 
     Args:
@@ -100,6 +115,7 @@ def load(model: str, dataset: str, inputs: Inputs, only_foreground: bool) -> Cal
         dataset: name of the dataset.
         inputs: what is read.
         only_foreground: records without foreground in the ground truth need no features.
+        support: of the jobs.
 
     Returns:
         path of a split -> what predicts it; computes or opens its features.
@@ -120,7 +136,8 @@ def load(model: str, dataset: str, inputs: Inputs, only_foreground: bool) -> Cal
         split = records.open_split(path)
         source = embedding_cache.Source(path, split, digest, inputs.cache)
         needed = np.flatnonzero(split.column("foreground")).tolist() if only_foreground else None
-        return Job(segmenter, embedding_cache.features(segmenter, source, processes, needed), split, processes)
+        features = embedding_cache.features(segmenter, source, processes, needed)
+        return Job(segmenter, features, split, processes, support)
 
     return prepare_split
 
@@ -134,11 +151,11 @@ def choose_threshold(prepare_split: Callable[[Path], Job], val: Path, prompt: Pr
         prompt: of the run.
 
     Returns:
-        The threshold; None where there are no probabilities to choose one for (automatic masks, point clouds), no
-        records or no ground truth.
+        The threshold; None where none has an effect (`validation.has_threshold`), or where there are no records or no
+        ground truth.
     """
     split = records.open_split(val)
-    if len(split) == 0 or prompt.kind == "automatic" or point_clouds.is_point_cloud(split.metadata):
+    if len(split) == 0 or not has_threshold(split.metadata, prompt):
         return None
     job = replace(prepare_split(val), records=records.open_split(val, unused_columns(prompt)))
     validation = ValidationSplit(job.records, job.processes)
@@ -147,36 +164,15 @@ def choose_threshold(prepare_split: Callable[[Path], Job], val: Path, prompt: Pr
     return None if scores is None else scores.best_threshold()
 
 
-def write_predictions(job: Job, out: Path, metadata: dict, predict_record: Callable[[int], Prediction]) -> None:
-    """Write a prediction for each record, computed by all processes of the job.
-
-    Args:
-        job: model, features and records.
-        out: Parquet file.
-        metadata: of the file.
-        predict_record: index of a record -> its prediction.
-    """
-    processes = job.processes
-    own = out if processes.world == 1 else _share(out, processes.rank)
-    with records.RecordWriter(own, Prediction, metadata) as writer:
-        chunks = list(processes.chunks(len(job.records), CHUNK))
-        for chunk in progress.bar(chunks, desc="predict", main=processes.main):
-            for index in chunk:
-                writer.add(predict_record(index))
-    processes.wait()
-    if processes.main and processes.world > 1:
-        _merge(out, processes.world, len(job.records), metadata)
-    processes.close()
-
-
 def _needs_foreground(prompt: PromptConfig) -> bool:
     """Whether a run has nothing to prompt for, or to match its masks with, in a record without foreground."""
     return prompt.oracle or prompt.kind == "automatic"
 
 
 def predict_record(
-    segmenter: Segmenter, features: Callable[[], Features], record: Record, metadata: dict, prompt: PromptConfig
-) -> Prediction:
+    segmenter: Segmenter, features: Callable[[], Features], record: Record, metadata: dict, prompt: PromptConfig,
+    support: TrainingSupport | None = None,
+) -> Prediction:  # fmt: skip
     """Predict a record.
 
     Args:
@@ -186,6 +182,7 @@ def predict_record(
         record: its image is needed for automatic masks alone.
         metadata: of its split.
         prompt: of the run.
+        support: support images of the training split, where the prompt takes them.
     """
     if prompt.kind == "automatic":
         masks = []
@@ -194,7 +191,7 @@ def predict_record(
 
             masks = automatic_masks.generate(segmenter, features(), records.image(record), prompt.generator)
         return Prediction(record.id, b"", prompts.to_json([]), generated_masks.to_json(masks))
-    source = prompt_source(record, metadata, prompt)
+    source = prompt_source(record, metadata, prompt, support)
     image_prompts, _ = prompts.build_prompts(prompt, source)
     shape = (len(source.classes), record.height, record.width)
     exclusive = point_clouds.is_point_cloud(metadata)
@@ -204,33 +201,27 @@ def predict_record(
     return Prediction(record.id, maps.packed(), prompts.to_json(image_prompts))
 
 
-def prompt_source(record: Record, metadata: dict, prompt: PromptConfig) -> PromptSource:
-    """What prompts for a record are built from. metadata: of the record's split, which has the study's seed."""
+def prompt_source(
+    record: Record, metadata: dict, prompt: PromptConfig, support: TrainingSupport | None
+) -> PromptSource:
+    """What prompts for a record are built from.
+
+    Args:
+        record: the record.
+        metadata: of its split, which has the study's seed.
+        prompt: of the run.
+        support: support images of the training split, where the prompt takes them.
+    """
+    shown = training_support.own_support(record, len(metadata["classes"])) if prompt.support is True else {}
     return PromptSource(
         id=record.id,
         mask=records.mask(record),
         classes=metadata["classes"],
         seed=metadata["seed"],
         text=record.text,
-        support=records.support(record) if prompt.support else None,
+        support=support.for_record(record.id) if support else shown,
         requested=metadata.get("classes_by_category", {}).get(record.text),
         is_classification=metadata.get("is_classification", False),
         instances=records.instances(record),
         words=metadata.get("words", ()),
     )
-
-
-def _share(out: Path, rank: int) -> Path:
-    return out.with_name(f".{out.name}.share{rank}")
-
-
-def _merge(out: Path, world: int, count: int, metadata: dict) -> None:
-    """Merge the processes' shares in the order of the split."""
-    shares = [records.open_predictions(_share(out, rank)) for rank in range(world)]
-    with records.RecordWriter(out, Prediction, metadata) as writer:
-        for index in range(count):
-            chunk, position = divmod(index, CHUNK)
-            turn, rank = divmod(chunk, world)
-            writer.add(shares[rank][turn * CHUNK + position])
-    for share in out.parent.glob(f".{out.name}.share*"):  # also those of an earlier, larger group that was killed
-        share.unlink()

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from promptseg.core.distributed import Ranks
+from promptseg.core.params import BACKGROUND
+from promptseg.data import point_clouds
 from promptseg.data.image_io import IGNORED
 from promptseg.data.records import Prediction, RecordReader
 from promptseg.evaluation.run_scores import RunScores
@@ -63,8 +65,24 @@ class ValidationSplit:
 
 def unused_columns(prompt: PromptConfig) -> tuple[str, ...]:
     """Columns of a split's images that are not read where its features are at hand. prompt: of the run."""
-    support = () if prompt.support else ("support_image", "support_mask")
+    support = () if prompt.support is True else ("support_image", "support_mask")
     return support if prompt.kind == "automatic" else ("image", *support)
+
+
+def has_threshold(metadata: dict, prompt: PromptConfig) -> bool:
+    """Whether a threshold can improve the predictions of a run.
+
+    It cannot where there are no probability maps (automatic masks), nor where each pixel or point has a class: in point
+    clouds, and where the background is one of several classes. That takes what no other class claims, so a threshold
+    up to 0.5 changes nothing, and above it pixels would be of no class, which is never right.
+
+    Args:
+        metadata: of the split.
+        prompt: of the run.
+    """
+    classes = metadata["classes"]
+    has_background = BACKGROUND in classes and len(classes) > 1
+    return not (prompt.kind == "automatic" or point_clouds.is_point_cloud(metadata) or has_background)
 
 
 class _Held:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from transformers import BatchEncoding, CLIPSegConfig, CLIPSegForImageSegmentation
 
 from promptseg.nn import precision, pretrained, text_encoder, visual_prompt, weights
@@ -16,7 +17,7 @@ from promptseg.nn.image_transform import IMAGENET_MEAN, IMAGENET_STD, ImageTrans
 from promptseg.nn.lru_cache import LRUCache
 from promptseg.nn.segmenter import Features, Segmenter
 from promptseg.prompts import Prompt
-from promptseg.prompts.support import Support
+from promptseg.prompts.support import Step, Support, SupportImage
 
 SIZE, TINY_SIZE = 352, 160  # of the input, pixels
 TINY = {
@@ -45,7 +46,7 @@ class ClipSeg(Segmenter):
         self.network, self.transform = network, ImageTransform(size, False, IMAGENET_MEAN, IMAGENET_STD)
         max_length = network.config.text_config.max_position_embeddings
         self.phrases = text_encoder.PhraseEmbeddings(tokenizer, max_length, self._embed_phrases)
-        self.support_embeddings = LRUCache(self._embed_support, lambda support: support.digest)
+        self.support_embeddings = LRUCache(self._embed_support, lambda item: (item[0].digest, item[1]))
 
     def encode(self, images: list[np.ndarray]) -> Features:
         vision = self.network.clip.vision_model
@@ -88,7 +89,7 @@ class ClipSeg(Segmenter):
             text, support = prompt.get("text"), prompt.get("support")
             condition = by_phrase[text.phrase] if text else None
             if support:
-                (embedding,) = self.support_embeddings([support])
+                embedding = self._support_embedding(support)
                 condition = embedding if condition is None else torch.lerp(condition, embedding, support.weight)
             conditions.append(condition)
         return torch.stack(conditions)
@@ -97,18 +98,41 @@ class ClipSeg(Segmenter):
         """CLIP's text embeddings (n, projection_dim), as CLIPSeg is conditioned on them."""
         return self.network.get_conditional_embeddings(batch_size=len(tokens.input_ids), **tokens.to(self.device))
 
-    def _embed_support(self, supports: list[Support]) -> torch.Tensor:
+    def _support_embedding(self, support: Support) -> torch.Tensor:
+        """Embedding (projection_dim,) of all support images of a prompt."""
+        # One at a time: the last bits depend on the batch, and here on nothing that was embedded before.
+        embeddings = [self.support_embeddings([(image, support.visual_prompt)])[0] for image in support.images]
+        return embeddings[0] if len(embeddings) == 1 else mean_embedding(torch.stack(embeddings))
+
+    def _embed_support(self, items: list[tuple[SupportImage, tuple[Step, ...]]]) -> torch.Tensor:
         """CLIP image embeddings (n, projection_dim) of support images, at the input size of other images."""
-        pixels = torch.stack([self._prepare(support) for support in supports]).to(self.device)
+        pixels = torch.stack([self._prepare(*item) for item in items]).to(self.device)
         with self.encoder_context():
-            out = self.network.get_conditional_embeddings(batch_size=len(supports), conditional_pixel_values=pixels)
+            out = self.network.get_conditional_embeddings(batch_size=len(items), conditional_pixel_values=pixels)
             return out.float()
 
-    def _prepare(self, support: Support) -> torch.Tensor:
+    def _prepare(self, support: SupportImage, steps: tuple[Step, ...]) -> torch.Tensor:
         """A support image after visual prompt engineering, (3, size, size) float32."""
         (pixels,) = self.transform.to_input([support.image])
         coverage = self.transform.from_image(support.mask, self.transform.size)
-        return visual_prompt.prepare(pixels, coverage, support.visual_prompt)
+        return visual_prompt.prepare(pixels, coverage, steps)
+
+
+def mean_embedding(embeddings: torch.Tensor) -> torch.Tensor:
+    """Average embeddings so that each counts the same, whatever its length.
+
+    The paper has one support image. The direction is that of the mean of the unit vectors, as CLIP's own ensembles of
+    phrases are averaged (Radford et al. 2021); the length is the mean length, since CLIPSeg is conditioned on
+    embeddings that are not normalized.
+
+    Args:
+        embeddings: (k, width) float32.
+
+    Returns:
+        (width,) float32.
+    """
+    direction = F.normalize(F.normalize(embeddings, dim=1).mean(dim=0), dim=0)
+    return direction * embeddings.norm(dim=1).mean()
 
 
 def create(size: str, seed: int) -> ClipSeg:

@@ -1,6 +1,7 @@
 """Weights of a fine-tuned run: the trained tensors, and the checkpoint that they belong to."""
 
 import hashlib
+import json
 from pathlib import Path
 
 import torch
@@ -19,10 +20,17 @@ def write(folder: Path, parameters: dict[str, torch.Tensor], name: str, checkpoi
         parameters: the trained ones, by name.
         name: of the model.
         checkpoint: digest of the released weights.
-        metadata: further entries of config.json; `lora` (Lora as JSON) where adapters were trained.
+        metadata: further entries of config.json; `lora` (Lora as JSON) where adapters were trained, `threshold` where
+            one was chosen on the validation split, `images`: how many it was trained on.
     """
     config = {"model": name, "checkpoint": checkpoint, "trained_parameters": sorted(parameters), **metadata}
     weights.write(folder, config, parameters)
+
+
+def metadata(folder: Path) -> dict:
+    """Read config.json of a run's weights. Raises UserError if the weights are missing or changed."""
+    weights.check(folder)
+    return json.loads((folder / weights.CONFIG).read_text())
 
 
 def apply(segmenter: Segmenter, checkpoint: str, folder: Path) -> str:

@@ -197,11 +197,11 @@ def build_prompts(config: Any, source: PromptSource) -> "tuple[list[Prompt], lis
 
     Returns:
         The prompts, and for each the region of the ground truth that it prompts for. Classes that the mask does not
-        have get no oracle prompt. A class that the support image does not show is prompted for by text alone, as in
+        have get no oracle prompt. A class that no support image shows is prompted for by text alone, as in
         CLIPSeg's training.py, or not at all where there is no text.
 
     Raises:
-        UserError: the number of phrases is wrong, there is no caption, or the support image shows no class.
+        UserError: the number of phrases is wrong, there is no caption, or no support image shows any class.
     """
     from promptseg.data import masks
     from promptseg.prompts.points import Points
@@ -230,7 +230,7 @@ def build_prompts(config: Any, source: PromptSource) -> "tuple[list[Prompt], lis
             regions.append(masks.whole_region(of_class))
     if config.support and not prompts:
         names = ", ".join(source.classes)
-        raise UserError(f"{source.id}: its support image shows none of {names}; prompt by text as well")
+        raise UserError(f"{source.id}: no support image of it shows {names}; prompt by text as well")
     return prompts, regions
 
 

@@ -6,8 +6,8 @@ adds half a pixel of its input to them.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -17,6 +17,7 @@ from promptseg.core.settings import Settings
 if TYPE_CHECKING:
     from promptseg.data.masks import Region
     from promptseg.nn.image_transform import ImageTransform
+    from promptseg.prompts.support import SupportImage
     from promptseg.report.prompt_layer import PromptLayer
 
 Per = Literal["image", "instance"]  # one prompt for the whole mask of a class, or one for each of its instances
@@ -32,7 +33,7 @@ class PromptSource:
         classes: names of classes 1, 2, ...
         seed: of the study.
         text: what the mask shows, in words, where the dataset says so for each record; else empty.
-        support: image (h, w, 3) uint8 and mask (h, w) uint8 of another image, where they are wanted.
+        support: for each class the support images that show it, where they are wanted; else empty.
         requested: numbers of the classes to prompt for; None: all.
         is_classification: the whole image is of one class.
         instances: (h, w) uint16, the number of the instance at each pixel of a class; None: connected components.
@@ -44,7 +45,7 @@ class PromptSource:
     classes: list[str]
     seed: int
     text: str = ""
-    support: tuple[np.ndarray, np.ndarray] | None = None
+    support: Mapping[int, Sequence["SupportImage"]] = field(default_factory=dict)
     requested: list[int] | None = None
     is_classification: bool = False
     instances: np.ndarray | None = None

@@ -1,4 +1,4 @@
-"""Another image that shows what to segment, with its mask: one-shot segmentation."""
+"""Other images that show what to segment, with their masks: one-shot and few-shot segmentation."""
 
 import hashlib
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import ConfigDict, Field, field_validator
 
 from promptseg.core.errors import UserError
 from promptseg.core.settings import Settings
@@ -16,10 +16,20 @@ from promptseg.prompts.base import Option, PromptPart, PromptSource
 Step = Literal["darken", "blur", "crop"]
 
 
-class Config(Settings):
-    """Keys of a support image in a prompt of params.yaml."""
+class FromTraining(Settings):
+    """Support images that are taken from the training split, the same ones for all images of a run."""
 
-    support: bool = False  # the record's support image and its mask, as one-shot datasets have them
+    model_config = ConfigDict(serialize_by_alias=True)  # as params.yaml has it
+
+    source: Annotated[Literal["train"], Field(alias="from")]
+    shots: Annotated[int, Field(ge=1, le=16)] = 1  # support images of each class, k
+
+
+class Config(Settings):
+    """Keys of support images in a prompt of params.yaml."""
+
+    # true: the record's own support image, as one-shot datasets have them; or {from: train, shots: k}
+    support: bool | FromTraining = False
     visual_prompt: list[Step] = ["darken", "blur", "crop"]  # processing of the support image
     image_weight: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.75  # beside text; CLIPSeg was trained with 0.5 to 1
 
@@ -32,14 +42,34 @@ class Config(Settings):
 
 
 @dataclass(frozen=True, eq=False)
-class Support(PromptPart):
-    """A support image.
+class SupportImage:
+    """An image that shows an object, and the object's mask.
 
     Attributes:
         image: (h, w, 3) uint8.
         mask: (h, w) bool, not empty.
-        visual_prompt: processing before it is embedded (`nn.visual_prompt`).
-        weight: of the image's embedding beside that of a text, in (0, 1); 1 without text.
+    """
+
+    image: np.ndarray
+    mask: np.ndarray
+
+    @cached_property
+    def digest(self) -> bytes:
+        """Digest of image and mask, for caches."""
+        digest = hashlib.sha256(repr(self.image.shape).encode())
+        for array in (self.image, self.mask):
+            digest.update(array.tobytes())
+        return digest.digest()
+
+
+@dataclass(frozen=True, eq=False)
+class Support(PromptPart):
+    """One or more support images of a class.
+
+    Attributes:
+        images: at least one.
+        visual_prompt: processing before they are embedded (`nn.visual_prompt`).
+        weight: of their embedding beside that of a text, in (0, 1); 1 without text.
     """
 
     KIND: ClassVar[str] = "support"
@@ -50,34 +80,26 @@ class Support(PromptPart):
         Option("--support-mask", "mask of the object in it, not black, as PNG or TIFF", Path),
     )
 
-    image: np.ndarray
-    mask: np.ndarray
+    images: tuple[SupportImage, ...]
     visual_prompt: tuple[Step, ...]
     weight: float
 
-    @cached_property
-    def digest(self) -> bytes:
-        """Digest of image, mask and processing, for caches."""
-        digest = hashlib.sha256(repr((self.image.shape, self.visual_prompt)).encode())
-        for array in (self.image, self.mask):
-            digest.update(array.tobytes())
-        return digest.digest()
-
     @classmethod
     def from_source(cls, config: Any, source: PromptSource, target: int) -> Self | None:
-        """Take the class as the support image shows it; None where it does not."""
-        assert source.support is not None  # as the settings want it
-        image, mask = source.support
-        of_class = mask == target
-        if not of_class.any():
-            return None
+        """Take the support images that show the class; None where there is none."""
+        images = tuple(source.support.get(target, ()))
         weight = config.image_weight if config.text is not None else 1.0
-        return cls(image, of_class, tuple(config.visual_prompt), weight)
+        return cls(images, tuple(config.visual_prompt), weight) if images else None
 
     @classmethod
     def describe(cls, config: Any) -> str:
         weight = f"{config.image_weight:g} " if config.text is not None else ""
-        return f"{weight}support image ({', '.join(config.visual_prompt) or 'plain'})"
+        images = "support image"
+        if isinstance(config.support, FromTraining):
+            shots = config.support.shots
+            weight += "of " * bool(weight)
+            images = f"{shots} support image{'s' * (shots > 1)} of the training split"
+        return f"{weight}{images} ({', '.join(config.visual_prompt) or 'plain'})"
 
     @classmethod
     def parse(cls, values: dict[str, Any], window: tuple[float, float] | None) -> list[list[Self]]:
@@ -94,17 +116,18 @@ class Support(PromptPart):
         if not mask.any():
             raise UserError(f"{mask_path}: it is black; the object in {path} should be white in it")
         config = Config()
-        return [[cls(image, mask, tuple(config.visual_prompt), config.image_weight)]]
+        return [[cls((SupportImage(image, mask),), tuple(config.visual_prompt), config.image_weight)]]
 
     def draw(self, layer, color: tuple[int, int, int]) -> None:
-        layer.caption("support image")
+        layer.caption(f"{len(self.images)} support images" if len(self.images) > 1 else "support image")
 
     def to_json(self) -> dict[str, Any]:
-        return {"support": self.weight}
+        return {"support": self.weight} | ({"shots": len(self.images)} if len(self.images) > 1 else {})
 
     @classmethod
     def from_json(cls, entry: dict[str, Any]) -> Self | None:
-        """A support image without pixels, which are in the record: enough to say that there was one."""
+        """Support images without pixels, which are in the split: enough to say how many there were."""
         if "support" not in entry:
             return None
-        return cls(np.empty((0, 0, 3), np.uint8), np.empty((0, 0), bool), (), entry["support"])
+        empty = SupportImage(np.empty((0, 0, 3), np.uint8), np.empty((0, 0), bool))
+        return cls((empty,) * entry.get("shots", 1), (), entry["support"])

@@ -46,16 +46,21 @@ class CheckpointManager:
     Args:
         folder: resume folder of the run.
         inputs: all that decides what is trained, as JSON; checkpoints of other inputs are not used.
-        write_weights: (folder, trained parameters) -> writes what is saved of a model, as `nn.weights` does.
+        write_weights: (folder, trained parameters, threshold) -> writes what is saved of a model, as `nn.weights` does.
         processes: the first one reads and writes.
     """
 
     def __init__(
-        self, folder: Path, inputs: dict, write_weights: Callable[[Path, Tensors], None], processes: Processes
+        self,
+        folder: Path,
+        inputs: dict,
+        write_weights: Callable[[Path, Tensors, float | None], None],
+        processes: Processes,
     ):
         self._folder, self._inputs, self._write_weights, self._processes = folder, inputs, write_weights, processes
         self._best: int | None = None
-        self._best_parameters: Tensors | None = None  # in memory until they are needed on disk
+        # In memory until they are needed on disk, with their threshold.
+        self._best_weights: tuple[Tensors, float | None] | None = None
         self._saved_at = time.monotonic()
 
     def load(self) -> Checkpoint:
@@ -72,20 +77,27 @@ class CheckpointManager:
         """Whether there is a checkpoint to resume from; the same in all processes."""
         return self._processes.gather(self._processes.main and self._latest() is not None)[0]
 
-    def keep_best(self, epoch: int, parameters: Tensors) -> None:
-        """Keep a copy of the best weights so far; they are written with the next checkpoint or by `best_folder`."""
+    def keep_best(self, epoch: int, parameters: Tensors, threshold: float | None) -> None:
+        """Keep a copy of the best weights so far; they are written with the next checkpoint or by `best_folder`.
+
+        Args:
+            epoch: of the weights.
+            parameters: the trained ones, by name.
+            threshold: the best on the validation split with these weights; None: none was chosen.
+        """
         self._best = epoch
         if self._processes.main:
-            self._best_parameters = {name: value.detach().to("cpu", copy=True) for name, value in parameters.items()}
+            copies = {name: value.detach().to("cpu", copy=True) for name, value in parameters.items()}
+            self._best_weights = copies, threshold
 
     def best_folder(self) -> Path | None:
         """Folder with the best weights so far, written if need be; None before `keep_best`."""
         if self._best is None:
             return None
         folder = self._folder / f"best-{self._best:04d}"
-        if self._best_parameters is not None:
-            self._write_weights(folder, self._best_parameters)
-            self._best_parameters = None
+        if self._best_weights is not None:
+            self._write_weights(folder, *self._best_weights)
+            self._best_weights = None
         return folder
 
     def save(self, checkpoint: Checkpoint) -> None:

@@ -58,7 +58,8 @@ def validate(run: TrainingRun, phase: Phase) -> EpochMetrics:
     """Validate on all images of the validation split, with the same prompts each time.
 
     Losses are those of the training prompts. The IoU is the headline metric of a run that predicts this split with the
-    prompts of the test; it is None where that is not defined: in a pretext task, or without any ground truth.
+    prompts of the test, and the threshold the one at which that is best; they are None where that is not defined: in a
+    pretext task, or without any ground truth.
 
     Raises:
         NonFiniteLossError: a loss is not finite.
@@ -88,7 +89,9 @@ def validate(run: TrainingRun, phase: Phase) -> EpochMetrics:
     else:
         with np.errstate(invalid="ignore"):  # logits that are not finite; their losses end the run below
             scores = validation.split.score(predictions())
-        metrics = sums.mean(run.processes)._replace(iou=None if scores is None else scores.headline())
+        metrics = sums.mean(run.processes)._replace(iou=None)
+        if scores is not None:
+            metrics = metrics._replace(iou=scores.headline(), threshold=validation.threshold(scores))
     all_non_finite = sum(run.processes.gather(non_finite), [])
     if all_non_finite:
         raise NonFiniteLossError(all_non_finite)

@@ -19,6 +19,7 @@ class EpochMetrics(NamedTuple):
             the epoch, see `TrainingRun.validation`.
         foreground: share of the pixels that are not ignored which is predicted as foreground.
         target_foreground: share of them that is foreground in the target.
+        threshold: with which a run scores best on the split it is validated on, see `TrainingRun.validation`.
     """
 
     loss: float | None
@@ -26,6 +27,7 @@ class EpochMetrics(NamedTuple):
     iou: float | None
     foreground: float | None
     target_foreground: float | None
+    threshold: float | None = None
 
 
 @dataclass

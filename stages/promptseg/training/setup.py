@@ -12,12 +12,14 @@ from promptseg.core.errors import UserError
 from promptseg.core.runs import FineTune
 from promptseg.core.train_config import CompleteTrain, Train
 from promptseg.data import records
+from promptseg.data.nested_subset import nested_subset
+from promptseg.inference import training_support
 from promptseg.inference.validation import ValidationSplit, unused_columns
 from promptseg.nn import lora, precision, weights
 from promptseg.nn.segmenter import Segmenter
 from promptseg.training import epochs, train_settings
+from promptseg.training.record_split import RecordSplit
 from promptseg.training.training_run import PRETEXT, TRAIN, Phase, TrainingRun
-from promptseg.training.training_split import RecordSplit
 from promptseg.training.validation import Validation
 
 
@@ -104,7 +106,8 @@ def set_up(job: Job, inputs: Inputs, processes: Processes) -> Setup:
             unknown, the training split is empty, or an input is missing or damaged.
     """
     run = job.run
-    metadata = records.open_split(inputs.train).metadata
+    train_records = records.open_split(inputs.train)
+    metadata = train_records.metadata
     segmenter = models.load(run.model).load(inputs.checkpoint, len(metadata["classes"])).to(processes.device)
     job = job.with_train(run.train.completed(segmenter.TRAIN_DEFAULTS))
     segmenter.check_modality(metadata.get("modality", "image"), run.dataset)
@@ -114,15 +117,17 @@ def set_up(job: Job, inputs: Inputs, processes: Processes) -> Setup:
     segmenter.prepare_finetuned()
     torch.manual_seed(job.seed)  # for the initial weights of adapters
     phases = _phases(segmenter, config, job.max_epochs)
-    train, val = (
-        RecordSplit(path, segmenter, config.prompt, augment, job.seed)
-        for path, augment in ((inputs.train, config.augment), (inputs.val, None))
-    )
-    if len(train) == 0:
+    if len(train_records) == 0:
         remedy = f"lower datasets.{run.dataset}.min_foreground, or add images: a test alone is for zero-shot runs"
         raise UserError(f"{inputs.train}: no images to train on; {remedy}")
+    fraction = config.train_fraction
+    used = nested_subset(train_records.column("group"), fraction, metadata["seed"])
+    support, test_support = (training_support.choose(p, inputs.train, fraction) for p in (config.prompt, run.prompt))
+    train = RecordSplit(inputs.train, segmenter, config.prompt, config.augment, job.seed, support, used)
+    val = RecordSplit(inputs.val, segmenter, config.prompt, None, job.seed, support)
     scored = ValidationSplit(records.open_split(inputs.val, unused_columns(run.prompt)), processes)
-    training = TrainingRun(segmenter, train, val, phases, processes, job.seed, Validation(scored, run.prompt))
+    validation = Validation(scored, run.prompt, test_support)
+    training = TrainingRun(segmenter, train, val, phases, processes, job.seed, validation)
     return Setup(job, config, training, train, val, weights.digest(inputs.checkpoint))
 
 

@@ -5,7 +5,6 @@ depend on their number, up to the order of floating-point sums. A checkpoint is 
 """
 
 import contextlib
-import functools
 import math
 import shutil
 import sys
@@ -67,13 +66,19 @@ def finetune(job: Job, inputs: Inputs, outputs: Outputs) -> None:
 def _checkpoint_manager(setup: Setup, digests: dict[str, str], resume: Path) -> CheckpointManager:
     """Checkpoints of a fine-tuned run. digests: of its splits."""
     config, job = setup.config, setup.job
-    metadata = {"classes": list(setup.train_split.classes), "train": config.model_dump(exclude_defaults=True)}
+    metadata = {
+        "classes": list(setup.train_split.classes),
+        "images": setup.train_split.source_images,
+        "train": config.model_dump(exclude_defaults=True),
+    }
     if "lora" in config.trainable:
         metadata["lora"] = config.lora.model_dump()
-    name = setup.training.segmenter.NAME
-    write_weights = functools.partial(
-        finetuned_weights.write, name=name, checkpoint=setup.checkpoint, metadata=metadata
-    )
+
+    def write_weights(folder: Path, parameters: dict[str, torch.Tensor], threshold: float | None) -> None:
+        chosen = {} if threshold is None else {"threshold": threshold}
+        name = setup.training.segmenter.NAME
+        finetuned_weights.write(folder, parameters, name, setup.checkpoint, metadata | chosen)
+
     decisive = {
         **digests,
         "model": job.run.model,
@@ -156,7 +161,7 @@ class _Loop:
                 self._rows.append(row)
                 rows.append(row)
                 if phase.name == TRAIN and (phase.config.keep == "last" or early_stopping.best_row(rows) is row):
-                    self._checkpoints.keep_best(row["epoch"], self._trained())
+                    self._checkpoints.keep_best(row["epoch"], self._trained(), val_metrics.threshold)
         except NonFiniteLossError as failure:
             raise UserError(self._non_finite_message(failure.ids)) from None
         if self._run.processes.main:

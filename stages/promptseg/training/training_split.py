@@ -4,27 +4,17 @@ import contextlib
 import functools
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import torch
 
-from promptseg import prompts
-from promptseg.core.devices import Processes
-from promptseg.core.train_config import Augment
-from promptseg.data import records
 from promptseg.data.masks import Region
-from promptseg.data.records import RecordReader
-from promptseg.inference import embedding_cache
 from promptseg.nn.image_transform import ImageTransform
 from promptseg.nn.segmenter import Features, Segmenter
-from promptseg.prompts import Prompt, PromptConfig, PromptSource
-from promptseg.training import augmentation
+from promptseg.prompts import Prompt
 
-IMAGE_COLUMNS = ("image", "support_image", "support_mask")
-MASK_CACHE_BYTES = 1 << 28  # of decoded masks
 MIN_COVERAGE = 0.5  # share of a target pixel's area that must not be ignored
 
 
@@ -100,7 +90,7 @@ class TrainingSplit(ABC):
                 encoded = self._encode(missing)
             for row, item in enumerate(missing):
                 self._held[item.index] = {name: values[row : row + 1] for name, values in encoded.items()}
-        return _joined([self._held[item.index] for item in items])
+        return joined([self._held[item.index] for item in items])
 
     @contextlib.contextmanager
     def holding_features(self) -> Iterator[None]:
@@ -137,99 +127,7 @@ class TrainingSplit(ABC):
         return item
 
 
-class RecordSplit(TrainingSplit):
-    """Records of a split, prompted and augmented anew in each epoch but not in epoch 0.
-
-    Images are encoded when they are used, until `cache_features`.
-
-    Args:
-        path: Parquet shards of the split.
-        segmenter: the model.
-        prompt: settings of the prompts.
-        augment: settings of the augmentation, or None.
-        seed: of the study.
-    """
-
-    def __init__(
-        self, path: Path, segmenter: Segmenter, prompt: PromptConfig, augment: Augment | None, seed: int
-    ):  # fmt: skip
-        super().__init__(segmenter, seed)
-        self._path, self._prompt, self._augment = path, prompt, augment
-        self._records: RecordReader = records.open_split(path)
-        self.classes = self._records.metadata["classes"]
-        # Indexes -> features, where they are cached or pinned.
-        self._stored_features: Callable[[list[int]], Features] | None = None
-        first = self._records[0] if len(self._records) else None
-        size = MASK_CACHE_BYTES // (first.height * first.width) if first else 0
-        self._mask = functools.lru_cache(max(size, 1))(lambda index: records.mask(self._records[index]))
-
-    def __len__(self) -> int:
-        return len(self._records)
-
-    def id(self, index: int) -> str:
-        """Id of a record."""
-        return self._records[index].id
-
-    @property
-    def cacheable(self) -> bool:
-        """Whether features are the same in each epoch, so that they can be cached."""
-        return self._augment is None and self.segmenter.CACHED and not self.segmenter.encoder_trainable
-
-    def count_missing(self, checkpoint: str, cache: Path) -> int:
-        """Number of images that `cache_features` would encode."""
-        return embedding_cache.count_missing(self.segmenter, self._source(checkpoint, cache)) if self.cacheable else 0
-
-    def cache_features(self, checkpoint: str, cache: Path, processes: Processes) -> None:
-        """Encode all images now, if their features are cacheable, and read these from now on.
-
-        Args:
-            checkpoint: digest of the weights that encode.
-            cache: folder of the embedding caches.
-            processes: all of them must call this.
-        """
-        if self.cacheable and len(self):
-            source = self._source(checkpoint, cache)
-            self._stored_features = embedding_cache.features(self.segmenter, source, processes)
-            self._records = records.open_split(self._path, IMAGE_COLUMNS[:1] if self._prompt.support else IMAGE_COLUMNS)
-
-    def pin_features(self, items: list[TrainingItem]) -> None:
-        """Encode these items one by one and hold their features in memory, as stand-ins for cached ones."""
-        self.unpin_features()
-        pinned = {item.index: self.features([item]) for item in items}
-        self._stored_features = lambda indexes: _joined([pinned[i] for i in indexes])
-
-    def unpin_features(self) -> None:
-        """Encode images when they are used again."""
-        self._stored_features = None
-
-    def features(self, items: list[TrainingItem]) -> Features:
-        """Features of a batch, from the cache where they are stored."""
-        if self._stored_features is not None:
-            return self._stored_features([item.index for item in items])
-        return super().features(items)
-
-    def take(self, index: int, epoch: int) -> TrainingItem:
-        """One record, augmented for an epoch."""
-        record = self._records[index]
-        id = f"{record.id}/epoch{epoch}"
-        image = records.image(record) if self._stored_features is None else None
-        mask = self._mask(index)
-        instances = records.instances(record) if self._prompt.per == "instance" else None
-        if self._augment and epoch and image is not None:
-            if instances is not None:  # uncovered pixels are ignored in the mask, whatever they become here
-                _, instances = augmentation.augment(image, instances, self._augment, self.seed, id)
-            image, mask = augmentation.augment(image, mask, self._augment, self.seed, id)
-        support = records.support(record) if self._prompt.support else None
-        words = self._records.metadata.get("words", ())
-        source = PromptSource(id, mask, self.classes, self.seed, record.text, support, words=words, instances=instances)
-        image_prompts, regions = prompts.build_prompts(self._prompt, source)
-        return self.make_item(index, epoch, image_prompts, regions, mask != augmentation.IGNORED, image)
-
-    def _source(self, checkpoint: str, cache: Path) -> embedding_cache.Source:
-        return embedding_cache.Source(self._path, self._records, checkpoint, cache)
-
-
-def _joined(parts: list[Features]) -> Features:
+def joined(parts: list[Features]) -> Features:
     """Features of several images as one batch."""
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
