@@ -22,7 +22,7 @@ from promptseg.download import http as fetching
 from promptseg.download.http import drive, fetch
 
 __all__ = ["cache", "out", "server"]
-PACKED = gzip.compress(BODY)
+PACKED = gzip.compress(BODY, mtime=0)  # the same bytes in all processes of a test run
 PAGE = b"\n <!DOCTYPE HTML><html><body>Log in</body></html>"
 QUOTA = b"<html><title>Google Drive - Quota exceeded</title>Sorry" + b" " * 5000
 HTML = "text/html; charset=utf-8"
@@ -38,6 +38,7 @@ MOVED = file(b"", status=302, Location="/planned", Content_Type=HTML)
         ([file(PACKED, Content_Encoding="gzip")], PACKED),  # not decompressed
         ([file(b"", status=429), file(b"", status=502), file()], BODY),
     ],
+    ids=["at once", "moved", "without length", "packed", "after errors"],
 )
 def test_a_good_file_arrives_as_it_was_sent(server, tmp_path, plan, body, capfd):
     server.plan = plan
