@@ -127,6 +127,7 @@ BOMB = '<!DOCTYPE a [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a
     ("<annotation><folder/></annotation>", "its root is <annotation>"),
     ('<annotations><meta/><image name="a">', "damaged XML"),
     ("<annotations><meta></annotations>", "damaged XML"),
+    ('<?xml version="1.0" encoding="unknown"?><annotations/>', "damaged XML"),
     ("", "damaged XML"),
 ])  # fmt: skip
 def test_a_damaged_file_is_refused_in_one_line(tmp_path, text, message):

@@ -65,8 +65,9 @@ def main() -> None:
         name = type(metric).__name__
         print(f"{classes:2} classes: count {counted:6.1f}   RunScores.add {added:6.1f}   {name}.update {theirs:6.1f}")
     mask = smooth_maps(rng, 1)[0] >= 128
-    for function in (masks.boundary_band, masks.bounding_box, masks.components):
+    for function in (masks.boundary_band, masks.bounding_box):
         print(f"{function.__name__} {milliseconds(function, mask):.2f}", end="   ")
+    print(f"regions {milliseconds(masks.regions, mask, True):.2f}", end="   ")
     for n in (1, 10):
         print(f"interior_points {n}: {milliseconds(masks.interior_points, mask, n):.2f}", end="   ")
     print()

@@ -73,7 +73,7 @@ def _parsed(path: Path, target: "_Target") -> Iterator[None]:
                 yield
         parser.close()
         yield
-    except ElementTree.ParseError as error:
+    except (ElementTree.ParseError, LookupError) as error:  # the latter for an unknown encoding
         raise UserError(f"{path}: damaged XML ({error}); export it again from CVAT") from None
     except ValueError as error:
         raise UserError(f"{path}: {target.where()}{error}") from None

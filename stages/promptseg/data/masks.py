@@ -1,4 +1,4 @@
-"""Geometry of binary masks: components, regions, boxes, interior points and boundary bands.
+"""Geometry of binary masks: regions, boxes, interior points and boundary bands.
 
 A mask is (h, w) bool, True inside. Pixels beyond the image count as outside. Coordinates are continuous: pixel i covers
 [i, i + 1), so its center is i + 0.5.
@@ -68,17 +68,6 @@ def regions(mask: np.ndarray, per_instance: bool, instances: np.ndarray | None =
         Region(y, x, labels[y : y + height, x : x + width] == number, *mask.shape)
         for number, (x, y, width, height) in enumerate(boxes, 1)
     ]
-
-
-def components(mask: np.ndarray) -> tuple[np.ndarray, int]:
-    """Label the 8-connected components of a mask, (h, w) bool.
-
-    Returns:
-        labels: (h, w) int32, 0 outside and 1..count inside, in the order in which a row-by-row scan meets them.
-        count: number of components.
-    """
-    labels, boxes = _components(mask)
-    return labels, len(boxes)
 
 
 def bounding_box(mask: np.ndarray) -> Box | None:
@@ -168,7 +157,12 @@ def boundary_band(labels: np.ndarray, ratio: float = 0.02) -> np.ndarray:
 
 
 def _components(mask: np.ndarray) -> tuple[np.ndarray, list[list[int]]]:
-    """Labels as `components` has them, and the x, y, width and height of each."""
+    """Label the 8-connected components of a mask, (h, w) bool.
+
+    Returns:
+        labels: (h, w) int32, 0 outside and 1, 2, ... inside, in the order in which a row-by-row scan meets them.
+        boxes: x, y, width and height of each.
+    """
     count, labels, stats, _ = cv2.connectedComponentsWithStats(_bytes(mask), connectivity=8)
     # OpenCV numbers in an order that depends on its algorithm. Each component's first pixel starts a run of its row, so
     # only such pixels are compared; assigned backwards, the first one of each component remains.
