@@ -4,6 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from promptseg.annotations import run_lengths
 from promptseg.annotations.rasterize import rasterize
 from promptseg.annotations.shapes import Shape
 from promptseg.data import rle
@@ -106,12 +107,12 @@ def test_run_lengths_are_decoded_in_their_box():
     for size in ((6, 8), (1, 9), (9, 1), (50, 70)):
         for share in (0, 0.02, 0.5, 1):
             expected = RNG.random(size) < share
-            area, top, left = rle.crop(rle.encode(expected))
+            area, top, left = run_lengths.crop(rle.encode(expected))
             whole = np.zeros(size, bool)
             whole[top : top + area.shape[0], left : left + area.shape[1]] = area
             np.testing.assert_array_equal(whole, expected)
             assert not area.size or (area[0].any() and area[-1].any() and area[:, 0].any() and area[:, -1].any())
-    mask, _ = drawn(Shape("b", rle=rle.from_counts([7, 3, 38], 6, 8)))
+    mask, _ = drawn(Shape("b", rle=run_lengths.from_counts([7, 3, 38], 6, 8)))
     assert [row[1] for row in mask] == [0, 2, 2, 2, 0, 0] and np.sum(mask) == 6
 
 
@@ -122,10 +123,13 @@ def test_run_lengths_are_decoded_in_their_box():
         (Shape("a", (square(0, 0, 5, 5),), holes=(np.zeros((1, 2)),)), "a.json: a polygon of 1 point has no area"),
         (Shape("a", (square(0, 0, np.nan, 5),)), "its coordinates are no pixels of an image of 6 x 8"),
         (Shape("a", (square(0, 0, 1e9, 5),)), "its coordinates are no pixels"),
-        (Shape("a", rle=rle.from_counts([70], 7, 10)), "its run lengths are of 7 x 10 pixels, but the image is 6 x 8"),
+        (Shape("a", rle=run_lengths.from_counts([70], 7, 10)), "run lengths are of 7 x 10 pixels, but the image is 6 x 8"),
         (Shape("a", rle={"size": [6, 8], "counts": "1"}), "its run lengths do not fill 6 x 8 pixels"),
         (Shape("a", rle={"size": [6, 8], "counts": "~~"}), "its run lengths are damaged"),
         (Shape("a", rle={"size": [6, 8], "counts": "P"}), "its run lengths are damaged"),
+        (Shape("a", rle={"size": [6, 8], "counts": ""}), "its run lengths are damaged"),
+        (Shape("a", rle={"size": [6, 8], "counts": "1é1"}), "its run lengths are damaged"),
+        (Shape("a", rle={"size": [6, 8], "counts": "PPPPPPPP0"}), "its run lengths are damaged"),
     ],
 )  # fmt: skip
 def test_what_is_no_area_of_the_image_is_refused(shape, words):

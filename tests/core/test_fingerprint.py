@@ -139,3 +139,9 @@ def test_the_same_code_has_the_same_fingerprints_wherever_it_lies(tmp_path):
         for out in ("a", "b")
     ]
     assert written[0] == written[1] and len(written[0]) > 60 and len(set(written[0].values())) > 60
+
+
+def test_the_formats_of_annotations_are_read_by_the_folder_reader_alone():
+    formats = {file for file in (PACKAGE / "annotations").glob("*.py") if file.stem != "__init__"}
+    assert formats and formats <= stage_closure("preprocess", "folder")
+    assert not formats & stage_closure("preprocess", "em")

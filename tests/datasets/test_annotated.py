@@ -170,6 +170,18 @@ def test_splits_and_groups_are_those_of_the_images_paths(tmp_path):
     refused(lambda: read(tmp_path, **given), "labels/test/c1.txt: there is no image of its name")
 
 
+def test_a_file_for_each_split_is_of_the_images_beside_it(tmp_path):
+    for split, left in (("train", 0), ("valid", 2), ("test", 4)):
+        save_image(tmp_path / split / "p.jpg", np.zeros(SIZE, np.uint8))
+        ring = [left, 0, left + 1, 0, left + 1, 1, left, 1]
+        write_coco(tmp_path / split / "_annotations.coco.json", {"p.jpg": [{"segmentation": [ring]}]})
+    for pattern in ("*/_annotations.coco.json", "**/_annotations.coco.json"):
+        samples = read(tmp_path, images="{split}/{name}.jpg", annotations=pattern)
+        assert [(each.split, *np.argwhere(each.mask())[0].tolist()) for each in samples] == [
+            ("train", 0, 0), ("val", 0, 2), ("test", 0, 4),
+        ]  # fmt: skip
+
+
 def test_a_mask_is_of_the_size_of_its_image(tmp_path):
     save_image(tmp_path / "images/p.png", np.zeros((10, 20), np.uint8))
     write_coco(tmp_path / "a.json", {"p.png": []})

@@ -47,6 +47,7 @@ def test_the_format_is_named(tmp_path, path, content, words):
         (["labels/train/p.txt", "labels/val/q.txt"], "labels/{name:**}.txt"),
         (["p.txt", "q.txt"], "{name}.txt"),
         (["p.txt", "x/q.txt"], "p.txt"),
+        (["test/all.txt", "train/all.txt"], "**/all.txt"),
         (["train/labels/p.txt", "val/labels/q.txt"], "train/labels/p.txt"),
     ],
 )

@@ -16,10 +16,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from promptseg.annotations import run_lengths
 from promptseg.annotations.registry import head
 from promptseg.annotations.shapes import Annotated, Shape
 from promptseg.core.errors import UserError
-from promptseg.data import json_stream, rle
+from promptseg.data import json_stream
 
 NAME = "COCO JSON"
 SUFFIXES = (".json",)
@@ -146,7 +147,7 @@ def _run_lengths(found: dict) -> dict:
     if not isinstance(size, list) or len(size) != 2 or not all(type(side) is int and side > 0 for side in size):
         raise ValueError("run lengths have a size, [height, width]")
     if isinstance(counts, list):
-        return rle.from_counts(counts, *size)
+        return run_lengths.from_counts(counts, *size)
     if not isinstance(counts, str):
         raise ValueError("run lengths have counts")
     return {"size": size, "counts": counts}

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from promptseg.annotations import run_lengths
 from promptseg.annotations.shapes import Annotated, Shape
 from promptseg.core.errors import UserError
-from promptseg.data import rle
 
 IGNORED = 255
 MAX_INSTANCES = 65_535  # that a uint16 tells apart
@@ -79,7 +79,7 @@ def _area(shape: Shape, height: int, width: int, at: str) -> Crop:
             what = f"its run lengths are of {size} pixels, but the image is {height} x {width}"
             raise UserError(f"{at}: {what}; export the annotations again")
         try:
-            return rle.crop(shape.rle)
+            return run_lengths.crop(shape.rle)
         except ValueError as error:
             raise UserError(f"{at}: {error}; export the annotations again") from None
     if shape.mask is not None:
@@ -92,16 +92,13 @@ def _area(shape: Shape, height: int, width: int, at: str) -> Crop:
 
 def _fill(ring: np.ndarray, height: int, width: int, at: str) -> Crop:
     """The pixels of the image whose centers are in a ring, (n, 2) x and y. Raises UserError as `rasterize`."""
-    from pycocotools import mask as coco
-
     if len(ring) < 3:
         points = "1 point" if len(ring) == 1 else f"{len(ring)} points"
         raise UserError(f"{at}: a polygon of {points} has no area; it needs 3, so correct or remove it")
     if not np.isfinite(ring).all() or np.abs(ring).max() > _BEYOND + max(height, width):
         raise UserError(f"{at}: its coordinates are no pixels of an image of {height} x {width}; correct or remove it")
     # In coordinates of the image and not of a box, as pycocotools rounds.
-    (encoded,) = coco.frPyObjects([ring.ravel().tolist()], height, width)
-    return rle.crop({"size": [height, width], "counts": encoded["counts"].decode("ascii")})
+    return run_lengths.crop(run_lengths.from_polygon(ring, height, width))
 
 
 def _inside(mask: np.ndarray, top: int, left: int, height: int, width: int) -> Crop:

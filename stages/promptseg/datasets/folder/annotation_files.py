@@ -38,7 +38,9 @@ def described(folder: Path, files: list[str]) -> str | None:
 def pattern_of(path: str, files: list[str]) -> str:
     """A value of options.annotations for a file and those that are like it."""
     suffix = os.path.splitext(path)[1]
-    top, inside, _ = path.partition("/")
+    base, (top, inside, _) = os.path.basename(path), path.partition("/")
+    if inside and sum(other.endswith(f"/{base}") for other in files) > 1:  # one for each split, say
+        return f"**/{base}"
     alike = [other for other in files if other.endswith(suffix)]
     alike = [other for other in alike if (other.startswith(f"{top}/") if inside else "/" not in other)]
     if len(alike) < 2:
