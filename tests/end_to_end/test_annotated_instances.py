@@ -9,7 +9,6 @@ import pytest
 from cells import CELLS, COUNT, Write, count, png, prepared
 from promptseg.data import records
 
-pytest.importorskip("promptseg.annotations.rasterize")
 
 
 def corners(cells: np.ndarray) -> list[list[tuple[int, int]]]:
