@@ -7,9 +7,11 @@ import numpy as np
 import promptseg
 import pytest
 from PIL import Image
+from promptseg import models
 from promptseg.core import params
 from promptseg.download import checkpoints
 from promptseg.inference.class_maps import predict_classes
+from promptseg.nn import finetuned_weights, weights
 from promptseg.prompts import Prompt
 from promptseg.prompts.box import Box
 from promptseg.prompts.points import Points
@@ -139,3 +141,18 @@ def test_a_model_without_prompts_takes_the_names_of_its_classes(image):
     assert result.classes == ["leaf", "spot"] and result.probability.shape == (2, 96, 128)
     message = "unet: which classes? give `classes`, or load a fine-tuned run"
     refused(lambda: promptseg.load("unet", source="tiny").segment(image), message)
+
+
+def test_the_threshold_of_a_fine_tuned_run_is_used_unless_another_is_given(image, tmp_path):
+    created = models.load("unet").create("tiny", 0)
+    weights.write(tmp_path / "c", created.configuration(), created.state_dict(), created.files())
+    tensors = dict(models.load("unet").load(tmp_path / "c", 1).named_parameters())
+    for name, about in (("plain", {}), ("tuned", {"threshold": 0.05})):
+        about = {"classes": ["leaf"], **about}
+        finetuned_weights.write(tmp_path / name, tensors, "unet", weights.digest(tmp_path / "c"), about)
+    plain, tuned = (promptseg.load(source=tmp_path / "c", finetuned=tmp_path / name) for name in ("plain", "tuned"))
+    assert (plain.threshold, tuned.threshold) == (0.5, 0.05)
+    for threshold in (0.05, 0.95):
+        expected = plain.segment(image, threshold=threshold).mask
+        np.testing.assert_array_equal(tuned.segment(image, threshold=threshold).mask, expected)
+    np.testing.assert_array_equal(tuned.segment(image).mask, plain.segment(image, threshold=0.05).mask)

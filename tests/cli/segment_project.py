@@ -14,7 +14,8 @@ NO_HUB = "http://127.0.0.1:9"  # nothing listens there
 TEXT = "--model", "clipseg", "--text", "fire"
 RUNS = {  # model, what was trained, configuration
     "fires": ("clipseg", "network.decoder.", {"train": {"prompt": {"text": ["fire"]}}, "classes": ["blaze"]}),
-    "pets": ("unet", "network.", {"train": {}, "classes": ["cat", "dog"], "threshold": 0.35}),
+    "pets": ("unet", "network.", {"train": {}, "classes": ["cat", "dog"]}),
+    "tuned": ("unet", "network.", {"train": {}, "classes": ["cat", "dog"], "threshold": 0.35}),
 }
 
 

@@ -189,14 +189,14 @@ def test_a_cascade_refines_probability_maps_as_its_stage_does(folder, run, tmp_p
 
 
 def test_the_threshold_is_that_of_the_run_unless_another_is_given(run, image, entry):
-    pets = "--weights", "data/weights/pets"
-    run(image, *pets)
+    tuned = "--weights", "data/weights/tuned"
+    run(image, *tuned)
     assert entry()["threshold"] == 0.35
-    note = "note: threshold 0.35, chosen on the validation split of data/weights/pets; --threshold gives another"
+    note = "note: threshold 0.35, chosen on the validation split of data/weights/tuned; --threshold gives another"
     assert note in run.errors.splitlines()
-    run(image, *pets, "--threshold", "0.6")
+    run(image, *tuned, "--threshold", "0.6")
     assert entry()["threshold"] == 0.6 and "threshold" not in run.errors
-    for others in (("--weights", "data/weights/fires"), (*pets, "--cascade", "sam"), TEXT):  # of their own have none
+    for others in (("--weights", "data/weights/pets"), (*tuned, "--cascade", "sam"), TEXT):  # have none of their own
         run(image, *others)
         assert entry()["threshold"] == 0.5 and "threshold" not in run.errors
 

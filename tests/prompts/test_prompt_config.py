@@ -91,4 +91,4 @@ def test_settings_of_support_images_are_written_as_params_has_them():
     settings = {"support": {"from": "train", "shots": 5}}
     config = PromptConfig(**settings)
     assert config.model_dump(exclude_defaults=True) == settings
-    assert PromptConfig(**config.model_dump(mode="json")) == config
+    assert PromptConfig(**config.model_dump(mode="json", exclude_defaults=True)) == config

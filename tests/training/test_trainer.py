@@ -48,7 +48,7 @@ def test_settings_that_are_left_out_are_those_of_the_model(trained, tmp_path):
     assert curve.lr[0] == 1e-4 and all(key.startswith("network.mask_decoder.") for key in tensors)
     assert weights.read(tmp_path / "w")[0] == {
         "model": "sam", "checkpoint": weights.digest(tmp_path / "c"), "trained_parameters": sorted(tensors),
-        "classes": ["disc"], "images": 4, "threshold": 0.05, "train": {
+        "classes": ["disc"], "images": 4, "threshold": 0.5, "train": {
             "prompt": {"points": 1}, "epochs": 1, "trainable": ["mask_decoder"], "loss": "dice", "lr": 1e-4,
             "batch_size": 2,
         },
