@@ -125,7 +125,8 @@ def _difference(
     scored = np.flatnonzero(truth.any(axis=1))
     gains = np.where(truth, change, 0.0)[scored].sum(axis=1) / truth[scored].sum(axis=1)
     order = [int(place) for place in np.argsort(gains, kind="stable")]
-    worse, better = gains < -EQUAL, gains > EQUAL
+    equal = EQUAL + 1e-9  # differences of IoUs are rounded
+    worse, better = gains < -equal, gains > equal
     return Difference(
         before=_score(terms[0]),
         after=_score(terms[1]),
