@@ -36,6 +36,7 @@ class Train(Settings):
 
     prompt: PromptConfig = PromptConfig()
     epochs: PositiveInt
+    train_fraction: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0  # of the training groups; smaller ones are inside
     pretext_epochs: NonNegativeInt = 0  # epochs of the model's pretext task before, such as reconstruction
     trainable: list[str] | None = None  # names of the model's trainable parts
     lora: Lora = Lora()

@@ -90,7 +90,9 @@ def compare(before: Path, after: Path) -> Comparison:
     """
     first, second = score_table.read_counts(before), score_table.read_counts(after)
     if (first.ids, first.classes) != (second.ids, second.classes):
-        raise UserError(f"{after}: not of the same images as {before}; compare runs on one dataset, or `dvc repro` both")
+        raise UserError(
+            f"{after}: not of the same images as {before}; compare runs on one dataset, or `dvc repro` both"
+        )
     truth = class_means.in_truth(first.counts)
     if not truth.any():
         raise UserError(f"{before}: no image has ground truth, so that there is nothing to compare")
