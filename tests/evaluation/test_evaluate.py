@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import weakref
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ from promptseg.report import run_figure
 KEYS = {
     "iou_mean", "iou_pooled", "iou_ci_low", "iou_ci_high", "dice_mean", "dice_pooled", "boundary_iou", "accuracy",
     "precision", "recall", "average_precision", "headline", "images", "images_empty", "groups", "group_unit", "score",
-    "oracle",
+    "oracle", "prompts_per_image",
 }  # fmt: skip
 HEADLINE = {"iou_mean", "iou_ci_low", "iou_ci_high", "iou_pooled", "boundary_iou"}
 
@@ -45,7 +46,7 @@ def test_the_files_hold_the_scores_of_the_images(tmp_path, quick, classes):
     for row, (_, target, probability) in zip(rows, scenes, strict=True):
         direct.add(row.id, row.group, target, stored(probability))
     found = score_table.read_summary(outputs.scores)
-    assert found == summarize(Evaluation(direct, oracle=True)) and found.keys() == KEYS
+    assert found == summarize(Evaluation(direct, oracle=True, prompts_per_image=1.0)) and found.keys() == KEYS
     headline = json.loads(outputs.metrics.read_text())
     assert headline == {key: found[key] for key in HEADLINE}
     assert all(type(value) is float for value in headline.values())
@@ -55,6 +56,32 @@ def test_the_files_hold_the_scores_of_the_images(tmp_path, quick, classes):
     with open(outputs.plots / "thresholds.csv", newline="") as file:
         curve = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
     assert curve == direct.histogram.curve()
+
+
+POINTS = {"target": 1, "points": [[1, 1], [2, 2], [3, 3]], "labels": [1, 1, 0]}
+BOXED = {"target": 1, "box": [0, 0, 5, 5]}
+
+
+@pytest.mark.parametrize(("given", "metadata", "expected"), [
+    ([POINTS, BOXED], {"oracle": True}, 4.0),
+    ([{"target": 1}], {"oracle": True, "prompt": {"mask": True}}, 1.0),  # a mask, whose pixels no prediction keeps
+    ([], {"oracle": True}, 0.0),
+    ([POINTS], {"oracle": False}, None),
+    ([POINTS, BOXED], {"oracle": True, "prompt": {"by": "box"}}, None),  # a cascade, whose prompts nobody gives
+])  # fmt: skip
+def test_prompts_an_image_are_what_somebody_gives_in_images_with_ground_truth(
+    tmp_path, quick, given, metadata, expected
+):
+    _, rows, predictions = several(2)
+    empty = whole("empty", "g", np.zeros((40, 56, 3), np.uint8), np.zeros((40, 56), np.uint8))
+    predictions = [replace(each, prompts=json.dumps(given)) for each in predictions]
+    files = write(tmp_path, [*rows, empty], [*predictions, prediction("empty", np.zeros((1, 40, 56)))], metadata=metadata)
+    assert score_table.read_summary(run(tmp_path, *files).scores).get("prompts_per_image") == expected
+
+
+def test_the_area_for_an_absent_phrase_is_that_of_the_predictions(tmp_path, quick):
+    files = write(tmp_path, *several(2)[1:], metadata={"oracle": False, "absent_phrase_area": 0.34})
+    assert score_table.read_summary(run(tmp_path, *files).scores)["absent_phrase_area"] == 0.34
 
 
 def test_the_same_input_gives_the_same_bytes_and_a_figure(tmp_path):

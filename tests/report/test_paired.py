@@ -15,7 +15,9 @@ def write(path, ious, groups=None, classes=("a",), empty=0):
         for name, iou in zip(classes, values, strict=True):
             tp = 0 if np.isnan(iou) else round(1000 * iou)
             counts = {"tp": tp, "fp": 0, "fn": 0 if np.isnan(iou) else 1000 - tp}
-            rows.append({"id": f"i{number}", "group": groups[number] if groups else f"g{number}", "class": name, **counts})
+            rows.append(
+                {"id": f"i{number}", "group": groups[number] if groups else f"g{number}", "class": name, **counts}
+            )
     for number in range(empty):
         rows += [{"id": f"e{number}", "group": "e", "class": name, "tp": 0, "fp": 7, "fn": 0} for name in classes]
     score_table.write_table(path, rows, {})
@@ -33,7 +35,9 @@ def test_scores_gain_and_images_are_those_of_the_tables(tmp_path):
     low, high = overall.interval
     assert low < overall.gain < high and overall.p > 0.5 and not overall.is_shown
     assert found.groups == 7 and found.by_class == {}
-    assert found.by_group == {f"g{i}": pytest.approx(x, abs=1e-9) for i, x in enumerate([0.1, 0.2, 0.3, 0.005, -0.1, -0.3, -0.005])}
+    assert found.by_group == {
+        f"g{i}": pytest.approx(x, abs=1e-9) for i, x in enumerate([0.1, 0.2, 0.3, 0.005, -0.1, -0.3, -0.005])
+    }
 
 
 def test_a_gain_in_every_group_is_shown_and_the_other_way_around_it_is_a_loss(tmp_path):

@@ -36,8 +36,14 @@ def compare(before: str, after: str) -> str:
     table = [["", "before", "after", "difference", "95 % interval", "p", "better", "equal", "worse"]]
     table += [[name, *_cells(difference)] for name, difference in rows.items()]
     widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
-    lines = [f"before: {before}", f"after:  {after}", f"{summary['headline']}: {verdict_text.evidence(found, found.overall)}"]
-    lines += ["  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths))) for row in table]
+    lines = [
+        f"before: {before}",
+        f"after:  {after}",
+        f"{summary['headline']}: {verdict_text.evidence(found, found.overall)}",
+    ]
+    lines += [
+        "  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths))) for row in table
+    ]
     lines.append(f"better, equal, worse: number of {summary['score']}s; equal: IoU differs by at most {EQUAL}")
     for words, ids in (("gained most", found.overall.best), ("lost most", found.overall.worst)):
         lines.append(f"{words}: {', '.join(ids) or 'none'}")

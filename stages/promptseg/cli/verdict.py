@@ -46,7 +46,9 @@ def verdict(dataset: str | None) -> str:
 
 def _only(settings: Study, names: list[str]) -> Study:
     """The study of these runs alone; cascades without the run that they refine are left out too."""
-    kept = {section: {k: run for k, run in getattr(settings, section).items() if k in names} for section in RUN_SECTIONS}
+    kept = {
+        section: {k: run for k, run in getattr(settings, section).items() if k in names} for section in RUN_SECTIONS
+    }
     sources = kept["zero_shot"] | kept["finetune"]
     kept["cascade"] = {name: run for name, run in kept["cascade"].items() if run.source in sources}
     return settings.model_copy(update=kept)

@@ -90,7 +90,9 @@ def compare(before: Path, after: Path) -> Comparison:
     """
     first, second = score_table.read_counts(before), score_table.read_counts(after)
     if (first.ids, first.classes) != (second.ids, second.classes):
-        raise UserError(f"{after}: not of the same images as {before}; compare runs on one dataset, or `dvc repro` both")
+        raise UserError(
+            f"{after}: not of the same images as {before}; compare runs on one dataset, or `dvc repro` both"
+        )
     truth = class_means.in_truth(first.counts)
     if not truth.any():
         raise UserError(f"{before}: no image has ground truth, so that there is nothing to compare")
@@ -125,7 +127,8 @@ def _difference(
     scored = np.flatnonzero(truth.any(axis=1))
     gains = np.where(truth, change, 0.0)[scored].sum(axis=1) / truth[scored].sum(axis=1)
     order = [int(place) for place in np.argsort(gains, kind="stable")]
-    worse, better = gains < -EQUAL, gains > EQUAL
+    equal = EQUAL + 1e-9  # differences of IoUs are rounded
+    worse, better = gains < -equal, gains > equal
     return Difference(
         before=_score(terms[0]),
         after=_score(terms[1]),

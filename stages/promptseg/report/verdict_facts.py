@@ -161,7 +161,7 @@ def _of_dataset(study: Study, dataset: str, rows: list[dict], scores: Path, summ
         gains=(),
         doublings=(),
         train_images=tables.training_images(dataset, summaries) if train else None,
-        train_fractions={name: _fraction(settings.model_dump()) for name, settings in train.items()},
+        train_fractions={name: settings.train_fraction for name, settings in train.items()},
     )
     gains = [_gain(study, facts, prompter, scores, prompts) for prompter in PROMPTERS]
     doublings = tuple(_doublings(study, facts, scores))
@@ -215,11 +215,9 @@ def _gain(
 def _doublings(study: Study, facts: Facts, scores: Path) -> list[Doubling]:
     """The last doubling of each series of runs that differ in `train_fraction` alone."""
     series: dict[str, dict[float, str]] = {}
-    for name in facts.train_fractions:
-        run = study.run(name)
-        kept = run.model_dump(exclude={"reported_iou", "reported_dice_loss", "baseline"})
-        fraction = _fraction(kept["train"])
-        series.setdefault(repr(kept), {})[fraction] = name
+    for name, fraction in facts.train_fractions.items():
+        ignored = {"train": {"train_fraction"}, "reported_iou": True, "reported_dice_loss": True, "baseline": True}
+        series.setdefault(study.finetune[name].model_dump_json(exclude=ignored), {})[fraction] = name
     found = []
     for runs in series.values():
         largest = max(runs)
@@ -228,8 +226,3 @@ def _doublings(study: Study, facts: Facts, scores: Path) -> list[Doubling]:
             difference = compare(scores / f"{half}.parquet", scores / f"{whole}.parquet").overall
             found.append(Doubling(half, whole, (largest / 2, largest), difference))
     return found
-
-
-def _fraction(train: dict) -> float:
-    """Take the share of the training groups out of dumped settings."""
-    return train.pop("train_fraction", 1.0)

@@ -143,4 +143,6 @@ def _reached(candidate: Candidate, facts: Facts) -> str:
     text = _described(candidate, facts, exact(candidate.score, facts.good_enough))
     text += "" if candidate.is_finetuned else " without training"
     low = candidate.row["iou_ci_low"] if candidate.score == candidate.row["headline"] else None
-    return text + (f", though its 95 % interval begins at {low:.2f}" if low is not None and low < facts.good_enough else "")
+    return text + (
+        f", though its 95 % interval begins at {low:.2f}" if low is not None and low < facts.good_enough else ""
+    )

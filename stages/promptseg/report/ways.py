@@ -61,9 +61,13 @@ def describe(study: Study, run: str, classes: int) -> str:
     if prompt.support:
         words.append("show a support image")
     if prompt.box:
-        words.append("draw a box around each object" if each else f"draw one box {'around' if classes > 1 else 'in'} {where}")
+        words.append(
+            "draw a box around each object" if each else f"draw one box {'around' if classes > 1 else 'in'} {where}"
+        )
     if prompt.mask:
-        words.append("draw the mask of each object" if each else f"draw one mask {'of' if classes > 1 else 'in'} {where}")
+        words.append(
+            "draw the mask of each object" if each else f"draw one mask {'of' if classes > 1 else 'in'} {where}"
+        )
     if prompt.points:
         times = "once" if prompt.points == 1 else f"{prompt.points} times"
         on = "on each object" if each else f"on {where}" if classes > 1 else f"in {where}"
