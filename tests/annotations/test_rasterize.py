@@ -123,7 +123,7 @@ def test_run_lengths_are_decoded_in_their_box():
         (Shape("a", (square(0, 0, 5, 5),), holes=(np.zeros((1, 2)),)), "a.json: a polygon of 1 point has no area"),
         (Shape("a", (square(0, 0, np.nan, 5),)), "its coordinates are no pixels of an image of 6 x 8"),
         (Shape("a", (square(0, 0, 1e9, 5),)), "its coordinates are no pixels"),
-        (Shape("a", rle=run_lengths.from_counts([70], 7, 10)), "run lengths are of 7 x 10 pixels, but the image is 6 x 8"),
+        (Shape("a", rle=run_lengths.from_counts([70], 7, 10)), "of 7 x 10 pixels, but the image is 6 x 8"),
         (Shape("a", rle={"size": [6, 8], "counts": "1"}), "its run lengths do not fill 6 x 8 pixels"),
         (Shape("a", rle={"size": [6, 8], "counts": "~~"}), "its run lengths are damaged"),
         (Shape("a", rle={"size": [6, 8], "counts": "P"}), "its run lengths are damaged"),
