@@ -1,4 +1,4 @@
-"""Charts: whatever the values and the user's style, small and equal each time."""
+"""The bar chart: whatever the user's style, small and equal each time."""
 
 import matplotlib
 import numpy as np

@@ -51,6 +51,11 @@ def test_any_values_make_a_chart_with_all_points_inside(values):
     assert svg(chart) == svg(chart)
 
 
+def test_a_chart_is_small():
+    lines = {name: np.linspace(0, 1, 19) for name in ("IoU", "precision", "recall")}
+    assert len(svg(LineChart("Pooled scores by threshold", np.linspace(0.05, 0.95, 19), lines, 1.0))) < 2500
+
+
 def test_epochs_are_whole_and_the_chart_says_what_it_shows():
     chart = LineChart("Loss <by> epoch", EPOCHS[:2], {"training": np.array([0.9, 0.25])})
     element = ET.fromstring(svg(chart))

@@ -173,6 +173,12 @@ def test_runs_with_and_without_oracle_prompts_never_rank_together_and_the_best_o
     assert best == [["em-sam-20"], ["covid-sam"], ["em-clipseg"], ["fires-cascade"], ["covid-unet"]]
 
 
+def test_a_study_without_oracle_prompts_has_one_leaderboard(project):
+    clipseg = {name: run for name, run in SETTINGS["zero_shot"].items() if run["model"] == "clipseg"}
+    text = project.render(study(zero_shot=clipseg, finetune={}, cascade={}))
+    assert "Somebody prompts" not in text and names(board(text, "Nobody prompts")) == ["em-clipseg", "fires-clipseg"]
+
+
 def test_bars_show_the_iou_its_interval_its_floor_and_what_is_reported(project):
     floor = {"dataset": "covid", "model": "filled_box", "prompt": {"box": True, "jitter": 0.02}}
     models = SETTINGS["models"] | {"filled_box": {}}
@@ -200,6 +206,7 @@ def test_what_prompting_costs_is_a_column_where_it_is_known(unchanged, project):
         names([row])[0]: re.findall(r'<td class="number">(.*?)</td>', row)[0] for row in board(text, BOARDS[0])[1:]
     }
     assert shown["em-sam"] == "16.2" and shown["em-grid"] == "–"
+    assert "prompt: 1 random point, ground truth (oracle), 16.2 an image" in plain(details(text, "em-sam"))
 
 
 def test_the_page_begins_with_the_verdicts(project):

@@ -89,7 +89,7 @@ def write_page(path: Path, study: Study, rows: list[dict], sources: Sources, ver
         columns=_columns(rows),
         first_columns=FIRST_COLUMNS,
         cost=COST,
-        facts=[key for key in metrics.keys() if key.name not in INTERVAL],
+        facts=[key for key in metrics.keys() if key.name not in (*INTERVAL, COST)],
         trivial=TRIVIAL,
         kinds={row["run"]: _kind(row) for row in rows},
         gains=sources.gains,
