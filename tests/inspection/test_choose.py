@@ -65,7 +65,11 @@ def test_more_time_never_gives_fewer_runs_of_as_many_images():
 
 def test_a_large_folder_is_cut_to_fewer_images_rather_than_to_floors():
     plan = choose.plan(findings(train=5000, test=5000), [], SLOW, 1.0)
-    assert plan.max_images in (25, 50, 100, 200) and {"box", "point", "text", "decoder"} <= set(suffixes(plan.runs))
+    assert plan.max_images in (50, 100, 200) and {"box", "point", "text", "decoder"} <= set(suffixes(plan.runs))
+
+
+def test_images_are_not_cut_where_that_saves_nothing():
+    assert choose.plan(findings(train=20, test=20), [], SLOW, 0.01).max_images is None
 
 
 def test_without_training_images_nothing_is_trained():

@@ -65,7 +65,7 @@ def looked(folder, names=()):
 def test_each_layout_is_read_as_it_is_meant(tmp_path, write, expected, images, instances):
     write(tmp_path)
     description, findings = looked(tmp_path)
-    assert description.entry == {"reader": "folder", "options": expected}
+    assert description.entry == {"reader": "folder", "options": expected, "val_fraction": 0.2}
     assert findings.total == images and not description.problems
     if instances is not None:
         assert {name: each.instances for name, each in findings.classes.items()} == instances

@@ -11,7 +11,7 @@ from promptseg.inspection.tiling import Tiling
 
 _NAME = 41  # characters of a run's name
 _IMAGES = (800, 400, 200, 100, 50, 25)  # for scale.max_images, where all of them would take too long
-EPOCHS = {"decoder": 10, "lora": 6, "text-decoder": 10, "unet": 30}
+EPOCHS = {"decoder": 10, "lora": 6, "text-decoder": 10, "unet": 20}
 
 
 @dataclass(frozen=True)
@@ -70,10 +70,12 @@ def plan(findings: Findings, phrases: list[list[str]], speeds: dict[str, Speed],
         The plan. Where even the first runs take too long, it is about fewer images.
     """
     cut = tiling.decide(findings)
-    for most in (None, *_IMAGES):
+    largest = max(findings.samples.values())
+    sizes = [None, *(most for most in _IMAGES if most < largest)]
+    for most in sizes:
         runs = _runs(findings, phrases, Clock(speeds, costs.amount(findings, cut, most)))
         kept, left_out = _cut(runs, 3600 * hours)
-        if _is_enough(kept, runs) or most == _IMAGES[-1]:
+        if _is_enough(kept, runs):
             break
     return Plan(tuple(kept), tuple(left_out), cut, most)
 

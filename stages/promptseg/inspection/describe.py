@@ -21,6 +21,8 @@ from promptseg.inspection.layouts import Layout
 from promptseg.inspection.mask_values import MaskValues
 
 BLOCK = 5  # slices of a stack that are one group: neighbors are alike
+_MANY = 200  # images
+_VAL_FRACTION = 0.2  # of the groups, where there are not many images
 _NAMED = 3  # files that are named
 _LISTED = 12  # classes that are named
 
@@ -118,7 +120,7 @@ def _of_layout(folder: Path, layout: Layout, files: list[str], names: list[str])
     if "{split}" not in layout.images and (splits := _splits_by_name(images)):
         options["splits"] = splits
     problems = [*headers.errors, *values.errors, *_unequal(folder, layout, headers, values)]
-    entry: dict[str, Any] = {"reader": "folder", "options": options}
+    entry = _entry(options, len(images))
     if problems:
         entry["skip_invalid"] = True
     if layout.classes and names:
@@ -153,7 +155,7 @@ def _of_annotations(folder: Path, layout: AnnotationLayout, files: list[str], na
         raise UserError(f"--classes: {unknown[0]!r} is not in {layout.annotations}, which has {shortened(classes)}")
     options: dict[str, Any] = {"images": layout.images, "annotations": layout.annotations, "classes": list(classes)}
     headers = image_files.read_headers(folder, images)
-    entry: dict[str, Any] = {"reader": "folder", "options": options}
+    entry = _entry(options, len(images))
     evidence = [
         ("formats", ", ".join(f"{count:,} {kind}" for kind, count in sorted(headers.formats.items()))),
         ("layout", f"{layout.images} with {layout.annotations}, {layout.title}: {len(images):,}"),
@@ -173,6 +175,12 @@ def _of_annotations(folder: Path, layout: AnnotationLayout, files: list[str], na
     return Description(
         folder, _slug(folder), entry, classes, True, (), groups.find(images), tuple(evidence), tuple(headers.errors)
     )
+
+
+def _entry(options: dict[str, Any], images: int) -> dict[str, Any]:
+    """The entry of a folder; of few images a tenth would be too few to validate on."""
+    few = {"val_fraction": _VAL_FRACTION} if images < _MANY else {}
+    return {"reader": "folder", "options": options, **few}
 
 
 def _of_window(images: int, window: list[float]) -> tuple[str, str]:

@@ -71,7 +71,7 @@ def _splits(findings: Findings) -> Iterator[str]:
     counts = ", ".join(f"{split} {count:,}" for split, count in findings.samples.items())
     yield _line("splits", f"{counts}; " + (f"the folder has {', '.join(own)}" if own else "made of whole groups"))
     if findings.groups < findings.total:
-        yield _line("groups", f"{findings.groups:,}, each a {findings.group_unit}")
+        yield _line("groups", f"{findings.groups:,}; a group is: {findings.group_unit}")
     if between := findings.total - sum(findings.samples.values()):
         yield _line("", f"{between:,} between training and validation are left out: they are like both")
     missing = [split for split, count in findings.samples.items() if not count]

@@ -17,7 +17,8 @@ from promptseg.inspection.costs import Speed
 MODELS = ("sam2", "clipseg", "unet")
 WEIGHTS = Path("../weights")
 _UNTIMED = Speed(encode=1.5, decode=0.05, step=0.2)  # of CLIPSeg and SAM 2 Hiera-tiny on one core of 2020
-_REPEATS = 2
+_REPEATS = 3
+_OBJECTS = 4  # in the image that is timed
 _TIMEOUT = 3.0  # seconds for the hub
 
 
@@ -129,7 +130,8 @@ def _speed(name: str, found: Weights, image: np.ndarray, phrase: str) -> Speed |
     if segmenter is None:
         return None
     segmenter = segmenter.to(processes.device)
-    prompts = [[_prompt(segmenter.PROMPTS, image, phrase)]]
+    row = _prompts(segmenter.PROMPTS, image, phrase)
+    prompts, count = [row], len(row)
     with torch.no_grad():
         encode = _seconds(lambda: segmenter.encode([image]))
         features = segmenter.encode([image])
@@ -140,7 +142,7 @@ def _speed(name: str, found: Weights, image: np.ndarray, phrase: str) -> Speed |
         segmenter.decode(features, prompts).float().mean().backward()
         segmenter.zero_grad()
 
-    return Speed(encode, decode, _seconds(step))
+    return Speed(encode, decode / count, _seconds(step) / count)
 
 
 def _load(name: str, found: Weights):
@@ -156,15 +158,17 @@ def _load(name: str, found: Weights):
         return None  # a model with a vocabulary has no random one
 
 
-def _prompt(kinds: frozenset[str], image: np.ndarray, phrase: str):
+def _prompts(kinds: frozenset[str], image: np.ndarray, phrase: str) -> list:
+    """Prompts of an image: points on several objects, which a decoder takes together; else a phrase, or none."""
     from promptseg.prompts import Prompt
     from promptseg.prompts.points import Points
     from promptseg.prompts.text import Text
 
-    if "points" in kinds:
-        height, width = image.shape[:2]
-        return Prompt.of(Points(np.array([[width / 2, height / 2]]), np.array([1])))
-    return Prompt.of(Text(phrase)) if "text" in kinds else Prompt(1)
+    if "points" not in kinds:
+        return [Prompt.of(Text(phrase)) if "text" in kinds else Prompt(1)]
+    height, width = image.shape[:2]
+    places = [(width * (place + 0.5) / _OBJECTS, height / 2) for place in range(_OBJECTS)]
+    return [Prompt.of(Points(np.array([place]), np.array([1]))) for place in places]
 
 
 def _seconds(work: Callable[[], object]) -> float:
