@@ -42,6 +42,12 @@ def smooth_maps(rng: np.random.Generator, classes: int) -> np.ndarray:
     return np.clip(128 + 60 * blurred / blurred.std(), 0, 255).astype(np.uint8)
 
 
+def sure_maps(rng: np.random.Generator, classes: int) -> np.ndarray:
+    """Maps as models that are sure give them: the most probable class is 255, others soon fall to 0."""
+    logits = smooth_maps(rng, max(classes, 2)).astype(np.float32) / 8
+    return (255 * np.exp(logits - logits.max(axis=0))).astype(np.uint8)[:classes]
+
+
 def add(scores: RunScores, ids: Iterator[int], target: np.ndarray, probability: np.ndarray) -> None:
     scores.add(str(next(ids)), "group", target, probability)  # ids are unique within a run
 
@@ -51,8 +57,8 @@ def main() -> None:
     cv2.setNumThreads(1)
     rng = np.random.default_rng(0)
     print(f"{SIDE} x {SIDE}, one thread, least of {REPEATS}; milliseconds an image")
-    for classes in (1, 4, 19):
-        probability = smooth_maps(rng, classes)
+    for classes, maps in itertools.product((1, 4, 19), (smooth_maps, sure_maps)):
+        probability = maps(rng, classes)
         target = label_map(np.roll(probability, 9, axis=2))
         counted = milliseconds(count, target, probability, classes)
         scores = RunScores([f"class {i}" for i in range(classes)])
@@ -62,8 +68,8 @@ def main() -> None:
         else:
             metric = MulticlassJaccardIndex(classes + 1, ignore_index=IGNORED)
         theirs = milliseconds(metric.update, torch.from_numpy(label_map(probability)), torch.from_numpy(target))
-        name = type(metric).__name__
-        print(f"{classes:2} classes: count {counted:6.1f}   RunScores.add {added:6.1f}   {name}.update {theirs:6.1f}")
+        times = f"count {counted:6.1f}   RunScores.add {added:6.1f}   {type(metric).__name__}.update {theirs:6.1f}"
+        print(f"{classes:2} classes, {maps.__name__:11}: {times}")
     mask = smooth_maps(rng, 1)[0] >= 128
     for function in (masks.boundary_band, masks.bounding_box):
         print(f"{function.__name__} {milliseconds(function, mask):.2f}", end="   ")

@@ -58,6 +58,25 @@ def test_where_whole_clouds_are_classified_the_share_of_right_classes_is_the_sco
 
 
 @pytest.mark.parametrize("is_classification", [False, True])
+def test_the_headline_and_its_interval_are_those_of_the_mean_over_clouds(is_classification):
+    """Ten groups of two clouds, half of them right: with t of 9 degrees of freedom as for any mean over images."""
+    scores = RunScores(["a", "b"])
+    for number in range(20):
+        maps = (255 * maps_of([1 + number % 2] * 9, 2)).astype(np.uint8)
+        scores.add(f"c{number}", f"g{number % 10}", point_clouds.mask(np.ones(9, np.int64)), maps)
+    by_category = {} if is_classification else {"thing": [1, 2]}
+    about = {"classes": ["a", "b"], "classes_by_category": by_category, "is_classification": is_classification}
+    scoring = PointCloudScoring(about, {f"c{number}": "thing" for number in range(20)})
+    each = scoring.image_scores(scores.rows(scoring.task))
+    found = summarize(Evaluation(scores, task=scoring.task, image_scores=each, categories=scoring.categories))
+    assert found["headline"] == ("top1" if is_classification else "part_miou")
+    assert found[found["headline"]] == 0.5 and found["iou_pooled"] == 0.5
+    half = 2.262157 / 6 / 0.25
+    ends = 1 / (1 + np.exp([half, -half]))
+    assert (found["iou_ci_low"], found["iou_ci_high"]) == pytest.approx(ends, abs=1e-6)
+
+
+@pytest.mark.parametrize("is_classification", [False, True])
 def test_a_run_on_point_clouds_has_its_own_metrics_and_a_short_legend(tmp_path, monkeypatch, is_classification):
     legends, grid = [], run_figure.grid
     monkeypatch.setattr(run_figure, "grid", lambda *given: legends.append(given[3]) or grid(*given))

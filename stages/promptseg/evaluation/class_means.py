@@ -17,7 +17,9 @@ def in_truth(counts: np.ndarray) -> np.ndarray:
 
 
 def headline_terms(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Compute what the headline (`metrics.headline_key`) is made of: the mean over classes of sum(sums) / sum(numbers).
+    """Compute what the headline of images is made of (`metrics.headline_key`).
+
+    It is the mean over classes of sum(sums) / sum(numbers).
 
     Args:
         counts: (images, K, 3 or more), of which the first three are tp, fp and fn.

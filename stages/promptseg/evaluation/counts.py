@@ -11,7 +11,6 @@ number: by a histogram of label, outcome and value, and by the bands of label ma
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -19,13 +18,13 @@ import numpy as np
 from promptseg.core.errors import UserError
 from promptseg.data import class_order, masks
 from promptseg.data.image_io import IGNORED
+from promptseg.evaluation import pixel_histograms
 
 PIXEL_COUNTS = ("tp", "fp", "fn", "tn")
 BOUNDARY_COUNTS = ("boundary_intersection", "boundary_union")
 COUNTS = (*PIXEL_COUNTS, *BOUNDARY_COUNTS)
 
 _STRIP = 2**17  # pixels that are labelled at a time, so that they stay in the processor's cache
-_HISTOGRAM_PIXELS = 2**24  # OpenCV's histograms are float32, exact up to this number
 
 
 @dataclass(frozen=True)
@@ -75,9 +74,9 @@ def count(target: np.ndarray, probability: np.ndarray, classes: int, valid: np.n
             best *= mask[rows]
         np.multiply(label, best >= lowest_value(0.5), out=predicted[rows])
         right = (label == strip).view(np.uint8)
-        labelled += _histogram([right, label, best], [2, classes + 1, 256])[:, 1:]
-        foreground += _label_histogram([strip, _own_values(strip, planes)], [classes + 1, 256])[1:]
-    everywhere = np.stack([_histogram([plane], [256], mask) for plane in probability])
+        labelled += pixel_histograms.joint([right, label, best], [2, classes + 1, 256])[:, 1:]
+        foreground += pixel_histograms.of_labels([strip, _own_values(strip, planes)], [classes + 1, 256])[1:]
+    everywhere = np.stack([pixel_histograms.of_values(plane, mask) for plane in probability])
     values = np.stack([everywhere - foreground, foreground])
     (outcomes,) = at_levels(labelled, values, [lowest_value(0.5)])
     outcomes[:, len(PIXEL_COUNTS) :] = _boundary_counts(target, predicted, classes)
@@ -139,11 +138,10 @@ def _counted_pixels(target: np.ndarray, probability: np.ndarray, classes: int, v
         )
     if valid is not None and valid.shape != target.shape:
         raise UserError(f"the valid pixels should be {target.shape} like the mask, got {valid.shape}")
-    unknown = (target > classes) & (target != IGNORED)
-    if unknown.any():
-        label = target[unknown].min()
-        raise UserError(f"label {label} in the mask; known: 0 (background), 1..{classes}, {IGNORED} (ignored)")
     counted = target != IGNORED
+    if np.count_nonzero(counted) > np.count_nonzero(target <= classes):
+        label = target[counted & (target > classes)].min()
+        raise UserError(f"label {label} in the mask; known: 0 (background), 1..{classes}, {IGNORED} (ignored)")
     return counted if valid is None else counted & valid
 
 
@@ -166,39 +164,10 @@ def _own_values(target: np.ndarray, probability: np.ndarray) -> np.ndarray:
 
 def _boundary_counts(target: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
     """Intersection and union of the boundary bands of each class in two label maps, (classes, 2) int64."""
-    pairs = _label_histogram(
-        [masks.boundary_band(labels) for labels in (target, predicted)], [classes + 1, classes + 1]
-    )
+    bands = [masks.boundary_band(labels) for labels in (target, predicted)]
+    pairs = pixel_histograms.of_labels(bands, [classes + 1, classes + 1])
     shared = pairs.diagonal()
     return np.stack([shared, pairs.sum(axis=0) + pairs.sum(axis=1) - shared], axis=1)[1:]
-
-
-def _label_histogram(channels: list[np.ndarray], sizes: list[int]) -> np.ndarray:
-    """Compute `_histogram` of arrays most of whose pixels are equal to their neighbours, in half the time.
-
-    A processor waits when it adds twice to one number; neighbouring columns are counted apart.
-    """
-    return _histogram([_columns(channels[0].shape), *channels], [4, *sizes]).sum(axis=0)
-
-
-@lru_cache(maxsize=1)
-def _columns(shape: tuple[int, int]) -> np.ndarray:
-    return np.broadcast_to(np.arange(shape[1], dtype=np.uint8) % 4, shape).copy()
-
-
-def _histogram(channels: list[np.ndarray], sizes: list[int], mask: np.ndarray | None = None) -> np.ndarray:
-    """Count pixels by the values of one to three (h, w) uint8 arrays, below `sizes`: int64 of shape `sizes`.
-
-    mask: (h, w) uint8, 0 where a pixel does not count; None: all do.
-    """
-    rows = max(1, _HISTOGRAM_PIXELS // channels[0].shape[1])
-    ranges = [bound for size in sizes for bound in (0, size)]
-    result = np.zeros(sizes, np.int64)
-    for top in range(0, len(channels[0]), rows):
-        part = [channel[top : top + rows] for channel in channels]
-        counted = None if mask is None else mask[top : top + rows]
-        result += cv2.calcHist(part, range(len(sizes)), counted, sizes, ranges).reshape(sizes).astype(np.int64)
-    return result
 
 
 def _strips(shape: tuple[int, ...]) -> Iterator[slice]:

@@ -170,13 +170,15 @@ def compute_metrics(counts: np.ndarray, task: str = SEGMENTATION) -> dict[str, n
     return {metric.name: metric.compute(fields) for metric in mask_metrics(task)}
 
 
-def headline_key(classes: int) -> str:
-    """Name of the metric by which runs are compared.
+def headline_key(classes: int, task: str = SEGMENTATION) -> str:
+    """Name of the metric by which runs are compared, the one that the field reports.
 
-    With one class the mean IoU over images; with several mIoU as the field has it, pooled a class and averaged over
-    classes.
+    Of images with one class the mean IoU over images; with several mIoU, pooled a class and averaged over classes. Of
+    point clouds part mIoU, or top-1 accuracy where whole clouds are classified.
     """
-    return "iou_mean" if classes == 1 else "iou_pooled"
+    if task == SEGMENTATION:
+        return "iou_mean" if classes == 1 else "iou_pooled"
+    return {PART_SEGMENTATION: "part_miou", CLASSIFICATION: "top1"}[task]
 
 
 def headline(summary: dict) -> dict[str, float]:

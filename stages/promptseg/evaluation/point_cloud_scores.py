@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from promptseg.evaluation.counts import label_map
+from promptseg.evaluation.interval import interval
 from promptseg.evaluation.scored_images import ScoredImage
 from promptseg.evaluation.scoring import CLASSIFICATION, PART_SEGMENTATION, ImageScoring
 from promptseg.report import point_cloud_figure
@@ -64,6 +65,13 @@ class PointCloudScoring(ImageScoring):
 def mean_score(run: "Evaluation") -> float:
     """Mean score of all clouds: part mIoU, or top-1 accuracy where clouds are classified."""
     return float(np.mean(list(run.image_scores.values())))
+
+
+def mean_interval(run: "Evaluation") -> tuple[float, float] | None:
+    """Compute the 95 % interval of `mean_score` over groups of clouds; None with fewer than 5."""
+    scores = np.array(list(run.image_scores.values()))[:, None]
+    groups = np.unique([run.scores.group_of(id) for id in run.image_scores], return_inverse=True)[1]
+    return interval(scores, np.ones_like(scores), groups)
 
 
 def mean_of_categories(run: "Evaluation") -> float:

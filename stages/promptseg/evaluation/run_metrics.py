@@ -4,9 +4,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from promptseg.evaluation import class_means
+from promptseg.evaluation import class_means, point_cloud_scores
 from promptseg.evaluation.interval import interval
 from promptseg.evaluation.pixel_metrics import Counts, iou
+from promptseg.evaluation.scoring import SEGMENTATION
 
 if TYPE_CHECKING:
     from promptseg.evaluation.run_summary import Evaluation
@@ -87,7 +88,9 @@ def absent_phrase_area(run: "Evaluation") -> float | None:
 
 
 def _interval(run: "Evaluation") -> tuple[float, float] | None:
-    return interval(*class_means.headline_terms(run.scores.counts), run.scores.groups)
+    if run.task == SEGMENTATION:
+        return interval(*class_means.headline_terms(run.scores.counts), run.scores.groups)
+    return point_cloud_scores.mean_interval(run)
 
 
 def _absent_pairs(run: "Evaluation") -> Counts | None:

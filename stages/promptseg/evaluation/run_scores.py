@@ -88,13 +88,17 @@ class RunScores:
         """(images,) int, number of the group of each image in `counts`."""
         return np.unique([image.group for image in self._scored()], return_inverse=True)[1]
 
+    def group_of(self, id: str) -> str:
+        """Return the group of an image."""
+        return self._images[id].group
+
     @property
     def correct(self) -> int:
         """Number of pixels, of the images in `counts`, whose label is right."""
         return sum(image.correct for image in self._scored())
 
     def headline(self, threshold: float = 0.5) -> float:
-        """Compute the headline metric (`metrics.headline_key`) at another threshold.
+        """Compute the headline metric of images (`metrics.headline_key`) at another threshold.
 
         Args:
             threshold: one of `histogram.THRESHOLDS`, from which on a pixel is of its most probable class.

@@ -57,7 +57,7 @@ def summarize(run: Evaluation) -> dict[str, float | int | bool | str]:
         values |= metric.summarize(run)
     groups = run.scores.groups
     return {key: round(float(value), DIGITS) for key, value in values.items()} | {
-        "headline": metrics.headline_key(len(run.scores.classes)),
+        "headline": metrics.headline_key(len(run.scores.classes), run.task),
         "images": len(groups),
         "images_empty": len(run.scores.empty_counts),
         "groups": int(groups.max()) + 1,

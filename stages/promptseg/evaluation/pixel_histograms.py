@@ -1,0 +1,73 @@
+"""Exact histograms of the pixels of uint8 arrays, as fast as one core counts them."""
+
+from functools import lru_cache
+
+import cv2
+import numpy as np
+
+_PIXELS = 2**24  # OpenCV's histograms are float32, exact up to this number
+_ONES = np.uint64(2**64 - 1)  # eight pixels of 255
+_DENSE = 0.8  # share of other pixels from which on it takes longer to take out those of 0 and 255 than to count them
+
+
+def joint(channels: list[np.ndarray], sizes: list[int]) -> np.ndarray:
+    """Count pixels by the values of one to three arrays.
+
+    Args:
+        channels: (h, w) uint8 each, with values below those of `sizes`.
+        sizes: number of values of each.
+
+    Returns:
+        int64 of shape `sizes`.
+    """
+    rows = max(1, _PIXELS // channels[0].shape[1])
+    ranges = [bound for size in sizes for bound in (0, size)]
+    result = np.zeros(sizes, np.int64)
+    for top in range(0, len(channels[0]), rows):
+        part = [channel[top : top + rows] for channel in channels]
+        result += cv2.calcHist(part, range(len(sizes)), None, sizes, ranges).reshape(sizes).astype(np.int64)
+    return result
+
+
+def of_labels(channels: list[np.ndarray], sizes: list[int]) -> np.ndarray:
+    """Compute `joint` of one or two arrays most of whose pixels are equal to their neighbors, in half the time.
+
+    A processor waits when it adds twice to one number; neighboring columns are counted apart.
+    """
+    return joint([_columns(channels[0].shape), *channels], [4, *sizes]).sum(axis=0)
+
+
+def of_values(plane: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+    """Count the pixels of a probability map by value.
+
+    Where models are sure, maps are 0 or 255 nearly everywhere: eight such pixels in a row are counted at once, as a
+    processor waits when it adds to one number again and again.
+
+    Args:
+        plane: (h, w) uint8.
+        mask: (h, w) uint8, 1 where a pixel counts, elsewhere 0; None: all do.
+
+    Returns:
+        (256,) int64.
+    """
+    if mask is not None:
+        result = of_values(plane * mask)
+        result[0] -= mask.size - cv2.countNonZero(mask)
+        return result
+    if cv2.countNonZero(plane) > _DENSE * plane.size:
+        return joint([plane], [256])
+    pixels = plane.ravel()
+    words = pixels[: pixels.size // 8 * 8].view(np.uint64)
+    zeros, ones = words == 0, words == _ONES
+    number_of_zeros, number_of_ones = np.count_nonzero(zeros), np.count_nonzero(ones)
+    if number_of_zeros + number_of_ones < (1 - _DENSE) * words.size:
+        return joint([plane], [256])
+    rest = np.concatenate([words[~(zeros | ones)].view(np.uint8), pixels[words.size * 8 :]])
+    result = joint([rest.reshape(-1, 1)], [256]) if rest.size else np.zeros(256, np.int64)
+    result[[0, 255]] += 8 * number_of_zeros, 8 * number_of_ones
+    return result
+
+
+@lru_cache(maxsize=1)
+def _columns(shape: tuple[int, int]) -> np.ndarray:
+    return np.broadcast_to(np.arange(shape[1], dtype=np.uint8) % 4, shape).copy()
