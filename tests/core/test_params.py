@@ -24,6 +24,7 @@ DEFAULTS = {  # ...: required
     runs.Run: {"dataset": ..., "model": ..., "prompt": ..., "reported_iou": None},
     runs.FineTune: {
         "dataset": ..., "model": ..., "prompt": ..., "reported_iou": None, "train": ..., "reported_dice_loss": None,
+        "baseline": None,
     },
     runs.Cascade: {"dataset": ..., "model": ..., "source": ..., "prompt": CascadePrompt(), "reported_iou": None},
     CascadePrompt: {"by": "box + points", "threshold": 0.5, "min_area": 0.001, "max_components": 16, "points": 3},

@@ -10,7 +10,6 @@ from cells import CELLS, COUNT, Write, count, png, prepared
 from promptseg.data import records
 
 
-
 def corners(cells: np.ndarray) -> list[list[tuple[int, int]]]:
     """The outline of each cell, a square, as x and y."""
     found = []

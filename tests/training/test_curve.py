@@ -32,22 +32,22 @@ def test_ignored_pixels_enter_no_mean_over_the_masks():
     s = 1 / (1 + math.exp(-3))
     dice = ((1 - (2 * (2 - s) + 1) / (3 + 2 + 1)) + (1 - (2 * 4 * s + 1) / (4 + 5 * s + 1))) / 2
     means = dice, (1 / 4 + 4 / 5) / 2, (2 / 4 + 5 / 5) / 2, (3 / 4 + 4 / 5) / 2
-    assert sums.mean(Processes()) == (None, *map(pytest.approx, means))
+    assert sums.mean(Processes()) == (None, *map(pytest.approx, means), None)
 
 
 def test_an_empty_mask_that_is_predicted_empty_has_an_iou_of_one():
     sums = MetricSums()
     for logit in (-3.0, 3.0):
         sums.add_masks(torch.full((1, 2, 2), logit), torch.zeros(1, 2, 2), torch.ones(1, 2, 2))
-    assert sums.mean(Processes())[2:] == (0.5, 0.5, 0.0)
+    assert sums.mean(Processes())[2:] == (0.5, 0.5, 0.0, None)
 
 
 def test_losses_are_averaged_over_their_number_and_nothing_is_none():
     sums = MetricSums()
-    assert sums.mean(Processes()) == (None, None, None, None, None)
+    assert sums.mean(Processes()) == (None,) * 6
     sums.add_losses(torch.tensor([1.0, 2.0]))
     sums.add_losses(torch.tensor([6.0]))
-    assert sums.mean(Processes()) == (3.0, None, None, None, None)
+    assert sums.mean(Processes()) == (3.0, *(None,) * 5)
     assert sums.describe() == {"loss": "3.000", "iou": "0.000"}
 
 
