@@ -70,6 +70,8 @@ def test_all_images_are_shown_that_the_verdict_on_both_runs_calls_worse(project)
     about = Verdict("em", (), {}, ("b", "d"), ("em-sam", "em-sam-20"))
     (pair,) = before_after.pairs([GAIN], [about], project.folders)
     assert shown(pair)[:2] == [("b", (HURT,), 1.0, 0.5), ("d", (HURT, MEDIAN), 0.75, 0.625)]
+    twin = Verdict("em", (), {}, ("b", "d"), ("em-sam", "em-sam-50"))  # the same training as em-sam-20
+    assert before_after.pairs([GAIN], [twin], project.folders) == [pair]
     other = Verdict("em", (), {}, ("b", "d"), ("em-sam-20",))
     assert shown(before_after.pairs([GAIN], [other], project.folders)[0])[1][0] == "c"
 

@@ -97,7 +97,8 @@ def _pair(gain: dict, worse: dict[tuple[str, str], tuple[str, ...]], folders: Fo
     split = records.open_split(folders.prepared / dataset / "test.parquet")
     if point_clouds.is_point_cloud(split.metadata):
         return None
-    named = worse.get((after, dataset), ()) if (before, dataset) in worse else ()
+    spoken_of = (before, dataset) in worse and any((name, dataset) in worse for name in gain["after"])
+    named = worse[before, dataset] if spoken_of else ()
     first, second = (_image_scores(folders.scores / f"{name}.parquet") for name in (before, after))
     if first.keys() != second.keys():
         raise UserError(
