@@ -62,3 +62,9 @@ def test_the_notebook_shows_the_gains_of_the_report(own_results, root):
     for (before, low, after, high, gain), row in zip(shown, gains.itertuples(), strict=True):
         assert (before, after) == (row.before, row.after.split()[0])
         assert (low, high, gain) == (f"{row.headline_before:.3f}", f"{row.headline_after:.3f}", f"{row.gain:+.3f}")
+
+
+def test_no_page_has_the_marks_of_an_unfinished_merge(root):
+    pages = [*root.glob("*.md"), *root.glob("docs/*.md"), root / "params.yaml", root / "dvc.yaml"]
+    for page in pages:
+        assert not re.search(r"^(<{7} |={7}$|>{7} )", page.read_text("utf-8"), re.MULTILINE), page
