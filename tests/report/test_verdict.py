@@ -49,8 +49,8 @@ def test_the_sentences_say_what_the_scores_show(tmp_path):
     assert found.sentences == (
         'Nobody clicks or draws: type "crack" 0.41 (text); type "crack", refined by sam2 0.05 (refined).',
         "Somebody clicks or draws in each image: click once on each object 0.78 (clicks; 16 clicks an image); draw a"
-        " box around each object 0.86 (boxes; 15.5 boxes an image); fine-tuned with 120 images, click once on each object"
-        " 0.84 (tuned; 16 clicks an image).",
+        " box around each object 0.86 (boxes; 15.5 boxes an image); fine-tuned with 120 images, click once on each"
+        " object 0.84 (tuned; 16 clicks an image).",
         gain,
         "Without training, another way has more: draw a box around each object 0.86 (boxes; 15.5 boxes an image).",
         "Good enough (0.80): yes, draw a box around each object 0.86 (boxes; 15.5 boxes an image) without training; or"
