@@ -75,9 +75,8 @@ def test_prompts_an_image_are_what_somebody_gives_in_images_with_ground_truth(
     _, rows, predictions = several(2)
     empty = whole("empty", "g", np.zeros((40, 56, 3), np.uint8), np.zeros((40, 56), np.uint8))
     predictions = [replace(each, prompts=json.dumps(given)) for each in predictions]
-    files = write(
-        tmp_path, [*rows, empty], [*predictions, prediction("empty", np.zeros((1, 40, 56)))], metadata=metadata
-    )
+    predictions.append(prediction("empty", np.zeros((1, 40, 56))))
+    files = write(tmp_path, [*rows, empty], predictions, metadata=metadata)
     assert score_table.read_summary(run(tmp_path, *files).scores).get("prompts_per_image") == expected
 
 

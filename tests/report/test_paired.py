@@ -8,7 +8,7 @@ from promptseg.report.paired import compare
 
 
 def write(path, ious, groups=None, classes=("a",), empty=0):
-    """Write a table of images of 1000 pixels of each class whose IoUs are given, (images, K); NaN: without the class."""
+    """Write a table of images of 1000 pixels of each class whose IoUs are given, (images, K); NaN: without it."""
     ious = np.reshape(np.asarray(ious, float), (-1, len(classes)))
     rows = []
     for number, values in enumerate(ious):

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from promptseg.core.runs import Cascade, FineTune
 from promptseg.core.study import Study
@@ -216,10 +216,8 @@ def _doublings(study: Study, facts: Facts, scores: Path) -> list[Doubling]:
     """The last doubling of each series of runs that differ in `train_fraction` alone."""
     series: dict[str, dict[float, str]] = {}
     for name, fraction in facts.train_fractions.items():
-        kept = study.finetune[name].model_dump_json(
-            exclude={"train": {"train_fraction"}, "reported_iou": True, "reported_dice_loss": True, "baseline": True}
-        )
-        series.setdefault(kept, {})[fraction] = name
+        ignored: Any = {"train": {"train_fraction"}, "reported_iou": True, "reported_dice_loss": True, "baseline": True}
+        series.setdefault(study.finetune[name].model_dump_json(exclude=ignored), {})[fraction] = name
     found = []
     for runs in series.values():
         largest = max(runs)

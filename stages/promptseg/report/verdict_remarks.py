@@ -35,10 +35,10 @@ def _more_labels(doubling: Doubling) -> str:
     if difference.interval is None:
         return f"{start} ({runs}); too few groups of test images to say whether more labels would help."
     low, high = difference.interval
-    if low > 0:
-        words = "more labels are likely to help"
-    elif high <= 2 * EQUAL:
+    if high <= 2 * EQUAL:
         words = "there are enough labels"
+    elif low > 0:
+        words = "more labels are likely to help"
     else:
         words = "whether more labels would help is not clear"
     return f"{start} (95 % {signed(low)} to {signed(high)}; {runs}): {words}."
@@ -125,8 +125,8 @@ def _reported(facts: Facts) -> Iterator[str]:
 def _cautions(facts: Facts, shown: list[Candidate]) -> Iterator[str]:
     if len(facts.candidates) > 1:
         yield (
-            f"The best were chosen among {len(facts.candidates)} runs by the scores on the test images themselves, which"
-            " flatters them; no interval or p is corrected for that."
+            f"The best were chosen among {len(facts.candidates)} runs by the scores on the test images themselves,"
+            " which flatters them; no interval or p is corrected for that."
         )
     if any(c.prompter == "somebody" for c in shown):
         yield "Clicks, boxes and masks were taken from the ground truth, which is more exact than a hand."

@@ -13,9 +13,10 @@ def prompter(study: Study, run: str) -> Prompter:
     """Say who prompts each image.
 
     Returns:
-        `somebody`: clicks, boxes or masks are given for each image; here they are taken from the ground truth. `nobody`:
-        a phrase, a support image or nothing is given once for all of them. `ground truth`: automatic masks, of which
-        the ground truth chooses; nobody could use such a run. A cascade is prompted as the run that it refines.
+        `somebody`: clicks, boxes or masks are given for each image; here they are taken from the ground truth.
+        `nobody`: a phrase, a support image or nothing is given once for all of them. `ground truth`: automatic
+        masks, of which the ground truth chooses; nobody could use such a run. A cascade is prompted
+        as the run that it refines.
     """
     found = study.run(run)
     if isinstance(found, Cascade):
