@@ -36,6 +36,7 @@ def rows_of(study: Study, **headlines: float) -> list[dict]:
             "prompt": run.prompt.describe(),
             "training": "zero-shot",
             "groups": 7,
+            "metric": "iou_mean",
         }
         rows.append({"run": name, "headline": headlines[name.replace("-", "_")], **words})
     return rows

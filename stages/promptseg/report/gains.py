@@ -6,7 +6,7 @@ from pathlib import Path
 from promptseg.core.runs import FineTune
 from promptseg.core.study import Study
 from promptseg.report import tables
-from promptseg.report.paired import compare
+from promptseg.report.paired import CLOUDS, compare
 
 COLUMNS = (
     "dataset", "model", "prompt", "before", "after", "headline_before", "headline_after", "gain", "gain_ci_low",
@@ -39,7 +39,7 @@ def gains(study: Study, rows: list[dict], scores: Path) -> list[dict]:
     for row in rows:
         run = study.run(row["run"])
         start_name = baseline(study, row["run"])
-        if not isinstance(run, FineTune) or start_name is None:
+        if not isinstance(run, FineTune) or start_name is None or row["metric"] in CLOUDS:
             continue
         key = start_name, _test(run), _training(run, study.scale.max_epochs)
         if key in found:

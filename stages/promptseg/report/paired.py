@@ -10,6 +10,7 @@ from promptseg.evaluation import class_means, permutation, score_table
 from promptseg.evaluation.interval import interval
 
 EQUAL = 0.005  # IoU by which an image's scores may differ and still count as equal
+CLOUDS = ("part_miou", "top1")  # headlines of point clouds
 SHOWN = 4  # ids of images where a run is better, or worse, than the other
 
 
@@ -86,8 +87,11 @@ def compare(before: Path, after: Path) -> Comparison:
         The comparison.
 
     Raises:
-        UserError: a table is missing or damaged, has no ground truth, or the two are of different images or classes.
+        UserError: a table is missing or damaged, is of point clouds, whose headline is no function of the counts, has
+            no ground truth, or the two are of different images or classes.
     """
+    if score_table.read_summary(before).get("headline") in CLOUDS:
+        raise UserError(f"{before}: scores of point clouds are not compared; plots/leaderboard.csv has them")
     first, second = score_table.read_counts(before), score_table.read_counts(after)
     if (first.ids, first.classes) != (second.ids, second.classes):
         raise UserError(

@@ -10,7 +10,7 @@ from promptseg.evaluation import class_means, score_table
 from promptseg.report import tables, ways
 from promptseg.report.floors import TRIVIAL
 from promptseg.report.gains import baseline
-from promptseg.report.paired import Comparison, Difference, compare
+from promptseg.report.paired import CLOUDS, Comparison, Difference, compare
 from promptseg.report.ways import PROMPTERS, Prompter
 
 
@@ -185,7 +185,7 @@ def _candidate(study: Study, row: dict, path: Path, prompts: dict[str, float | N
         prompter=ways.prompter(study, name),
         family=ways.family(study, name),
         is_finetuned=ways.is_finetuned(study, name),
-        by_class=parts if len(table.classes) > 1 else {},
+        by_class=parts if len(table.classes) > 1 and row["metric"] not in CLOUDS else {},
     )
 
 

@@ -25,22 +25,22 @@ def overall(facts: Facts) -> Iterator[str]:
     if not shown:
         yield "No run that somebody could use: only floors, or masks that the ground truth chose."
         return
+    yield _good_enough(facts)
     yield from _scores(facts)
     for gain in facts.gains:
         yield _gain(gain, gain.comparison.overall)
         yield from _better_untrained(gain, facts)
-    yield _good_enough(facts)
     yield from verdict_remarks.remarks(facts, shown)
 
 
 def of_class(facts: Facts, name: str) -> Iterator[str]:
     """Say the same of one class: scores, gains and whether a run is good enough for it."""
     one = facts.of_class(name)
+    yield _good_enough(one)
     yield from _scores(one)
     for gain in one.gains:
         if name in gain.comparison.by_class:
             yield _gain(gain, gain.comparison.by_class[name])
-    yield _good_enough(one)
 
 
 def mentioned(facts: Facts) -> list[Candidate]:
