@@ -43,7 +43,7 @@ def write(path: Path, size: float) -> int:
         file.write('{"annotations": [')
         while file.tell() < size:
             points = [np.round(ring(rng, 1024), 2).ravel().tolist()]
-            entry = {"id": count, "image_id": count // A_IMAGE, "category_id": 1, "iscrowd": 0, "area": 2000.0}
+            entry: dict = {"id": count, "image_id": count // A_IMAGE, "category_id": 1, "iscrowd": 0, "area": 2000.0}
             entry |= {"bbox": [1.0, 1.0, 60.0, 60.0], "segmentation": points if count % 10 else encoded}
             file.write((", " if count else "") + json.dumps(entry))
             count += 1

@@ -13,7 +13,7 @@ GROUPS, IMAGES, DRAWS = 1_000, 10, 2_000
 for classes in (1, 10):
     rng = np.random.default_rng(0)
     numbers = np.ones((GROUPS * IMAGES, classes))
-    runs = [(rng.uniform(size=numbers.shape), numbers) for _ in range(2)]
+    before, after = ((rng.uniform(size=numbers.shape), numbers) for _ in range(2))
     start = time.perf_counter()
-    p_value(*runs, np.repeat(np.arange(GROUPS), IMAGES), DRAWS)
+    p_value(before, after, np.repeat(np.arange(GROUPS), IMAGES), DRAWS)
     print(f"{classes} classes: {time.perf_counter() - start:.3f} s")

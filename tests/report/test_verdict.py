@@ -124,8 +124,8 @@ def test_without_a_run_of_its_own_it_is_compared_with_the_best_untrained_run_of_
     for name, iou in (("text", 0.3), ("words", 0.4), ("box", 0.9), ("net", 0.6)):
         project.add(name, [iou] * 6)
     sentences = project.verdict().sentences
-    assert sentences[0] == 'Nobody clicks or draws: type "line" 0.40 (words); fine-tuned, no prompt 0.60 (net).'
-    assert "net against words, the best untrained run of this kind" in sentences[2]
+    assert sentences[1] == 'Nobody clicks or draws: type "line" 0.40 (words); fine-tuned, no prompt 0.60 (net).'
+    assert "net against words, the best untrained run of this kind" in sentences[3]
 
 
 LABELS = [(name, ("em", "clipseg", TEXT, {"epochs": 2, "prompt": TEXT, "train_fraction": fraction}))
