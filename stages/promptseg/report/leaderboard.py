@@ -84,7 +84,8 @@ def _training(run: Run | Cascade, study: Study) -> str:
         return ZERO_SHOT
     planned = run.train.epochs
     epochs = min(planned, study.scale.max_epochs or planned)
-    return f"{epochs}{f' of {planned}' if epochs < planned else ''} epoch{'s' if planned > 1 else ''}"
+    share = f", {run.train.train_fraction:.0%} of the groups" if run.train.train_fraction < 1 else ""
+    return f"{epochs}{f' of {planned}' if epochs < planned else ''} epoch{'s' if planned > 1 else ''}{share}"
 
 
 def _prompt_source(run: Run | Cascade, study: Study) -> str:
