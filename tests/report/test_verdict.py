@@ -196,6 +196,9 @@ def test_metrics_are_few_and_flat_and_the_folder_is_replaced(tmp_path):
     assert [path.name for path in folder.iterdir()] == ["em.json"] and (folder / "em.json").read_bytes() == first
     values = json.loads(first)
     assert list(values) == sorted(values) and len(values) <= 8
+    low, high = values.pop("gain_ci_low"), values.pop("gain_ci_high")
+    assert 0.02 < low < values["gain"] < high < 0.1
     assert values == {
-        "best_automatic": 0.41, "best_prompted": 0.86, "gain": 0.06, "gain_p": 0.015625, "good_enough": True
+        "best_automatic": 0.41, "best_prompted": 0.86, "best_finetuned": 0.84, "gain": 0.06, "p": 0.015625,
+        "good_enough": True,
     }  # fmt: skip

@@ -35,12 +35,11 @@ def verdicts(facts: list[Facts]) -> list[Verdict]:
 
 
 def write_metrics(facts: list[Facts], folder: Path) -> None:
-    """Write <dataset>.json for `dvc metrics diff`, which replaces the folder.
+    """Write <dataset>.json for `dvc metrics diff --targets`, which replaces the folder.
 
     Keys, none where there is no such run: `best_automatic` and `best_prompted`, the highest scores where nobody and
-    where somebody prompts; `gain`, what the fine-tuned run with the highest score gained over its baseline, and
-    `gain_p`; `good_enough`, whether a run is. They are few, as each is a column of `dvc metrics show`; plots/gains.csv
-    has all gains with their intervals.
+    where somebody prompts; `best_finetuned`, that of the fine-tuned run with the highest score; `gain`, what it gained
+    over its baseline, `gain_ci_low`, `gain_ci_high` and `p`; `good_enough`, whether a run is.
 
     Args:
         facts: of each dataset.
@@ -61,7 +60,9 @@ def metrics(facts: Facts) -> dict[str, float | bool]:
     gain = max(facts.gains, key=lambda gain: gain.after.score, default=None)
     if gain is not None:
         difference = gain.comparison.overall
-        values |= {"gain": difference.gain, "gain_p": difference.p}
+        low, high = difference.interval or (None, None)
+        values |= {"best_finetuned": gain.after.score, "gain": difference.gain, "p": difference.p}
+        values |= {"gain_ci_low": low, "gain_ci_high": high}
     found = {key: round(value, DIGITS) for key, value in values.items() if value is not None}
     return found | {"good_enough": any(c.score >= facts.good_enough for c in facts.candidates)}
 
