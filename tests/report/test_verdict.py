@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from promptseg.report import verdict
+from promptseg.report import verdict, ways
 from small_studies import BOX, EACH, parsed
 from verdict_project import Scored
 
@@ -202,3 +202,13 @@ def test_metrics_are_few_and_flat_and_the_folder_is_replaced(tmp_path):
         "best_automatic": 0.41, "best_prompted": 0.86, "best_finetuned": 0.84, "gain": 0.06, "p": 0.015625,
         "good_enough": True,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("support", "words"),
+    [(True, "show a support image"), ({"from": "train"}, "show 1 training image once"),
+     ({"from": "train", "shots": 5}, "show 5 training images once")],
+)  # fmt: skip
+def test_support_images_of_the_training_split_are_counted(support, words):
+    study = parsed(zero_shot=[("run", ("em", "clipseg", {"support": support}))])
+    assert ways.describe(study, "run", 1) == words

@@ -60,7 +60,10 @@ def describe(study: Study, run: str, classes: int) -> str:
         listed = isinstance(prompt.text, list)
         words.append("type " + (", ".join(f'"{p}"' for p in prompt.text) if listed else phrases[prompt.text]))
     if prompt.support:
-        words.append("show a support image")
+        shots = getattr(prompt.support, "shots", None)  # without them each record has one of its own
+        words.append(
+            "show a support image" if shots is None else f"show {shots} training image{'s' * (shots > 1)} once"
+        )
     if prompt.box:
         words.append(
             "draw a box around each object" if each else f"draw one box {'around' if classes > 1 else 'in'} {where}"
