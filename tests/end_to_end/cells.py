@@ -44,7 +44,7 @@ def prepared(root: Path, write: Write, options: dict, **settings) -> tuple[list[
 
 
 def count(record: Record, metadata: dict, target: int = 1) -> int:
-    built, regions = prompts.build_prompts(POINT, prompt_source(record, metadata, POINT))
+    built, regions = prompts.build_prompts(POINT, prompt_source(record, metadata, POINT, None))
     for prompt, region in zip(built, regions, strict=True):
         assert (records.mask(record)[region.full()] == prompt.target).all()
     return sum(prompt.target == target for prompt in built)

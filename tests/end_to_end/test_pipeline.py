@@ -146,7 +146,7 @@ def test_a_variant_of_the_training_runs_what_depends_on_it_and_nothing_else(clea
     difference = json.loads(run(clean, "dvc", "metrics", "diff", "--json"))
     assert set(difference) == {"metrics/em-unet.json", "metrics/em-unet-sam.json"}
     own = json.loads(run(clean, "dvc", "metrics", "diff", "--json", "--targets", "metrics/verdicts/em.json"))
-    assert "best_finetuned" in own["metrics/verdicts/em.json"]
+    assert "best_automatic" in own["metrics/verdicts/em.json"]
     assert "iou_mean" in difference["metrics/em-unet.json"]
     assert len(pd.read_csv(clean / "plots/training/em-unet.csv")) == 2
 
