@@ -212,3 +212,14 @@ def test_metrics_are_few_and_flat_and_the_folder_is_replaced(tmp_path):
 def test_support_images_of_the_training_split_are_counted(support, words):
     study = parsed(zero_shot=[("run", ("em", "clipseg", {"support": support}))])
     assert ways.describe(study, "run", 1) == words
+
+
+def test_it_is_said_which_networks_and_images_are_stand_ins(tmp_path):
+    study = parsed(zero_shot=[("points", ("em", "sam", {"points": 1})), ("text", ("em", "clipseg", {"text": ["a"]}))])
+    models = study.models | {"clipseg": study.models["clipseg"].model_copy(update={"source": "tiny"})}
+    project = Scored(tmp_path, study.model_copy(update={"models": models}))
+    for name in ("points", "text"):
+        project.add(name, [0.5] * 6)
+    sentences = project.verdict().sentences
+    tiny = "Tiny networks took the place of the released clipseg: their scores say nothing of these."
+    assert tiny in sentences and not any("generated stand-ins" in sentence for sentence in sentences)
