@@ -29,7 +29,7 @@ def run(main: Callable, *, network: bool = False) -> None:
     """
     _die_with_parent()
     # Importing torch and transformers makes a million objects and no garbage: 25 % of the time went to collections.
-    gc.set_threshold(200_000, 20, 100)
+    gc.set_threshold(1_000_000, 20, 100)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # unwind, so that temporary files are removed
     if not network:
         os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")

@@ -47,7 +47,7 @@ def recognize(folder: Path) -> Official | None:
     Raises:
         UserError: the folder holds point clouds.
     """
-    study = yaml.load(studies.text("default"), yaml.CSafeLoader)
+    study = yaml.load(studies.text("published"), yaml.CSafeLoader)
     first: dict[str, str] = {}
     for name, entry in study["datasets"].items():
         first.setdefault(entry["reader"], name)
