@@ -217,7 +217,7 @@ def covid_options(root: Path) -> dict[str, object]:
 
 
 def test_options_alone_read_em_and_covid(tmp_path, monkeypatch):
-    monkeypatch.setattr(em_sample, "SLICES", 7)
+    monkeypatch.setattr(em_sample, "SLICES", {"training": 7, "testing": 7})
     monkeypatch.setattr(em_sample, "SIDE", 64)
     em_sample.write(tmp_path / "em", 0)
     assert compare(read(tmp_path / "em", **EM), em.read(tmp_path / "em"), same) == 14

@@ -9,12 +9,12 @@ from promptseg.core.files import replacing
 from promptseg.datasets.em.reader import SPLITS
 from promptseg.datasets.em.stack import stack
 
-SLICES = 12  # per stack
+SLICES = {"training": 12, "testing": 25}  # 25: five blocks, the fewest groups that an interval needs
 SIDE = 512  # pixels
 
 
 def write(folder: Path, seed: int) -> None:
-    """Write two stacks of 12 slices, 512x512, as zlib-compressed multi-page TIFF.
+    """Write a training stack of 12 slices and a testing stack of 25, 512x512, as zlib-compressed multi-page TIFF.
 
     The files are training.tif, training_groundtruth.tif, testing.tif and testing_groundtruth.tif, directly in `folder`.
     Each stack has cells of its own, which change slowly from slice to slice.
@@ -31,7 +31,7 @@ def write(folder: Path, seed: int) -> None:
             tifffile.TiffWriter(image_aside) as images,
             tifffile.TiffWriter(mask_aside) as masks,
         ):
-            for image, mask in stack(rng, SLICES, SIDE):
+            for image, mask in stack(rng, SLICES[name], SIDE):
                 _write_page(images, image)
                 _write_page(masks, mask.astype(np.uint8) * 255)
 
