@@ -90,9 +90,9 @@ def project(serial, tmp_path, monkeypatch):
     signal.signal(signal.SIGTERM, handler)
 
 
-def add_copies():
+def add_copies(inputs=(), names=COPIES):
     with open("dvc.yaml", "a") as file:
-        file.write(f"  copy:\n    foreach: {COPIES}\n    do: {stage('${item}', [])}")
+        file.write(f"  copy:\n    foreach: {list(names)}\n    do: {stage('${item}', inputs)}")
 
 
 def change(*names):
@@ -138,6 +138,18 @@ def test_only_stale_stages_and_those_that_a_target_needs_run(project, capsys):
     change("a", "b", "d")
     assert reproduced(capsys, 2, "d") == {"b", "d"} and stale() >= {"a"}
     refused(lambda: repro.reproduce(2, ["mars"]), "unknown stage 'mars'; `dvc stage list` shows all")
+
+
+def test_what_many_stages_depend_on_runs_first_and_where_its_output_is_the_same_they_do_not(project, capsys):
+    names = [f"n{i}" for i in range(repro.BATCH_STAGES)]
+    for name in names:
+        Path(f"{name}.in").write_text(name)
+    add_copies("a", names)
+    assert reproduced(capsys, 2) == {f"copy@{name}" for name in names}
+    before = Path("n0.log").read_text(), Path("c.log").read_text()
+    change("a")  # not in its output
+    assert reproduced(capsys, 2) == {"a"}
+    assert (Path("n0.log").read_text(), Path("c.log").read_text()) == before and stale() == set()
 
 
 def test_short_stages_of_a_verb_share_processes_and_one_job_is_one_at_a_time(project, capsys, monkeypatch):
