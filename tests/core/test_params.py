@@ -31,7 +31,7 @@ DEFAULTS = {  # ...: required
     PromptConfig: {
         "points": None, "sampling": "random", "box": False, "jitter": 0.0, "mask": False, "per": "image", "text": None,
         "support": False, "visual_prompt": ["darken", "blur", "crop"], "image_weight": 0.75, "automatic": False,
-        "together": False,
+        "together": False, "offset": 0.0, "clicks": None, "start": "point",
     },
     AutomaticMasks: {
         "points": 32, "iou": 0.88, "stability": 0.95, "nms": 0.7, "crop_layers": 0, "crop_nms": 0.7,
@@ -97,7 +97,7 @@ NAMED = [  # keys with values that they do not take; the message names the key
         (PROMPT, {"support": True, "image_weight": 0.5}, ": image_weight belongs to support with text"),
         (PROMPT, {"text": ["a"], "image_weight": 0.5}, ": image_weight belongs to support"),
         (PROMPT, {"text": ["a"], "support": True, "image_weight": 1.0}, ".image_weight: "),
-        (PROMPT, {"support": True, "per": "instance"}, ": per belongs to box and mask and points"),
+        (PROMPT, {"support": True, "per": "instance"}, ": per belongs to box and clicks and mask and points"),
         (PROMPT, {"points": 1, "sampling": "middle"}, ".sampling: Input should be 'random' or 'center', got 'middle'"),
         (PROMPT, {"points": 1, "per": "object"}, ".per: Input should be 'image' or 'instance'"),
         (PROMPT, {"text": []}, ": text: a phrase for each class is expected, none of them empty"),

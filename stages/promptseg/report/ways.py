@@ -54,6 +54,7 @@ def describe(study: Study, run: str, classes: int) -> str:
     prompt = found.prompt
     each = prompt.per == "instance"
     where = "each class" if classes > 1 else "each image"
+    each_one = "each object" if each else "each class" if classes > 1 else "what is in each image"
     words = []
     if prompt.text:
         phrases = {"class": "the class names", "caption": "the caption of each image"}
@@ -76,10 +77,13 @@ def describe(study: Study, run: str, classes: int) -> str:
         times = "once" if prompt.points == 1 else f"{prompt.points} times"
         on = "on each object" if each else f"on {where}" if classes > 1 else f"in {where}"
         words.append(f"click {times} {on}")
+    if prompt.clicks:
+        first = f"draw a box around {each_one} and " * (prompt.start == "box")
+        words.append(f"{first}click up to {prompt.clicks} times on {each_one}, each time where the mask is most wrong")
     if prompt.automatic:
         words.append("automatic masks")
     text = " and ".join(words) or "no prompt"
-    text += ", loosely" if prompt.jitter else ""
+    text += ", loosely" if prompt.first.jitter or prompt.first.offset else ""
     return text + (", all clicks in one prompt" if prompt.together else "")
 
 
@@ -97,7 +101,9 @@ def cost(study: Study, run: str, number: float | None, unit: str) -> str:
         return cost(study, found.source, number, unit)
     if number is None or not found.prompt.oracle:
         return ""
-    nouns = {"points": ("click", "clicks"), "box": ("box", "boxes"), "mask": ("mask", "masks")}
-    one, many = nouns.get(found.prompt.kind, ("prompt", "prompts"))
+    clicks = ("click", "clicks")
+    nouns = {"points": clicks, "clicks": clicks, "box": ("box", "boxes"), "mask": ("mask", "masks")}
+    kind = "box + points" if found.prompt.start == "box" else found.prompt.kind
+    one, many = nouns.get(kind, ("prompt", "prompts"))
     text = f"{number:.1f}".removesuffix(".0")
     return f"{text} {one if text == '1' else many} {'an' if unit == 'image' else 'a'} {unit}"
