@@ -112,6 +112,8 @@ NAMED = [  # keys with values that they do not take; the message names the key
         (f"{CASCADE}/prompt", {"max_components": 0}, ".max_components: "),
         (f"{TRAIN}/lr", "1e-4", ": Input should be a valid number, got '1e-4'"),  # YAML's 1e-4, without a dot
         (f"{TRAIN}/trainable", ["all", "all"], "finetune.em-sam-20.train: trainable names something twice"),
+        (f"{TRAIN}/prompt", {"clicks": 3}, "finetune.em-sam-20.train: prompt: clicks in several steps is for the test"),
+        (f"{TRAIN}/prompt", {"box": True, "jitter": [0, 0.1]}, "finetune.em-sam-20.train: prompt: jitter in several"),
         (f"{TRAIN}/lora", {"rank": 4}, "finetune.em-sam-20.train: lora belongs to trainable: [lora]"),
         (f"{TRAIN}/prompt", {"automatic": True}, "finetune.em-sam-20.train: prompt: automatic masks have no prompts"),
         (f"{TRAIN}/batch_size", "all", ": "),

@@ -79,7 +79,9 @@ class _Object:
 
     def correct(self, prediction: np.ndarray, valid: np.ndarray) -> None:
         """Click where the prediction is most wrong."""
-        click = None if self.is_done else next_click(self.region.full(), prediction, valid, self.prompt)
+        points = self.prompt.get("points")
+        clicked = np.empty((0, 2)) if points is None else points.coordinates
+        click = None if self.is_done else next_click(self.region.full(), prediction, valid, clicked)
         if click is None:
             self.is_done = True
         else:

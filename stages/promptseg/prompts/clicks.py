@@ -39,25 +39,26 @@ class Clicks(PromptPart):
     @classmethod
     def from_mask(cls, config: Any, region: "Region", rng: np.random.Generator) -> PromptPart:
         """Take what the first prediction is prompted by: the first click, or the box."""
-        from promptseg.data import masks
-
         if config.start == "box":
             return Box.around(region)
-        return Points(masks.region_interior_points(region, 1), np.ones(1, np.int64))
+        target = region.full()
+        click = next_click(target, np.zeros_like(target), np.ones_like(target), np.empty((0, 2)))
+        assert click is not None  # as the region has pixels
+        return click
 
     @classmethod
     def describe(cls, config: Any) -> str:
         return f"{'box + ' * (config.start == 'box')}{config.clicks} correcting click{'s' * (config.clicks > 1)}"
 
 
-def next_click(target: np.ndarray, prediction: np.ndarray, valid: np.ndarray, prompt: "Prompt") -> Points | None:
+def next_click(target: np.ndarray, prediction: np.ndarray, valid: np.ndarray, clicked: np.ndarray) -> Points | None:
     """Choose where the prediction is most wrong.
 
     Args:
         target: (h, w) bool, the object.
         prediction: (h, w) bool.
         valid: (h, w) bool, pixels that count.
-        prompt: in pixels of the image; a pixel that was clicked is not clicked again.
+        clicked: (k, 2) x, y of the clicks so far; none of their pixels is clicked again.
 
     Returns:
         One point, the first in scan order of equally interior ones, negative where both kinds are; None where no pixel
@@ -66,11 +67,11 @@ def next_click(target: np.ndarray, prediction: np.ndarray, valid: np.ndarray, pr
     from promptseg.data import masks
 
     wrong = (target ^ prediction) & valid
-    depths = [masks.depth(wrong & kind) for kind in (~target, target)]
-    if prompt.get("points"):
-        columns, rows = prompt.get("points").coordinates.astype(int).T
-        for each in depths:
-            each[rows, columns] = 0
+    # Squared, distances are whole numbers, so that equal ones are equal.
+    depths = [np.rint(masks.depth(wrong & kind) ** 2) for kind in (~target, target)]
+    columns, rows = clicked.astype(int).T
+    for each in depths:
+        each[rows, columns] = 0
     label = int(depths[1].max() > depths[0].max())
     row, column = np.unravel_index(depths[label].argmax(), wrong.shape)
     if depths[label][row, column] == 0:

@@ -196,8 +196,8 @@ def _curves(plots: Path, run: str, study: Study) -> list[Markup]:
     settings = study.run(run)
     if not isinstance(settings, Cascade) and settings.prompt.sweep is not None:
         columns = ("step", "iou", "iou_ci_low", "iou_ci_high")
-        step, *lines = tables.read_columns(plots / "runs" / run / "sweep.csv", columns).values()
-        named = dict(zip(("IoU", "95 % from", "to"), lines, strict=True))
+        step, *values = tables.read_columns(plots / "runs" / run / "sweep.csv", columns).values()
+        named = dict(zip(("IoU", "95 % from", "to"), values, strict=True))
         charts.append(LineChart(f"IoU by {settings.prompt.sweep.by}", step, named, 1.0))
     scores = tables.read_columns(plots / "runs" / run / "thresholds.csv", ("threshold", "iou", "precision", "recall"))
     threshold, iou, precision, recall = scores.values()
