@@ -54,7 +54,6 @@ def describe(study: Study, run: str, classes: int) -> str:
     prompt = found.prompt
     each = prompt.per == "instance"
     where = "each class" if classes > 1 else "each image"
-    each_one = "each object" if each else "each class" if classes > 1 else "what is in each image"
     words = []
     if prompt.text:
         phrases = {"class": "the class names", "caption": "the caption of each image"}
@@ -65,7 +64,7 @@ def describe(study: Study, run: str, classes: int) -> str:
         words.append(
             "show a support image" if shots is None else f"show {shots} training image{'s' * (shots > 1)} once"
         )
-    if prompt.box:
+    if prompt.box or prompt.start == "box":
         words.append(
             "draw a box around each object" if each else f"draw one box {'around' if classes > 1 else 'in'} {where}"
         )
@@ -73,13 +72,10 @@ def describe(study: Study, run: str, classes: int) -> str:
         words.append(
             "draw the mask of each object" if each else f"draw one mask {'of' if classes > 1 else 'in'} {where}"
         )
-    if prompt.points:
-        times = "once" if prompt.points == 1 else f"{prompt.points} times"
+    if number := prompt.points or prompt.clicks:
+        times = "up to " * (prompt.clicks is not None) + ("once" if number == 1 else f"{number} times")
         on = "on each object" if each else f"on {where}" if classes > 1 else f"in {where}"
-        words.append(f"click {times} {on}")
-    if prompt.clicks:
-        first = f"draw a box around {each_one} and " * (prompt.start == "box")
-        words.append(f"{first}click up to {prompt.clicks} times on {each_one}, each time where the mask is most wrong")
+        words.append(f"click {times} {on}" + " where the mask is wrong" * (prompt.clicks is not None))
     if prompt.automatic:
         words.append("automatic masks")
     text = " and ".join(words) or "no prompt"
