@@ -159,6 +159,7 @@ def test_a_run_in_several_steps_has_its_curve_and_numbers_of_clicks(project):
     ]  # fmt: skip
     assert "IoU: first 0.5, last 0.8, highest 0.8 at 3; 95 % from: first 0.4, last 0.6" in text
     assert "NoC@80 <b>2.250</b>" in details(text, "em-clicks") and "NoC@80</th>" in text
+    assert "<dt>NoC</dt>" in text and "<dt>NoC</dt>" not in project.render()
     assert "NoC@85" not in text and "IoU by clicks" not in details(text, "em-sam")
 
 
