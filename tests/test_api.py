@@ -94,7 +94,7 @@ def test_a_checkpoint_and_a_fine_tuned_run_are_loaded_from_their_folders(tmp_pat
 @pytest.mark.parametrize(
     "prompt, message",
     [
-        ({"text": "a cat"}, "sam takes automatic, box, box + points, mask, points; given: text"),
+        ({"text": "a cat"}, "sam takes automatic, box, box + points, clicks, mask, points; given: text"),
         ({}, "given: no prompt"),
         ({"points": [[1, 1]], "box": [0, 0, 5, 5], "text": "a cat"}, "given: box and points and text"),
         ({"points": [[1, 1]], "box": [[0, 0, 5, 5], [1, 1, 9, 9]]}, "with points give one"),

@@ -31,7 +31,7 @@ DEFAULTS = {  # ...: required
     PromptConfig: {
         "points": None, "sampling": "random", "box": False, "jitter": 0.0, "mask": False, "per": "image", "text": None,
         "support": False, "visual_prompt": ["darken", "blur", "crop"], "image_weight": 0.75, "automatic": False,
-        "together": False,
+        "together": False, "offset": 0.0, "clicks": None, "start": "point",
     },
     AutomaticMasks: {
         "points": 32, "iou": 0.88, "stability": 0.95, "nms": 0.7, "crop_layers": 0, "crop_nms": 0.7,
@@ -97,7 +97,7 @@ NAMED = [  # keys with values that they do not take; the message names the key
         (PROMPT, {"support": True, "image_weight": 0.5}, ": image_weight belongs to support with text"),
         (PROMPT, {"text": ["a"], "image_weight": 0.5}, ": image_weight belongs to support"),
         (PROMPT, {"text": ["a"], "support": True, "image_weight": 1.0}, ".image_weight: "),
-        (PROMPT, {"support": True, "per": "instance"}, ": per belongs to box and mask and points"),
+        (PROMPT, {"support": True, "per": "instance"}, ": per belongs to box and clicks and mask and points"),
         (PROMPT, {"points": 1, "sampling": "middle"}, ".sampling: Input should be 'random' or 'center', got 'middle'"),
         (PROMPT, {"points": 1, "per": "object"}, ".per: Input should be 'image' or 'instance'"),
         (PROMPT, {"text": []}, ": text: a phrase for each class is expected, none of them empty"),
@@ -112,6 +112,8 @@ NAMED = [  # keys with values that they do not take; the message names the key
         (f"{CASCADE}/prompt", {"max_components": 0}, ".max_components: "),
         (f"{TRAIN}/lr", "1e-4", ": Input should be a valid number, got '1e-4'"),  # YAML's 1e-4, without a dot
         (f"{TRAIN}/trainable", ["all", "all"], "finetune.em-sam-20.train: trainable names something twice"),
+        (f"{TRAIN}/prompt", {"clicks": 3}, "finetune.em-sam-20.train: prompt: clicks in several steps is for the test"),
+        (f"{TRAIN}/prompt", {"box": True, "jitter": [0, 0.1]}, "finetune.em-sam-20.train: prompt: jitter in several"),
         (f"{TRAIN}/lora", {"rank": 4}, "finetune.em-sam-20.train: lora belongs to trainable: [lora]"),
         (f"{TRAIN}/prompt", {"automatic": True}, "finetune.em-sam-20.train: prompt: automatic masks have no prompts"),
         (f"{TRAIN}/batch_size", "all", ": "),

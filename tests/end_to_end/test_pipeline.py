@@ -234,5 +234,5 @@ def test_two_clean_runs_give_the_same_lock(clean, root, tmp_path):
 
 def test_wrong_params_are_one_line_before_anything_runs(clean):
     change(clean, "zero_shot.em-sam.prompt", {"text": ["fire"]})
-    line = "zero_shot.em-sam: sam takes no text prompt; it takes automatic, box, box + points, mask, points"
+    line = "zero_shot.em-sam: sam takes no text prompt; it takes automatic, box, box + points, clicks, mask, points"
     assert run(clean, "promptseg", "check", code=1) == f"error: params.yaml: {line}\n"

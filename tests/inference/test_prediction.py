@@ -79,7 +79,7 @@ def test_a_prompt_that_the_model_does_not_take_is_refused_before_anything_is_wri
     weights.write(tmp_path / "w", model.configuration(), model.state_dict())
     run = Run(dataset="em", model="sam", prompt=PromptConfig(text=["fire"]))
     inputs = prediction.Inputs(blobs("test", 2), tmp_path / "w", tmp_path / "e")
-    message = "sam takes no text prompt; it takes automatic, box, box + points, mask, points"
+    message = "sam takes no text prompt; it takes automatic, box, box + points, clicks, mask, points"
     refused(lambda: prediction.predict(run, inputs, tmp_path / "out.parquet"), message)
     assert not (tmp_path / "out.parquet").exists() and not (tmp_path / "e").exists()
 

@@ -25,6 +25,7 @@ KINDS = {
     "box": [PromptConfig(box=True)],
     "box + points": [PromptConfig(box=True, points=1), PromptConfig(box=True, points=3)],
     "mask": [PromptConfig(mask=True)],
+    "clicks": [PromptConfig(clicks=2)],
     "text": [PromptConfig(text=["black spots"])],
     "support": [PromptConfig(support=True)],
     "text + support": [PromptConfig(text=["black spots"], support=True)],
@@ -72,8 +73,9 @@ def build_prompt(config: PromptConfig, shift: float = 0.0) -> Prompt:
 
 
 def decodable(name: str) -> list[PromptConfig]:
-    """Prompts that `decode` takes; automatic masks are decoded from points."""
-    return [config for kind in sorted(segmenter_class(name).PROMPTS - {"automatic"}) for config in KINDS[kind]]
+    """Prompts that `decode` takes; automatic masks and clicks are decoded from points."""
+    kinds = sorted(segmenter_class(name).PROMPTS - {"automatic", "clicks"})
+    return [config for kind in kinds for config in KINDS[kind]]
 
 
 def equal(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:

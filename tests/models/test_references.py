@@ -151,6 +151,24 @@ def test_the_box_of_a_mask_is_that_of_segment_anything_to_the_same_logits(offici
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("with_box", [False, True])
+def test_clicks_with_the_last_prediction_are_taken_as_by_the_official_predictor(official, with_box):
+    model, predictor = official["sam"][0], SamPredictor(original(official["sam"][0]))
+    predictor.set_image(IMAGE)
+    features, points, labels = model.encode([IMAGE]), np.array([POINT, [40.5, 100.5]]), np.array([1, 0])
+    box = np.array(BOX) if with_box else None
+    _, _, last = predictor.predict(points[:1], labels[:1], box, multimask_output=False)
+    _, _, expected = predictor.predict(points, labels, box, last, multimask_output=False)
+    parts = [Points(points, labels), *([Box(box)] if with_box else [])]
+    prompt = Prompt.of(*parts).to_model(model.transform, HEIGHT, WIDTH)
+    other = Prompt.of(*parts).to_model(model.transform, HEIGHT + 40, WIDTH)  # does not change the first
+    logits = model.refine(features, [prompt, other], torch.as_tensor(last).repeat(2, 1, 1))
+    np.testing.assert_allclose(logits[:1], expected, atol=1e-4)
+    without = model.decode(features, [[prompt]])[0]
+    assert float((without - logits[0]).abs().max()) > 0.01, "the last prediction makes no difference"
+
+
+@torch.no_grad()
 @pytest.mark.parametrize("points, labels", COMBINED.values(), ids=COMBINED)
 @pytest.mark.parametrize("name", ["sam", "sam2"])
 def test_points_and_a_box_are_taken_together_as_by_the_official_predictor(official, name, points, labels):

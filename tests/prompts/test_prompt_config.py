@@ -24,6 +24,10 @@ INSTANCE = {"per": "instance"}
         ({"box": True}, "box", ORACLE, "box"),
         ({"box": True, "jitter": 0.02, **INSTANCE}, "box", JITTERED, "box an instance, jitter 0.02"),
         ({"points": 2, "box": True, **INSTANCE}, "box + points", ORACLE, "box + 2 random points an instance"),
+        ({"points": 1, "offset": 0.1}, "points", "ground truth with offset (oracle)", "1 random point, offset 0.1"),
+        ({"box": True, "jitter": [0, 0.02]}, "box", ORACLE, "box, jitter 0, 0.02"),
+        ({"clicks": 20}, "clicks", ORACLE, "20 correcting clicks"),
+        ({"clicks": 1, "start": "box", **INSTANCE}, "clicks", ORACLE, "box + 1 correcting click an instance"),
         ({"mask": True}, "mask", ORACLE, "mask"),
         ({"mask": True, **INSTANCE}, "mask", ORACLE, "mask an instance"),
         ({"text": ["black spots"]}, "text", "text", '"black spots"'),
@@ -53,6 +57,16 @@ def test_automatic_masks_have_settings_of_their_own_or_the_defaults():
     assert PromptConfig(automatic=True).generator == AutomaticMasks()
 
 
+def test_a_sweep_is_over_clicks_or_over_the_values_of_a_list():
+    assert PromptConfig(clicks=3).sweep == ("clicks", range(1, 4))
+    assert PromptConfig(clicks=3, start="box").sweep == ("clicks", range(0, 4))
+    loose = PromptConfig(box=True, jitter=[0.05, 0.1])
+    assert loose.sweep == ("jitter", [0.05, 0.1])
+    assert loose.first == PromptConfig(box=True, jitter=0.05) and loose.at(0.1) == PromptConfig(box=True, jitter=0.1)
+    assert PromptConfig(points=1, offset=[0, 0.1]).sweep == ("offset", [0, 0.1])
+    assert PromptConfig(box=True, jitter=0.1).sweep is None
+
+
 def test_kinds_are_joined_as_models_list_them():
     assert prompts.join_kinds([]) == "none" and prompts.join_kinds({"box"}) == "box"
     assert prompts.join_kinds(["support", "text"]) == prompts.join_kinds(["text", "support"]) == "text + support"
@@ -71,6 +85,12 @@ def test_kinds_are_joined_as_models_list_them():
         ({"points": 1, "together": True}, "together belongs to points alone, with per: instance"),
         ({"points": 1, "box": True, "together": True, **INSTANCE}, "together belongs to points alone"),
         ({"box": True, "together": True, **INSTANCE}, "together belongs to points"),
+        ({"clicks": 5, "box": True}, "do not go together"),
+        ({"points": 1, "start": "box"}, "start belongs to clicks"),
+        ({"box": True, "offset": 0.1}, "offset belongs to points"),
+        ({"box": True, "jitter": [0.1]}, "at least 2 items"),
+        ({"box": True, "jitter": [0, 1.0]}, "less than 1"),
+        ({"box": True, "points": 1, "jitter": [0, 0.1], "offset": [0, 0.1]}, "may be a list, not both"),
         ({"text": []}, "a phrase for each class is expected"),
         ({"text": ["cat", " "]}, "a phrase for each class is expected, none of them empty"),
         ({"support": True, "visual_prompt": ["blur", "blur"]}, "visual_prompt: a step is named twice"),

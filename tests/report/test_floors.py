@@ -20,6 +20,7 @@ def test_a_floor_is_the_filled_box_of_the_same_prompt_or_the_best_run_that_is_no
             ("text", ("em", "clipseg", {"text": ["cell"]})), ("grid", ("em", "sam", {"automatic": True})),
             ("filled", ("em", "filled_box", BOX)), ("filled-each", ("em", "filled_box", EACH)),
             ("whole", ("em", "whole_image", {})), ("random", ("em", "random_mask", {})),
+            ("swept", ("em", "sam", {**BOX, "jitter": [0, 0.1]})),
             ("elsewhere", ("voc", "sam", {"points": 1})),
         ],
         finetune=[("tuned", ("em", "sam", BOX, {"epochs": 3, "prompt": {"points": 1}}))],
@@ -27,11 +28,12 @@ def test_a_floor_is_the_filled_box_of_the_same_prompt_or_the_best_run_that_is_no
     )  # fmt: skip
     rows = rows_of(
         study, box=0.5, loose=0.4, each=0.7, both=0.55, point=0.2, text=0.19999, grid=0.1, filled=0.5, filled_each=0.8,
-        whole=0.2, random=0.15, elsewhere=0.3, tuned=0.49, refined=0.6,
+        swept=0.6, whole=0.2, random=0.15, elsewhere=0.3, tuned=0.49, refined=0.6,
     )  # fmt: skip
     add_floors(study, rows)
     assert {row["run"]: (row["floor"], row["below_floor"]) for row in rows} == {
         "box": (0.5, False), "both": (0.5, False), "tuned": (0.5, True), "each": (0.8, True),
+        "swept": (0.5, False),  # that of its first value
         "loose": (None, None),  # there is no filled box with the same jitter
         "point": (0.2, False), "text": (0.2, True), "grid": (0.2, True), "refined": (0.2, False),
         "filled": (None, None), "filled-each": (None, None), "whole": (None, None), "random": (None, None),

@@ -145,6 +145,24 @@ def test_fine_tuned_runs_have_curves_of_their_training_and_all_runs_those_of_the
         assert titles == [*training, "Pooled scores by threshold"]
 
 
+def test_a_run_in_several_steps_has_its_curve_and_numbers_of_clicks(project):
+    clicks = {"dataset": "em", "model": "sam", "prompt": {"clicks": 3, "per": "instance"}}
+    settings = study(zero_shot=SETTINGS["zero_shot"] | {"em-clicks": clicks})
+    project.add_run("em-clicks", iou_mean=0.8, oracle=True, noc_80=2.25)
+    with pytest.raises(UserError, match="runs/em-clicks/sweep.csv: not found"):
+        project.render(settings)
+    curve = "step,iou,iou_ci_low,iou_ci_high\n1,0.5,0.4,0.6\n2,0.7,0.6,0.8\n3,0.8,,\n"
+    (project.plots / "runs/em-clicks/sweep.csv").write_text(curve)
+    text = project.render(settings)
+    assert re.findall('<text class="title" y="10">(.*?)</text>', details(text, "em-clicks")) == [
+        "IoU by clicks", "Pooled scores by threshold",
+    ]  # fmt: skip
+    assert "IoU: first 0.5, last 0.8, highest 0.8 at 3; 95 % from: first 0.4, last 0.6" in text
+    assert "NoC@80 <b>2.250</b>" in details(text, "em-clicks") and "NoC@80</th>" in text
+    assert "<dt>NoC</dt>" in text and "<dt>NoC</dt>" not in project.render()
+    assert "NoC@85" not in text and "IoU by clicks" not in details(text, "em-sam")
+
+
 def test_the_leaderboards_have_a_cell_for_each_column(unchanged):
     for name in BOARDS:
         (head, *rows), labels = board(unchanged.text, name), COLUMNS

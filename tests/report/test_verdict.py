@@ -108,6 +108,33 @@ def test_a_score_that_is_rounded_to_the_level_is_given_in_more_digits(tmp_path):
     assert "click once on each object 0.797 (tuned)" in next(t for t in project.verdict().sentences if "Good" in t)
 
 
+@pytest.mark.parametrize(("prompt", "about", "way", "words"), [
+    ({"clicks": 4, "per": "instance"},
+     {"by": "clicks", "steps": [1, 2, 3, 4], "iou": [0.61, 0.7, 0.8, 0.82], "objects": 70, "failures": {"80": 12}},
+     "click up to 4 times on each object where the mask is wrong 0.82 (run; 7.5 clicks an image)",
+     "By clicks, run has 0.61 after 1, 0.80 after 3, 0.82 after 4; an IoU of 0.80 takes 2.4 clicks an object, where 12"
+     " of 70 that do not reach it count as 4."),
+    ({"clicks": 1, "start": "box"},
+     {"by": "clicks", "steps": [0, 1], "iou": [0.9, 0.95], "objects": 7, "failures": {"80": 0}},
+     "draw one box in each image and click up to once in each image where the mask is wrong 0.82 (run; 7.5 prompts an"
+     " image)",
+     "By clicks, run has 0.90 after 0, 0.95 after 1; an IoU of 0.80 takes 2.4 clicks an object."),
+    ({"box": True, "jitter": [0, 0.05]}, {"by": "jitter", "steps": [0.0, 0.05], "iou": [0.82, 0.61]},
+     "draw one box in each image 0.82 (run; 7.5 boxes an image)",
+     "With boxes whose sides are further out by up to this share of the image's longer side, run has 0.82 at 0, 0.61 at"
+     " 0.05."),
+    ({"points": 1, "offset": [0.1, 0.2]}, {"by": "offset", "steps": [0.1, 0.2], "iou": [0.82, 0.4]},
+     "click once in each image, loosely 0.82 (run; 7.5 clicks an image)",
+     "With clicks that miss their place by this share of the object's longer side, run has 0.82 at 0.1, 0.40 at 0.2."),
+])  # fmt: skip
+def test_a_run_in_several_steps_has_a_sentence_of_its_curve(tmp_path, prompt, about, way, words):
+    project = Scored(tmp_path, parsed(zero_shot=[("run", ("em", "sam", prompt))]))
+    noc = {"noc_80": 2.4} if "clicks" in prompt else {}
+    project.add("run", [0.82] * 6, prompts_per_image=7.5, sweep=about, **noc)
+    sentences = project.verdict().sentences
+    assert sentences[1] == f"Somebody clicks or draws in each image: {way}." and words in sentences
+
+
 def test_the_baseline_may_be_named_even_if_it_is_a_floor(tmp_path):
     assert "tuned against filled, the baseline that params.yaml names (" in gain_of(cracks(tmp_path, baseline="filled"))
 

@@ -71,6 +71,8 @@ class Train(Settings):
             raise ValueError("prompt: automatic masks have no prompts to train with; use points or box")
         if self.prompt.together:
             raise ValueError("prompt: together gives each image another number of points, which make no batch")
+        if self.prompt.sweep is not None:
+            raise ValueError(f"prompt: {self.prompt.sweep.by} in several steps is for the test; train with one value")
         if self.trainable is not None and len(set(self.trainable)) < len(self.trainable):
             raise ValueError("trainable names something twice")
         if "lora" in self.model_fields_set and "lora" not in (self.trainable or []):

@@ -86,13 +86,22 @@ def region_box(region: Region) -> Box | None:
     return box[0] + region.left, box[1] + region.top, box[2] + region.left, box[3] + region.top
 
 
+def depth(mask: np.ndarray) -> np.ndarray:
+    """Compute the Euclidean distance of each pixel inside a mask, (h, w) bool, to the nearest pixel outside.
+
+    Returns:
+        (h, w) float32, 0 outside.
+    """
+    framed = cv2.copyMakeBorder(_bytes(mask), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    return cv2.distanceTransform(framed, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
+
+
 def interior_points(mask: np.ndarray, n: int) -> np.ndarray:
     """Choose n points deep inside a mask and far from each other.
 
-    Depth is the Euclidean distance to the nearest pixel outside. The first point is the deepest pixel (the first in
-    scan order among equals). Each further one is the deepest pixel at least r away from all chosen before, where r
-    starts as the first one's depth and halves when no pixel is left; so no pixel is chosen twice while the mask has
-    enough, and after that they repeat in the same order.
+    The first point is the deepest pixel (`depth`; the first in scan order among equals). Each further one is the
+    deepest pixel at least r away from all chosen before, where r starts as the first one's depth and halves when no
+    pixel is left; so no pixel is chosen twice while the mask has enough, and after that they repeat in the same order.
 
     Args:
         mask: (h, w) bool.
@@ -101,19 +110,19 @@ def interior_points(mask: np.ndarray, n: int) -> np.ndarray:
     Returns:
         (n, 2) float64, x and y of pixel centers; (0, 2) for an empty mask.
     """
-    framed = cv2.copyMakeBorder(_bytes(mask), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    everywhere = depth(mask)
     ys, xs = np.nonzero(mask)
     if len(ys) == 0:
         return np.empty((0, 2))
-    depth = cv2.distanceTransform(framed, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[ys + 1, xs + 1]
-    radius = float(depth.max())
-    chosen = [int(np.argmax(depth))]
+    depths = everywhere[ys, xs]
+    radius = float(depths.max())
+    chosen = [int(np.argmax(depths))]
     gap = np.full(len(ys), np.inf)  # squared distance of each pixel to the nearest chosen one
     while len(chosen) < min(n, len(ys)):
         gap = np.minimum(gap, (xs - xs[chosen[-1]]) ** 2 + (ys - ys[chosen[-1]]) ** 2)
         while gap.max() < radius**2:
             radius = max(radius / 2, 1.0)  # two pixels are at least 1 apart, so some free pixel qualifies then
-        chosen.append(int(np.argmax(np.where(gap >= radius**2, depth, -1.0))))
+        chosen.append(int(np.argmax(np.where(gap >= radius**2, depths, -1.0))))
     picked = np.resize(chosen, n)
     return np.stack([xs[picked] + 0.5, ys[picked] + 0.5], axis=1)
 

@@ -71,12 +71,15 @@ class Prediction:
         prompts: the prompts of the model, as JSON.
         generated_masks: masks of automatic mask generation (`generated_masks.to_json`); they have no classes, and
             `probability` is empty then. Otherwise "".
+        sweep: of a run in several steps, as JSON, `counts`: tp, fp and fn by step and class, and `objects`: of clicks,
+            the IoU of each object by step. Otherwise "".
     """
 
     id: str
     probability: bytes
     prompts: str
     generated_masks: str = ""
+    sweep: str = ""
 
 
 def open_split(path: Path, without: tuple[str, ...] = ()) -> RecordReader:

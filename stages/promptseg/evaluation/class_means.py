@@ -35,6 +35,12 @@ def headline_terms(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.where(used, tp, 0.0), np.where(used, union, 0.0)
 
 
+def score(sums: np.ndarray, numbers: np.ndarray) -> float:
+    """Compute the mean over classes of sum(sums) / sum(numbers), of the classes that count; of `headline_terms`."""
+    sums, numbers = sums.sum(axis=0), numbers.sum(axis=0)
+    return float((sums[numbers > 0] / numbers[numbers > 0]).mean())
+
+
 def mean(values: np.ndarray, where: np.ndarray) -> float:
     """Average over the images in which a class counts, then over the classes that count in any.
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from promptseg.core.errors import UserError
 from promptseg.data import point_clouds, records
 from promptseg.data.image_io import IGNORED
 from promptseg.data.records import RecordReader
-from promptseg.evaluation import histogram, metrics, score_table
+from promptseg.evaluation import histogram, metrics, score_table, sweep
 from promptseg.evaluation.point_cloud_scores import PointCloudScoring
 from promptseg.evaluation.run_scores import RunScores
 from promptseg.evaluation.run_summary import Evaluation, summarize
@@ -21,7 +22,7 @@ from promptseg.evaluation.scoring import ImageScoring
 from promptseg.report import run_figure
 
 SHOWN = 3  # images in the figure
-THRESHOLDS, IMAGES = "thresholds.csv", "images.png"
+THRESHOLDS, IMAGES, SWEEP = "thresholds.csv", "images.png", "sweep.csv"
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,8 @@ class Outputs:
     Attributes:
         metrics: JSON of the headline metrics.
         scores: Parquet, a row for each image and class; its metadata holds the full summary (`score_table`).
-        plots: folder for thresholds.csv (IoU, precision and recall by threshold) and images.png (the worst, the median
-            and the best image with their predictions).
+        plots: folder for thresholds.csv (IoU, precision and recall by threshold), images.png (the worst, the median
+            and the best image with their predictions) and, of a run in several steps, sweep.csv (IoU by step).
     """
 
     metrics: Path
@@ -70,6 +71,7 @@ def evaluate(split: Path, predictions: Path, outputs: Outputs) -> None:
             best_single.append(image.best_single)
     rows = scores.rows(scoring.task)
     image_scores = scoring.image_scores(rows)
+    swept = sweep.read(reader, predicted, images.indices)
     summary = summarize(
         Evaluation(
             scores=scores,
@@ -81,6 +83,7 @@ def evaluate(split: Path, predictions: Path, outputs: Outputs) -> None:
             categories=scoring.categories,
             prompts_per_image=float(np.mean(prompt_counts)) if _is_prompted(predicted) else None,
             absent_phrase_area=predicted.metadata.get("absent_phrase_area"),
+            sweep=swept,
             split=reader.metadata,
         )
     )
@@ -89,6 +92,8 @@ def evaluate(split: Path, predictions: Path, outputs: Outputs) -> None:
     with files.replacing(outputs.plots) as aside:
         aside.mkdir()
         files.write_text(aside / THRESHOLDS, _csv(scores.histogram.curve()))
+        if swept is not None:
+            files.write_text(aside / SWEEP, _csv(swept.curve()))
         _write_figure(aside / IMAGES, images, scoring, [image_scores.get(id) for id in ids], classes)
 
 
@@ -123,7 +128,7 @@ def _write_figure(
     run_figure.write_png(path, run_figure.grid(panels, captions, classes, legend_classes))
 
 
-def _csv(rows: list[dict[str, float]]) -> str:
+def _csv(rows: Sequence[Mapping[str, float | None]]) -> str:
     out = io.StringIO()
     writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
     writer.writeheader()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from promptseg.evaluation import class_means, pixel_metrics, point_cloud_scores, run_metrics
+from promptseg.evaluation import class_means, pixel_metrics, point_cloud_scores, run_metrics, sweep
 from promptseg.evaluation.counts import BOUNDARY_COUNTS, PIXEL_COUNTS
 from promptseg.evaluation.pixel_metrics import Counts
 from promptseg.evaluation.scoring import CLASSIFICATION, PART_SEGMENTATION, SEGMENTATION
@@ -84,7 +84,8 @@ class RunMetric:
     """A metric of a whole run.
 
     Attributes:
-        compute: Evaluation -> value in [0, 1], or a mean number (`prompts_per_image`); None where it does not apply.
+        compute: Evaluation -> value in [0, 1], or a mean number (`prompts_per_image`, `noc_80`); None where it does not
+            apply.
         key: of the value.
         task: the task that it is for; None: all.
     """
@@ -129,6 +130,7 @@ METRICS: tuple[MaskMetric | RunMetric, ...] = (
     RunMetric(run_metrics.false_alarm_rate, Key("false_alarm_rate", "false alarms")),
     RunMetric(run_metrics.false_alarm_area, Key("false_alarm_area", "area of false alarms")),
     RunMetric(run_metrics.prompts_per_image, Key("prompts_per_image", "prompts an image")),
+    *(RunMetric(run_metrics.clicks_to(level / 100), Key(f"noc_{level}", f"NoC@{level}")) for level in sweep.LEVELS),
     RunMetric(run_metrics.absent_phrase_area, Key("absent_phrase_area", "area for an absent phrase")),
     RunMetric(run_metrics.iou_pooled_all, Key("iou_pooled_all", "pooled IoU with empty images")),
     RunMetric(point_cloud_scores.mean_score, Key("part_miou", "part mIoU", headline=True), PART_SEGMENTATION),

@@ -1,5 +1,6 @@
 """Metrics of a whole run: accuracy, intervals, tuned threshold, false alarms and single automatic masks."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -80,6 +81,11 @@ def iou_pooled_all(run: "Evaluation") -> float | None:
 def prompts_per_image(run: "Evaluation") -> float | None:
     """Mean number of clicks, boxes and masks from the ground truth that prompted an image; None where none were."""
     return run.prompts_per_image
+
+
+def clicks_to(level: float) -> Callable[["Evaluation"], float | None]:
+    """A metric: the mean number of clicks until an object's IoU reaches a level; None without clicks."""
+    return lambda run: None if run.sweep is None else run.sweep.number_of_clicks(level)
 
 
 def absent_phrase_area(run: "Evaluation") -> float | None:

@@ -1,12 +1,14 @@
 """Summary of a run: the metrics of the registry, and what they were computed from."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from promptseg.evaluation import metrics
 from promptseg.evaluation.run_scores import RunScores
 from promptseg.evaluation.scoring import SEGMENTATION
+from promptseg.evaluation.sweep import SweepScores
 
 DIGITS = 6  # after the decimal point
 
@@ -26,6 +28,7 @@ class Evaluation:
         categories: category of each image by id, where there are categories.
         prompts_per_image: mean number of clicks, boxes and masks that prompted an image; None: none were given.
         absent_phrase_area: mean share of an image that is marked for a phrase that is not there; None: not measured.
+        sweep: scores by step; None: the run has one.
         split: metadata of the split; `group_unit` says what a group is, and `score` whether images or tiles are scored.
     """
 
@@ -38,16 +41,18 @@ class Evaluation:
     categories: dict[str, str] = field(default_factory=dict)
     prompts_per_image: float | None = None
     absent_phrase_area: float | None = None
+    sweep: SweepScores | None = None
     split: dict = field(default_factory=dict)
 
 
-def summarize(run: Evaluation) -> dict[str, float | int | bool | str]:
+def summarize(run: Evaluation) -> dict[str, Any]:
     """Compute the summary of a run.
 
     Returns:
         The keys of the registry that apply, rounded to 6 digits; `headline`, the name of the one that runs are compared
         by; `images` and `groups`, how many with ground truth were scored, and `images_empty`, how many have none;
-        `group_unit`; `score`, whether they are images or tiles; `oracle`.
+        `group_unit`; `score`, whether they are images or tiles; `oracle`; `sweep`, of `SweepScores.summary`, where the
+        run has several steps.
 
     Raises:
         UserError: no pixel that counts is of a class.
@@ -64,4 +69,5 @@ def summarize(run: Evaluation) -> dict[str, float | int | bool | str]:
         "group_unit": run.split.get("group_unit", "image"),
         "score": run.split.get("score", "image"),
         "oracle": run.oracle,
+        **({} if run.sweep is None else {"sweep": run.sweep.summary()}),
     }

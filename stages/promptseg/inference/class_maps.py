@@ -1,6 +1,8 @@
 """Predict the classes of one image: from features and prompts to probability maps."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,7 +11,7 @@ from promptseg.core.params import BACKGROUND
 from promptseg.data import class_order, records
 from promptseg.nn import batch_sizes
 from promptseg.nn.segmenter import Features, Segmenter
-from promptseg.prompts import Prompt
+from promptseg.prompts import Prompt, PromptSource, build_prompts
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,14 @@ class ClassMaps:
 
     probability: np.ndarray
     best: np.ndarray
+
+    @classmethod
+    def of(cls, logits: np.ndarray, exclusive: bool = False, background: int | None = None) -> "ClassMaps":
+        """Make maps of logits, (classes, h, w) float32, which are changed; other arguments as for `predict_classes`."""
+        if background is not None:  # its probability is 1 - the largest of the others
+            logits[background] = -np.delete(logits, background, axis=0).max(axis=0)
+        best, highest = class_order.best_class(logits)
+        return cls(np.exp(logits - highest) if exclusive else torch.from_numpy(logits).sigmoid_().numpy(), best)
 
     def quantized(self) -> np.ndarray:
         """The maps in eight bits, (classes, h, w) uint8, see `records.quantize`."""
@@ -61,11 +71,26 @@ def predict_classes(
         maps = segmenter.transform.to_image(segmenter.decode(features, [inputs])[0], height, width).cpu().numpy()
         for prompt, values in zip(batch, maps):
             np.maximum(logits[prompt.target - 1], values, out=logits[prompt.target - 1])
-    if background is not None:  # its probability is 1 - the largest of the others
-        logits[background] = -np.delete(logits, background, axis=0).max(axis=0)
-    best, highest = class_order.best_class(logits)
-    probability = np.exp(logits - highest) if exclusive else torch.from_numpy(logits).sigmoid_().numpy()
-    return ClassMaps(probability, best)
+    return ClassMaps.of(logits, exclusive, background)
+
+
+def predict_source(
+    segmenter: Segmenter, features: Callable[[], Features], config: Any, source: PromptSource, exclusive: bool = False
+) -> tuple[ClassMaps, list[Prompt]]:
+    """Build the prompts for a record and predict its classes.
+
+    Args:
+        segmenter: the model.
+        features: computes or reads the record's; not called where there are no prompts.
+        config: PromptConfig.
+        source: the record.
+        exclusive: as for `predict_classes`.
+    """
+    image_prompts, _ = build_prompts(config, source)
+    encoded = features() if image_prompts else {}
+    background = unprompted_background(source.classes, image_prompts)
+    shape = (len(source.classes), *source.mask.shape)
+    return predict_classes(segmenter, encoded, image_prompts, shape, exclusive, background), image_prompts
 
 
 def unprompted_background(classes: list[str], image_prompts: list[Prompt]) -> int | None:

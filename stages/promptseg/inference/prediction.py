@@ -14,8 +14,8 @@ from promptseg.core.devices import Processes
 from promptseg.core.runs import Run
 from promptseg.data import generated_masks, point_clouds, records
 from promptseg.data.records import Prediction, Record, RecordReader
-from promptseg.inference import absent_phrase, embedding_cache, training_support
-from promptseg.inference.class_maps import predict_classes, unprompted_background
+from promptseg.inference import absent_phrase, embedding_cache, sweeps, training_support
+from promptseg.inference.class_maps import predict_source
 from promptseg.inference.prediction_file import write_predictions
 from promptseg.inference.training_support import TrainingSupport
 from promptseg.inference.validation import ValidationSplit, has_threshold, unused_columns
@@ -79,7 +79,8 @@ def predict(run: Run, inputs: Inputs, out: Path) -> None:
         inputs: what is read.
         out: Parquet file of predictions, a row for each record, in the split's order. Its metadata has the `threshold`
             that was chosen on the validation split, where one was; of a fine-tuned run `train_images`, the number of
-            images that it was trained on; of a run with text what `absent_phrase.measure` returns.
+            images that it was trained on; of a run with text what `absent_phrase.measure` returns; of a run in several
+            steps `sweep`, what and which they are.
 
     Raises:
         UserError: the model does not take the prompt or the modality, or an input is missing or damaged.
@@ -89,7 +90,7 @@ def predict(run: Run, inputs: Inputs, out: Path) -> None:
     fraction = about.get("train", {}).get("train_fraction", 1.0)
     support = training_support.choose(run.prompt, inputs.train, fraction) if inputs.train else None
     prepare_split = load(run.model, run.dataset, inputs, _needs_foreground(run.prompt), support)
-    threshold = choose_threshold(prepare_split, inputs.val, run.prompt) if inputs.val else about.get("threshold")
+    threshold = choose_threshold(prepare_split, inputs.val, run.prompt.first) if inputs.val else about.get("threshold")
     job = prepare_split(inputs.split)
     metadata: dict[str, Any] = {
         "classes": job.records.metadata["classes"],
@@ -98,6 +99,8 @@ def predict(run: Run, inputs: Inputs, out: Path) -> None:
         "oracle": run.prompt.oracle,
         **absent_phrase.measure(job, run.prompt),
     }
+    if run.prompt.sweep is not None:
+        metadata["sweep"] = {"by": run.prompt.sweep.by, "steps": list(run.prompt.sweep.steps)}
     if threshold is not None:
         metadata["threshold"] = threshold
     if "images" in about:
@@ -192,12 +195,10 @@ def predict_record(
             masks = automatic_masks.generate(segmenter, features(), records.image(record), prompt.generator)
         return Prediction(record.id, b"", prompts.to_json([]), generated_masks.to_json(masks))
     source = prompt_source(record, metadata, prompt, support)
-    image_prompts, _ = prompts.build_prompts(prompt, source)
-    shape = (len(source.classes), record.height, record.width)
-    exclusive = point_clouds.is_point_cloud(metadata)
-    encoded = features() if image_prompts else {}
-    background = unprompted_background(source.classes, image_prompts)
-    maps = predict_classes(segmenter, encoded, image_prompts, shape, exclusive, background)
+    if prompt.sweep is not None:
+        swept = sweeps.predict_sweep(segmenter, features, prompt, source)
+        return Prediction(record.id, swept.maps.packed(), prompts.to_json(swept.prompts), sweep=swept.scores)
+    maps, image_prompts = predict_source(segmenter, features, prompt, source, point_clouds.is_point_cloud(metadata))
     return Prediction(record.id, maps.packed(), prompts.to_json(image_prompts))
 
 

@@ -72,9 +72,10 @@ def unused_columns(prompt: PromptConfig) -> tuple[str, ...]:
 def has_threshold(metadata: dict, prompt: PromptConfig) -> bool:
     """Whether a threshold can improve the predictions of a run.
 
-    It cannot where there are no probability maps (automatic masks), nor where each pixel or point has a class: in point
-    clouds, and where the background is one of several classes. That takes what no other class claims, so a threshold
-    up to 0.5 changes nothing, and above it pixels would be of no class, which is never right.
+    It cannot where there are no probability maps (automatic masks), where clicks correct what is foreground at 0.5, nor
+    where each pixel or point has a class: in point clouds, and where the background is one of several classes. That
+    takes what no other class claims, so a threshold up to 0.5 changes nothing, and above it pixels would be of no
+    class, which is never right.
 
     Args:
         metadata: of the split.
@@ -82,7 +83,7 @@ def has_threshold(metadata: dict, prompt: PromptConfig) -> bool:
     """
     classes = metadata["classes"]
     has_background = BACKGROUND in classes and len(classes) > 1
-    return not (prompt.kind == "automatic" or point_clouds.is_point_cloud(metadata) or has_background)
+    return not (prompt.kind in ("automatic", "clicks") or point_clouds.is_point_cloud(metadata) or has_background)
 
 
 class _Held:

@@ -12,6 +12,7 @@ from promptseg.nn.segmenter import Features, Segmenter
 from promptseg.prompts import Prompt
 
 MASK_LOGIT = 10.0  # logit of a pixel inside a mask prompt; its negative outside
+LARGEST_LOGIT = 32.0  # of a prediction that is given back; SAM 2's predictor has the same limit
 
 
 class SamSegmenter(Segmenter):
@@ -25,7 +26,7 @@ class SamSegmenter(Segmenter):
             other prompt the single mask (Kirillov et al. 2023, section 3).
     """
 
-    PROMPTS = frozenset({"points", "box", "box + points", "mask", "automatic"})
+    PROMPTS = frozenset({"points", "box", "box + points", "mask", "clicks", "automatic"})
     ENCODER: ClassVar[tuple[str, ...]] = ("network.vision_encoder.",)
     LORA_TARGETS = ".attn.qkv"
     TRAINABLE = {
@@ -77,6 +78,12 @@ class SamSegmenter(Segmenter):
             logits = self._predict(features, prompts, self._mask_input(masks.flatten(0, 1)))
             return logits.reshape(n, p, *logits.shape[-2:])
         return self._predict(features, prompts)
+
+    def refine(self, features: Features, prompts: list[Prompt], logits: torch.Tensor) -> torch.Tensor:
+        # The last prediction is a mask prompt, as in training (Kirillov et al. 2023, appendix A).
+        repeated = {name: values.expand(len(prompts), -1, -1, -1) for name, values in features.items()}
+        masks = logits[:, None].clamp(-LARGEST_LOGIT, LARGEST_LOGIT)
+        return self._predict(repeated, [[prompt] for prompt in prompts], masks)[:, 0]
 
     def _predict(
         self, features: Features, prompts: list[list[Prompt]], masks: torch.Tensor | None = None

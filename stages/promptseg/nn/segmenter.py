@@ -92,6 +92,19 @@ class Segmenter(torch.nn.Module):
             Logits (n, p, side, side) over the input.
         """
 
+    def refine(self, features: Features, prompts: list[Prompt], logits: torch.Tensor) -> torch.Tensor:
+        """Predict masks again, given the last prediction. Only models that take clicks have it.
+
+        Args:
+            features: of one image.
+            prompts: p prompts in pixels of the input, with equally many points.
+            logits: (p, side, side) of the last prediction.
+
+        Returns:
+            Logits (p, side, side) over the input.
+        """
+        raise NotImplementedError
+
     @abstractmethod
     def configuration(self) -> dict:
         """config.json of a checkpoint: what `load` needs besides the tensors."""

@@ -17,12 +17,12 @@ import pydantic
 
 from promptseg.core.errors import UserError
 from promptseg.core.settings import Settings
-from promptseg.prompts.base import PromptPart, PromptSource
+from promptseg.prompts.base import PromptPart, PromptSource, Sweep
 
 if TYPE_CHECKING:
     from promptseg.data.masks import Region
     from promptseg.prompts.automatic import AutomaticMasks
-    from promptseg.prompts.base import Per
+    from promptseg.prompts.base import Per, Values
 
 __all__ = [
     "KINDS", "Prompt", "PromptConfig", "PromptPart", "PromptSource", "build_prompts", "from_json", "join_kinds",
@@ -33,9 +33,11 @@ __all__ = [
 def _kinds() -> dict[str, type[PromptPart]]:
     """The classes of all modules in this package, by KIND, in the order of their modules' names."""
     kinds = {}
-    for module in pkgutil.iter_modules(__path__):
-        for value in vars(importlib.import_module(f"{__name__}.{module.name}")).values():
-            if isinstance(value, type) and issubclass(value, PromptPart) and value is not PromptPart:
+    for info in pkgutil.iter_modules(__path__):
+        module = importlib.import_module(f"{__name__}.{info.name}")
+        for value in vars(module).values():
+            own = isinstance(value, type) and value.__module__ == module.__name__  # not what it imports
+            if own and issubclass(value, PromptPart) and value is not PromptPart:
                 kinds[value.KIND] = value
     return kinds
 
@@ -50,7 +52,10 @@ class _PromptConfig(Settings):
     """Prompt of a run in params.yaml: the keys of one kind, or of kinds that combine, or none."""
 
     if TYPE_CHECKING:  # keys of kinds that are read here
-        jitter: float
+        clicks: int | None
+        start: str
+        jitter: float | Values
+        offset: float | Values
         per: Per
         together: bool
         automatic: bool | AutomaticMasks
@@ -78,6 +83,8 @@ class _PromptConfig(Settings):
             raise ValueError("image_weight belongs to support with text")
         if self.together and (self.kind != "points" or self.per != "instance"):
             raise ValueError("together belongs to points alone, with per: instance")
+        if isinstance(self.jitter, list) and isinstance(self.offset, list):
+            raise ValueError("one of jitter and offset may be a list, not both")
         return self
 
     @property
@@ -105,7 +112,26 @@ class _PromptConfig(Settings):
         """Where prompts come from, a column of the tables."""
         if self.kind == "automatic":
             return "none, matched with the ground truth (oracle)"
-        return f"ground truth{' with jitter' * bool(self.jitter)} (oracle)" if self.oracle else self.kind
+        moved = [name for name in ("jitter", "offset") if getattr(self.first, name)]
+        return f"{' with '.join(['ground truth', *moved])} (oracle)" if self.oracle else self.kind
+
+    @property
+    def sweep(self) -> Sweep | None:
+        """What the run tries in several steps; None: nothing. Its own score is that of `first`, of clicks the last."""
+        if self.clicks is not None:
+            return Sweep("clicks", range(self.start == "point", self.clicks + 1))
+        swept = [name for name in ("jitter", "offset") if isinstance(getattr(self, name), list)]
+        return Sweep(swept[0], getattr(self, swept[0])) if swept else None
+
+    def at(self, step: float) -> "_PromptConfig":
+        """The prompt of one step of a sweep over jitter or offset."""
+        assert self.sweep is not None
+        return self.model_copy(update={self.sweep.by: step})
+
+    @property
+    def first(self) -> "_PromptConfig":
+        """The prompt of the first step of a sweep over jitter or offset; of any other prompt the same."""
+        return self if self.sweep is None or self.clicks is not None else self.at(self.sweep.steps[0])
 
     @property
     def generator(self) -> "AutomaticMasks":
@@ -119,7 +145,12 @@ class _PromptConfig(Settings):
         words = " + ".join(KINDS[name].describe(self) for name in self.kinds) or "none"
         words += " an instance" if self.oracle and self.per == "instance" else ""
         words += ", all in one prompt" if self.together else ""
-        return words + (f", jitter {self.jitter:g}" if self.jitter else "")
+        for name in ("jitter", "offset"):
+            value = getattr(self, name)
+            if value:
+                listed = value if isinstance(value, list) else [value]
+                words += f", {name} {', '.join(f'{each:g}' for each in listed)}"
+        return words
 
     def check(self, classes: list[str], where: str) -> None:
         """Raise UserError unless the prompt fits a dataset with these classes. where: the run's name."""

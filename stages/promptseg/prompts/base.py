@@ -8,11 +8,12 @@ adds half a pixel of its input to them.
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
+from pydantic import Field
 
-from promptseg.core.settings import Settings
+from promptseg.core.settings import Fraction, Settings
 
 if TYPE_CHECKING:
     from promptseg.data.masks import Region
@@ -21,6 +22,19 @@ if TYPE_CHECKING:
     from promptseg.report.prompt_layer import PromptLayer
 
 Per = Literal["image", "instance"]  # one prompt for the whole mask of a class, or one for each of its instances
+Values = Annotated[list[Fraction], Field(min_length=2)]  # all of which one run tries, see `Sweep`
+
+
+class Sweep(NamedTuple):
+    """What one run tries in several steps, and scores in each.
+
+    Attributes:
+        by: key in params.yaml: `clicks`, `jitter` or `offset`.
+        steps: numbers of clicks, or the values of the key.
+    """
+
+    by: str
+    steps: Sequence[float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +95,7 @@ class PromptPart(ABC):
     OPTIONS: ClassVar[tuple[Option, ...]] = ()
 
     @classmethod
-    def from_mask(cls, config: Any, region: "Region", rng: np.random.Generator) -> Self:
+    def from_mask(cls, config: Any, region: "Region", rng: np.random.Generator) -> "PromptPart":
         """Take the oracle prompt for a region of the ground truth. config: a PromptConfig."""
         raise NotImplementedError
 

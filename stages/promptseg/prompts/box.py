@@ -7,7 +7,7 @@ import numpy as np
 
 from promptseg.core.errors import UserError
 from promptseg.core.settings import Fraction, Settings
-from promptseg.prompts.base import Option, Per, PromptPart
+from promptseg.prompts.base import Option, Per, PromptPart, Values
 from promptseg.prompts.command_line import as_text, numbers
 
 if TYPE_CHECKING:
@@ -18,7 +18,8 @@ class Config(Settings):
     """Keys of a box in a prompt of params.yaml."""
 
     box: bool = False  # the bounding box of the ground truth
-    jitter: Fraction = 0.0  # each side moves outward by up to this share of the image's longer side
+    # each side moves outward by up to this share of the image's longer side; a list: a curve over these
+    jitter: Fraction | Values = 0.0
     per: Per = "image"
 
 

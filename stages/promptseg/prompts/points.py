@@ -8,8 +8,8 @@ import numpy as np
 from pydantic import PositiveInt
 
 from promptseg.core.errors import UserError
-from promptseg.core.settings import Settings
-from promptseg.prompts.base import Option, Per, PromptPart
+from promptseg.core.settings import Fraction, Settings
+from promptseg.prompts.base import Option, Per, PromptPart, Values
 from promptseg.prompts.command_line import as_text, numbers
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ class Config(Settings):
 
     points: PositiveInt | None = None  # so many points on the ground truth
     sampling: Literal["random", "center"] = "random"  # uniform over the mask, or its most interior pixels
+    # each point misses its place by this share of the longer side of what it is for; a list: a curve over these
+    offset: Fraction | Values = 0.0
     per: Per = "image"
     together: bool = False  # with per: instance, the points of all instances of a class are one prompt
 
@@ -49,6 +51,8 @@ class Points(PromptPart):
     @classmethod
     def from_mask(cls, config: Any, region, rng: np.random.Generator) -> Self:
         points = _sample(config, region, rng)
+        if config.offset:
+            points = _moved(points, config.offset, region, rng)
         return cls(points, np.ones(len(points), np.int64))
 
     @classmethod
@@ -112,3 +116,11 @@ def _sample(config: Any, region: "Region", rng: np.random.Generator) -> np.ndarr
     chosen = rng.choice(pixels, config.points, replace=config.points > len(pixels))
     rows, columns = np.divmod(chosen, region.mask.shape[1])
     return np.stack([columns + region.left, rows + region.top], axis=1) + 0.5
+
+
+def _moved(points: np.ndarray, offset: float, region: "Region", rng: np.random.Generator) -> np.ndarray:
+    """Move points, (k, 2), each in a random direction, by a share of the longer side of a region's box."""
+    # Another generator, so that points and directions are the same ones for every offset.
+    angles = rng.spawn(1)[0].uniform(0, 2 * np.pi, len(points))
+    moved = points + offset * max(region.mask.shape) * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    return np.clip(moved, 0.5, [region.width - 0.5, region.height - 0.5])

@@ -41,4 +41,4 @@ def _box(run: Run | Cascade) -> tuple[float, str] | None:
     """Settings of the boxes from the ground truth that prompt a run; None where none do."""
     if isinstance(run, Cascade) or not run.prompt.box:
         return None
-    return run.prompt.jitter, run.prompt.per
+    return run.prompt.first.jitter, run.prompt.per

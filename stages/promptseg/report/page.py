@@ -33,7 +33,8 @@ class Sources:
     """What the page shows.
 
     Attributes:
-        plots: folder with training/<run>.csv of fine-tuned runs, runs/<run>/thresholds.csv and runs/<run>/images.png.
+        plots: folder with training/<run>.csv of fine-tuned runs, runs/<run>/thresholds.csv, runs/<run>/images.png and,
+            of runs in several steps, runs/<run>/sweep.csv.
         summaries: folder of <dataset>.json, {split: {key: number}}.
         gains: of `gains.gains`.
         folders: of what the runs were tested on, predicted and scored.
@@ -102,7 +103,7 @@ def write_page(path: Path, study: Study, rows: list[dict], sources: Sources, ver
         best_single=any(row.get("iou_best_single") is not None for row in rows),
         images=images,
         same_as=_same_as(images),
-        curves={name: _curves(sources.plots, name, name in study.finetune) for name in names},
+        curves={name: _curves(sources.plots, name, study) for name in names},
         settings=page_settings.texts(study),
         data=_data(study, sources.summaries),
     )
@@ -182,16 +183,22 @@ def _same_as(images: dict[str, str]) -> dict[str, str]:
     return {name: first.setdefault(image, name) for name, image in images.items()}
 
 
-def _curves(plots: Path, run: str, is_trained: bool) -> list[Markup]:
-    """Loss and validation of a fine-tuned run by epoch, and scores of any run by threshold."""
+def _curves(plots: Path, run: str, study: Study) -> list[Markup]:
+    """Loss and validation of a fine-tuned run by epoch, IoU by step, and scores of any run by threshold."""
     charts = []
-    if is_trained:
+    if run in study.finetune:
         names = ("epoch", "loss", "val_loss", "val_iou", "val_foreground")
         epoch, loss, val_loss, iou, foreground = tables.read_columns(plots / "training" / f"{run}.csv", names).values()
         charts += [
             LineChart("Loss by epoch", epoch, {"training": loss, "validation": val_loss}),
             LineChart("Validation by epoch", epoch, {"IoU": iou, "predicted foreground": foreground}, 1.0),
         ]
+    settings = study.run(run)
+    if not isinstance(settings, Cascade) and settings.prompt.sweep is not None:
+        columns = ("step", "iou", "iou_ci_low", "iou_ci_high")
+        step, *values = tables.read_columns(plots / "runs" / run / "sweep.csv", columns).values()
+        named = dict(zip(("IoU", "95 % from", "to"), values, strict=True))
+        charts.append(LineChart(f"IoU by {settings.prompt.sweep.by}", step, named, 1.0))
     scores = tables.read_columns(plots / "runs" / run / "thresholds.csv", ("threshold", "iou", "precision", "recall"))
     threshold, iou, precision, recall = scores.values()
     lines = {"IoU": iou, "precision": precision, "recall": recall}

@@ -134,8 +134,8 @@ def _difference(
     equal = EQUAL + 1e-9  # differences of IoUs are rounded
     worse, better = gains < -equal, gains > equal
     return Difference(
-        before=_score(terms[0]),
-        after=_score(terms[1]),
+        before=class_means.score(*terms[0]),
+        after=class_means.score(*terms[1]),
         interval=None if ends is None else (2 * ends[0] - 1, 2 * ends[1] - 1),
         p=permutation.p_value(terms[0], terms[1], group),
         better=int(better.sum()),
@@ -147,10 +147,4 @@ def _difference(
 
 
 def _gain(before: permutation.Terms, after: permutation.Terms) -> float:
-    return _score(after) - _score(before)
-
-
-def _score(terms: permutation.Terms) -> float:
-    """The mean over classes of sum(sums) / sum(numbers), of the classes that count."""
-    sums, numbers = (term.sum(axis=0) for term in terms)
-    return float((sums[numbers > 0] / numbers[numbers > 0]).mean())
+    return class_means.score(*after) - class_means.score(*before)

@@ -9,6 +9,11 @@ from promptseg.report.wording import percent, signed
 
 LISTENS = 2.0  # a phrase that is not there may mark up to so many times the area that it marked before training
 LITTLE = 0.01  # share of an image that it may mark anyway
+CLICKS_NAMED = (1, 3, 5, 9)  # numbers of clicks whose IoU is named beside the first and the last
+SWEPT = {
+    "jitter": "boxes whose sides are further out by up to this share of the image's longer side",
+    "offset": "clicks that miss their place by this share of the object's longer side",
+}
 
 
 def remarks(facts: Facts, shown: list[Candidate]) -> Iterator[str]:
@@ -19,6 +24,8 @@ def remarks(facts: Facts, shown: list[Candidate]) -> Iterator[str]:
     for doubling in facts.doublings:
         yield _more_labels(doubling)
     yield from _words_kept(facts)
+    for candidate in shown:
+        yield from _sweep(candidate)
     yield from _thresholds(facts)
     yield from _false_alarms(shown)
     yield from _floors(facts, shown)
@@ -59,6 +66,26 @@ def _words_kept(facts: Facts) -> Iterator[str]:
             yield (
                 f"{gain.after.name} {marks} ({percent(before)} before training): it listens to words less than it did."
             )
+
+
+def _sweep(candidate: Candidate) -> Iterator[str]:
+    """How the score grows with clicks, or falls with prompts that are less exact."""
+    found = candidate.summary.get("sweep")
+    if found is None:
+        return
+    steps, ious = found["steps"], found["iou"]
+    if found["by"] != "clicks":
+        listed = ", ".join(f"{iou:.2f} at {step:g}" for step, iou in zip(steps, ious, strict=True))
+        yield f"With {SWEPT[found['by']]}, {candidate.name} has {listed}."
+        return
+    named = [i for i, step in enumerate(steps) if step in (*CLICKS_NAMED, steps[0], steps[-1])]
+    listed = ", ".join(f"{ious[i]:.2f} after {steps[i]}" for i in named)
+    text = f"By clicks, {candidate.name} has {listed}"
+    if "noc_80" in candidate.summary:
+        failed, objects = found["failures"]["80"], found["objects"]
+        text += f"; an IoU of 0.80 takes {candidate.summary['noc_80']:.1f} clicks an object"
+        text += f", where {failed} of {objects} that do not reach it count as {steps[-1]}" if failed else ""
+    yield f"{text}."
 
 
 def _thresholds(facts: Facts) -> Iterator[str]:

@@ -64,7 +64,7 @@ def describe(study: Study, run: str, classes: int) -> str:
         words.append(
             "show a support image" if shots is None else f"show {shots} training image{'s' * (shots > 1)} once"
         )
-    if prompt.box:
+    if prompt.box or prompt.start == "box":
         words.append(
             "draw a box around each object" if each else f"draw one box {'around' if classes > 1 else 'in'} {where}"
         )
@@ -72,14 +72,14 @@ def describe(study: Study, run: str, classes: int) -> str:
         words.append(
             "draw the mask of each object" if each else f"draw one mask {'of' if classes > 1 else 'in'} {where}"
         )
-    if prompt.points:
-        times = "once" if prompt.points == 1 else f"{prompt.points} times"
+    if number := prompt.points or prompt.clicks:
+        times = "up to " * (prompt.clicks is not None) + ("once" if number == 1 else f"{number} times")
         on = "on each object" if each else f"on {where}" if classes > 1 else f"in {where}"
-        words.append(f"click {times} {on}")
+        words.append(f"click {times} {on}" + " where the mask is wrong" * (prompt.clicks is not None))
     if prompt.automatic:
         words.append("automatic masks")
     text = " and ".join(words) or "no prompt"
-    text += ", loosely" if prompt.jitter else ""
+    text += ", loosely" if prompt.first.jitter or prompt.first.offset else ""
     return text + (", all clicks in one prompt" if prompt.together else "")
 
 
@@ -97,7 +97,9 @@ def cost(study: Study, run: str, number: float | None, unit: str) -> str:
         return cost(study, found.source, number, unit)
     if number is None or not found.prompt.oracle:
         return ""
-    nouns = {"points": ("click", "clicks"), "box": ("box", "boxes"), "mask": ("mask", "masks")}
-    one, many = nouns.get(found.prompt.kind, ("prompt", "prompts"))
+    clicks = ("click", "clicks")
+    nouns = {"points": clicks, "clicks": clicks, "box": ("box", "boxes"), "mask": ("mask", "masks")}
+    kind = "box + points" if found.prompt.start == "box" else found.prompt.kind
+    one, many = nouns.get(kind, ("prompt", "prompts"))
     text = f"{number:.1f}".removesuffix(".0")
     return f"{text} {one if text == '1' else many} {'an' if unit == 'image' else 'a'} {unit}"

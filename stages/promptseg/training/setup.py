@@ -126,7 +126,7 @@ def set_up(job: Job, inputs: Inputs, processes: Processes) -> Setup:
     train = RecordSplit(inputs.train, segmenter, config.prompt, config.augment, job.seed, support, used)
     val = RecordSplit(inputs.val, segmenter, config.prompt, None, job.seed, support)
     scored = ValidationSplit(records.open_split(inputs.val, unused_columns(run.prompt)), processes)
-    validation = Validation(scored, run.prompt, test_support)
+    validation = Validation(scored, run.prompt.first, test_support)
     training = TrainingRun(segmenter, train, val, phases, processes, job.seed, validation)
     return Setup(job, config, training, train, val, weights.digest(inputs.checkpoint))
 
