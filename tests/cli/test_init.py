@@ -152,7 +152,8 @@ def test_the_shipped_study_comes_back(project):
         (["../images", "--yes", "--classes", "a,b"], ["--classes", "one class"]),
         (["../images", "--yes", "--text", " "], ["--text", "a phrase"]),
         (["data/raw/em", "--yes"], ["data/raw", "a folder of your own"]),
-        (["../my images", "--yes"], ["ln -s"]),
+        (["../my $images", "--yes"], ["contains '$'", "ln -s"]),
+        (["../my\nimages", "--yes"], ["contains '\\n'", "ln -s"]),
     ],
 )
 def test_what_cannot_work_is_one_line_and_params_stay(project, arguments, words):

@@ -48,6 +48,7 @@ CASES = [
     (cases.labelme, annotated("{name}.*", "{name}.json", "crack"), 6, {"crack": 6}),
     (cases.yolo, annotated("images/{split}/{name}.*", "labels/{split}/{name}.txt", "leaf"), 8, {"leaf": 8}),
     (cases.stack, options("{name}.*", "{name}_mask.*", stack=True, block=5, **OBJECT), 40, {"object": 80}),
+    (cases.slices, options("images/{name}.*", "masks/{name}.*", block=5, **OBJECT), 48, {"object": 96}),
 ]
 
 

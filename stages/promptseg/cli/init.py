@@ -1,6 +1,5 @@
 """`promptseg init`: look at a folder, say what was seen, and write a small study of it."""
 
-import re
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -11,15 +10,13 @@ import yaml
 
 from promptseg import studies
 from promptseg.cli.load_model import parse_classes
-from promptseg.cli.raw_folders import RAW, download_name
+from promptseg.cli.raw_folders import RAW, check_name, download_name
 from promptseg.core import files, settings, study
 from promptseg.core.errors import UserError
 from promptseg.core.params import PATH
 from promptseg.inspection import choose, describe, evidence, look, tiling, timing, write
 from promptseg.inspection.describe import Description
 from promptseg.inspection.look import Findings
-
-_PLAIN_PATH = re.compile(r"[\w./-]+")  # params.yaml's `raw` is a word of a command
 
 
 @dataclass(frozen=True)
@@ -108,8 +105,7 @@ def _check_project(force: bool) -> None:
 def _raw(folder: Path) -> str:
     """The folder as params.yaml names it. Raises UserError for a name that commands cannot have, and for data/raw."""
     raw = folder.expanduser().as_posix()
-    if not _PLAIN_PATH.fullmatch(raw):
-        raise UserError(f"{raw}: its path has characters other than letters, digits, _ . - and /; link it: ln -s")
+    check_name(raw, raw)
     if download_name(raw) is not None:
         raise UserError(f"{raw}: {RAW} is filled by the section download of params.yaml; give a folder of your own")
     return raw
@@ -162,7 +158,8 @@ def _grouped(description: Description, answers: Answers) -> Description:
         return description
     found = description.groups
     if answers.group is not None:
-        return description.with_options(group=answers.group)
+        options = {key: value for key, value in description.entry["options"].items() if key != "block"}
+        return replace(description, entry={**description.entry, "options": {**options, "group": answers.group}})
     if found is None:
         return description
     if answers.ask:

@@ -12,15 +12,15 @@ from promptseg import datasets
 from promptseg.core.errors import UserError
 from promptseg.data import file_kinds
 from promptseg.data.file_names import IMAGE_SUFFIXES, walk
+from promptseg.datasets.folder.pairing import FilePair
 from promptseg.datasets.folder.patterns import split_of
-from promptseg.inspection import annotation_layouts, groups, image_files, layouts, mask_values, official
+from promptseg.inspection import annotation_layouts, groups, image_files, layouts, mask_values, official, volumes
 from promptseg.inspection.annotation_layouts import AnnotationLayout
 from promptseg.inspection.groups import Groups
 from promptseg.inspection.image_files import ImageFiles
 from promptseg.inspection.layouts import Layout
 from promptseg.inspection.mask_values import MaskValues
 
-BLOCK = 5  # slices of a stack that are one group: neighbors are alike
 _MANY = 200  # images
 _VAL_FRACTION = 0.2  # of the groups, where there are not many images
 _NAMED = 3  # files that are named
@@ -104,7 +104,7 @@ def _of_layout(folder: Path, layout: Layout, files: list[str], names: list[str])
     pairs = layout.pairing.pairs
     images, masks = [pair.image for pair in pairs], [path for pair in pairs for path in pair.masks]
     headers = image_files.read_headers(folder, images)
-    stack = bool(headers.pages)
+    stack = 2 * len(headers.pages) > len(images)
     values = mask_values.read(folder, masks, stack)
     several = not layout.classes and any(len(pair.masks) > 1 for pair in pairs)
     meaning = mask_values.meaning(values, layout.classes, [] if layout.classes else names, several)
@@ -116,22 +116,24 @@ def _of_layout(folder: Path, layout: Layout, files: list[str], names: list[str])
     if window is not None:
         options["window"] = window
     if stack:
-        options |= {"stack": True, "block": BLOCK}
+        options |= {"stack": True, "block": volumes.block(sum(headers.pages.values()))}
     if "{split}" not in layout.images and (splits := _splits_by_name(images)):
         options["splits"] = splits
-    problems = [*headers.errors, *values.errors, *_unequal(folder, layout, headers, values)]
+    pages = {} if stack else headers.pages
+    problems = [f"{folder / path}: it holds {count} pages where one image is expected" for path, count in pages.items()]
+    problems += [*headers.errors, *values.errors, *_unequal(folder, layout, headers, values)]
     entry = _entry(options, len(images))
     if problems:
         entry["skip_invalid"] = True
     if layout.classes and names:
         entry["classes"] = names
-    slices = sum(headers.pages.values())
     evidence = [
         ("formats", ", ".join(f"{count:,} {kind}" for kind, count in sorted(headers.formats.items()))),
         ("pairs", f"{layout.images} with {layout.masks}: {len(pairs):,}"),
     ]
     if stack:
-        evidence.append(("stacks", f"{len(headers.pages)} of {slices} slices; every {BLOCK} slices are one group"))
+        slices = f"{len(headers.pages)} of {sum(headers.pages.values())} slices"
+        evidence.append(("stacks", f"{slices}; every {options['block']} slices are one group"))
     if window is not None:
         evidence.append(_of_window(len(headers.deep), window))
     if left_out:
@@ -141,7 +143,7 @@ def _of_layout(folder: Path, layout: Layout, files: list[str], names: list[str])
     if others := _others(files):
         evidence.append(("other", f"not read: {others}"))
     evidence.append(("masks", meaning.words))
-    suggested = None if stack else groups.find(images)
+    suggested = None if stack else _groups(folder, pairs, headers, options, evidence)
     return Description(
         folder, _slug(folder), entry, meaning.classes, meaning.named, (), suggested, tuple(evidence), tuple(problems)
     )
@@ -172,9 +174,22 @@ def _of_annotations(folder: Path, layout: AnnotationLayout, files: list[str], na
     if headers.errors:
         entry["skip_invalid"] = True
     evidence.append(("classes", shortened(classes)))
+    suggested = _groups(folder, layout.pairing.pairs, headers, options, evidence)
     return Description(
-        folder, _slug(folder), entry, classes, True, (), groups.find(images), tuple(evidence), tuple(headers.errors)
+        folder, _slug(folder), entry, classes, True, (), suggested, tuple(evidence), tuple(headers.errors)
     )
+
+
+def _groups(
+    folder: Path, pairs: list[FilePair], headers: ImageFiles, options: dict[str, Any], evidence: list[tuple[str, str]]
+) -> Groups | None:
+    """The groups that names suggest; otherwise those of volumes, if the images are slices, as options and evidence."""
+    suggested = groups.find([pair.image for pair in pairs])
+    splits = len({pair.values.get("split") for pair in pairs})
+    if suggested is None and (found := volumes.find(folder, headers.sizes, options.get("window"), splits)):
+        options |= found[0]
+        evidence.append(("volume", found[1]))
+    return suggested
 
 
 def _entry(options: dict[str, Any], images: int) -> dict[str, Any]:
@@ -184,7 +199,7 @@ def _entry(options: dict[str, Any], images: int) -> dict[str, Any]:
 
 
 def _of_window(images: int, window: list[float]) -> tuple[str, str]:
-    what = f"{images:,} images have more than 8 bits"
+    what = f"more than 8 bits in {images:,} of the images"
     return "range", f"{what}; black and white at {window[0]:g} and {window[1]:g}, of which 0.2 % are outside"
 
 

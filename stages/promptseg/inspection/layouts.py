@@ -56,17 +56,26 @@ def find(folder: Path, files: list[str]) -> Layout | None:
     Returns:
         Of patterns that pair equally many, those that leave the fewest files unused, the simplest first; None where no
         image has a mask.
+
+    Raises:
+        UserError: the simplest patterns for which there are files pair none of them, or two files share a name.
     """
     pictures = [path for path in files if os.path.splitext(path)[1].lower() in IMAGE_SUFFIXES]
-    best = None
+    best, problem = None, None
     for images, masks in dict.fromkeys(_candidates(pictures)):
-        found = _paired(folder, images, masks, pictures)
+        try:
+            found = _paired(folder, images, masks, pictures)
+        except UserError as error:
+            problem = problem or error
+            continue
         if found is None:
             continue
         if best is None or _rank(found) > _rank(best):
             best = found
         if not found.unused:
             break
+    if best is None and problem is not None:
+        raise problem
     return best
 
 
@@ -75,14 +84,14 @@ def _rank(layout: Layout) -> tuple[int, int]:
 
 
 def _paired(folder: Path, images: str, masks: str, pictures: list[str]) -> Layout | None:
-    """The layout of two patterns; None where they pair nothing, or files share a name."""
+    """The layout of two patterns; None where there are no files for one. Raises UserError as `find`."""
     try:
         of_images, of_masks = Pattern(images), Pattern(masks)
-        if not any(map(of_masks.match, pictures)) or not any(map(of_images.match, pictures)):
-            return None
-        found = pairing.pair(folder, of_images, of_masks, skip_unpaired=True)
-    except (UserError, ValueError):
+    except ValueError:
         return None
+    if not any(map(of_masks.match, pictures)) or not any(map(of_images.match, pictures)):
+        return None
+    found = pairing.pair(folder, of_images, of_masks, skip_unpaired=True)
     used = {path for pair in found.pairs for path in (pair.image, *pair.masks)}
     classes = sorted({name for pair in found.pairs for name in pair.classes if name is not None})
     if CLASS in of_masks.fields and not 1 <= len(classes) <= _MAX_CLASSES:
