@@ -29,8 +29,14 @@ def project(tmp_path, monkeypatch, root):
     (home / "params.yaml").write_text(studies.text("default"))
     monkeypatch.chdir(home)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setattr(timing, "measure", lambda image, weights, phrase: (dict.fromkeys(weights, FAST), []))
+    monkeypatch.setattr(timing, "survey", lambda image, stated, phrase: timed(stated))
     return home
+
+
+def timed(stated: dict[str, timing.Weights]) -> timing.Survey:
+    """What `timing.survey` returns, without a process and without running a model."""
+    weights = timing.locate(stated)
+    return timing.Survey(weights, dict.fromkeys(weights, FAST), [])
 
 
 def run(*arguments: str, answers: str = "") -> str:
@@ -130,11 +136,15 @@ def test_edits_that_are_in_no_commit_are_never_overwritten_without_force(project
     assert Path("params.yaml").read_text() == own
 
 
-def test_the_shipped_study_comes_back(project):
+def test_the_shipped_study_comes_back_and_what_is_left_of_the_other_one_is_said(project):
     cases.two_folders(project.parent / "images")
-    run("../images", "--yes")
-    run("--study", "default")
-    assert Path("params.yaml").read_text() == studies.text("default")
+    assert "other studies" not in run("../images", "--yes")
+    Path("metrics").mkdir()
+    for name in ("images-box", "em-sam-box"):
+        Path(f"metrics/{name}.json").write_text("{}")
+    assert "metrics, plots/ and data/ keep what 1 runs of other studies left" in run("--study", "default")
+    assert Path("params.yaml").read_text() == studies.text("default") and Path("metrics/images-box.json").exists()
+    assert "left" in run("../images", "--yes")
 
 
 @pytest.mark.parametrize(
@@ -172,3 +182,10 @@ def test_the_command_ends_with_one_line_and_exit_code_1(project):
     env_run = [sys.executable, "-c", "from promptseg.cli.main import main; main()", "init", "../nothing", "--yes"]
     result = subprocess.run(env_run, capture_output=True, text=True)
     assert result.returncode == 1 and result.stderr.count("\n") == 1 and result.stderr.startswith("error: ")
+
+
+def test_looking_needs_no_torch_whose_memory_it_would_keep():
+    """Models are found and timed in a process of their own."""
+    code = "import sys; from promptseg.cli import init; from promptseg.inspection import look; print('torch' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout == "False\n"

@@ -50,6 +50,11 @@ def with_alpha(image: np.ndarray, path: Path, alpha: int = 255) -> None:
     Image.fromarray(np.dstack([image, np.full(image.shape[:2], alpha, np.uint8)])).save(path)
 
 
+def cut_off(image: np.ndarray, path: Path) -> None:
+    with_alpha(image, path)
+    path.write_bytes(path.read_bytes()[:300])
+
+
 def gray(mask: np.ndarray, path: Path) -> None:
     Image.fromarray(mask * np.uint8(255)).save(path)
 
@@ -94,13 +99,15 @@ MASKS: dict[str, Write] = {
 EMPTY = 2
 # What is refused, file by file: words of the line that says so.
 DAMAGED: dict[str, tuple[Write, str]] = {
-    "cut off.png": (lambda image, path: with_alpha(image, path) or path.write_bytes(path.read_bytes()[:300]), "damaged"),
-    "nothing.png": (lambda image, path: path.touch(), "empty"),
-    "page.jpg": (lambda image, path: path.write_text("<html>404</html>"), "no PNG, JPEG, TIFF or WebP"),
+    "cut off.png": (
+        lambda image, path: with_alpha(image, path) or path.write_bytes(path.read_bytes()[:300]),
+        "damaged",
+    ),
+    "nothing.png": (lambda image, path: path.touch(), "not a PNG"),
+    "page.jpg": (lambda image, path: path.write_text("<html>404</html>"), "not a PNG"),
     "print.jpg": (lambda image, path: Image.fromarray(image).convert("CMYK").save(path), "save it as RGB"),
     "see-through.png": (lambda image, path: with_alpha(image, path, 99), "transparent"),
     "scan.tif": (lambda image, path: tifffile.imwrite(path, np.stack([image, image]), photometric="rgb"), "2 pages"),
-    "dangling.png": (lambda image, path: path.symlink_to("nowhere"), "not found"),
 }
 LEFT_OUT = ("images/alone.png", "masks/orphan.png")
 

@@ -162,6 +162,26 @@ def test_a_folder_that_is_not_understood_is_refused_in_one_line(tmp_path):
     refused(lambda: describe.describe(tmp_path / "a.png", []), "a file; unpack it")
 
 
+def test_a_link_to_nothing_is_refused_as_dvc_reads_every_file(tmp_path):
+    cases.two_folders(tmp_path)
+    (tmp_path / "images" / "gone.png").symlink_to("nowhere")
+    refused(lambda: describe.describe(tmp_path, []), "images/gone.png: a link to nothing", "dvc", "remove it")
+
+
+@pytest.mark.parametrize(
+    ("add", "words"),
+    [
+        ("images/img9.bmp", [".bmp files are not supported", "convert it to PNG"]),
+        ("images/img0.jpg", ["images/img0.jpg is another image named 'img0'", "remove one"]),
+        ("images/img\n9.png", ["unprintable characters", "rename the file"]),
+    ],
+)
+def test_what_stands_in_the_way_of_all_pairs_is_named(tmp_path, add, words):
+    cases.two_folders(tmp_path)
+    (tmp_path / add).write_bytes((tmp_path / "images" / "img0.png").read_bytes())
+    refused(lambda: describe.describe(tmp_path, []), *words)
+
+
 def test_masks_that_are_photos_and_wrong_numbers_of_names_are_refused(tmp_path):
     cases.two_folders(tmp_path)
     refused(lambda: describe.describe(tmp_path, ["a", "b"]), "--classes: 2 names", "one class")

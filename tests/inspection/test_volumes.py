@@ -33,7 +33,9 @@ def test_slices_of_one_volume_are_grouped_in_blocks_and_of_several_by_volume(tmp
     assert options == expected and words in said
 
 
-@pytest.mark.parametrize(("count", "steps", "block"), [(12, 4, 2), (30, 4, 5), (72, 9, 10), (72, 40, 10), (300, 40, 50)])
+@pytest.mark.parametrize(
+    ("count", "steps", "block"), [(12, 4, 2), (30, 4, 5), (72, 9, 10), (72, 40, 10), (300, 40, 50)]
+)
 def test_blocks_are_longer_where_slices_change_slowly_and_shorter_where_they_are_few(tmp_path, count, steps, block):
     cases.slices(tmp_path, count=count, steps=steps)
     assert grouping(tmp_path)[0] == {"block": block}

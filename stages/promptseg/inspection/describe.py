@@ -2,7 +2,6 @@
 
 import os
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,11 +9,19 @@ from typing import Any
 
 from promptseg import datasets
 from promptseg.core.errors import UserError
-from promptseg.data import file_kinds
-from promptseg.data.file_names import IMAGE_SUFFIXES, walk
+from promptseg.data.file_names import walk
 from promptseg.datasets.folder.pairing import FilePair
 from promptseg.datasets.folder.patterns import split_of
-from promptseg.inspection import annotation_layouts, groups, image_files, layouts, mask_values, official, volumes
+from promptseg.inspection import (
+    annotation_layouts,
+    groups,
+    image_files,
+    layouts,
+    listing,
+    mask_values,
+    official,
+    volumes,
+)
 from promptseg.inspection.annotation_layouts import AnnotationLayout
 from promptseg.inspection.groups import Groups
 from promptseg.inspection.image_files import ImageFiles
@@ -71,16 +78,25 @@ def describe(folder: Path, names: list[str]) -> Description:
     if not folder.is_dir():
         what = "a file; unpack it and give the folder" if folder.is_file() else "no such folder"
         raise UserError(f"{folder}: {what}")
+    files = walk(folder)
+    listing.check_readable(folder, files)
+    found = _described(folder, files, names)
+    if links := listing.linked_folders(folder, files):
+        what = f"{_some(links)}: dvc does not watch what links lead to; after a change there, use dvc repro --force"
+        return replace(found, evidence=(*found.evidence, ("links", what)))
+    return found
+
+
+def _described(folder: Path, files: list[str], names: list[str]) -> Description:
     known = official.recognize(folder)
     if known is not None:
         return _of_official(folder, known, names)
-    files = walk(folder)
     found = annotation_layouts.find(folder, files)
     layout = layouts.find(folder, files)
     if found is not None and (layout is None or layout.unused):
         return _of_annotations(folder, found, files, names)
     if layout is None:
-        raise UserError(f"{folder}: {_nothing(folder, files)}")
+        raise UserError(f"{folder}: {listing.nothing(folder, files)}")
     return _of_layout(folder, layout, files, names)
 
 
@@ -140,7 +156,7 @@ def _of_layout(folder: Path, layout: Layout, files: list[str], names: list[str])
         evidence.append(("unpaired", f"left out, without counterpart: {_some(left_out)}"))
     if unused := [path for path in layout.unused if path not in left_out]:
         evidence.append(("unused", f"neither an image with a mask nor a mask: {_some(unused)}"))
-    if others := _others(files):
+    if others := listing.others(files):
         evidence.append(("other", f"not read: {others}"))
     evidence.append(("masks", meaning.words))
     suggested = None if stack else _groups(folder, pairs, headers, options, evidence)
@@ -220,29 +236,6 @@ def _splits_by_name(images: list[str]) -> dict[str, str] | None:
     if None in splits.values() or "train" not in splits.values():
         return None
     return {str(splits[path]): rf"(?:^|/){words[path]}\." for path in images}
-
-
-def _nothing(folder: Path, files: list[str]) -> str:
-    """What a folder holds that has no image with a mask."""
-    if not files:
-        return "the folder is empty"
-    kinds = Counter(os.path.splitext(path)[1].lower() or "no suffix" for path in files)
-    listed = ", ".join(f"{count:,} {suffix}" for suffix, count in kinds.most_common(4))
-    pictures = [path for path in files if os.path.splitext(path)[1].lower() in IMAGE_SUFFIXES]
-    if not pictures:
-        first = file_kinds.refusal(folder / files[0])
-        return f"no PNG, JPEG, TIFF or WebP images ({listed}); {files[0]}: {first}"
-    return (
-        f"no image has a mask ({listed}); expected images/NAME.png and masks/NAME.png, or NAME.png and NAME_mask.png; "
-        "other patterns: datasets.<name>.options in params.yaml"
-    )
-
-
-def _others(files: list[str]) -> str:
-    """Files that are no images, by suffix."""
-    suffixes = (os.path.splitext(path)[1].lower() for path in files)
-    kinds = Counter(suffix for suffix in suffixes if suffix and suffix not in IMAGE_SUFFIXES)
-    return ", ".join(f"{count:,} {suffix}" for suffix, count in sorted(kinds.items()))
 
 
 def shortened(names: Iterable[str]) -> str:
