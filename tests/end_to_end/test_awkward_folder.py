@@ -79,7 +79,7 @@ def test_masks_of_0_and_1_and_of_0_and_255_are_one_class_and_words_say_so(projec
 
 def test_runs_of_the_study_before_are_in_no_table(project):
     folder, printed = project
-    assert "keep what 1 runs of other studies left" in printed
+    assert "keep the results of other studies (1 runs)" in printed
     (folder / "metrics/my-images-m-rz-box.json").write_text('{"iou_mean": 0.25}')
     shown = run(folder, "dvc", "metrics", "show")
     assert "my-images-m-rz-box" in shown and "em-sam" not in shown

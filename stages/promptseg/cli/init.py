@@ -18,7 +18,6 @@ from promptseg.inspection import choose, describe, evidence, look, tiling, timin
 from promptseg.inspection.describe import Description
 from promptseg.inspection.look import Findings
 
-
 METRICS = Path("metrics")
 
 
@@ -109,7 +108,7 @@ def _check_project(force: bool) -> None:
 def _raw(folder: Path) -> str:
     """The folder as params.yaml names it. Raises UserError for a name that commands cannot have, and for data/raw."""
     raw = folder.expanduser().as_posix()
-    check_name(raw, raw)
+    check_name(raw, repr(raw))
     if download_name(raw) is not None:
         raise UserError(f"{raw}: {RAW} is filled by the section download of params.yaml; give a folder of your own")
     return raw
@@ -221,8 +220,8 @@ def _replace(text: str, force: bool) -> None:
     files.write_text(PATH, text)
     if others := [path.stem for path in METRICS.glob("*.json") if path.stem not in runs]:
         print(
-            f"note: {METRICS}, plots/ and data/ keep what {len(others):,} runs of other studies left, in case these come "
-            "back; dvc metrics show, the verdict and the report show the runs of params.yaml alone"
+            f"note: {METRICS}/, plots/ and data/ keep the results of other studies ({len(others):,} runs), in case "
+            "these come back; dvc metrics show, the verdict and the report show the runs of params.yaml alone"
         )
 
 

@@ -20,10 +20,9 @@ from promptseg.core.distributed import Ranks
 from promptseg.core.errors import UserError
 from promptseg.core.thread_pool import ThreadPool
 from promptseg.data import records
-from promptseg.data.image_io import IGNORED
 from promptseg.data.records import SHARDS, Record
 from promptseg.datasets import Sample
-from promptseg.preprocessing import class_selection, independence, near_duplicates, split_assignment
+from promptseg.preprocessing import class_selection, independence, near_duplicates, split_assignment, tiles
 from promptseg.preprocessing.filter import Choice, PixelCounts, choose, measure
 from promptseg.preprocessing.split_assignment import GAP, SPLITS
 from promptseg.preprocessing.tiles import Tiler
@@ -225,7 +224,9 @@ def _write(job: _Job, shard: _Shard, folder: Path) -> _Written:
         sample = job.samples[item[0]]
         try:
             image, mask = job.tiler.read(sample)
-            return [(record, _given(record)) for record in job.tiler.records(sample, image, mask, item[1])]
+            return [
+                (record, tiles.instances_given(record)) for record in job.tiler.records(sample, image, mask, item[1])
+            ]
         except UserError:
             if job.tiler.settings.skip_invalid:
                 return None
@@ -242,11 +243,3 @@ def _write(job: _Job, shard: _Shard, folder: Path) -> _Written:
                 writer.add(record)
                 given |= of_record
     return _Written(shard.split, lost, given)
-
-
-def _given(record: Record) -> set[bool]:
-    """Whether pixels of classes have the number of an instance: folders of classes may number those of some alone."""
-    if not record.foreground or not record.instances:
-        return {False} if record.foreground else set()
-    mask, numbers = records.mask(record), records.instances(record)
-    return set(np.unique(numbers[(mask > 0) & (mask != IGNORED)] > 0).tolist())
