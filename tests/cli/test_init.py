@@ -172,6 +172,16 @@ def test_what_cannot_work_is_one_line_and_params_stay(project, arguments, words)
     assert Path("params.yaml").read_text() == studies.text("default")
 
 
+def test_images_that_are_all_alike_leave_none_for_the_test_unless_groups_are_stated(project):
+    for number in range(6):
+        cases.save(project.parent / f"images/images/{'abcdef'[number]}.png", cases.picture(0))
+        cases.save(project.parent / f"images/masks/{'abcdef'[number]}.png", cases.squares(number, 1))
+    refused(lambda: run("../images", "--yes"), "all 6 images are one group", "--group")
+    assert Path("params.yaml").read_text() == studies.text("default")
+    run("../images", "--yes", "--group", "([a-f])[.]")
+    assert study.load().datasets["images"].options["group"] == "([a-f])[.]"
+
+
 def test_outside_of_a_project_nothing_is_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     refused(lambda: run("images", "--yes"), "dvc.yaml", "project's folder")

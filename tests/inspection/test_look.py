@@ -3,6 +3,8 @@
 import folder_cases as cases
 import numpy as np
 import pytest
+import tifffile
+from PIL import Image
 from promptseg.core.errors import UserError
 from promptseg.inspection import describe, evidence, look
 from refusing import refused
@@ -160,6 +162,24 @@ def test_a_folder_that_is_not_understood_is_refused_in_one_line(tmp_path):
     cases.save(tmp_path / "a.png", cases.picture(0))
     refused(lambda: describe.describe(tmp_path, []), "no image has a mask", "NAME_mask.png")
     refused(lambda: describe.describe(tmp_path / "a.png", []), "a file; unpack it")
+
+
+def channels(path):
+    tifffile.imwrite(path, np.zeros((2, 48, 48), np.uint8), imagej=True, metadata={"axes": "CYX"})
+
+
+def cmyk(path):
+    Image.new("CMYK", (48, 48)).save(path, "JPEG")
+
+
+@pytest.mark.parametrize(
+    ("write", "words"), [(channels, "axes are"), (cmyk, "CMYK"), (lambda path: path.touch(), "not a PNG")]
+)
+def test_a_folder_none_of_whose_images_can_be_read_is_refused_with_the_reason(tmp_path, write, words):
+    cases.jpeg_masks(tmp_path)
+    for path in (tmp_path / "images").iterdir():
+        write(path)
+    refused(lambda: looked(tmp_path), "image", "can be read", words)
 
 
 def test_a_link_to_nothing_is_refused_as_dvc_reads_every_file(tmp_path):

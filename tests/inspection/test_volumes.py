@@ -22,8 +22,8 @@ def grouping(folder):
     ("names", "expected", "words"),
     [
         (("slice_",), ONE, "48 numbered images of one size; neighbors correlate by 0."),
-        (("",), ONE, "one volume, or clip; every 5 in a row are one group, and one of these is left out"),
-        (("volA_", "volB_"), SEVERAL | ONE, "2 volumes, or clips; every 5 in a row"),
+        (("",), ONE, "one volume, or clip; groups of 5 consecutive images, one of which is left out"),
+        (("volA_", "volB_"), SEVERAL | ONE, "2 volumes, or clips; groups of 5 consecutive"),
         (("volA_", "volB_", "volC-"), SEVERAL, "3 volumes, or clips, each a group; --group states others"),
     ],
 )

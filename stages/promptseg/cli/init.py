@@ -61,6 +61,10 @@ def init(folder: Path, answers: Answers, weights: list[str], hours: float, good_
     description = _grouped(_named(description, answers), answers)
     findings = look.examine(description, raw)
     _print(evidence.of_findings(findings))
+    if not findings.samples["test"]:
+        raise UserError(
+            f"{raw}: all {findings.total:,} images are one group: none are left for the test; state others by --group"
+        )
     description, phrases = findings.description, _phrases(findings, answers)
     cut = tiling.decide(findings)
     print(f"  {'tiles':<10}{cut.why}")

@@ -120,6 +120,7 @@ def _of_layout(folder: Path, layout: Layout, files: list[str], names: list[str])
     pairs = layout.pairing.pairs
     images, masks = [pair.image for pair in pairs], [path for pair in pairs for path in pair.masks]
     headers = image_files.read_headers(folder, images)
+    _check_any(folder, headers, images)
     stack = 2 * len(headers.pages) > len(images)
     values = mask_values.read(folder, masks, stack)
     several = not layout.classes and any(len(pair.masks) > 1 for pair in pairs)
@@ -149,7 +150,7 @@ def _of_layout(folder: Path, layout: Layout, files: list[str], names: list[str])
     ]
     if stack:
         slices = f"{len(headers.pages)} of {sum(headers.pages.values())} slices"
-        evidence.append(("stacks", f"{slices}; every {options['block']} slices are one group"))
+        evidence.append(("stacks", f"{slices}; groups of {options['block']} consecutive slices"))
     if window is not None:
         evidence.append(_of_window(len(headers.deep), window))
     if left_out:
@@ -173,6 +174,7 @@ def _of_annotations(folder: Path, layout: AnnotationLayout, files: list[str], na
         raise UserError(f"--classes: {unknown[0]!r} is not in {layout.annotations}, which has {shortened(classes)}")
     options: dict[str, Any] = {"images": layout.images, "annotations": layout.annotations, "classes": list(classes)}
     headers = image_files.read_headers(folder, images)
+    _check_any(folder, headers, images)
     entry = _entry(options, len(images))
     evidence = [
         ("formats", ", ".join(f"{count:,} {kind}" for kind, count in sorted(headers.formats.items()))),
@@ -206,6 +208,12 @@ def _groups(
         options |= found[0]
         evidence.append(("volume", found[1]))
     return suggested
+
+
+def _check_any(folder: Path, headers: ImageFiles, images: list[str]) -> None:
+    """Raise UserError where no header can be read."""
+    if len(headers.errors) == len(images):
+        raise UserError(f"{folder}: none of {len(images):,} images can be read; {headers.errors[0]}")
 
 
 def _entry(options: dict[str, Any], images: int) -> dict[str, Any]:

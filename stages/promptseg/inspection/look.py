@@ -72,6 +72,8 @@ def examine(description: Description, raw: str) -> Findings:
     if not measured.measured:
         raise UserError(f"{description.folder}: no mask can be read; {measured.errors[0] if measured.errors else ''}")
     prints, unreadable = contents.fingerprints(samples)
+    if prints and not any(prints.values()):
+        raise UserError(f"{description.folder}: no image can be read; {unreadable[0]}")
     duplicates = contents.duplicates(samples, prints)
     stated = getattr(options[0], "group", None) if options else None
     ordered, complete = datasets.ordered(module, *options), len(prints) == len(samples)

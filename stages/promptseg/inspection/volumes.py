@@ -60,7 +60,7 @@ def find(
     if len(volumes) > 2 * splits:
         return options, f"{seen}: {what}, each a group; --group states others"
     options["block"] = _block(alike, len(order), (near.mean() + far) / 2)
-    blocks = f"every {options['block']} in a row are one group, and one of these is left out between two splits"
+    blocks = f"groups of {options['block']} consecutive images, one of which is left out between two splits"
     return options, f"{seen}: {what}; {blocks}; --group states others"
 
 
