@@ -37,13 +37,13 @@ def project(root, tmp_path_factory):
         patch.setattr(timing, "survey", lambda image, stated, phrase: found)
         result = CliRunner().invoke(main.app, ["init", "../my images, März", "--yes"])
     assert result.exit_code == 0, result.exception
-    out = run(folder, "dvc", "repro", "preprocess@my-images-m-rz")
-    assert ran(out) == ["code", "preprocess@my-images-m-rz"] and "warning: my-images-m-rz: files left out" in out
+    out = run(folder, "dvc", "repro", "preprocess@my-images-marz")
+    assert ran(out) == ["code", "preprocess@my-images-marz"] and "warning: my-images-marz: files left out" in out
     return folder, result.output
 
 
 def test_all_that_can_be_read_is_prepared_with_its_own_mask_and_upright(project):
-    splits = {split: records.open_split(project[0] / f"data/prepared/my-images-m-rz/{split}.parquet") for split in
+    splits = {split: records.open_split(project[0] / f"data/prepared/my-images-marz/{split}.parquet") for split in
               ("train", "val", "test")}  # fmt: skip
     found = {record.id: record for split in splits.values() for record in split}
     empty = {name for name in NAMES if name.startswith("empty")}
@@ -57,7 +57,7 @@ def test_all_that_can_be_read_is_prepared_with_its_own_mask_and_upright(project)
 
 def test_what_cannot_be_read_is_named_with_the_reason_and_left_out(project):
     folder, printed = project
-    summary = json.loads((folder / "data/summaries/my-images-m-rz.json").read_text())
+    summary = json.loads((folder / "data/summaries/my-images-marz.json").read_text())
     unreadable = sum(summary[split]["dropped_unreadable"] for split in ("train", "val", "test"))
     assert unreadable == len(awkward.DAMAGED) + 1 and summary["files_left_out"] == len(awkward.LEFT_OUT)
     lines = printed.splitlines()
@@ -72,7 +72,7 @@ def test_what_cannot_be_read_is_named_with_the_reason_and_left_out(project):
 
 def test_masks_of_0_and_1_and_of_0_and_255_are_one_class_and_words_say_so(project):
     folder, printed = project
-    entry = yaml.safe_load((folder / "params.yaml").read_text())["datasets"]["my-images-m-rz"]
+    entry = yaml.safe_load((folder / "params.yaml").read_text())["datasets"]["my-images-marz"]
     assert entry["raw"] == "../my images, März" and entry["options"]["classes"] == {"object": [1, 255]}
     assert "values 0 and 1 in some masks, 0 and 255 in others: background and one class" in printed
 
@@ -80,6 +80,6 @@ def test_masks_of_0_and_1_and_of_0_and_255_are_one_class_and_words_say_so(projec
 def test_runs_of_the_study_before_are_in_no_table(project):
     folder, printed = project
     assert "keep the results of other studies (1 runs)" in printed
-    (folder / "metrics/my-images-m-rz-box.json").write_text('{"iou_mean": 0.25}')
+    (folder / "metrics/my-images-marz-box.json").write_text('{"iou_mean": 0.25}')
     shown = run(folder, "dvc", "metrics", "show")
-    assert "my-images-m-rz-box" in shown and "em-sam" not in shown
+    assert "my-images-marz-box" in shown and "em-sam" not in shown

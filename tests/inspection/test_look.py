@@ -106,6 +106,15 @@ def test_images_of_more_than_8_bits_get_a_window_of_their_values(tmp_path):
     assert any("more than 8 bits" in line for line in evidence.of_description(description))
 
 
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [("Größe 2", "grosse-2"), ("2024", "images-2024"), ("no", "images-no"), ("図", "mine"), ("plates_", "plates")],
+)
+def test_a_dataset_has_the_name_of_its_folder_as_params_can_have_it(tmp_path, folder, name):
+    cases.two_folders(tmp_path / folder)
+    assert describe.describe(tmp_path / folder, []).name == name
+
+
 def test_what_is_damaged_missing_or_alike_is_said(tmp_path):
     cases.damaged(tmp_path)
     description, findings = looked(tmp_path)

@@ -15,7 +15,7 @@ from promptseg.core import files, settings, study
 from promptseg.core.errors import UserError
 from promptseg.core.params import PATH
 from promptseg.inspection import choose, describe, evidence, look, tiling, timing, write
-from promptseg.inspection.describe import Description
+from promptseg.inspection.description import Description
 from promptseg.inspection.look import Findings
 
 METRICS = Path("metrics")

@@ -1,9 +1,8 @@
 """How the images and masks of a folder are read: the entry of params.yaml, and the evidence for it."""
 
 import os
-import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from promptseg.inspection import (
     volumes,
 )
 from promptseg.inspection.annotation_layouts import AnnotationLayout
+from promptseg.inspection.description import Description
 from promptseg.inspection.groups import Groups
 from promptseg.inspection.image_files import ImageFiles
 from promptseg.inspection.layouts import Layout
@@ -32,37 +32,6 @@ _MANY = 200  # images
 _VAL_FRACTION = 0.2  # of the groups, where there are not many images
 _NAMED = 3  # files that are named
 _LISTED = 12  # classes that are named
-
-
-@dataclass(frozen=True)
-class Description:
-    """How a folder is read.
-
-    Attributes:
-        folder: of the user.
-        name: of the dataset.
-        entry: keys of its entry in params.yaml, without `raw`.
-        classes: that the study may choose from.
-        named: whether their names mean something.
-        phrases: text prompts that the shipped study has for it.
-        groups: that names suggest.
-        evidence: (what, words) for each thing that was seen.
-        problems: a line for each file that is missing or damaged.
-    """
-
-    folder: Path
-    name: str
-    entry: dict[str, Any]
-    classes: tuple[str, ...]
-    named: bool
-    phrases: tuple[str, ...] = ()
-    groups: Groups | None = None
-    evidence: tuple[tuple[str, str], ...] = ()
-    problems: tuple[str, ...] = ()
-
-    def with_options(self, **options: Any) -> "Description":
-        """The same folder, read with further options."""
-        return replace(self, entry={**self.entry, "options": {**self.entry.get("options", {}), **options}})
 
 
 def describe(folder: Path, names: list[str]) -> Description:
@@ -120,7 +89,6 @@ def _of_layout(folder: Path, layout: Layout, files: list[str], names: list[str])
     pairs = layout.pairing.pairs
     images, masks = [pair.image for pair in pairs], [path for pair in pairs for path in pair.masks]
     headers = image_files.read_headers(folder, images)
-    _check_any(folder, headers, images)
     stack = 2 * len(headers.pages) > len(images)
     values = mask_values.read(folder, masks, stack)
     several = not layout.classes and any(len(pair.masks) > 1 for pair in pairs)
@@ -162,7 +130,15 @@ def _of_layout(folder: Path, layout: Layout, files: list[str], names: list[str])
     evidence.append(("masks", meaning.words))
     suggested = None if stack else _groups(folder, pairs, headers, options, evidence)
     return Description(
-        folder, _slug(folder), entry, meaning.classes, meaning.named, (), suggested, tuple(evidence), tuple(problems)
+        folder,
+        listing.dataset_name(folder),
+        entry,
+        meaning.classes,
+        meaning.named,
+        (),
+        suggested,
+        tuple(evidence),
+        tuple(problems),
     )
 
 
@@ -174,7 +150,6 @@ def _of_annotations(folder: Path, layout: AnnotationLayout, files: list[str], na
         raise UserError(f"--classes: {unknown[0]!r} is not in {layout.annotations}, which has {shortened(classes)}")
     options: dict[str, Any] = {"images": layout.images, "annotations": layout.annotations, "classes": list(classes)}
     headers = image_files.read_headers(folder, images)
-    _check_any(folder, headers, images)
     entry = _entry(options, len(images))
     evidence = [
         ("formats", ", ".join(f"{count:,} {kind}" for kind, count in sorted(headers.formats.items()))),
@@ -194,7 +169,15 @@ def _of_annotations(folder: Path, layout: AnnotationLayout, files: list[str], na
     evidence.append(("classes", shortened(classes)))
     suggested = _groups(folder, layout.pairing.pairs, headers, options, evidence)
     return Description(
-        folder, _slug(folder), entry, classes, True, (), suggested, tuple(evidence), tuple(headers.errors)
+        folder,
+        listing.dataset_name(folder),
+        entry,
+        classes,
+        True,
+        (),
+        suggested,
+        tuple(evidence),
+        tuple(headers.errors),
     )
 
 
@@ -208,12 +191,6 @@ def _groups(
         options |= found[0]
         evidence.append(("volume", found[1]))
     return suggested
-
-
-def _check_any(folder: Path, headers: ImageFiles, images: list[str]) -> None:
-    """Raise UserError where no header can be read."""
-    if len(headers.errors) == len(images):
-        raise UserError(f"{folder}: none of {len(images):,} images can be read; {headers.errors[0]}")
 
 
 def _entry(options: dict[str, Any], images: int) -> dict[str, Any]:
@@ -260,9 +237,3 @@ def _some(paths: list[str]) -> str:
 
 def _size(shape: tuple[int, int]) -> str:
     return f"{shape[1]}x{shape[0]}"
-
-
-def _slug(folder: Path) -> str:
-    """A name for the dataset, from that of the folder."""
-    name = re.sub(r"[^a-z0-9]+", "-", folder.resolve().name.lower()).strip("-")[:20].strip("-")
-    return name or "mine"

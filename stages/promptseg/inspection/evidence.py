@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 
-from promptseg.inspection.describe import Description
+from promptseg.inspection.description import Description
 from promptseg.inspection.look import Findings
 
 _LINES = 20  # classes that get a line each

@@ -1,8 +1,12 @@
-"""What the names of the files in a folder say, before any is opened."""
+"""What the names of a folder and its files say, before any is opened."""
 
 import os
+import re
+import unicodedata
 from collections import Counter
 from pathlib import Path, PurePosixPath
+
+import yaml
 
 from promptseg.core.errors import UserError
 from promptseg.data import file_kinds
@@ -49,3 +53,12 @@ def others(files: list[str]) -> str:
     suffixes = (os.path.splitext(path)[1].lower() for path in files)
     kinds = Counter(suffix for suffix in suffixes if suffix and suffix not in IMAGE_SUFFIXES)
     return ", ".join(f"{count:,} {suffix}" for suffix, count in sorted(kinds.items()))
+
+
+def dataset_name(folder: Path) -> str:
+    """Derive the name of a dataset from that of its folder."""
+    plain = unicodedata.normalize("NFKD", folder.resolve().name.casefold())
+    plain = "".join(char for char in plain if not unicodedata.combining(char))
+    name = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:20].strip("-") or "mine"
+    # params.yaml would take 2024 for a number and no for a boolean.
+    return name if name[0].isalpha() and isinstance(yaml.safe_load(name), str) else f"images-{name}"

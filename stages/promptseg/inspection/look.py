@@ -9,7 +9,7 @@ from promptseg.core.errors import UserError
 from promptseg.core.params import Dataset
 from promptseg.inspection import contents
 from promptseg.inspection.contents import ClassContents, Contents, Duplicates
-from promptseg.inspection.describe import Description
+from promptseg.inspection.description import Description
 from promptseg.preprocessing import class_selection, independence, near_duplicates, split_assignment
 
 
