@@ -65,6 +65,7 @@ def test_the_project_s_own_params_pass_and_its_runs_have_prompts_that_their_mode
     [
         ("download/em/reader", "me", "unknown dataset 'me'; known: "),
         ("datasets/em/reader", "me", "datasets.em.reader: 'me', but download.em fills data/raw/em for 'em'"),
+        ("datasets/em/raw", "../a`b", "datasets.em.raw: it contains '`', which commands cannot have; link the folder"),
         ("datasets/em/raw", "data/raw/others", "datasets.em.raw: nothing fills data/raw/others; add others to"),
         ("datasets/em/raw", "data/raw/others/em", "datasets.em.raw: nothing fills data/raw/others; add others to"),
         ("datasets/em/options", {"fold": 1}, "datasets.em.options: the reader 'em' "),

@@ -29,8 +29,14 @@ def project(tmp_path, monkeypatch, root):
     (home / "params.yaml").write_text(studies.text("default"))
     monkeypatch.chdir(home)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setattr(timing, "measure", lambda image, weights, phrase: (dict.fromkeys(weights, FAST), []))
+    monkeypatch.setattr(timing, "survey", lambda image, stated, phrase: timed(stated))
     return home
+
+
+def timed(stated: dict[str, timing.Weights]) -> timing.Survey:
+    """What `timing.survey` returns, without a process and without running a model."""
+    weights = timing.locate(stated)
+    return timing.Survey(weights, dict.fromkeys(weights, FAST), [])
 
 
 def run(*arguments: str, answers: str = "") -> str:
@@ -130,11 +136,15 @@ def test_edits_that_are_in_no_commit_are_never_overwritten_without_force(project
     assert Path("params.yaml").read_text() == own
 
 
-def test_the_shipped_study_comes_back(project):
+def test_the_shipped_study_comes_back_and_what_is_left_of_the_other_one_is_said(project):
     cases.two_folders(project.parent / "images")
-    run("../images", "--yes")
-    run("--study", "default")
-    assert Path("params.yaml").read_text() == studies.text("default")
+    assert "other studies" not in run("../images", "--yes")
+    Path("metrics").mkdir()
+    for name in ("images-box", "em-sam-box"):
+        Path(f"metrics/{name}.json").write_text("{}")
+    assert "keep the results of other studies (1 runs)" in run("--study", "default")
+    assert Path("params.yaml").read_text() == studies.text("default") and Path("metrics/images-box.json").exists()
+    assert "keep the results of other studies (1 runs)" in run("../images", "--yes")
 
 
 @pytest.mark.parametrize(
@@ -152,13 +162,24 @@ def test_the_shipped_study_comes_back(project):
         (["../images", "--yes", "--classes", "a,b"], ["--classes", "one class"]),
         (["../images", "--yes", "--text", " "], ["--text", "a phrase"]),
         (["data/raw/em", "--yes"], ["data/raw", "a folder of your own"]),
-        (["../my images", "--yes"], ["ln -s"]),
+        (["../my $images", "--yes"], ["contains '$'", "ln -s"]),
+        (["../my\nimages", "--yes"], ["contains '\\n'", "ln -s"]),
     ],
 )
 def test_what_cannot_work_is_one_line_and_params_stay(project, arguments, words):
     cases.two_folders(project.parent / "images")
     refused(lambda: run(*arguments), *words)
     assert Path("params.yaml").read_text() == studies.text("default")
+
+
+def test_images_that_are_all_alike_leave_none_for_the_test_unless_groups_are_stated(project):
+    for number in range(6):
+        cases.save(project.parent / f"images/images/{'abcdef'[number]}.png", cases.picture(0))
+        cases.save(project.parent / f"images/masks/{'abcdef'[number]}.png", cases.squares(number, 1))
+    refused(lambda: run("../images", "--yes"), "all 6 images are one group", "--group")
+    assert Path("params.yaml").read_text() == studies.text("default")
+    run("../images", "--yes", "--group", "([a-f])[.]")
+    assert study.load().datasets["images"].options["group"] == "([a-f])[.]"
 
 
 def test_outside_of_a_project_nothing_is_written(tmp_path, monkeypatch):
@@ -171,3 +192,10 @@ def test_the_command_ends_with_one_line_and_exit_code_1(project):
     env_run = [sys.executable, "-c", "from promptseg.cli.main import main; main()", "init", "../nothing", "--yes"]
     result = subprocess.run(env_run, capture_output=True, text=True)
     assert result.returncode == 1 and result.stderr.count("\n") == 1 and result.stderr.startswith("error: ")
+
+
+def test_looking_needs_no_torch_whose_memory_it_would_keep():
+    """Models are found and timed in a process of their own."""
+    code = "import sys; from promptseg.cli import init; print('torch' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout == "False\n"

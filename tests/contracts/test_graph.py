@@ -1,6 +1,7 @@
 """dvc.yaml: one code dependency a stage, declared paths only, and nothing from outside reaches a shell."""
 
 import re
+import shlex
 from functools import reduce
 from pathlib import Path
 
@@ -101,9 +102,10 @@ def test_every_stage_describes_itself_and_its_command_is_python_a_script_and_pla
     for name, stage in stages.items():
         assert stage.desc and len(stage.desc.split()) >= 5 and "\n" not in stage.desc, name
         assert item(name) in stage.desc, name
-        assert re.fullmatch(r"python stages/[a-z_]+\.py( [A-Za-z0-9_./-]+)*", stage.cmd), name
+        word = r"[A-Za-z0-9_./-]+"
+        assert re.fullmatch(rf'python stages/[a-z_]+\.py( {word}| "{word}")*', stage.cmd), name
         assert (ROOT / "stages" / f"{verb(stage)}.py").is_file(), name
-        for word in stage.cmd.split():
+        for word in shlex.split(stage.cmd):
             assert not Path(word).is_absolute() and ".." not in Path(word).parts, name
 
 
@@ -128,7 +130,7 @@ def test_every_path_in_a_command_is_declared_and_in_the_project(stages):
         assert not [path for path in map(Path, declared) if path.is_absolute() or ".." in path.parts], name
         assert {Path(out.def_path).parts[0] for out in stage.outs} <= {"data", "metrics", "plots"}, name
         temporary = {"data/embeddings", f"data/resume/{item(name)}"}
-        paths = {word for word in stage.cmd.split()[2:] if "/" in word}
+        paths = {word for word in shlex.split(stage.cmd)[2:] if "/" in word}
         parents = {parent.as_posix() for path in declared for parent in Path(path).parents}
         inside = {path for path in paths if deps(stage) & {parent.as_posix() for parent in Path(path).parents}}
         assert paths - temporary <= declared | parents | inside, name

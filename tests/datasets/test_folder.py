@@ -104,6 +104,21 @@ def test_groups(tmp_path):
     refused(divided, "test/p1_c.png: group 'p1' is in train (train/p1_a.png) and in test (test/p1_c.png)")
 
 
+def test_consecutive_images_of_a_volume_are_blocks(tmp_path):
+    names = [f"{split}/{volume}{number}" for split in ("train", "test") for volume in "ab" for number in range(8, 12)]
+    for name in names:
+        pair(tmp_path, f"{name}.png", f"{name}_mask.png")
+    where = {"images": "{split}/{name}.png", "masks": "{split}/{name}_mask.png", "block": 3}
+    found = {p.id: p.group for p in read(tmp_path, **where)}
+    assert list(found) == names and options(**where).ordered_groups
+    assert list(found.values()) == [f"{split}/b00{number // 3}" for split in ("train", "test") for number in range(8)]
+    found = {p.id: p.group for p in read(tmp_path, **where, group="(.*[ab])")}
+    assert [found[f"test/a{number}"] for number in range(8, 12)] == ["test/a/b000"] * 3 + ["test/a/b001"]
+    assert found["test/b8"] == "test/b/b000" and found["train/b11"] == "train/b/b001"
+    divided = partial(folder.read, tmp_path, options(**where, group="([ab])"))
+    refused(divided, "group 'a' is in train (train/a8.png) and in test (test/a8.png)")
+
+
 def test_window_and_unpaired_images(tmp_path):
     pair(tmp_path, "images/a.png", "masks/a.png")
     Image.fromarray(np.array([[0, 1000], [2000, 4000]], np.uint16)).save(tmp_path / "images/a.png")
@@ -136,8 +151,8 @@ def test_window_and_unpaired_images(tmp_path):
         ({"others": "void"}, "options.others"),
         ({"window": [5]}, "options.window"),
         ({"window": [5, 5]}, "window: two numbers, the smaller one first"),
-        ({"block": 5}, "block: only with stack: true"),
-        ({"block": 5, "stack": True, "group": "(a)"}, "block: only with stack: true"),
+        ({"block": 0}, "block"),
+        ({"block": 5, "stack": True, "group": "(a)"}, "block: not with group, which puts whole stacks into a group"),
         ({"stack": True, "classes": {"a": "#00ff00"}}, "stack: the masks of a stack are gray"),
         ({"stack": "yes"}, "options.stack"),
         ({"classes": ["leaf"], "contained": {"spot": "leaf"}}, "contained: 'spot' is not among classes: leaf"),
@@ -152,9 +167,9 @@ def test_invalid_options(given, words):
 def test_classes_inside_others_and_what_a_group_is():
     inner = options(classes=["leaf", "spot"], contained={"spot": "leaf"})
     assert datasets.contained_in(folder, inner) == {"spot": "leaf"} and datasets.contained_in(folder, options()) == {}
-    units = [{}, {"group": "(a)"}, STACKS, STACKS | {"block": 3}]
+    units = [{}, {"group": "(a)"}, STACKS, STACKS | {"block": 3}, {"group": "(a)", "block": 3}]
     assert [datasets.group_unit(folder, options(**given)) for given in units] == [
-        "image", "images of one name", "stack", "block of 3 slices within one stack",
+        "image", "images of one name", "stack", "block of 3 slices within one stack", "block of 3 consecutive images",
     ]  # fmt: skip
 
 

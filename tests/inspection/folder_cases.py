@@ -150,6 +150,18 @@ def stack(folder: Path) -> None:
         save(folder / f"{word}_mask.tif", np.stack([(squares(seed + n) > 0) * np.uint8(255) for n in range(20)]))
 
 
+def slices(folder: Path, volumes: tuple[str, ...] = ("slice_",), count: int = 48, steps: int = 4) -> None:
+    """Numbered slices of volumes, whose structures change within so many steps."""
+    for number, volume in enumerate(volumes):
+        for place in range(count):
+            first = 100 * number + place // steps
+            share = place % steps / steps
+            image = (1 - share) * picture(first) + share * picture(first + 1)
+            mask = squares(first + (2 * share > 1)) > 0
+            save(folder / "images" / f"{volume}{place + 1:03d}.png", image.astype(np.uint8))
+            save(folder / "masks" / f"{volume}{place + 1:03d}.png", mask * np.uint8(255))
+
+
 def damaged(folder: Path) -> None:
     pairs(folder, "images/{}.png", "masks/{}.png", numbered(8))
     (folder / "masks" / "img1.png").write_bytes((folder / "masks" / "img1.png").read_bytes()[:60])

@@ -7,7 +7,7 @@ import pytest
 from promptseg.inspection import choose, tiling
 from promptseg.inspection.contents import ClassContents, Contents, Duplicates
 from promptseg.inspection.costs import Speed
-from promptseg.inspection.describe import Description
+from promptseg.inspection.description import Description
 from promptseg.inspection.look import Findings
 
 FAST = dict.fromkeys(("sam2", "clipseg", "unet"), Speed(0.001, 0.001, 0.001))

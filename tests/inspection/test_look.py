@@ -3,6 +3,8 @@
 import folder_cases as cases
 import numpy as np
 import pytest
+import tifffile
+from PIL import Image
 from promptseg.core.errors import UserError
 from promptseg.inspection import describe, evidence, look
 from refusing import refused
@@ -48,6 +50,7 @@ CASES = [
     (cases.labelme, annotated("{name}.*", "{name}.json", "crack"), 6, {"crack": 6}),
     (cases.yolo, annotated("images/{split}/{name}.*", "labels/{split}/{name}.txt", "leaf"), 8, {"leaf": 8}),
     (cases.stack, options("{name}.*", "{name}_mask.*", stack=True, block=5, **OBJECT), 40, {"object": 80}),
+    (cases.slices, options("images/{name}.*", "masks/{name}.*", block=5, **OBJECT), 48, {"object": 96}),
 ]
 
 
@@ -101,6 +104,15 @@ def test_images_of_more_than_8_bits_get_a_window_of_their_values(tmp_path):
     low, high = description.entry["options"]["window"]
     assert 100 <= low < high <= 255 * 16 + 100 and findings.contents.measured == 6
     assert any("more than 8 bits" in line for line in evidence.of_description(description))
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [("Größe 2", "grosse-2"), ("2024", "images-2024"), ("no", "images-no"), ("図", "mine"), ("plates_", "plates")],
+)
+def test_a_dataset_has_the_name_of_its_folder_as_params_can_have_it(tmp_path, folder, name):
+    cases.two_folders(tmp_path / folder)
+    assert describe.describe(tmp_path / folder, []).name == name
 
 
 def test_what_is_damaged_missing_or_alike_is_said(tmp_path):
@@ -159,6 +171,44 @@ def test_a_folder_that_is_not_understood_is_refused_in_one_line(tmp_path):
     cases.save(tmp_path / "a.png", cases.picture(0))
     refused(lambda: describe.describe(tmp_path, []), "no image has a mask", "NAME_mask.png")
     refused(lambda: describe.describe(tmp_path / "a.png", []), "a file; unpack it")
+
+
+def channels(path):
+    tifffile.imwrite(path, np.zeros((2, 48, 48), np.uint8), imagej=True, metadata={"axes": "CYX"})
+
+
+def cmyk(path):
+    Image.new("CMYK", (48, 48)).save(path, "JPEG")
+
+
+@pytest.mark.parametrize(
+    ("write", "words"), [(channels, "axes are"), (cmyk, "CMYK"), (lambda path: path.touch(), "not a PNG")]
+)
+def test_a_folder_none_of_whose_images_can_be_read_is_refused_with_the_reason(tmp_path, write, words):
+    cases.jpeg_masks(tmp_path)
+    for path in (tmp_path / "images").iterdir():
+        write(path)
+    refused(lambda: looked(tmp_path), "image", "can be read", words)
+
+
+def test_a_link_to_nothing_is_refused_as_dvc_reads_every_file(tmp_path):
+    cases.two_folders(tmp_path)
+    (tmp_path / "images" / "gone.png").symlink_to("nowhere")
+    refused(lambda: describe.describe(tmp_path, []), "images/gone.png: a link to nothing", "dvc", "remove it")
+
+
+@pytest.mark.parametrize(
+    ("add", "words"),
+    [
+        ("images/img9.bmp", [".bmp files are not supported", "convert it to PNG"]),
+        ("images/img0.jpg", ["images/img0.jpg is another image named 'img0'", "remove one"]),
+        ("images/img\n9.png", ["unprintable characters", "rename the file"]),
+    ],
+)
+def test_what_stands_in_the_way_of_all_pairs_is_named(tmp_path, add, words):
+    cases.two_folders(tmp_path)
+    (tmp_path / add).write_bytes((tmp_path / "images" / "img0.png").read_bytes())
+    refused(lambda: describe.describe(tmp_path, []), *words)
 
 
 def test_masks_that_are_photos_and_wrong_numbers_of_names_are_refused(tmp_path):

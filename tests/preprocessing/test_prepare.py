@@ -133,14 +133,29 @@ def test_metrics_say_what_was_kept_and_dropped(run):
     assert [(record.id, record.foreground) for record in read(folder, "test")] == [("b", 25), ("no", 0)]
 
 
-def test_the_metrics_of_a_split_say_whether_instances_are_given_in_all_records_with_foreground(run):
-    def known(id, split, given=True, foreground=5):
-        mask = mask_of(foreground)
-        return replace(sample(id, split, mask=mask), instances=lambda: mask.astype(np.uint16) if given else None)
+IN_PART = "given in part, else connected components"
 
-    samples = [known("a", "train"), known("b", "train"), known("c", "test"), known("d", "test", given=False)]
-    _, metrics = run([*samples, known("e", "train", given=False, foreground=0)])
-    assert metrics["train"]["instances"] == "given" and metrics["test"]["instances"] == "connected components"
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        (5, 5, "given"),
+        (None, None, "connected components"),
+        (0, 0, "connected components"),  # masks of classes, none of which numbers anything
+        (5, None, IN_PART),
+        (5, 0, IN_PART),
+        (3, 3, IN_PART),  # one class has numbers, and the other has none
+    ],
+)
+def test_the_metrics_of_a_split_say_whether_instances_are_given_at_all_pixels_of_classes(run, first, second, expected):
+    def known(id, split, numbered, foreground=5):
+        mask = mask_of(foreground)
+        numbers = np.where(np.cumsum(mask).reshape(mask.shape) <= (numbered or 0), mask, 0).astype(np.uint16)
+        return replace(sample(id, split, mask=mask), instances=lambda: None if numbered is None else numbers)
+
+    samples = [known("a", "train", 5), known("b", "train", 5), known("c", "test", first), known("d", "test", second)]
+    _, metrics = run([*samples, known("e", "train", None, foreground=0)])
+    assert metrics["train"]["instances"] == "given" and metrics["test"]["instances"] == expected
     assert "instances" not in metrics["val"], "it has no records"
 
 

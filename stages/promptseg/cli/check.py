@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sized
 from pathlib import Path
 
 from promptseg import datasets, models
-from promptseg.cli.raw_folders import RAW, download_name
+from promptseg.cli.raw_folders import RAW, check_name, download_name
 from promptseg.core import study
 from promptseg.core.errors import UserError
 from promptseg.core.params import PATH, Dataset
@@ -50,7 +50,8 @@ def check() -> str:
 
 
 def _check_raw(name: str, entry: Dataset, settings: Study) -> None:
-    """Raise UserError unless files in data/raw have an entry in `download` that fills them for the same reader."""
+    """Raise UserError for names that commands cannot have, and unless `download` fills data/raw by the same reader."""
+    check_name(entry.raw, f"params.yaml: datasets.{name}.raw")
     source = download_name(entry.raw)
     if source is None:
         return

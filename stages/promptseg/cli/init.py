@@ -1,6 +1,5 @@
 """`promptseg init`: look at a folder, say what was seen, and write a small study of it."""
 
-import re
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -10,16 +9,16 @@ import typer
 import yaml
 
 from promptseg import studies
-from promptseg.cli.load_model import parse_classes
-from promptseg.cli.raw_folders import RAW, download_name
+from promptseg.cli.prompt_options import parse_classes
+from promptseg.cli.raw_folders import RAW, check_name, download_name
 from promptseg.core import files, settings, study
 from promptseg.core.errors import UserError
 from promptseg.core.params import PATH
 from promptseg.inspection import choose, describe, evidence, look, tiling, timing, write
-from promptseg.inspection.describe import Description
+from promptseg.inspection.description import Description
 from promptseg.inspection.look import Findings
 
-_PLAIN_PATH = re.compile(r"[\w./-]+")  # params.yaml's `raw` is a word of a command
+METRICS = Path("metrics")
 
 
 @dataclass(frozen=True)
@@ -55,28 +54,33 @@ def init(folder: Path, answers: Answers, weights: list[str], hours: float, good_
     """
     raw = _raw(folder)
     _check_project(force)
-    located = timing.locate(weights)
+    stated = timing.parse(weights)
     description = describe.describe(Path(raw), parse_classes(answers.classes) if answers.classes else [])
     print(raw)
     _print(evidence.of_description(description))
     description = _grouped(_named(description, answers), answers)
     findings = look.examine(description, raw)
     _print(evidence.of_findings(findings))
+    if not findings.samples["test"]:
+        raise UserError(
+            f"{raw}: all {findings.total:,} images are one group: none are left for the test; state others by --group"
+        )
     description, phrases = findings.description, _phrases(findings, answers)
     cut = tiling.decide(findings)
     print(f"  {'tiles':<10}{cut.why}")
-    print("models")
-    for name, found in located.items():
+    print("models", flush=True)
+    models = timing.survey(_image(findings, cut.tile), stated, findings.words[0])
+    for name, found in models.weights.items():
         print(f"  {name:<10}{found.words}")
-    speeds, assumed = timing.measure(_image(findings, cut.tile), located, findings.words[0])
-    for name, speed in speeds.items():
+    for name, speed in models.speeds.items():
         said = f"encode {speed.encode:.2f} s, decode {speed.decode:.3f} s, training step {speed.step:.2f} s"
-        print(f"  {name:<10}an image: {said}" + (" (assumed: not here to be timed)" if name in assumed else ""))
-    plan = choose.plan(findings, phrases, speeds, hours)
+        print(f"  {name:<10}an image: {said}" + (" (assumed: not here to be timed)" if name in models.assumed else ""))
+    plan = choose.plan(findings, phrases, models.speeds, hours)
     _print_plan(plan, hours)
-    text = write.study_text(raw, description.name, description.entry, plan, located, good_enough)
+    text = write.study_text(raw, description.name, description.entry, plan, models.weights, good_enough)
     _replace(text, force)
-    tiny = [name for name, found in located.items() if found.tiny and name in {run.entry["model"] for run in plan.runs}]
+    used = {run.entry["model"] for run in plan.runs}
+    tiny = [name for name, found in models.weights.items() if found.tiny and name in used]
     if tiny:
         print(
             f"note: no released weights of {' and '.join(tiny)} are at hand, so their scores mean little: give "
@@ -89,7 +93,7 @@ def restore(name: str, force: bool) -> None:
     """Replace params.yaml by a shipped study. Raises UserError where it is unknown, or edits would be lost."""
     text = studies.text(name)
     _check_project(force)
-    files.write_text(PATH, text)
+    _replace(text, force)
     print(f"{PATH} holds the study {name}")
 
 
@@ -108,8 +112,7 @@ def _check_project(force: bool) -> None:
 def _raw(folder: Path) -> str:
     """The folder as params.yaml names it. Raises UserError for a name that commands cannot have, and for data/raw."""
     raw = folder.expanduser().as_posix()
-    if not _PLAIN_PATH.fullmatch(raw):
-        raise UserError(f"{raw}: its path has characters other than letters, digits, _ . - and /; link it: ln -s")
+    check_name(raw, repr(raw))
     if download_name(raw) is not None:
         raise UserError(f"{raw}: {RAW} is filled by the section download of params.yaml; give a folder of your own")
     return raw
@@ -162,7 +165,8 @@ def _grouped(description: Description, answers: Answers) -> Description:
         return description
     found = description.groups
     if answers.group is not None:
-        return description.with_options(group=answers.group)
+        options = {key: value for key, value in description.entry["options"].items() if key != "block"}
+        return replace(description, entry={**description.entry, "options": {**options, "group": answers.group}})
     if found is None:
         return description
     if answers.ask:
@@ -214,10 +218,15 @@ def _print_plan(plan: choose.Plan, hours: float) -> None:
 
 
 def _replace(text: str, force: bool) -> None:
-    """Check the study and write it."""
-    settings.validate(study.Study, yaml.load(text, yaml.CSafeLoader), str(PATH))
+    """Check the study and write it, and say what is left of others."""
+    runs = settings.validate(study.Study, yaml.load(text, yaml.CSafeLoader), str(PATH)).runs
     write.check_replaceable(PATH, force)
     files.write_text(PATH, text)
+    if others := [path.stem for path in METRICS.glob("*.json") if path.stem not in runs]:
+        print(
+            f"note: {METRICS}/, plots/ and data/ keep the results of other studies ({len(others):,} runs), in case "
+            "these come back; dvc metrics show, the verdict and the report show the runs of params.yaml alone"
+        )
 
 
 def _print(lines: Iterable[str]) -> None:

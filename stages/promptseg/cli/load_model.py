@@ -95,14 +95,6 @@ def load(selection: Selection, request: PromptRequest) -> LoadedModel:
     return LoadedModel(segmenter.to(processes.device), request, classes, source, refiner, threshold)
 
 
-def parse_classes(text: str) -> list[str]:
-    """Parse `road, car`. Raises UserError where a name is empty or repeated."""
-    names = [name.strip() for name in text.split(",")]
-    if not all(names) or len(set(names)) < len(names):
-        raise UserError(f"--classes {text!r}: names with commas between them are expected, none empty or repeated")
-    return names
-
-
 def _finetuned_config(folder: Path) -> dict:
     """Configuration of a fine-tuned run."""
     if not (folder / weights.SUMS).is_file():

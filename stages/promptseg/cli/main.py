@@ -146,7 +146,7 @@ def segment(
         os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
     from promptseg.cli import load_model, segment
 
-    names = load_model.parse_classes(classes) if classes is not None else []
+    names = prompt_options.parse_classes(classes) if classes is not None else []
     selection = load_model.Selection(model, weights, checkpoint, cascade, names)
     opened = open_images.open_images(images, levels, exclude=out)
     segment.segment(opened, load_model.load(selection, request), threshold, out)

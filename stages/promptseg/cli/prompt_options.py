@@ -145,3 +145,11 @@ def _parameter(option: Option) -> inspect.Parameter:
     return inspect.Parameter(
         _parameter_name(option), inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
     )
+
+
+def parse_classes(text: str) -> list[str]:
+    """Parse `road, car`. Raises UserError where a name is empty or repeated."""
+    names = [name.strip() for name in text.split(",")]
+    if not all(names) or len(set(names)) < len(names):
+        raise UserError(f"--classes {text!r}: names with commas between them are expected, none empty or repeated")
+    return names

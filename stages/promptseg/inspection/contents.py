@@ -1,5 +1,6 @@
 """What samples hold, read as the pipeline will read them: classes, instances, near-duplicates."""
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -51,7 +52,7 @@ class Contents:
         measured: samples whose masks were read.
         classes: of each class.
         empty: samples without any class.
-        known: samples whose source tells instances apart.
+        known: samples whose source tells the instances of all classes apart.
         touching: instances that touch another one.
         sides: height and width of the masks that were measured.
         errors: a line for each sample that cannot be read.
@@ -131,9 +132,12 @@ def _measure(sample: Sample, selected: Sequence[set[int]]) -> _Measured:
     except UserError as error:
         return _Measured(error=str(error))
     areas = tuple(_areas(np.isin(mask, sorted(labels)), numbers) for labels in selected)
-    inside = np.where((mask > 0) & (mask != IGNORED), numbers, 0) if numbers is not None else None
     size = (int(mask.shape[0]), int(mask.shape[1]))
-    return _Measured(areas, size, numbers is not None, _touching(inside) if inside is not None else 0)
+    if numbers is None:
+        return _Measured(areas, size)
+    inside = (mask > 0) & (mask != IGNORED)
+    numbered = np.where(inside, numbers, 0)
+    return _Measured(areas, size, bool(inside.any() and numbered[inside].all()), _touching(numbered))
 
 
 def _areas(mask: np.ndarray, numbers: np.ndarray | None) -> np.ndarray:
@@ -158,8 +162,8 @@ def _touching(numbers: np.ndarray) -> int:
     return len(found)
 
 
-def fingerprints(samples: Sequence[Sample]) -> dict[int, Fingerprint]:
-    """Compute the fingerprints of images by their place; those that cannot be read are left out.
+def fingerprints(samples: Sequence[Sample]) -> tuple[dict[int, Fingerprint | None], list[str]]:
+    """Compute the fingerprints of images by their place; None for those that cannot be read, and a line for each.
 
     Args:
         samples: of the dataset; of many, runs of neighbors at evenly spaced places, as frames of one clip are.
@@ -170,31 +174,41 @@ def fingerprints(samples: Sequence[Sample]) -> dict[int, Fingerprint]:
         chosen = sorted({int(start) + step for start in starts for step in range(_NEIGHBORS)})
     with ThreadPool(Ranks().cores) as pool:
         results = pool.map_ordered(_fingerprint, [samples[place] for place in chosen])
-        prints = list(progress.bar(results, desc="near-duplicates", total=len(chosen)))
-    return {place: each for place, each in zip(chosen, prints, strict=True) if each is not None}
+        found = dict(zip(chosen, progress.bar(results, desc="near-duplicates", total=len(chosen)), strict=True))
+    prints = {place: each if isinstance(each, Fingerprint) else None for place, each in found.items()}
+    return prints, [each for each in found.values() if isinstance(each, str)]
 
 
-def duplicates(samples: Sequence[Sample], prints: dict[int, Fingerprint]) -> Duplicates:
+def duplicates(samples: Sequence[Sample], prints: dict[int, Fingerprint | None]) -> Duplicates:
     """Find images that are like an earlier one. prints: from `fingerprints`."""
+    readable = {place: each for place, each in prints.items() if each is not None}
     # Each image a split of its own: alike is alike, wherever the source has it.
-    places = [str(place) for place in prints]
-    pairs = near_duplicates.find_across_splits(places, places, list(prints.values()))
+    places = [str(place) for place in readable]
+    pairs = near_duplicates.find_across_splits(places, places, list(readable.values()))
     across = sum(samples[int(first)].split != samples[int(second)].split for first, _, second, _ in pairs)
-    return Duplicates(len(prints), len(pairs), across)
+    return Duplicates(len(readable), len(pairs), across)
 
 
-def _fingerprint(sample: Sample) -> Fingerprint | None:
+def _fingerprint(sample: Sample) -> Fingerprint | str:
+    """The fingerprint of an image, or why it cannot be read."""
     try:
         if sample.file is not None and file_kinds.kind(sample.file) == "JPEG":
-            return near_duplicates.fingerprint(_draft(sample.file))
+            with contextlib.suppress(OSError):  # which reading it whole explains
+                if (draft := _draft(sample.file)) is not None:
+                    return near_duplicates.fingerprint(draft)
         return near_duplicates.fingerprint(sample.image())
-    except (UserError, OSError):
-        return None  # reported where the header or the pixels are read
+    except UserError as error:
+        return str(error)
 
 
-def _draft(path: Path) -> np.ndarray:
-    """A JPEG in gray, decoded at the smallest of its scales that is large enough: a tenth of the time."""
-    with open(path, "rb") as file, Image.open(file, formats=("JPEG",)) as image:
+def _draft(path: Path) -> np.ndarray | None:
+    """A JPEG in gray, decoded at the smallest of its scales that is large enough: a tenth of the time.
+
+    None for color spaces that are not read.
+    """
+    with open(path, "rb") as file, Image.open(file, formats=("JPEG", "MPO")) as image:
+        if image.mode not in ("L", "RGB"):
+            return None
         image.draft("L", (_THUMBNAIL, _THUMBNAIL))
         array = np.asarray(image.convert("L"))
     return cv2.resize(array, (_THUMBNAIL, _THUMBNAIL), interpolation=cv2.INTER_AREA) if min(array.shape) < 9 else array

@@ -1,61 +1,37 @@
 """How the images and masks of a folder are read: the entry of params.yaml, and the evidence for it."""
 
 import os
-import re
-from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from promptseg import datasets
 from promptseg.core.errors import UserError
-from promptseg.data import file_kinds
-from promptseg.data.file_names import IMAGE_SUFFIXES, walk
+from promptseg.data.file_names import walk
+from promptseg.datasets.folder.pairing import FilePair
 from promptseg.datasets.folder.patterns import split_of
-from promptseg.inspection import annotation_layouts, groups, image_files, layouts, mask_values, official
+from promptseg.inspection import (
+    annotation_layouts,
+    groups,
+    image_files,
+    layouts,
+    listing,
+    mask_values,
+    official,
+    volumes,
+)
 from promptseg.inspection.annotation_layouts import AnnotationLayout
+from promptseg.inspection.description import Description
 from promptseg.inspection.groups import Groups
 from promptseg.inspection.image_files import ImageFiles
 from promptseg.inspection.layouts import Layout
 from promptseg.inspection.mask_values import MaskValues
 
-BLOCK = 5  # slices of a stack that are one group: neighbors are alike
 _MANY = 200  # images
 _VAL_FRACTION = 0.2  # of the groups, where there are not many images
 _NAMED = 3  # files that are named
 _LISTED = 12  # classes that are named
-
-
-@dataclass(frozen=True)
-class Description:
-    """How a folder is read.
-
-    Attributes:
-        folder: of the user.
-        name: of the dataset.
-        entry: keys of its entry in params.yaml, without `raw`.
-        classes: that the study may choose from.
-        named: whether their names mean something.
-        phrases: text prompts that the shipped study has for it.
-        groups: that names suggest.
-        evidence: (what, words) for each thing that was seen.
-        problems: a line for each file that is missing or damaged.
-    """
-
-    folder: Path
-    name: str
-    entry: dict[str, Any]
-    classes: tuple[str, ...]
-    named: bool
-    phrases: tuple[str, ...] = ()
-    groups: Groups | None = None
-    evidence: tuple[tuple[str, str], ...] = ()
-    problems: tuple[str, ...] = ()
-
-    def with_options(self, **options: Any) -> "Description":
-        """The same folder, read with further options."""
-        return replace(self, entry={**self.entry, "options": {**self.entry.get("options", {}), **options}})
 
 
 def describe(folder: Path, names: list[str]) -> Description:
@@ -71,16 +47,25 @@ def describe(folder: Path, names: list[str]) -> Description:
     if not folder.is_dir():
         what = "a file; unpack it and give the folder" if folder.is_file() else "no such folder"
         raise UserError(f"{folder}: {what}")
+    files = walk(folder)
+    listing.check_readable(folder, files)
+    found = _described(folder, files, names)
+    if links := listing.linked_folders(folder, files):
+        what = f"{_some(links)}: dvc does not watch what links lead to; after a change there, use dvc repro --force"
+        return replace(found, evidence=(*found.evidence, ("links", what)))
+    return found
+
+
+def _described(folder: Path, files: list[str], names: list[str]) -> Description:
     known = official.recognize(folder)
     if known is not None:
         return _of_official(folder, known, names)
-    files = walk(folder)
     found = annotation_layouts.find(folder, files)
     layout = layouts.find(folder, files)
     if found is not None and (layout is None or layout.unused):
         return _of_annotations(folder, found, files, names)
     if layout is None:
-        raise UserError(f"{folder}: {_nothing(folder, files)}")
+        raise UserError(f"{folder}: {listing.nothing(folder, files)}")
     return _of_layout(folder, layout, files, names)
 
 
@@ -104,7 +89,7 @@ def _of_layout(folder: Path, layout: Layout, files: list[str], names: list[str])
     pairs = layout.pairing.pairs
     images, masks = [pair.image for pair in pairs], [path for pair in pairs for path in pair.masks]
     headers = image_files.read_headers(folder, images)
-    stack = bool(headers.pages)
+    stack = 2 * len(headers.pages) > len(images)
     values = mask_values.read(folder, masks, stack)
     several = not layout.classes and any(len(pair.masks) > 1 for pair in pairs)
     meaning = mask_values.meaning(values, layout.classes, [] if layout.classes else names, several)
@@ -116,34 +101,44 @@ def _of_layout(folder: Path, layout: Layout, files: list[str], names: list[str])
     if window is not None:
         options["window"] = window
     if stack:
-        options |= {"stack": True, "block": BLOCK}
+        options |= {"stack": True, "block": volumes.block(sum(headers.pages.values()))}
     if "{split}" not in layout.images and (splits := _splits_by_name(images)):
         options["splits"] = splits
-    problems = [*headers.errors, *values.errors, *_unequal(folder, layout, headers, values)]
+    pages = {} if stack else headers.pages
+    problems = [f"{folder / path}: it holds {count} pages where one image is expected" for path, count in pages.items()]
+    problems += [*headers.errors, *values.errors, *_unequal(folder, layout, headers, values)]
     entry = _entry(options, len(images))
     if problems:
         entry["skip_invalid"] = True
     if layout.classes and names:
         entry["classes"] = names
-    slices = sum(headers.pages.values())
     evidence = [
         ("formats", ", ".join(f"{count:,} {kind}" for kind, count in sorted(headers.formats.items()))),
         ("pairs", f"{layout.images} with {layout.masks}: {len(pairs):,}"),
     ]
     if stack:
-        evidence.append(("stacks", f"{len(headers.pages)} of {slices} slices; every {BLOCK} slices are one group"))
+        slices = f"{len(headers.pages)} of {sum(headers.pages.values())} slices"
+        evidence.append(("stacks", f"{slices}; groups of {options['block']} consecutive slices"))
     if window is not None:
         evidence.append(_of_window(len(headers.deep), window))
     if left_out:
         evidence.append(("unpaired", f"left out, without counterpart: {_some(left_out)}"))
     if unused := [path for path in layout.unused if path not in left_out]:
         evidence.append(("unused", f"neither an image with a mask nor a mask: {_some(unused)}"))
-    if others := _others(files):
+    if others := listing.others(files):
         evidence.append(("other", f"not read: {others}"))
     evidence.append(("masks", meaning.words))
-    suggested = None if stack else groups.find(images)
+    suggested = None if stack else _groups(folder, pairs, headers, options, evidence)
     return Description(
-        folder, _slug(folder), entry, meaning.classes, meaning.named, (), suggested, tuple(evidence), tuple(problems)
+        folder,
+        listing.dataset_name(folder),
+        entry,
+        meaning.classes,
+        meaning.named,
+        (),
+        suggested,
+        tuple(evidence),
+        tuple(problems),
     )
 
 
@@ -172,9 +167,30 @@ def _of_annotations(folder: Path, layout: AnnotationLayout, files: list[str], na
     if headers.errors:
         entry["skip_invalid"] = True
     evidence.append(("classes", shortened(classes)))
+    suggested = _groups(folder, layout.pairing.pairs, headers, options, evidence)
     return Description(
-        folder, _slug(folder), entry, classes, True, (), groups.find(images), tuple(evidence), tuple(headers.errors)
+        folder,
+        listing.dataset_name(folder),
+        entry,
+        classes,
+        True,
+        (),
+        suggested,
+        tuple(evidence),
+        tuple(headers.errors),
     )
+
+
+def _groups(
+    folder: Path, pairs: list[FilePair], headers: ImageFiles, options: dict[str, Any], evidence: list[tuple[str, str]]
+) -> Groups | None:
+    """The groups that names suggest; otherwise those of volumes, if the images are slices, as options and evidence."""
+    suggested = groups.find([pair.image for pair in pairs])
+    splits = len({pair.values.get("split") for pair in pairs})
+    if suggested is None and (found := volumes.find(folder, headers.sizes, options.get("window"), splits)):
+        options |= found[0]
+        evidence.append(("volume", found[1]))
+    return suggested
 
 
 def _entry(options: dict[str, Any], images: int) -> dict[str, Any]:
@@ -184,7 +200,7 @@ def _entry(options: dict[str, Any], images: int) -> dict[str, Any]:
 
 
 def _of_window(images: int, window: list[float]) -> tuple[str, str]:
-    what = f"{images:,} images have more than 8 bits"
+    what = f"more than 8 bits in {images:,} of the images"
     return "range", f"{what}; black and white at {window[0]:g} and {window[1]:g}, of which 0.2 % are outside"
 
 
@@ -207,29 +223,6 @@ def _splits_by_name(images: list[str]) -> dict[str, str] | None:
     return {str(splits[path]): rf"(?:^|/){words[path]}\." for path in images}
 
 
-def _nothing(folder: Path, files: list[str]) -> str:
-    """What a folder holds that has no image with a mask."""
-    if not files:
-        return "the folder is empty"
-    kinds = Counter(os.path.splitext(path)[1].lower() or "no suffix" for path in files)
-    listed = ", ".join(f"{count:,} {suffix}" for suffix, count in kinds.most_common(4))
-    pictures = [path for path in files if os.path.splitext(path)[1].lower() in IMAGE_SUFFIXES]
-    if not pictures:
-        first = file_kinds.refusal(folder / files[0])
-        return f"no PNG, JPEG, TIFF or WebP images ({listed}); {files[0]}: {first}"
-    return (
-        f"no image has a mask ({listed}); expected images/NAME.png and masks/NAME.png, or NAME.png and NAME_mask.png; "
-        "other patterns: datasets.<name>.options in params.yaml"
-    )
-
-
-def _others(files: list[str]) -> str:
-    """Files that are no images, by suffix."""
-    suffixes = (os.path.splitext(path)[1].lower() for path in files)
-    kinds = Counter(suffix for suffix in suffixes if suffix and suffix not in IMAGE_SUFFIXES)
-    return ", ".join(f"{count:,} {suffix}" for suffix, count in sorted(kinds.items()))
-
-
 def shortened(names: Iterable[str]) -> str:
     """Names with commas, the first ones of many."""
     listed = list(names)
@@ -244,9 +237,3 @@ def _some(paths: list[str]) -> str:
 
 def _size(shape: tuple[int, int]) -> str:
     return f"{shape[1]}x{shape[0]}"
-
-
-def _slug(folder: Path) -> str:
-    """A name for the dataset, from that of the folder."""
-    name = re.sub(r"[^a-z0-9]+", "-", folder.resolve().name.lower()).strip("-")[:20].strip("-")
-    return name or "mine"

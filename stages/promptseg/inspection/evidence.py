@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 
-from promptseg.inspection.describe import Description
+from promptseg.inspection.description import Description
 from promptseg.inspection.look import Findings
 
 _LINES = 20  # classes that get a line each
@@ -59,11 +59,15 @@ def _classes(findings: Findings) -> Iterator[str]:
 
 def _instances(findings: Findings) -> Iterator[str]:
     found = findings.contents
-    if found.known:
-        words = f"told apart by the source; {found.touching:,} touch another one" if found.touching else "told apart"
-        yield _line("instances", words)
-    else:
-        yield _line("instances", "connected components, so objects that touch count as one")
+    components = "connected components, so objects that touch count as one"
+    if not found.known:
+        yield _line("instances", components)
+        return
+    some = found.measured - found.empty - found.known
+    where = f" in {found.known:,} images; in {some:,} they, or those of some classes, are {components}" if some else ""
+    yield _line("instances", f"told apart by the source{where}")
+    if found.touching:
+        yield _line("", f"{found.touching:,} touch another one")
 
 
 def _splits(findings: Findings) -> Iterator[str]:
@@ -73,7 +77,7 @@ def _splits(findings: Findings) -> Iterator[str]:
     if findings.groups < findings.total:
         yield _line("groups", f"{findings.groups:,}; a group is: {findings.group_unit}")
     if between := findings.total - sum(findings.samples.values()):
-        yield _line("", f"{between:,} between training and validation are left out: they are like both")
+        yield _line("", f"{between:,} between two splits are left out: they are like both")
     missing = [split for split, count in findings.samples.items() if not count]
     if missing:
         yield _line("", f"nothing is left for {' and '.join(missing)}: too few groups, or images")

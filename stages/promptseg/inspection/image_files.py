@@ -48,6 +48,9 @@ def read_headers(folder: Path, images: list[str]) -> ImageFiles:
     Args:
         folder: of the files.
         images: relative to it.
+
+    Raises:
+        UserError: none can be read.
     """
     found = ImageFiles()
     with ThreadPool(Ranks().cores) as pool:
@@ -63,6 +66,8 @@ def read_headers(folder: Path, images: list[str]) -> ImageFiles:
                 found.pages[path] = header.pages
             if header.deep:
                 found.deep.append(path)
+    if len(found.errors) == len(images):
+        raise UserError(f"{folder}: none of {len(images):,} images can be read; {found.errors[0]}")
     return found
 
 

@@ -22,6 +22,7 @@ IMAGE_ENDS = re.compile(r"[ _.-](?:rgb|image|img|raw|input)$", re.I)
 _NUMBER = re.compile(r"[ _.-]?\(?\d+\)?$")
 _WORD = re.compile(r"_([A-Za-z]{3,})$")
 _MAX_CLASSES = 30
+_LEAST_PAIRED = 0.25  # pairs a file, below which what stands in the way of others is more likely the truth
 _MAX_FOLDERS = 2  # placeholders for folders whose names differ
 
 Parts = tuple[str, ...]
@@ -56,17 +57,26 @@ def find(folder: Path, files: list[str]) -> Layout | None:
     Returns:
         Of patterns that pair equally many, those that leave the fewest files unused, the simplest first; None where no
         image has a mask.
+
+    Raises:
+        UserError: no patterns can pair the files, as two share a name, or one has a format that is not read.
     """
     pictures = [path for path in files if os.path.splitext(path)[1].lower() in IMAGE_SUFFIXES]
-    best = None
+    best, problem = None, None
     for images, masks in dict.fromkeys(_candidates(pictures)):
-        found = _paired(folder, images, masks, pictures)
+        try:
+            found = _paired(folder, images, masks, pictures)
+        except UserError as error:
+            problem = problem or error
+            continue
         if found is None:
             continue
         if best is None or _rank(found) > _rank(best):
             best = found
         if not found.unused:
             break
+    if problem is not None and (best is None or len(best.pairing.pairs) < _LEAST_PAIRED * len(pictures)):
+        raise problem
     return best
 
 
@@ -75,13 +85,16 @@ def _rank(layout: Layout) -> tuple[int, int]:
 
 
 def _paired(folder: Path, images: str, masks: str, pictures: list[str]) -> Layout | None:
-    """The layout of two patterns; None where they pair nothing, or files share a name."""
+    """The layout of two patterns; None where they pair nothing. Raises UserError as `find`."""
     try:
         of_images, of_masks = Pattern(images), Pattern(masks)
-        if not any(map(of_masks.match, pictures)) or not any(map(of_images.match, pictures)):
-            return None
+    except ValueError:
+        return None
+    if not any(map(of_masks.match, pictures)) or not any(map(of_images.match, pictures)):
+        return None
+    try:
         found = pairing.pair(folder, of_images, of_masks, skip_unpaired=True)
-    except (UserError, ValueError):
+    except pairing.NoPair:
         return None
     used = {path for pair in found.pairs for path in (pair.image, *pair.masks)}
     classes = sorted({name for pair in found.pairs for name in pair.classes if name is not None})

@@ -9,7 +9,7 @@ from promptseg.core.errors import UserError
 from promptseg.core.params import Dataset
 from promptseg.inspection import contents
 from promptseg.inspection.contents import ClassContents, Contents, Duplicates
-from promptseg.inspection.describe import Description
+from promptseg.inspection.description import Description
 from promptseg.preprocessing import class_selection, independence, near_duplicates, split_assignment
 
 
@@ -71,17 +71,20 @@ def examine(description: Description, raw: str) -> Findings:
     measured = contents.measure(samples, selected)
     if not measured.measured:
         raise UserError(f"{description.folder}: no mask can be read; {measured.errors[0] if measured.errors else ''}")
-    prints = contents.fingerprints(samples)
+    prints, unreadable = contents.fingerprints(samples)
+    if prints and not any(prints.values()):
+        raise UserError(f"{description.folder}: no image can be read; {unreadable[0]}")
     duplicates = contents.duplicates(samples, prints)
     stated = getattr(options[0], "group", None) if options else None
-    if getattr(module, "CHECK_DUPLICATES", False) and stated is None and len(prints) == len(samples):
+    ordered, complete = datasets.ordered(module, *options), len(prints) == len(samples)
+    if getattr(module, "CHECK_DUPLICATES", False) and stated is None and not ordered and complete:
         alike = getattr(module, "CLIP_CORRELATION", near_duplicates.ALIKE)
         samples = independence.unite_groups(samples, list(prints.values()), alike)
-    assigned = split_assignment.assign(samples, settings, 0, datasets.ordered(module, *options))
+    assigned = split_assignment.assign(samples, settings, 0, ordered)
     sides = sorted(measured.sides, key=lambda side: side[0] * side[1])
     merged = settings.classes if isinstance(settings.classes, dict) else None
     return Findings(
-        description=_with_problems(description, measured.errors),
+        description=_with_problems(description, measured.errors + unreadable),
         total=len(samples),
         samples={split: assigned.count(split) for split in split_assignment.SPLITS},
         own_splits=tuple(split for split in split_assignment.SPLITS if any(each.split == split for each in samples)),

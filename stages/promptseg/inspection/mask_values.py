@@ -1,7 +1,7 @@
 """What the values in all mask files of a folder are, and the options of the folder reader that say so."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ class MaskValues:
         masks: that were read.
         values: value -> number of masks that hold it; of masks with ids, none.
         colors: likewise for colors, r << 16 | g << 8 | b.
+        both: masks that hold 1 and 255.
         most: largest number of values, without 0, in one mask.
         highest: largest value.
         ids: masks whose values number instances.
@@ -45,6 +46,7 @@ class MaskValues:
     masks: int = 0
     values: Counter[int] = field(default_factory=Counter)
     colors: Counter[int] = field(default_factory=Counter)
+    both: int = 0
     most: int = 0
     highest: int = 0
     ids: int = 0
@@ -138,6 +140,7 @@ def _add(found: MaskValues, path: str, result: list[_One]) -> None:
         found.colors.update(one.colors)
         found.ids += one.evidence in (Evidence.CERTAIN, Evidence.WITHOUT_GAPS)
         found.no_ids += one.evidence is Evidence.AGAINST
+        found.both += {1, 255} <= set(one.values)
         found.most = max(found.most, sum(value > 0 for value in one.values))
         found.highest = max(found.highest, *one.values, 0)
         found.values.update(one.values if len(one.values) <= MAX_CLASSES + 1 else one.values[:1])
@@ -178,6 +181,10 @@ def meaning(found: MaskValues, by_path: tuple[str, ...], names: list[str], sever
         # Said, so that nobody searches all masks for a sign of ids.
         words = f"values {shown_values}: background and one class" if values else "all are empty"
         return _single({"instances": False}, names, words)
+    if values == [1, 255] and not found.both:
+        words = "values 0 and 1 in some masks, 0 and 255 in others: background and one class"
+        single = _single({}, names, words)
+        return replace(single, options={"classes": {single.classes[0]: values}})
     listed = ", ".join(map(str, [0, *values]))
     options: dict[str, Any] = {}
     words = f"values {listed}: "

@@ -1,15 +1,16 @@
 """Time of one image in each model on this machine, and where the models' weights are."""
 
 import functools
+import multiprocessing
 import os
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from promptseg import models
 from promptseg.core.errors import UserError
 from promptseg.core.params import Model
 from promptseg.inspection.costs import Speed
@@ -40,18 +41,41 @@ class Weights:
         return self.source == "tiny"
 
 
-def locate(given: list[str]) -> dict[str, Weights]:
-    """Find the weights of each model: as the user says, in ../weights, in the hub's cache, on the hub, or built in.
+@dataclass(frozen=True)
+class Survey:
+    """What is known of the models. weights: of each; speeds: of each; assumed: those that could not be timed."""
+
+    weights: dict[str, Weights]
+    speeds: dict[str, Speed]
+    assumed: list[str]
+
+
+def survey(image: np.ndarray, stated: dict[str, Weights], phrase: str) -> Survey:
+    """Find the weights of the models and time one image in each, in a process of its own, as torch keeps its memory.
 
     Args:
-        given: NAME=PATH of the user.
-
-    Raises:
-        UserError: one of these is malformed, names an unknown model, or there is nothing at the path.
+        image: (h, w) or (h, w, 3) uint8, as large as those that will be segmented.
+        stated: weights that the user named, from `parse`.
+        phrase: a text prompt.
     """
-    stated = dict(_parsed(text) for text in given)
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_survey, image, stated, phrase).result()
+
+
+def _survey(image: np.ndarray, stated: dict[str, Weights], phrase: str) -> Survey:
+    weights = locate(stated)
+    return Survey(weights, *measure(image, weights, phrase))
+
+
+def locate(stated: dict[str, Weights]) -> dict[str, Weights]:
+    """Find the weights of each model: as the user says, in ../weights, in the hub's cache, on the hub, or built in."""
     online: Callable[[], bool] = functools.cache(_hub_answers)
-    return {name: stated.get(name) or _found(name, online) for name in (*MODELS, *(set(stated) - set(MODELS)))}
+    return {name: stated.get(name) or _found(name, online) for name in MODELS}
+
+
+def parse(given: list[str]) -> dict[str, Weights]:
+    """Parse NAME=PATH of the user. Raises UserError for unknown models, and where there is nothing at a path."""
+    return dict(_parsed(text) for text in given)
 
 
 def _parsed(text: str) -> tuple[str, Weights]:
@@ -67,6 +91,8 @@ def _parsed(text: str) -> tuple[str, Weights]:
 
 def _found(name: str, online: Callable[[], bool]) -> Weights:
     from huggingface_hub import try_to_load_from_cache
+
+    from promptseg import models
 
     local = sorted(WEIGHTS.glob(f"{name}*")) if WEIGHTS.is_dir() else []
     if local:
@@ -147,6 +173,7 @@ def _speed(name: str, found: Weights, image: np.ndarray, phrase: str) -> Speed |
 
 def _load(name: str, found: Weights):
     """The model; with random weights of the same sizes where the real ones must be fetched; None where none exist."""
+    from promptseg import models
     from promptseg.download import checkpoints
 
     module = models.load(name)

@@ -22,7 +22,7 @@ from promptseg.core.thread_pool import ThreadPool
 from promptseg.data import records
 from promptseg.data.records import SHARDS, Record
 from promptseg.datasets import Sample
-from promptseg.preprocessing import class_selection, independence, near_duplicates, split_assignment
+from promptseg.preprocessing import class_selection, independence, near_duplicates, split_assignment, tiles
 from promptseg.preprocessing.filter import Choice, PixelCounts, choose, measure
 from promptseg.preprocessing.split_assignment import GAP, SPLITS
 from promptseg.preprocessing.tiles import Tiler
@@ -30,6 +30,11 @@ from promptseg.preprocessing.tiles import Tiler
 SHARD_PIXELS = 64 << 20  # of the images in one shard: 20 to 200 MB once encoded
 CHUNK = 16  # samples measured by one process at a time
 SHOWN = 10  # files left out that are named
+GIVEN = {
+    frozenset({True}): "given",
+    frozenset({False}): "connected components",
+    frozenset({True, False}): "given in part, else connected components",
+}
 
 
 @dataclass(frozen=True)
@@ -110,9 +115,9 @@ def prepare(name: str, settings: params.Dataset, max_images: int | None, seed: i
     if ranks.main:
         reports: dict[str, Any] = {split: choices[split].report for split in SPLITS}
         for split in SPLITS if modality == "image" else ():
-            if given := {result.given for result in written if result.split == split} - {None}:
+            if given := set[bool]().union(*(result.given for result in written if result.split == split)):
                 # What `per: instance` prompts for: where the source tells nothing, instances that touch are one.
-                reports[split]["instances"] = "given" if given == {True} else "connected components"
+                reports[split]["instances"] = GIVEN[frozenset(given)]
         for result in written:
             for index, chosen in result.lost:
                 reports[result.split]["records"] -= len(chosen)
@@ -159,12 +164,12 @@ class _Written:
     Attributes:
         split: its split.
         lost: windows of samples that could not be read.
-        given: whether the source tells instances apart in each record with foreground; None: there is no such record.
+        given: whether the source numbers the instance at a pixel of a class: the values that occur in its records.
     """
 
     split: str
     lost: list[tuple[int, np.ndarray]]
-    given: bool | None
+    given: set[bool]
 
 
 def _regroup(name: str, options: tuple) -> str:
@@ -215,24 +220,26 @@ def _distribute(choices: dict[str, Choice], counts: dict[int, PixelCounts], tile
 def _write(job: _Job, shard: _Shard, folder: Path) -> _Written:
     """Write a shard below the folder of all splits."""
 
-    def encode(item: tuple[int, np.ndarray]) -> list[Record] | None:
+    def encode(item: tuple[int, np.ndarray]) -> list[tuple[Record, set[bool]]] | None:
         sample = job.samples[item[0]]
         try:
             image, mask = job.tiler.read(sample)
-            return list(job.tiler.records(sample, image, mask, item[1]))
+            return [
+                (record, tiles.instances_given(record)) for record in job.tiler.records(sample, image, mask, item[1])
+            ]
         except UserError:
             if job.tiler.settings.skip_invalid:
                 return None
             raise
 
     path = records.shard_path(folder / f"{shard.split}.parquet", shard.number)
-    lost, given = [], None
+    lost: list[tuple[int, np.ndarray]] = []
+    given: set[bool] = set()
     with records.RecordWriter(path, Record, {**job.metadata, SHARDS: shard.count}) as writer:
         for (index, chosen), encoded in zip(shard.windows, job.pool.map_ordered(encode, shard.windows)):
             if encoded is None:
                 lost.append((index, chosen))
-            for record in encoded or ():
+            for record, of_record in encoded or ():
                 writer.add(record)
-                if record.foreground:
-                    given = given is not False and bool(record.instances)
+                given |= of_record
     return _Written(shard.split, lost, given)

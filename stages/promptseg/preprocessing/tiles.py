@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from promptseg.core import params
-from promptseg.data import image_io, tiling
+from promptseg.data import image_io, records, tiling
 from promptseg.data.records import Record
 from promptseg.data.tiling import Window
 from promptseg.datasets import Sample
@@ -121,6 +121,20 @@ class Tiler:
         """The bytes of a JPEG that is neither tiled nor resized: as PNG it would only grow."""
         whole = self.settings.tile is None and self.settings.resize in (None, max(image.shape[:2]))
         return image_io.jpeg_bytes(sample.file) if whole and sample.file is not None else None
+
+
+def instances_given(record: Record) -> set[bool]:
+    """Whether pixels of classes have the number of an instance: the values that occur.
+
+    Both do where folders of classes number those of some classes alone.
+    """
+    if not record.foreground:
+        return set()
+    numbers = records.instances(record)
+    if numbers is None:
+        return {False}
+    mask = records.mask(record)
+    return set(np.unique(numbers[(mask > 0) & (mask != image_io.IGNORED)] > 0).tolist())
 
 
 def _header_size(sample: Sample) -> tuple[int, int] | None:

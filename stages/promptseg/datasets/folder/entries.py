@@ -1,6 +1,7 @@
 """Pairs of files with their ids, splits and groups."""
 
 import re
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -31,7 +32,7 @@ def entries(folder: Path, pairs: list[FilePair], options: "Options") -> list[Ent
     found = [Entry(_split(folder, pair, options), _group(folder, pair, options), pair) for pair in pairs]
     found.sort(key=lambda entry: SPLITS.index(entry.split or "train"))
     _check_groups(folder, found)
-    return found
+    return _blocks(found, options) if options.block and not options.stack else found
 
 
 def id_of(pair: FilePair) -> str:
@@ -68,6 +69,18 @@ def _group(folder: Path, pair: FilePair, options: "Options") -> str:
         remedy = "every image needs a group; correct it, or remove it if the images are unrelated"
         raise UserError(f"{folder / pair.image}: {what}; {remedy}")
     return group
+
+
+def _blocks(found: list[Entry], options: "Options") -> list[Entry]:
+    """Make every `block` consecutive images of a group (of all, without options.group) a group, as of a stack."""
+    counts: Counter[str] = Counter()
+    blocks = []
+    for entry in found:
+        volume = entry.group if options.group else entry.split or ""
+        number = counts[volume] // (options.block or 1)
+        blocks.append(entry._replace(group=f"{volume}/b{number:03d}".removeprefix("/")))
+        counts[volume] += 1
+    return blocks
 
 
 def _check_groups(folder: Path, entries: list[Entry]) -> None:

@@ -16,6 +16,10 @@ _LAYOUTS = (("{name}/images/*", "{name}/masks/*"), ("images/{name}.*", "masks/{n
 _MAX_COMPARED = 3000  # names compared to find the most similar ones; more would take seconds
 
 
+class NoPair(UserError):
+    """Raised where the patterns pair no image with a mask, or not all of them."""
+
+
 class FilePair(NamedTuple):
     """An image file and its mask files.
 
@@ -97,7 +101,7 @@ def no_match(folder: Path, option: str, text: str, files: list[str]) -> UserErro
     """The error where no file matches the pattern of an option; it says what is there instead."""
     reason = (option == "masks" and annotation_files.described(folder, files)) or _other_layout(files)
     reason = reason or f"{most_similar(files, text)}; correct the pattern"
-    return UserError(f"{folder}: no file matches options.{option} {text!r}; {reason}")
+    return NoPair(f"{folder}: no file matches options.{option} {text!r}; {reason}")
 
 
 def matching(files: list[str], pattern: Pattern) -> dict[str, dict[str, str]]:
@@ -196,7 +200,7 @@ def _check_paired(folder: Path, by_key: tuple, matched: tuple, patterns: tuple, 
         else:
             similar = most_similar(list(matched[1 - side]), expected)
             remedy = f"{similar}; correct options.images or options.masks"
-        raise UserError(f"{folder / path}: its {counterpart} {expected} was not found{more}; {remedy}")
+        raise NoPair(f"{folder / path}: its {counterpart} {expected} was not found{more}; {remedy}")
 
 
 def _other_layout(files: list[str]) -> str | None:

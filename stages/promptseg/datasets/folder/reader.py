@@ -45,7 +45,7 @@ CHECK_DUPLICATES = True
 CLIP_CORRELATION = 0.95
 
 # Options that say what masks hold, or that the files are stacks.
-_OF_MASKS = ("masks", "background", "ignore", "values", "others", "instances", "threshold", "stack", "block")
+_OF_MASKS = ("masks", "background", "ignore", "values", "others", "instances", "threshold", "stack")
 
 
 class Options(params.Settings):
@@ -66,7 +66,7 @@ class Options(params.Settings):
     threshold: Annotated[int, Field(ge=1, le=255)] | None = None  # smallest value of the only class, for soft edges
     window: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None  # black, white; 16-bit and float
     stack: bool = False  # each file is a TIFF stack, each of its slices an image
-    block: PositiveInt | None = None  # pages per group; None: a stack is one group
+    block: PositiveInt | None = None  # neighbors per group, in a stack or in the order of the numbered names
     contained: dict[str, str] = {}  # {inner class: outer class}: {spot: leaf} makes spots belong to the leaf as well
 
     @field_validator("images", "masks")
@@ -115,8 +115,8 @@ class Options(params.Settings):
             raise ValueError("splits: images has {split} already; remove one of them")
         if self.window is not None and not self.window[0] < self.window[1]:
             raise ValueError("window: two numbers, the smaller one first")
-        if self.block is not None and (self.group is not None or not self.stack):
-            raise ValueError("block: only with stack: true and without group, which puts whole stacks into a group")
+        if self.block is not None and self.group is not None and self.stack:
+            raise ValueError("block: not with group, which puts whole stacks into a group; remove one of them")
         if self.stack and colors:
             raise ValueError("stack: the masks of a stack are gray; give ids instead of colors")
         by_class = CLASS in Pattern(self.masks).fields
@@ -141,7 +141,7 @@ class Options(params.Settings):
 
     @property
     def ordered_groups(self) -> bool:
-        """Whether neighboring groups are alike, as blocks of one stack are."""
+        """Whether neighboring groups are alike, as blocks of one stack or volume are."""
         return self.block is not None
 
     @property
@@ -152,6 +152,8 @@ class Options(params.Settings):
     @property
     def group_unit(self) -> str:
         """What a group is."""
+        if self.block and not self.stack:
+            return f"block of {self.block} consecutive images"
         if self.group is not None:
             return "images of one name"
         if not self.stack:
@@ -208,7 +210,8 @@ def read(folder: Path, options: Options = Options()) -> Iterator[Sample]:
     Returns:
         Samples whose image is (h, w) or (h, w, 3) uint8 and whose mask is (h, w) uint8. The id consists of the values
         of the placeholders: `images/{split}/{name}.png` gives train/p9, and a page of a stack training/007. The group
-        is what options.group matches, by default the id (for a stack, its block).
+        is what options.group matches, by default the id; with options.block it is the block of a stack, or of the
+        images of one group (by default, of one split) in their order.
 
     Raises:
         UserError: at once, as `verify`.
