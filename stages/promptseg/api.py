@@ -131,8 +131,8 @@ def load(
     """Load a model, on a GPU where there is one.
 
     Args:
-        name: of a model, such as "sam2", "clipseg" or "medsam"; may be left out for a fine-tuned run and for a folder of
-            `promptseg export`.
+        name: of a model, such as "sam2", "clipseg" or "medsam"; may be left out for a fine-tuned run, and for a folder
+            of `promptseg export`.
         source: "official": the released weights, from the Hugging Face hub or its cache; "tiny": the built-in network;
             or a folder or file: a checkpoint of data/checkpoints, released weights, or what `promptseg export --format
             hub` wrote.
