@@ -1,6 +1,7 @@
 """The model card: what the run was measured on, with which scores and limits, and how to load it."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,14 @@ from promptseg.core import files
 from promptseg.core.runs import Cascade, FineTune, Run
 from promptseg.core.study import Study
 from promptseg.download import checkpoints
-from promptseg.evaluation import counts, metrics
+from promptseg.evaluation import counts, metrics, score_table
 from promptseg.export.run import ExportedRun
 from promptseg.nn.segmenter import Segmenter
 from promptseg.report import leaderboard, verdict_facts, verdict_remarks, ways
 from promptseg.report.floors import TRIVIAL
 
 FILE = "README.md"
+INTERVAL = ("iou_ci_low", "iou_ci_high")  # stand by the headline
 
 
 def write(run: ExportedRun, segmenter: Segmenter, library: str, folder: Path) -> None:
@@ -38,21 +40,25 @@ def write(run: ExportedRun, segmenter: Segmenter, library: str, folder: Path) ->
         loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
         keep_trailing_newline=True,
     )  # fmt: skip
-    study = _measured(run)
-    row = next(row for row in leaderboard.leaderboard(study, run.folders.scores) if row["run"] == run.name)
-    facts = _facts(run, study)
+    study, scores = _measured(run), run.folders.scores
+    rows = leaderboard.leaderboard(study, scores)
+    row = next(row for row in rows if row["run"] == run.name)
+    summary = score_table.read_summary(run.scores)
+    (facts,) = verdict_facts.collect(study, rows, scores, run.folders.summaries)
+    facts = replace(facts, candidates=tuple(found for found in facts.candidates if found.name == run.name))
+    labels = {key.name: key.label for key in metrics.keys()}
     text = environment.get_template("model_card.md.j2").render(
         header=_header(run, row, library),
         run=run.name,
         dataset=run.entry.dataset,
         library=library,
-        table={key: " ".join(str(value).split()).replace("|", "\\|") for key, value in _table(run, row).items()},
+        table={key: _cell(value) for key, value in _table(run, row, summary).items()},
         row=row,
-        metric=_labels()[row["metric"]],
-        metrics=[(label, row[name]) for name, label in _labels().items() if row.get(name) is not None],
-        by_class=facts.candidates[0].by_class if facts.candidates else {},
+        metric=labels[row["metric"]],
+        metrics=[(labels[name], value) for name, value in summary.items() if name in labels and name not in INTERVAL],
+        by_class={_cell(name): value for found in facts.candidates for name, value in found.by_class.items()},
         limits=list(verdict_remarks.remarks(facts, list(facts.candidates))),
-        compared=sum(1 for other in run.study.runs.values() if other.dataset == run.entry.dataset),
+        compared=sum(other.dataset == run.entry.dataset for other in run.study.runs.values()),
         load=_load(run, segmenter),
     )
     files.write_text(folder / FILE, text)
@@ -77,20 +83,6 @@ def _measured(run: ExportedRun) -> Study:
     return run.study.only([run.name, *floors, *([entry.source] if isinstance(entry, Cascade) else [])])
 
 
-def _facts(run: ExportedRun, study: Study) -> verdict_facts.Facts:
-    """What the verdict says of this run alone."""
-    from dataclasses import replace
-
-    rows = leaderboard.leaderboard(study, run.folders.scores)
-    (facts,) = verdict_facts.collect(study, rows, run.folders.scores, run.folders.summaries)
-    return replace(facts, candidates=tuple(c for c in facts.candidates if c.name == run.name))
-
-
-def _labels() -> dict[str, str]:
-    """Label of each metric that is a column of the leaderboard, but for the interval, which stands by the headline."""
-    return {key.name: key.label for key in metrics.keys() if key.column and not key.name.startswith("iou_ci_")}
-
-
 def _header(run: ExportedRun, row: dict, library: str) -> str:
     """Metadata of the card, as the hub reads it."""
     result = EvalResult(
@@ -111,11 +103,9 @@ def _header(run: ExportedRun, row: dict, library: str) -> str:
     ).to_yaml()
 
 
-def _table(run: ExportedRun, row: dict) -> dict[str, str]:
-    """Facts about the run."""
-    entry, metadata = run.entry, run.split_metadata
-    unit = row["score"]
-    empty = int(verdict_summary(run).get("images_empty", 0))
+def _table(run: ExportedRun, row: dict, summary: dict) -> dict[str, str]:
+    """Facts about the run. summary: of its scores."""
+    entry, metadata, unit = run.entry, run.split_metadata, row["score"]
     repository, revision = base_repository(run)
     source = run.study.models[entry.model].source
     base = {
@@ -123,6 +113,7 @@ def _table(run: ExportedRun, row: dict) -> dict[str, str]:
         "official": f"{repository} at {revision}" if repository else "random weights",
         "local": f"files of its user ({Path(source or '').name})",
     }[row["checkpoints"]]
+    empty = summary.get("images_empty", 0)
     table = {
         "data": f"{entry.dataset}: {metadata.get('title', entry.dataset)}",
         "licence of the data": metadata.get("licence", "not stated"),
@@ -137,21 +128,16 @@ def _table(run: ExportedRun, row: dict) -> dict[str, str]:
         "threshold": f"{run.threshold:g}",
     }
     if isinstance(entry, FineTune):
-        table["training"] += f", {run.training['images']} images; trained: {', '.join(_trained(run))}"
+        trained = ", ".join(run.training["train"]["trainable"])
+        table["training"] += f", {run.training['images']} images; trained: {trained}"
     if isinstance(entry, Cascade):
         table["training"] += f": this model alone; `promptseg export {entry.source}` has the other"
     return table
 
 
-def verdict_summary(run: ExportedRun) -> dict:
-    """The summary of the run's scores."""
-    from promptseg.evaluation import score_table
-
-    return score_table.read_summary(run.scores)
-
-
-def _trained(run: ExportedRun) -> list[str]:
-    return run.training["train"].get("trainable", [])
+def _cell(text: str) -> str:
+    """A text as a cell of a table."""
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 def _load(run: ExportedRun, segmenter: Segmenter) -> dict[str, Any]:
