@@ -3,7 +3,7 @@
 import export_project
 import pytest
 from promptseg.export import export
-from promptseg.export.run import ExportedRun, Folders
+from promptseg.export.run import ExportedRun
 
 
 @pytest.fixture(scope="session")
@@ -17,11 +17,10 @@ def project(tmp_path_factory):
 def exported(project, tmp_path):
     """Exports a run of the project: (run, format, adapter) -> folder."""
     home, settings = project
-    folders = Folders(*(home / folder for folder in vars(Folders()).values()))
 
     def call(name, form, adapter=False):
         out = tmp_path / f"{name}-{form}{'-adapter' * adapter}"
-        export(ExportedRun(name, settings, folders), form, out, adapter)
+        export(ExportedRun(name, settings, export_project.folders(home)), form, out, adapter)
         return out
 
     return call

@@ -10,6 +10,7 @@ from promptseg.core.train_config import Lora
 from promptseg.data import image_io, records
 from promptseg.download import checkpoints
 from promptseg.evaluation import evaluate
+from promptseg.export.run import Folders
 from promptseg.inference import cascade, prediction
 from promptseg.nn import finetuned_weights, lora, weights
 
@@ -70,6 +71,11 @@ def make(home):
     return settings
 
 
+def folders(home):
+    """The pipeline's folders in a project."""
+    return Folders(*(home / each for each in vars(Folders()).values()))
+
+
 def write_split(path, count=6):
     """Discs and squares, numbered as instances, two of which touch; the last image has none."""
     metadata = {"classes": CLASSES, "dataset": "cells", "seed": 0, "score": "image", "group_unit": "plate"}
@@ -88,18 +94,18 @@ def write_split(path, count=6):
             )  # fmt: skip
 
 
-def draw(seed, empty=False):
+def draw(seed, empty=False, size=SIZE):
     """An image (h, w, 3) uint8, its mask and its instances."""
     rng = np.random.default_rng(seed)
-    y, x = np.mgrid[: SIZE[0], : SIZE[1]]
-    mask, instances = np.zeros(SIZE, np.uint8), np.zeros(SIZE, np.uint16)
+    y, x = np.mgrid[: size[0], : size[1]]
+    mask, instances = np.zeros(size, np.uint8), np.zeros(size, np.uint16)
     shapes = [] if empty else [
         (1, (x - 40) ** 2 + (y - 40 - seed) ** 2 < 400), (1, (x - 75) ** 2 + (y - 40 - seed) ** 2 < 300),
         (2, (abs(x - 120) < 20) & (abs(y - 80) < 15 + seed)),
     ]  # fmt: skip
     for number, (label, inside) in enumerate(shapes, 300):
         mask[inside], instances[inside] = label, number
-    image = 90 + 60 * mask[..., None] + np.kron(rng.normal(0, 25, (SIZE[0] // 8, SIZE[1] // 8, 3)), np.ones((8, 8, 1)))
+    image = 90 + 60 * mask[..., None] + np.kron(rng.normal(0, 25, (size[0] // 8, size[1] // 8, 3)), np.ones((8, 8, 1)))
     return np.clip(image, 0, 255).astype(np.uint8), mask, instances
 
 
@@ -130,14 +136,14 @@ def _write_weights(folder, run, checkpoint):
         "classes": CLASSES,
         "images": 5,
         "threshold": 0.35,
-        "train": run.train.model_dump(exclude_defaults=True),
+        "train": run.train.completed(model.TRAIN_DEFAULTS).model_dump(exclude_defaults=True),
     }
     if "lora" in (run.train.trainable or []):
         metadata["lora"] = Lora().model_dump()
         lora.attach(model, model.LORA_TARGETS, Lora())
     torch.manual_seed(1)
     tensors = {
-        key: value.detach() + 0.05 * torch.randn_like(value) for key, value in model.named_parameters()
+        key: value.detach() + 0.01 * torch.randn_like(value) for key, value in model.named_parameters()
         if key.startswith(TRAINED[folder.name]) or ".lora_" in key
     }  # fmt: skip
     finetuned_weights.write(folder, tensors, run.model, weights.digest(checkpoint), metadata)

@@ -48,11 +48,10 @@ def test_networks_equal_torch_and_the_script_gives_the_same_masks(exported, proj
 
 def _networks_equal_torch(folder, project, run):
     from promptseg.export.onnx import Decoder, Encoder
-    from promptseg.export.run import ExportedRun, Folders
+    from promptseg.export.run import ExportedRun
 
     home, settings = project
-    folders = Folders(*(home / each for each in vars(Folders()).values()))
-    segmenter = ExportedRun(run, settings, folders).segmenter()
+    segmenter = ExportedRun(run, settings, export_project.folders(home)).segmenter()
     sessions = {path.stem: onnxruntime.InferenceSession(path) for path in folder.glob("*.onnx")}
     torch.manual_seed(0)
     size = segmenter.transform.size

@@ -69,13 +69,16 @@ class Decoder(torch.nn.Module):
         self.register_buffer("dense", dense.detach().contiguous())
         self.register_buffer("positions", self.network.get_image_wide_positional_embeddings().detach())
 
-    def forward(self, points: torch.Tensor, labels: torch.Tensor, image: torch.Tensor, *finer: torch.Tensor):
+    def forward(
+        self, points: torch.Tensor, labels: torch.Tensor, image: torch.Tensor, high: torch.Tensor | None = None,
+        middle: torch.Tensor | None = None,
+    ) -> tuple[torch.Tensor, ...]:  # fmt: skip
         """Points, labels and features -> masks and their predicted IoU."""
         prompts = self.network.prompt_encoder
         places = prompts.shared_embedding(points + 0.5, (prompts.input_image_size, prompts.input_image_size))
         embedded = self.labels[labels + 1]
         embedded = torch.where(labels[..., None] == -1, embedded, embedded + places)
-        high_resolution = {"high_resolution_features": list(finer)} if finer else {}
+        high_resolution = {} if high is None else {"high_resolution_features": [high, middle]}
         found = [
             self.network.mask_decoder(
                 image_embeddings=image, image_positional_embeddings=self.positions, sparse_prompt_embeddings=embedded,
@@ -138,7 +141,7 @@ def _write_graph(
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
             module, tuple(inputs.values()), input_names=list(inputs), output_names=outputs, opset_version=OPSET,
-            dynamic_shapes=_shapes(module, shapes), dynamo=True, external_data=False, verbose=False,
+            dynamic_shapes=tuple(shapes), dynamo=True, external_data=False, verbose=False,
         )  # fmt: skip
     proto = program.model_proto  # type: ignore[union-attr]  # None is for the older exporter
     graph = proto.graph
@@ -147,8 +150,3 @@ def _write_graph(
         part.ClearField("doc_string")
     large = proto.ByteSize() > LARGEST
     onnx.save_model(proto, path, save_as_external_data=large, location=f"{path.name}.data")
-
-
-def _shapes(module: torch.nn.Module, shapes: list[dict | None]) -> tuple:
-    """Dynamic shapes as the exporter takes them: those of `*finer` in a tuple of their own."""
-    return (*shapes[:3], tuple(shapes[3:])) if isinstance(module, Decoder) else tuple(shapes)
