@@ -146,8 +146,6 @@ def test_the_card_says_what_was_measured(exported):
     ],
 )
 def test_what_cannot_be_exported_is_one_line_and_leaves_nothing(exported, tmp_path, run, form, adapter, words):
-    if form == "onnx":
-        pytest.importorskip("onnxscript")
     with pytest.raises(UserError) as error:
         exported(run, form, adapter)
     assert words in str(error.value) and "\n" not in str(error.value)

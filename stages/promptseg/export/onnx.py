@@ -91,16 +91,18 @@ class Decoder(torch.nn.Module):
 
 def write(run: ExportedRun, folder: Path) -> str:
     """Write the networks, config.json, the script and the card."""
+    segmenter = run.segmenter()
+    if not isinstance(segmenter, Unet | Sam | Sam2):
+        raise UserError(f"{run.name}: only unet, sam and sam2 are exported as ONNX, not {segmenter.NAME}; --format hub")
     missing = [name for name in ("onnx", "onnxscript") if importlib.util.find_spec(name) is None]
     if missing:
         raise UserError(f"--format onnx needs the packages onnx and onnxscript: `pip install {' '.join(missing)}`")
-    segmenter = run.segmenter()
     pixels = torch.zeros(1, 3, segmenter.transform.size, segmenter.transform.size)
     config: dict[str, Any] = {}
     if isinstance(segmenter, Unet):
         batch = {0: torch.export.Dim("n")}
         _write_graph(folder / "model.onnx", segmenter.network, {"pixels": pixels}, ["logits"], [batch])
-    elif isinstance(segmenter, Sam | Sam2):
+    else:
         encoder, decoder = Encoder(segmenter).eval(), Decoder(segmenter).eval()
         with torch.no_grad():
             features = dict(zip(encoder.names, encoder(pixels)))
@@ -110,8 +112,6 @@ def write(run: ExportedRun, folder: Path) -> str:
         shapes = [{1: number, 2: points}, {1: number, 2: points}, *[None] * len(features)]
         _write_graph(folder / "decoder.onnx", decoder, prompt | features, ["masks", "iou"], shapes)
         config = {"pads_boxes": isinstance(segmenter, Sam2)}
-    else:
-        raise UserError(f"{run.name}: only unet, sam and sam2 are exported as ONNX, not {segmenter.NAME}; --format hub")
     config |= {
         "run": run.name,
         "model": segmenter.NAME,
