@@ -19,12 +19,14 @@ POINTS = {"points": [[45, 42]]}
 BOX = {"box": [20, 20, 62, 61]}
 PHRASES = {"text": ["a disc", 'the "square"']}
 BOXES = '{"input_boxes": [[[20, 20, 62, 61]]]}'
-SAME = 256, 256  # size of an image that the networks with random weights take as it is: their masks hang on each bit
+# Sizes of images that networks take as they are. transformers resizes with torchvision, whose values differ from
+# Pillow's by up to one of 255, on which the masks of networks with little training hang.
+SAME, SMALL = (256, 256), (160, 160)
 CARDS = [  # run, prompt, size of the image
     ("cells-sam", POINTS, export_project.SIZE),
     ("cells-sam", BOX, export_project.SIZE),
     ("cells-medsam", BOX, export_project.SIZE),
-    ("cells-clipseg", PHRASES, export_project.SIZE),
+    ("cells-clipseg", PHRASES, SMALL),
     ("cells-cascade", POINTS, export_project.SIZE),
     ("cells-lora", POINTS, SAME),
     ("cells-lora --adapter", POINTS, SAME),
@@ -43,13 +45,11 @@ assert "promptseg" not in sys.modules
 """
 
 
-def iou(mask, other):
-    return (mask & other).sum() / (mask | other).sum()
-
-
-def masks_agree(mask, other):
+def least_iou(mask, other):
+    """Of the labels of two masks, background among them."""
     assert mask.shape == other.shape and len(np.unique(other)) > 1
-    return all(iou(mask == label, other == label) > 0.999 for label in np.unique(other))
+    pairs = [(mask == label, other == label) for label in np.unique(other)]
+    return min((one & two).sum() / (one | two).sum() for one, two in pairs)
 
 
 def own_mask(project, run, prompt, image):
@@ -94,7 +94,7 @@ def test_the_code_on_the_card_needs_no_promptseg_and_gives_the_same_mask(cards, 
     (name, prompt, size), (folder, mask) = CARDS[number], cards[number]
     run, image = name.split()[0], export_project.draw(3, size=size)[0]
     expected = own_mask(project, run, prompt, image)
-    assert masks_agree(mask, expected)
+    assert least_iou(mask, expected) > 0.999
     if "--adapter" not in name:
         again = promptseg.load(source=folder)
         assert again.threshold == (0.35 if run in export_project.TRAINED else 0.5)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from test_hub import BOX, POINTS, masks_agree, own_mask
+from test_hub import BOX, POINTS, least_iou, own_mask
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxscript")
@@ -38,7 +38,8 @@ def test_networks_equal_torch_and_the_script_gives_the_same_masks(exported, proj
     for prompt, options in CASES[run]:
         command = [sys.executable, "-I", "segment.py", "image.png", "mask.png", *options]
         subprocess.run(command, cwd=folder, check=True)
-        assert masks_agree(np.array(Image.open(folder / "mask.png")), own_mask(project, run, prompt, np.array(image)))
+        found, expected = np.array(Image.open(folder / "mask.png")), own_mask(project, run, prompt, np.array(image))
+        assert least_iou(found, expected) > 0.999
     _networks_equal_torch(folder, project, run)
     config = json.loads((folder / "config.json").read_text())
     assert config["opset"] == 20 and config["classes"] == export_project.CLASSES
