@@ -25,7 +25,10 @@ SETTINGS = {
     "scale": {"checkpoints": "tiny"},
     "datasets": {"cells": {"raw": "cells", "reader": "folder"}, "clouds": {"raw": "clouds", "reader": "modelnet40"}},
     "models": {
-        name: {} for name in ("sam", "sam2", "medsam", "clipseg", "unet", "unet_box", "whole_image", "pointclip")
+        name: {}
+        for name in (
+            "sam", "sam2", "medsam", "clipseg", "unet", "unet_box", "clip_decoder_unet", "whole_image", "pointclip",
+        )
     },
     "zero_shot": {
         "cells-sam": {"dataset": "cells", "model": "sam", "prompt": {"points": 1}},
@@ -33,6 +36,7 @@ SETTINGS = {
         "cells-medsam": {"dataset": "cells", "model": "medsam", "prompt": {"box": True}},
         "cells-clipseg": {"dataset": "cells", "model": "clipseg", "prompt": {"text": ["a disc", 'the "square"']}},
         "cells-box": {"dataset": "cells", "model": "unet_box", "prompt": {"box": True}},
+        "cells-clip": {"dataset": "cells", "model": "clip_decoder_unet", "prompt": {"text": "class"}},
         "cells-floor": {"dataset": "cells", "model": "whole_image", "prompt": {}},
         "clouds-text": {"dataset": "clouds", "model": "pointclip", "prompt": {"text": "class"}},
     },

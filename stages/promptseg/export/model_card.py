@@ -58,6 +58,7 @@ def write(run: ExportedRun, segmenter: Segmenter, library: str, folder: Path) ->
         metrics=[(labels[name], value) for name, value in summary.items() if name in labels and name not in INTERVAL],
         by_class={_cell(name): value for found in facts.candidates for name, value in found.by_class.items()},
         limits=list(verdict_remarks.remarks(facts, list(facts.candidates))),
+        precision=segmenter.encoder_precision,
         compared=sum(other.dataset == run.entry.dataset for other in run.study.runs.values()),
         load=_load(run, segmenter),
     )
@@ -150,6 +151,7 @@ def _load(run: ExportedRun, segmenter: Segmenter) -> dict[str, Any]:
         "network": type(getattr(segmenter, "network", None)).__name__,
         "phrases": text if isinstance(text, list) else run.classes,
         "prompts": sorted(segmenter.PROMPTS),
+        "is_shown": isinstance(entry, Run) and bool(entry.prompt.support),
         "probability": round(level, 6),
         "logit": round(math.log(level / (1 - level)), 6),
         "size": segmenter.transform.size,
