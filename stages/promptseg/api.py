@@ -9,7 +9,7 @@ result.mask, result.probability, result.score
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -180,8 +180,10 @@ def load_segmenter(name: str, source: str, classes: int) -> Segmenter:
         segmenter = models.load(name).load(Path(source), classes)
     else:
         segmenter = checkpoints.released(name, Settings(), source, seed=0)
-    if about.get("finetuned"):
-        segmenter.prepare_finetuned()
+    if about:
+        segmenter.transform = replace(segmenter.transform, size=about["size"])
+        if about["finetuned"]:
+            segmenter.prepare_finetuned()
     return segmenter
 
 
@@ -191,7 +193,7 @@ def is_checkpoint(source: str | Path) -> bool:
 
 
 def exported(source: str | Path) -> dict[str, Any]:
-    """What config.json of a folder of `promptseg export` says of the run: model, classes, threshold, finetuned.
+    """What config.json of a folder of `promptseg export` says of the run: model, classes, threshold, ...
 
     Empty for any other source. Raises UserError where config.json is damaged.
     """

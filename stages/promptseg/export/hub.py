@@ -4,8 +4,8 @@ A network of transformers is written as transformers writes it, with a processor
 alone. Any other architecture is a checkpoint of promptseg. With `adapter`, the adapters of a LoRA run stay apart, in
 peft's layout: the low-rank matrices, and whole modules that were trained beside them.
 
-config.json also says under `promptseg` what transformers has no key for: the model, its classes, the threshold, and
-whether it is fine-tuned; `promptseg.load(source=FOLDER)` reads it.
+config.json also says under `promptseg` what transformers has no key for: the model, its classes, the threshold, whether
+it is fine-tuned, and the size of its input; `promptseg.load(source=FOLDER)` reads it.
 """
 
 import contextlib
@@ -37,7 +37,7 @@ def write(run: ExportedRun, folder: Path, adapter: bool = False) -> str:
     elif theirs:
         how = _write_network(run, segmenter, folder)
     else:
-        config = segmenter.configuration() | {"promptseg": _about(run)}
+        config = segmenter.configuration() | {"promptseg": _about(run, segmenter)}
         weights.write(folder, config, segmenter.state_dict(), segmenter.files())
         how = "promptseg.load(source=FOLDER), as the architecture is promptseg's own"
     library = "peft" if adapter else "transformers" if theirs else "promptseg"
@@ -52,12 +52,13 @@ def _is_theirs(segmenter: Segmenter) -> bool:
     return type(network).__module__.startswith("transformers.") and inside
 
 
-def _about(run: ExportedRun) -> dict[str, Any]:
+def _about(run: ExportedRun, segmenter: Segmenter) -> dict[str, Any]:
     return {
         "model": run.entry.model,
         "classes": run.classes,
         "threshold": run.threshold,
         "finetuned": run.finetuned is not None,
+        "size": segmenter.transform.size,
     }
 
 
@@ -66,7 +67,7 @@ def _write_network(run: ExportedRun, segmenter: Segmenter, folder: Path) -> str:
     if isinstance(network, transformers.Sam2Model):  # fine-tuning switches it off in the network alone
         stability = network.mask_decoder.dynamic_multimask_via_stability
         network.config.mask_decoder_config.dynamic_multimask_via_stability = stability
-    network.config.promptseg = _about(run)
+    network.config.promptseg = _about(run, segmenter)
     with contextlib.redirect_stderr(io.StringIO()):  # a progress bar
         network.save_pretrained(folder)
     _write_processor(segmenter, folder)
