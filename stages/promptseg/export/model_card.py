@@ -9,6 +9,7 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from promptseg import models
 from promptseg.core import files
+from promptseg.core.params import Dataset
 from promptseg.core.runs import Cascade, FineTune, Run
 from promptseg.core.study import Study
 from promptseg.download import checkpoints
@@ -120,6 +121,7 @@ def _table(run: ExportedRun, row: dict, summary: dict) -> dict[str, str]:
         "licence of the data": metadata.get("licence", "not stated"),
         "split": f"test: {row['images']} {unit}s with ground truth, {empty} without, of {row['groups']} groups "
         f"(a group: {row['group_unit']})",
+        "images": _preparation(run.study.datasets[entry.dataset]),
         "classes": ", ".join(f"{number} {name}" for number, name in enumerate(run.classes, 1)),
         "model": entry.model,
         "base model": base,
@@ -134,6 +136,13 @@ def _table(run: ExportedRun, row: dict, summary: dict) -> dict[str, str]:
     if isinstance(entry, Cascade):
         table["training"] += f": this model alone; `promptseg export {entry.source}` has the other"
     return table
+
+
+def _preparation(settings: Dataset) -> str:
+    """How the images were prepared, as those that the model is used on have to be."""
+    resized = f"longer side {settings.resize} pixels" if settings.resize else "as they are"
+    tiles = f", in tiles of {settings.tile} pixels that share {settings.overlap}" if settings.tile else ""
+    return resized + tiles
 
 
 def _cell(text: str) -> str:
