@@ -48,7 +48,7 @@ SETTINGS = {
         },
         "cells-sam2-20": {
             "dataset": "cells", "model": "sam2", "prompt": {"points": 1},
-            "train": {"prompt": {"points": 1}, "epochs": 2, "trainable": ["mask_decoder"]},
+            "train": {"prompt": {"points": 1}, "epochs": 2, "trainable": ["lora", "mask_decoder"]},
         },
         "cells-unet": {"dataset": "cells", "model": "unet", "prompt": {}, "train": {"epochs": 2}},
     },

@@ -32,6 +32,7 @@ CARDS = [  # run, prompt, size of the image
     ("cells-lora --adapter", POINTS, SAME),
     ("cells-sam2", BOX, SAME),
     ("cells-sam2-20", POINTS, SAME),
+    ("cells-sam2-20 --adapter", POINTS, SAME),
 ]
 RUN_CARDS = """
 import json, os, sys
@@ -81,7 +82,8 @@ def cards(project, tmp_path_factory):
     for number, (name, prompt, size) in enumerate(CARDS):
         places.append(shutil.copytree(out / name, out / str(number)))
         Image.fromarray(export_project.draw(3, size=size)[0]).save(places[-1] / "image.png")
-        jobs.append([str(places[-1]), code_of_card(places[-1], prompt).replace('"BASE"', repr(str(out / "cells-sam")))])
+        base = out / f"cells-{run_of[name].entry.model}"  # what --adapter leaves out
+        jobs.append([str(places[-1]), code_of_card(places[-1], prompt).replace('"BASE"', repr(str(base)))])
     (out / "jobs.json").write_text(json.dumps(jobs))
     command = [sys.executable, "-c", RUN_CARDS, str(out / "jobs.json")]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -137,7 +139,7 @@ def test_the_card_says_what_was_measured(exported):
     [
         ("cells-floor", "hub", False, "whole_image is a floor without weights; --format coco, labels or fiftyone"),
         ("cells-floor", "onnx", False, "whole_image is a floor"),
-        ("cells-sam2-20", "hub", True, "it has no LoRA adapter"),
+        ("cells-unet", "hub", True, "it has no LoRA adapter"),
         ("cells-lora", "coco", True, "--adapter belongs to --format hub"),
         ("cells-clipseg", "onnx", False, "only unet, sam and sam2 are exported as ONNX, not clipseg"),
         ("clouds-text", "coco", False, "clouds holds point clouds"),

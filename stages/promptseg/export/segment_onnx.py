@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
-from PIL import Image
+from PIL import Image, ImageOps
 
 ON, BESIDE, FIRST_CORNER, LAST_CORNER, NO_POINT = 1, 0, 2, 3, -1  # labels of points
 
@@ -32,7 +32,7 @@ class Model:
         """Segment an image.
 
         Args:
-            image: any mode.
+            image: upright, in any mode of 8 bits.
             prompts: for each object its points, x and y in pixels and a label; equally many of each. Empty for U-Net.
 
         Returns:
@@ -117,7 +117,7 @@ def main() -> None:
     model = Model(Path(__file__).parent)
     if bool(prompts) != ("encoder" in model.sessions):
         parser.error(f"{model.config['model']} takes {'points and boxes' if not prompts else 'no prompt'}")
-    mask = model.segment(Image.open(given.image), prompts)
+    mask = model.segment(ImageOps.exif_transpose(Image.open(given.image)), prompts)
     Image.fromarray(mask).save(given.mask)
 
 
