@@ -7,8 +7,9 @@ result = model.segment("cat.jpg", points=[[300, 190]], negative_points=[[10, 10]
 result.mask, result.probability, result.score
 """
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -130,22 +131,24 @@ def load(
     """Load a model, on a GPU where there is one.
 
     Args:
-        name: of a model, such as "sam2", "clipseg" or "medsam"; may be left out for a fine-tuned run.
+        name: of a model, such as "sam2", "clipseg" or "medsam"; may be left out for a fine-tuned run, and for a folder
+            of `promptseg export`.
         source: "official": the released weights, from the Hugging Face hub or its cache; "tiny": the built-in network;
-            or a folder or file: a checkpoint of data/checkpoints, or released weights.
+            or a folder or file: a checkpoint of data/checkpoints, released weights, or what `promptseg export --format
+            hub` wrote.
         finetuned: folder of a fine-tuned run (data/weights/<run>), whose checkpoint `source` must then be.
         classes: names of the classes, for a model that takes no prompt; left out, those of the fine-tuned run.
 
     Raises:
         UserError: the model is unknown, or its weights are missing or do not fit.
     """
-    run: dict[str, Any] = weights.read(Path(finetuned))[0] if finetuned else {}
+    run: dict[str, Any] = weights.read(Path(finetuned))[0] if finetuned else exported(source)
     name = name or run.get("model")
     if name is None:
         raise UserError(f"which model? known: {', '.join(models.names())}")
     known = run.get("classes", [])
     if classes and known and len(classes) != len(known):
-        raise UserError(f"{finetuned}: has {len(known)} classes; {len(classes)} names are given")
+        raise UserError(f"{finetuned or source}: has {len(known)} classes; {len(classes)} names are given")
     classes = list(classes or known)
     if finetuned and not is_checkpoint(source):
         raise UserError(f"{finetuned}: give the checkpoint that it was trained from as source, data/checkpoints/{name}")
@@ -167,17 +170,37 @@ def load_segmenter(name: str, source: str, classes: int) -> Segmenter:
     Raises:
         UserError: there is nothing, or it is of another model.
     """
-    if not is_checkpoint(source):
-        return checkpoints.released(name, Settings(), source, seed=0)
-    model = weights.read(Path(source))[0].get("model")
+    about = exported(source)
+    model = about.get("model", name)
+    if is_checkpoint(source):
+        model = weights.read(Path(source))[0].get("model")
     if model != name:
         raise UserError(f"{source}: a checkpoint of {model}, not of {name}; give another folder")
-    return models.load(name).load(Path(source), classes)
+    if is_checkpoint(source):
+        segmenter = models.load(name).load(Path(source), classes)
+    else:
+        segmenter = checkpoints.released(name, Settings(), source, seed=0)
+    if about:
+        segmenter.transform = replace(segmenter.transform, size=about["size"])
+        if about["finetuned"]:
+            segmenter.prepare_finetuned()
+    return segmenter
 
 
 def is_checkpoint(source: str | Path) -> bool:
     """Return whether a source is the folder of a checkpoint of the pipeline."""
     return (Path(source) / weights.SUMS).is_file()
+
+
+def exported(source: str | Path) -> dict[str, Any]:
+    """What config.json of a folder of `promptseg export` says of the run: model, classes, threshold, ...
+
+    Empty for any other source. Raises UserError where config.json is damaged.
+    """
+    if not (Path(source) / weights.CONFIG).is_file():
+        return {}
+    config, _ = weights.released(Path(source))
+    return json.loads(config.read_text("utf-8")).get("promptseg", {})
 
 
 def _pixels(image: Pixels) -> np.ndarray:

@@ -196,6 +196,29 @@ def compare(
 
 
 @app.command()
+def export(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="a run as in params.yaml")],
+    form: Annotated[str, typer.Option("--format", help="coco, fiftyone, hub, labels or onnx")],
+    out: Annotated[Path | None, typer.Option(help="folder; exports/RUN-FORMAT if left out")] = None,
+    adapter: Annotated[
+        bool, typer.Option("--adapter", help="keep the adapters of a LoRA run apart (hub), in peft's layout")
+    ] = False,
+):
+    """Export a run: its model with a model card (hub, onnx), or its masks and the ground truth with scores.
+
+    hub       config.json, model.safetensors, what prepares images
+    onnx      U-Net as one file; SAM and SAM 2 as encoder and decoder
+    coco      two JSON files with run lengths, and the images
+    labels    label images, the images, and the table of scores
+    fiftyone  a dataset that FiftyOne opens
+    """
+    from promptseg.cli import export
+
+    os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
+    print(export.export(run, form, out, adapter))
+
+
+@app.command()
 def repro(
     targets: Annotated[
         list[str] | None, typer.Argument(help="stages as `dvc stage list` names them; all if left out")

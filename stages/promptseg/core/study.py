@@ -1,6 +1,7 @@
 """All of params.yaml, validated as a whole."""
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 import pydantic
@@ -77,6 +78,15 @@ class Study(Header):
         if name not in self.runs:
             raise UserError(f"params.yaml: unknown run {name!r}; known: {', '.join(self.runs)}")
         return self.runs[name]
+
+    def only(self, names: Collection[str]) -> "Study":
+        """The study of these runs alone; cascades without the run that they refine are left out too."""
+        kept = {
+            section: {k: run for k, run in getattr(self, section).items() if k in names} for section in RUN_SECTIONS
+        }
+        sources = kept["zero_shot"] | kept["finetune"]
+        kept["cascade"] = {name: run for name, run in kept["cascade"].items() if run.source in sources}
+        return self.model_copy(update=kept)
 
 
 def load(path: Path = PATH) -> Study:

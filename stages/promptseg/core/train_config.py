@@ -54,6 +54,7 @@ class Train(Settings):
     patience: PositiveInt | None = None  # stop after so many epochs without a better validation IoU
     keep: Literal["best", "last"] = "best"  # epoch whose weights are saved: of the best validation IoU, or the last one
     augment: Augment | None = None
+    log: Literal["tensorboard"] | None = None  # the curve as events too, data/resume/<run>.tensorboard
 
     def completed(self, defaults: dict) -> "Train":
         """The same settings with a model's defaults where nothing was given."""

@@ -2,7 +2,7 @@
 
 from promptseg.core.errors import UserError
 from promptseg.core.train_config import CompleteTrain, Train
-from promptseg.training import losses, optimizers
+from promptseg.training import event_log, losses, optimizers
 
 REQUIRED = ("trainable", "loss", "batch_size", "lr")  # from params.yaml or from the model's TRAIN_DEFAULTS
 
@@ -14,7 +14,8 @@ def check(config: Train) -> CompleteTrain:
         The same settings, with `images_per_batch` as batch_size.
 
     Raises:
-        UserError: a required key is missing, or the loss or the optimizer is unknown; the known ones are listed.
+        UserError: a required key is missing, the loss or the optimizer is unknown (the known ones are listed), or what
+            `log` needs is not installed.
     """
     for key in REQUIRED:
         if getattr(config, key) is None:
@@ -22,4 +23,5 @@ def check(config: Train) -> CompleteTrain:
     complete = CompleteTrain.model_construct(**{**dict(config), "batch_size": config.images_per_batch})
     losses.get(complete.loss)
     optimizers.get(complete.optimizer)
+    event_log.check(complete.log)
     return complete

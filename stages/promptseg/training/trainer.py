@@ -17,11 +17,13 @@ from promptseg.core import devices, files, progress
 from promptseg.core.devices import Processes
 from promptseg.core.errors import UserError
 from promptseg.nn import finetuned_weights, weights
-from promptseg.training import curve, early_stopping, epochs, fit_check
+from promptseg.training import curve, early_stopping, epochs, event_log, fit_check
 from promptseg.training.checkpoint_manager import Checkpoint, CheckpointManager
 from promptseg.training.optimizer_steps import NonFiniteLossError, OptimizerSteps
 from promptseg.training.setup import Inputs, Job, Setup
 from promptseg.training.training_run import TRAIN, Phase, TrainingRun
+
+NOT_DECISIVE = {"log"}  # settings that the weights do not depend on
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Outputs:
     """Paths that a run writes.
 
     Attributes:
-        resume: folder of checkpoints while it trains, removed at the end.
+        resume: folder of checkpoints while it trains, removed at the end; events are in one beside it (`event_log`).
         weights: folder of the trained weights.
         curve: CSV file of the training curve.
     """
@@ -69,7 +71,7 @@ def _checkpoint_manager(setup: Setup, digests: dict[str, str], resume: Path) -> 
     metadata = {
         "classes": list(setup.train_split.classes),
         "images": setup.train_split.source_images,
-        "train": config.model_dump(exclude_defaults=True),
+        "train": config.model_dump(exclude_defaults=True, exclude=NOT_DECISIVE),
     }
     if "lora" in config.trainable:
         metadata["lora"] = config.lora.model_dump()
@@ -84,7 +86,7 @@ def _checkpoint_manager(setup: Setup, digests: dict[str, str], resume: Path) -> 
         "model": job.run.model,
         "seed": job.seed,
         "checkpoint": setup.checkpoint,
-        "settings": config.model_dump(mode="json"),
+        "settings": config.model_dump(mode="json", exclude=NOT_DECISIVE),
         "prompt": job.run.prompt.model_dump(mode="json"),  # by which the best epoch is chosen
         "epochs": [phase.epochs for phase in setup.training.phases],
     }
@@ -102,7 +104,7 @@ def train(run: TrainingRun, checkpoints: CheckpointManager, outputs: Outputs) ->
     Raises:
         UserError: a loss is not finite.
     """
-    rows = _Loop(run, checkpoints).run_phases()
+    rows = _Loop(run, checkpoints, outputs).run_phases()
     if run.processes.main:
         best: Path = checkpoints.best_folder()  # type: ignore[assignment]  # the first epoch has made one
         weights.check(best)
@@ -117,7 +119,7 @@ def train(run: TrainingRun, checkpoints: CheckpointManager, outputs: Outputs) ->
 class _Loop:
     """The epochs of a run that are left."""
 
-    def __init__(self, run: TrainingRun, checkpoints: CheckpointManager):
+    def __init__(self, run: TrainingRun, checkpoints: CheckpointManager, outputs: Outputs):
         self._run, self._checkpoints = run, checkpoints
         self._parameters = dict(run.segmenter.named_parameters())
         checkpoint = checkpoints.load()
@@ -125,6 +127,9 @@ class _Loop:
         self._rows, self._optimizer_state = checkpoint.rows, checkpoint.optimizer
         if self._rows and run.processes.main:
             print(f"resuming after epoch {self._rows[-1]['epoch']}", file=sys.stderr)
+        self._log = None
+        if run.processes.main and run.phases[0].config.log:
+            self._log = event_log.EventLog(event_log.folder(outputs.resume), len(self._rows))
         images = len(run.train_split)
         self._bar = progress.bar(
             main=run.processes.main, desc="train", unit=" images", initial=len(self._rows) * images,
@@ -136,6 +141,8 @@ class _Loop:
         for phase in self._run.phases:
             self._run_phase(phase)
         self._bar.close()
+        if self._log:
+            self._log.close()
         return self._rows
 
     def _run_phase(self, phase: Phase) -> None:
@@ -160,6 +167,8 @@ class _Loop:
                 row = curve.make_row(len(self._rows) + 1, phase.name, metrics, val_metrics, steps.lr)
                 self._rows.append(row)
                 rows.append(row)
+                if self._log:
+                    self._log.add(row)
                 if phase.name == TRAIN and (phase.config.keep == "last" or early_stopping.best_row(rows) is row):
                     self._checkpoints.keep_best(row["epoch"], self._trained(), val_metrics.threshold)
         except NonFiniteLossError as failure:
