@@ -71,7 +71,7 @@ class Job:
         return predict_record(self.segmenter, features, record, metadata, prompt, self.support)
 
 
-def predict(run: Run, inputs: Inputs, out: Path) -> None:
+def predict(run: Run, inputs: Inputs, out: Path, found: dict | None = None) -> None:
     """Predict all records of a split; the bytes do not depend on the number of processes.
 
     Args:
@@ -79,7 +79,9 @@ def predict(run: Run, inputs: Inputs, out: Path) -> None:
         inputs: what is read.
         out: Parquet file of predictions, a row for each record, in the split's order. Its metadata has the `threshold`
             that was chosen on the validation split, where one was; of a fine-tuned run `train_images`, the number of
-            images that it was trained on; of a run with text what `absent_phrase.measure` returns.
+            images that it was trained on; of a run with text what `absent_phrase.measure` returns; of a run with the
+            winner of a search, `search`, what was found.
+        found: of `search.read`, where the prompt is from there.
 
     Raises:
         UserError: the model does not take the prompt or the modality, or an input is missing or damaged.
@@ -88,7 +90,7 @@ def predict(run: Run, inputs: Inputs, out: Path) -> None:
     about = finetuned_weights.metadata(inputs.finetuned) if inputs.finetuned else {}
     fraction = about.get("train", {}).get("train_fraction", 1.0)
     support = training_support.choose(run.prompt, inputs.train, fraction) if inputs.train else None
-    prepare_split = load(run.model, run.dataset, inputs, _needs_foreground(run.prompt), support)
+    prepare_split = load(run.model, run.dataset, inputs, needs_foreground(run.prompt), support)
     threshold = choose_threshold(prepare_split, inputs.val, run.prompt) if inputs.val else about.get("threshold")
     job = prepare_split(inputs.split)
     metadata: dict[str, Any] = {
@@ -102,6 +104,8 @@ def predict(run: Run, inputs: Inputs, out: Path) -> None:
         metadata["threshold"] = threshold
     if "images" in about:
         metadata["train_images"] = about["images"]
+    if found is not None:
+        metadata["search"] = found
     write_predictions(job, out, metadata, lambda index: job.predict(index, run.prompt))
 
 
@@ -164,7 +168,7 @@ def choose_threshold(prepare_split: Callable[[Path], Job], val: Path, prompt: Pr
     return None if scores is None else scores.best_threshold()
 
 
-def _needs_foreground(prompt: PromptConfig) -> bool:
+def needs_foreground(prompt: PromptConfig) -> bool:
     """Whether a run has nothing to prompt for, or to match its masks with, in a record without foreground."""
     return prompt.oracle or prompt.kind == "automatic"
 
