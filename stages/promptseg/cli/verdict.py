@@ -8,7 +8,7 @@ from pathlib import Path
 from promptseg.core import study
 from promptseg.core.errors import UserError
 from promptseg.core.study import RUN_SECTIONS, Study
-from promptseg.report import leaderboard, verdict_facts
+from promptseg.report import leaderboard, searches, verdict_facts
 from promptseg.report import verdict as verdicts
 from promptseg.report.verdict import Verdict
 
@@ -35,7 +35,7 @@ def verdict(dataset: str | None) -> str:
     scored = [name for name in wanted if (SCORES / f"{name}.parquet").is_file()]
     if not scored:
         raise UserError(f"{SCORES}: no scores{f' of {dataset}' if dataset else ''} yet; `dvc repro` makes them")
-    evaluated = _only(settings, scored)
+    evaluated = searches.with_winners(_only(settings, scored), SCORES)
     facts = verdict_facts.collect(evaluated, leaderboard.leaderboard(evaluated, SCORES), SCORES, SUMMARIES)
     lines = [line for each in verdicts.verdicts(facts) for line in _lines(each)]
     missing = sorted(set(wanted) - set(evaluated.runs))
@@ -49,7 +49,7 @@ def _only(settings: Study, names: list[str]) -> Study:
     kept = {
         section: {k: run for k, run in getattr(settings, section).items() if k in names} for section in RUN_SECTIONS
     }
-    sources = kept["zero_shot"] | kept["finetune"]
+    sources = kept["zero_shot"] | kept["searched"] | kept["finetune"]
     kept["cascade"] = {name: run for name, run in kept["cascade"].items() if run.source in sources}
     return settings.model_copy(update=kept)
 

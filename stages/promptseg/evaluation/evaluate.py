@@ -82,6 +82,7 @@ def evaluate(split: Path, predictions: Path, outputs: Outputs) -> None:
             prompts_per_image=float(np.mean(prompt_counts)) if _is_prompted(predicted) else None,
             absent_phrase_area=predicted.metadata.get("absent_phrase_area"),
             split=reader.metadata,
+            search=predicted.metadata.get("search"),
         )
     )
     score_table.write_table(outputs.scores, rows, summary)

@@ -27,6 +27,7 @@ class Evaluation:
         prompts_per_image: mean number of clicks, boxes and masks that prompted an image; None: none were given.
         absent_phrase_area: mean share of an image that is marked for a phrase that is not there; None: not measured.
         split: metadata of the split; `group_unit` says what a group is, and `score` whether images or tiles are scored.
+        search: what the search for the prompt found; None: there was none.
     """
 
     scores: RunScores
@@ -39,15 +40,16 @@ class Evaluation:
     prompts_per_image: float | None = None
     absent_phrase_area: float | None = None
     split: dict = field(default_factory=dict)
+    search: dict | None = None
 
 
-def summarize(run: Evaluation) -> dict[str, float | int | bool | str]:
+def summarize(run: Evaluation) -> dict[str, float | int | bool | str | dict]:
     """Compute the summary of a run.
 
     Returns:
         The keys of the registry that apply, rounded to 6 digits; `headline`, the name of the one that runs are compared
         by; `images` and `groups`, how many with ground truth were scored, and `images_empty`, how many have none;
-        `group_unit`; `score`, whether they are images or tiles; `oracle`.
+        `group_unit`; `score`, whether they are images or tiles; `oracle`; `search`, where there was one.
 
     Raises:
         UserError: no pixel that counts is of a class.
@@ -64,4 +66,5 @@ def summarize(run: Evaluation) -> dict[str, float | int | bool | str]:
         "group_unit": run.split.get("group_unit", "image"),
         "score": run.split.get("score", "image"),
         "oracle": run.oracle,
+        **({"search": run.search} if run.search else {}),
     }

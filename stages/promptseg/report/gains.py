@@ -74,7 +74,8 @@ def baseline(study: Study, name: str) -> str | None:
     run = study.run(name)
     if not isinstance(run, FineTune):
         return None
-    same = [key for key, other in study.zero_shot.items() if _test(other) == _test(run)]
+    untrained = {**study.searched, **study.zero_shot}
+    same = [key for key, other in untrained.items() if _test(other) == _test(run)]
     return run.baseline or (same[-1] if same else None)
 
 

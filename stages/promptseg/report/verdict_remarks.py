@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from promptseg.report import searches
 from promptseg.report.paired import EQUAL
 from promptseg.report.verdict_facts import Candidate, Doubling, Facts, best
 from promptseg.report.ways import PROMPTERS
@@ -18,6 +19,7 @@ def remarks(facts: Facts, shown: list[Candidate]) -> Iterator[str]:
         yield f"A group of images: {unit}."
     for doubling in facts.doublings:
         yield _more_labels(doubling)
+    yield from _searches(facts)
     yield from _words_kept(facts)
     yield from _thresholds(facts)
     yield from _false_alarms(shown)
@@ -42,6 +44,12 @@ def _more_labels(doubling: Doubling) -> str:
     else:
         words = "whether more labels would help is not clear"
     return f"{start} (95 % {signed(low)} to {signed(high)}; {runs}): {words}."
+
+
+def _searches(facts: Facts) -> Iterator[str]:
+    for candidate in facts.candidates:
+        if "search" in candidate.summary and "cascade" not in candidate.family:
+            yield searches.sentence(candidate.name, candidate.summary["search"], candidate.row["headline"])
 
 
 def _words_kept(facts: Facts) -> Iterator[str]:
