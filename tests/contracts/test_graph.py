@@ -171,7 +171,7 @@ def resolved(folder, sections):
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     Repo.init(folder, no_scm=True).close()
     with Repo(folder) as repo:
-        return {stage.addressing: stage for stage in repo.index.stages}
+        return {stage.name: stage for stage in repo.index.stages}
 
 
 def test_a_folder_of_the_user_is_a_dependency_and_is_not_copied(tmp_path):

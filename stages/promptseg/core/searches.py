@@ -40,7 +40,7 @@ class Search(Settings):
             raise ValueError("nothing to search among; give candidates or phrases")
         if not self.templates or any("{}" not in form for form in self.templates):
             raise ValueError("templates: each needs {}, where the phrase goes")
-        if len({isinstance(phrase, str) or len(phrase) for phrase in self.phrases}) > 1:
+        if len({0 if isinstance(phrase, str) else len(phrase) for phrase in self.phrases}) > 1:
             raise ValueError("phrases: a phrase, or a list with a phrase for each class, is expected for all of them")
         if any(prompt.kind == "automatic" for prompt in self.candidates):
             raise ValueError("candidates: automatic masks are no prompt; use text, points, boxes or support images")
