@@ -51,6 +51,9 @@ class _PromptConfig(Settings):
 
     if TYPE_CHECKING:  # keys of kinds that are read here
         jitter: float
+        points: int | None
+        sampling: str
+        seeds: list[int] | None
         per: Per
         together: bool
         automatic: bool | AutomaticMasks
@@ -76,6 +79,8 @@ class _PromptConfig(Settings):
                 raise ValueError(f"{key} belongs to {' and '.join(owners)}")
         if "image_weight" in self.model_fields_set and self.kind != "text + support":
             raise ValueError("image_weight belongs to support with text")
+        if self.seeds and not (self.jitter or (self.points and self.sampling == "random")):
+            raise ValueError("seeds belongs to random points and to boxes with jitter; nothing else is random here")
         if self.together and (self.kind != "points" or self.per != "instance"):
             raise ValueError("together belongs to points alone, with per: instance")
         return self

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from promptseg.core.errors import UserError
-from promptseg.core.settings import Fraction, Settings
+from promptseg.core.settings import Fraction, Seeds, Settings
 from promptseg.prompts.base import Option, Per, PromptPart
 from promptseg.prompts.command_line import as_text, numbers
 
@@ -20,6 +20,7 @@ class Config(Settings):
     box: bool = False  # the bounding box of the ground truth
     jitter: Fraction = 0.0  # each side moves outward by up to this share of the image's longer side
     per: Per = "image"
+    seeds: Seeds | None = None  # of the jitter, in place of the study's seed
 
 
 @dataclass(frozen=True, eq=False)

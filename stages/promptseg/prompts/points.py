@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import PositiveInt
 
 from promptseg.core.errors import UserError
-from promptseg.core.settings import Settings
+from promptseg.core.settings import Seeds, Settings
 from promptseg.prompts.base import Option, Per, PromptPart
 from promptseg.prompts.command_line import as_text, numbers
 
@@ -22,6 +22,7 @@ class Config(Settings):
     points: PositiveInt | None = None  # so many points on the ground truth
     sampling: Literal["random", "center"] = "random"  # uniform over the mask, or its most interior pixels
     per: Per = "image"
+    seeds: Seeds | None = None  # of random points, in place of the study's seed
     together: bool = False  # with per: instance, the points of all instances of a class are one prompt
 
 

@@ -89,7 +89,7 @@ def write_gains(pairs: list[dict], path: Path) -> None:
 
 def _test(run) -> tuple[str, str, str]:
     """What is the same before and after training."""
-    return run.dataset, run.model, run.prompt.model_dump_json()
+    return run.dataset, run.model, run.prompt.model_dump_json(exclude={"seeds"})
 
 
 def _training(run: FineTune, max_epochs: int | None) -> str:

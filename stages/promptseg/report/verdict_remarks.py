@@ -20,6 +20,7 @@ def remarks(facts: Facts, shown: list[Candidate]) -> Iterator[str]:
     for doubling in facts.doublings:
         yield _more_labels(doubling)
     yield from _searches(facts)
+    yield from _seeds(facts)
     yield from _words_kept(facts)
     yield from _thresholds(facts)
     yield from _false_alarms(shown)
@@ -50,6 +51,19 @@ def _searches(facts: Facts) -> Iterator[str]:
     for candidate in facts.candidates:
         if "search" in candidate.summary and "cascade" not in candidate.family:
             yield searches.sentence(candidate.name, candidate.summary["search"], candidate.row["headline"])
+
+
+def _seeds(facts: Facts) -> Iterator[str]:
+    """How much chance in training, or in the prompts, changes the score, which no interval over images knows."""
+    for candidate in facts.candidates:
+        scores = candidate.summary.get("seed_scores")
+        if scores:
+            mean, deviation = candidate.row["seed_mean"], candidate.row["seed_std"]
+            listed = ", ".join(f"{score:.3f}" for _, score in scores)
+            yield (
+                f"{candidate.name} with {len(scores)} seeds: {listed}; mean {mean:.3f}, standard deviation"
+                f" {deviation:.3f}. The first is its score here; intervals are over images and leave this out."
+            )
 
 
 def _words_kept(facts: Facts) -> Iterator[str]:

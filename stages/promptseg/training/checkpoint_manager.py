@@ -116,10 +116,6 @@ class CheckpointManager:
                 shutil.rmtree(path)
         self._saved_at = time.monotonic()
 
-    def remove(self) -> None:
-        """Remove the resume folder."""
-        shutil.rmtree(self._folder, ignore_errors=True)
-
     def _latest(self) -> str | None:
         """Name of the latest intact checkpoint of the same inputs."""
         for path in sorted(self._folder.glob("epoch-*"), reverse=True):

@@ -8,7 +8,7 @@ import contextlib
 import math
 import shutil
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -30,8 +30,9 @@ class Outputs:
 
     Attributes:
         resume: folder of checkpoints while it trains, removed at the end.
-        weights: folder of the trained weights.
-        curve: CSV file of the training curve.
+        weights: folder of the trained weights; where training is repeated those of the first seed, with the others in
+            seed-<seed>.
+        curve: CSV file of the training curve, with the first seed.
     """
 
     resume: Path
@@ -41,6 +42,9 @@ class Outputs:
 
 def finetune(job: Job, inputs: Inputs, outputs: Outputs) -> None:
     """Fine-tune a run, and save the weights of the best epoch on the validation split, or of the last one.
+
+    With several seeds it is trained with one after the other; one that has ended is not trained again when the stage is
+    killed in the next.
 
     Args:
         job: the run.
@@ -55,12 +59,17 @@ def finetune(job: Job, inputs: Inputs, outputs: Outputs) -> None:
     digests = {name: files.sha256(getattr(inputs, name)) for name in ("train", "val")}
 
     def checkpoints(setup: Setup) -> CheckpointManager:
-        return _checkpoint_manager(setup, digests, outputs.resume)
+        resume = outputs.resume / f"seed-{setup.job.seed}" if job.run.train.seeds else outputs.resume
+        return _checkpoint_manager(setup, digests, resume)
 
-    setup = fit_check.fit_or_raise(job, inputs, processes, lambda setup: checkpoints(setup).exists())
-    for split in (setup.train_split, setup.val_split):
-        split.cache_features(setup.checkpoint, inputs.cache, processes)
-    train(setup.training, checkpoints(setup), outputs)
+    trained = []
+    for seed in job.run.train.seeds or [job.seed]:
+        seeded = replace(job, seed=seed)
+        setup = fit_check.fit_or_raise(seeded, inputs, processes, lambda setup: checkpoints(setup).exists())
+        for split in (setup.train_split, setup.val_split):
+            split.cache_features(setup.checkpoint, inputs.cache, processes)
+        trained.append(_train(setup.training, checkpoints(setup), f"seed-{seed}"))
+    _write(trained, processes, outputs)
 
 
 def _checkpoint_manager(setup: Setup, digests: dict[str, str], resume: Path) -> CheckpointManager:
@@ -96,22 +105,41 @@ def train(run: TrainingRun, checkpoints: CheckpointManager, outputs: Outputs) ->
 
     Args:
         run: what is trained.
-        checkpoints: removed at the end.
+        checkpoints: in `outputs.resume`, which is removed at the end.
         outputs: weights and curve are written.
 
     Raises:
         UserError: a loss is not finite.
     """
+    _write([_train(run, checkpoints, "")], run.processes, outputs)
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """What a training leaves in its resume folder. name: of its weights beside others; best: folder of these."""
+
+    name: str
+    rows: list[dict]
+    best: Path
+
+
+def _train(run: TrainingRun, checkpoints: CheckpointManager, name: str) -> _Trained:
     rows = _Loop(run, checkpoints).run_phases()
-    if run.processes.main:
-        best: Path = checkpoints.best_folder()  # type: ignore[assignment]  # the first epoch has made one
-        weights.check(best)
+    return _Trained(name, rows, checkpoints.best_folder())  # type: ignore[arg-type]  # the first epoch has made one
+
+
+def _write(trained: list[_Trained], processes: Processes, outputs: Outputs) -> None:
+    """Write the weights and the curve of the first training, the weights of the others beside, and end."""
+    first = trained[0]
+    if processes.main:
         with files.replacing(outputs.weights) as aside:
-            shutil.copytree(best, aside)
-        files.write_text(outputs.curve, curve.to_csv(rows))
-        checkpoints.remove()
-    run.processes.wait()
-    run.processes.close()
+            for each in trained:
+                weights.check(each.best)
+                shutil.copytree(each.best, aside if each is first else aside / each.name)
+        files.write_text(outputs.curve, curve.to_csv(first.rows))
+        shutil.rmtree(outputs.resume, ignore_errors=True)
+    processes.wait()
+    processes.close()
 
 
 class _Loop:
