@@ -60,7 +60,7 @@ class Searched(Run):
     DVC needs both by name.
     """
 
-    prompt: SearchPrompt
+    prompt: pydantic.SerializeAsAny[SearchPrompt]  # or what `with_prompt` puts there
 
     def with_prompt(self, prompt: dict[str, Any]) -> "Searched":
         """The same run with a prompt as params.yaml would have it."""
