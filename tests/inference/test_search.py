@@ -3,10 +3,14 @@
 import csv
 import hashlib
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from example_params import parse
 from promptseg import models
 from promptseg.core.devices import Processes
@@ -134,6 +138,33 @@ def test_points_and_boxes_are_searched_as_well_and_no_image_without_foreground_i
     assert (found["candidates"], found["encoder_passes"]) == (3, 3)
     # Images 0 and 2 have one disc, image 3 has two.
     assert found["decoder_passes"] == 3 * 2 + 4
+
+
+def test_one_and_several_processes_write_the_same_bytes_and_a_run_takes_the_winner(circles, root, tmp_path):
+    about = {"dataset": "em", "model": "clipseg"}
+    params = {
+        "search": {"words": {**about, "phrases": PHRASES}},
+        "searched": {"best": {**about, "prompt": {"search": "words"}}},
+    }
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    circles("val", 3), circles("test", 1, seed=1)
+
+    def stage(*command, processes=1):
+        many = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+        script, *rest = command
+        words = [sys.executable, *(many if processes > 1 else []), str(root / "stages" / script), *rest]
+        env = {**os.environ, "PYTHONPATH": str(root / "stages")}
+        done = subprocess.run(words, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr[-2000:]
+
+    for processes in (1, 2):
+        outputs = f"{processes}.json", f"{processes}.csv"
+        stage("search.py", "words", ".", str(root / TINY), f"cache{processes}", *outputs, processes=processes)
+    for suffix in ("json", "csv"):
+        assert (tmp_path / f"1.{suffix}").read_bytes() == (tmp_path / f"2.{suffix}").read_bytes()
+    stage("zero_shot.py", "best", ".", str(root / TINY), "cache1", "best.parquet", "--winner", "1.json")
+    metadata = records.open_predictions(tmp_path / "best.parquet").metadata
+    assert metadata["prompt"] == {"text": ["red circle"]} and metadata["search"]["candidates"] == len(PHRASES)
 
 
 class Chance(Segmenter):

@@ -42,9 +42,8 @@ class Search(Settings):
             raise ValueError("templates: each needs {}, where the phrase goes")
         if len({0 if isinstance(phrase, str) else len(phrase) for phrase in self.phrases}) > 1:
             raise ValueError("phrases: a phrase, or a list with a phrase for each class, is expected for all of them")
-        if any(prompt.kind == "automatic" for prompt in self.candidates):
+        if any(prompt.kind == "automatic" for prompt in self.prompts):
             raise ValueError("candidates: automatic masks are no prompt; use text, points, boxes or support images")
-        self.prompts  # noqa: B018  # an empty phrase is refused here and not when the stage runs
         return self
 
 
