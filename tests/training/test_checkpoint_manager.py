@@ -103,6 +103,8 @@ def test_the_latest_checkpoint_is_read_back_and_older_ones_are_removed(manager, 
     restarted = manager(seed=0)
     restarted.load()
     assert restarted.best_folder() == tmp_path / "s/best-0002"
+    checkpoint_manager.remove(tmp_path / "s")
+    assert not (tmp_path / "s").exists() and checkpoints.load() == Checkpoint()
 
 
 def test_the_best_weights_are_a_copy_and_are_written_when_needed(manager, tmp_path):

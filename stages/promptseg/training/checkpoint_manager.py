@@ -128,3 +128,8 @@ class CheckpointManager:
             if config["inputs"] == self._inputs:
                 return path.name
         return None
+
+
+def remove(folder: Path) -> None:
+    """Remove the resume folder of a run."""
+    shutil.rmtree(folder, ignore_errors=True)

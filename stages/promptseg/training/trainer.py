@@ -17,7 +17,7 @@ from promptseg.core import devices, files, progress
 from promptseg.core.devices import Processes
 from promptseg.core.errors import UserError
 from promptseg.nn import finetuned_weights, weights
-from promptseg.training import curve, early_stopping, epochs, fit_check
+from promptseg.training import checkpoint_manager, curve, early_stopping, epochs, fit_check
 from promptseg.training.checkpoint_manager import Checkpoint, CheckpointManager
 from promptseg.training.optimizer_steps import NonFiniteLossError, OptimizerSteps
 from promptseg.training.setup import Inputs, Job, Setup
@@ -137,7 +137,7 @@ def _write(trained: list[_Trained], processes: Processes, outputs: Outputs) -> N
                 weights.check(each.best)
                 shutil.copytree(each.best, aside if each is first else aside / each.name)
         files.write_text(outputs.curve, curve.to_csv(first.rows))
-        shutil.rmtree(outputs.resume, ignore_errors=True)
+        checkpoint_manager.remove(outputs.resume)
     processes.wait()
     processes.close()
 
