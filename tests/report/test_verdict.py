@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from promptseg.core.searches import Searched
 from promptseg.report import leaderboard, searches, verdict, ways
+from refusing import refused
 from small_studies import BOX, EACH, parsed
 from verdict_project import Scored
 
@@ -141,6 +142,8 @@ def test_what_a_search_found_is_said_with_the_drop_and_its_price(tmp_path):
     )
     project = Scored(tmp_path, study)
     project.add("text", [0.3] * 6)
+    project.add("best", [0.4] * 6, oracle=False)
+    refused(lambda: searches.with_winners(study, project.scores), "best.parquet: of a run without a search")
     project.add("best", [0.4] * 6, oracle=False, search=found)
     project.study = searches.with_winners(study, project.scores)
     rows = {row["run"]: row for row in leaderboard.leaderboard(project.study, project.scores)}

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from promptseg.core.errors import UserError
 from promptseg.core.study import Study
 from promptseg.evaluation import score_table
 from promptseg.report.wording import signed
@@ -15,13 +16,18 @@ def with_winners(study: Study, scores: Path) -> Study:
         scores: folder of the tables of scores, <run>.parquet.
 
     Raises:
-        UserError: a table is damaged.
+        UserError: a table is damaged, or of another run.
     """
-    found = {}
+    found = dict(study.searched)
     for name, run in study.searched.items():
         path = scores / f"{name}.parquet"
-        about = score_table.read_summary(path).get("search") if path.is_file() else None
-        found[name] = run.with_prompt(about["prompt"]) if about else run
+        if path.is_file():
+            summary = score_table.read_summary(path)
+            if "search" not in summary:
+                raise UserError(
+                    f"{path}: of a run without a search; `dvc repro evaluate_searched@{name}` makes it anew"
+                )
+            found[name] = run.with_prompt(summary["search"]["prompt"])
     return study.model_copy(update={"searched": found})
 
 

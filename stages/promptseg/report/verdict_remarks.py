@@ -49,7 +49,7 @@ def _more_labels(doubling: Doubling) -> str:
 
 def _searches(facts: Facts) -> Iterator[str]:
     for candidate in facts.candidates:
-        if "search" in candidate.summary and "cascade" not in candidate.family:
+        if "search" in candidate.summary:
             yield searches.sentence(candidate.name, candidate.summary["search"], candidate.row["headline"])
 
 
