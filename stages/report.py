@@ -9,12 +9,12 @@ def main(params: Path, prepared: Path, predictions: Path, scores: Path, summarie
     chart: Path, datasets: Path, gains: Path, page: Path, verdicts: Path,
 ):  # fmt: skip
     from promptseg.core import study
-    from promptseg.report import charts, tables, verdict, verdict_facts
+    from promptseg.report import charts, searches, tables, verdict, verdict_facts
     from promptseg.report import gains as pairs
     from promptseg.report import leaderboard as table
     from promptseg.report import page as html
 
-    settings = study.load(params)
+    settings = searches.with_winners(study.load(params), scores)
     rows = table.leaderboard(settings, scores)
     table.write_leaderboard(rows, leaderboard)
     charts.write_bar_chart(rows, chart)

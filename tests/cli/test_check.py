@@ -37,12 +37,15 @@ def checked(tmp_path, monkeypatch):
 def test_the_project_s_own_params_pass_and_its_runs_have_prompts_that_their_models_take(root, monkeypatch):
     monkeypatch.chdir(root)
     given = study.load()
-    counts = f"{len(given.datasets)} datasets, {len(given.models)} models, {len(given.zero_shot)} zero-shot runs"
+    zero_shot = len(given.zero_shot) + len(given.searched)
+    counts = f"{len(given.datasets)} datasets, {len(given.models)} models, {zero_shot} zero-shot runs"
     line = f"params.yaml: {counts}, {len(given.cascade)} cascades, {len(given.finetune)} fine-"
     assert check.check().startswith(line)
     with_text = 0
     for name, run in given.runs.items():
         segmenter = models.segmenter_class(run.model)
+        if name in given.searched:
+            continue
         if isinstance(run, Cascade):
             assert {"points", "box", "mask"} <= segmenter.PROMPTS, name
             continue
@@ -93,6 +96,10 @@ def test_the_project_s_own_params_pass_and_its_runs_have_prompts_that_their_mode
         ("cascade/em-cascade/model", "unet", "cascade.em-cascade: unet takes no points, boxes and masks"),
         ("zero_shot/em-clipseg", {"dataset": "em", "model": "sam", "prompt": {"automatic": True}},
          "cascade.em-cascade: from: em-clipseg has automatic masks, which have no probability maps"),
+        ("search", {"words": {"dataset": "em", "model": "clipseg", "phrases": [["a", "b"]]}},
+         "search.words: prompt: 2 phrases, but"),
+        ("search", {"words": {"dataset": "em", "model": "sam", "phrases": ["a"]}},
+         "search.words: sam takes no text prompt"),
     ],
 )  # fmt: skip
 def test_what_cannot_work_is_one_line_that_names_the_entry(key, value, message, checked):

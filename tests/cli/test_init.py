@@ -83,19 +83,31 @@ def test_options_answer_beforehand(project):
     found = study.load()
     assert found.datasets["images"].options["group"] == "(plate)"
     assert found.zero_shot["images-text"].prompt.text == ["crack"]
-    assert found.zero_shot["images-text-a-dark-line"].prompt.text == ["a dark line"]
+    texts = [prompt.text for prompt in found.search["images-text-search"].prompts]
+    assert ["crack"] in texts and ["a photo of crack"] in texts and ["a dark line"] in texts and len(texts) == 6
+    assert found.searched["images-text-best"].prompt.search == "images-text-search"
     assert found.good_enough == 0.7 and found.models["unet"].source == "tiny"
+
+
+def test_a_thorough_study_is_valid(project):
+    cases.plates_in_names(project.parent / "images")
+    run("../images", "--yes", "--thorough", "--text", "a dark line|a slit")
+    found = study.load()
+    assert check.check().startswith("params.yaml: 1 dataset")
+    assert found.search["images-text-search"].phrases[1:] == ["a dark line", "a slit"]
+    assert found.searched["images-points-best"].model == "sam2"
+    assert found.finetune["images-decoder"].train.seeds == [0, 1, 2]
 
 
 def test_at_most_three_questions_are_asked_each_with_a_default(project, monkeypatch):
     cases.plates_in_names(project.parent / "images")
     monkeypatch.setattr(init, "check_interactive", lambda yes: None)
-    printed = run("../images", answers="crack\n\nthin dark line\n")
+    printed = run("../images", answers="crack\n\nthin dark line | slit\n")
     assert printed.count("]: ") == 3
     found = study.load()
     assert found.datasets["images"].options["classes"] == ["crack"]
     assert found.datasets["images"].options["group"] == "(plate[0-9]+)_"
-    assert found.zero_shot["images-text-thin-dark-line"].prompt.text == ["thin dark line"]
+    assert found.search["images-text-search"].phrases == ["crack", "thin dark line", "slit"]
 
 
 def test_equal_folders_give_equal_bytes(project):

@@ -43,10 +43,16 @@ def tracked_keys(stage):
 
 
 def test_each_entry_of_params_has_its_stages_and_names_are_safe_and_runs_unique(stages, settings):
-    runs = {"zero_shot": settings.zero_shot, "cascade": settings.cascade, "finetuned": settings.finetune}
+    runs = {
+        "zero_shot": settings.zero_shot,
+        "searched": settings.searched,
+        "cascade": settings.cascade,
+        "finetuned": settings.finetune,
+    }
     groups = {
         "download": settings.download, "preprocess": settings.datasets, "checkpoint": settings.models,
-        "zero_shot": settings.zero_shot, "cascade": settings.cascade, "finetune": settings.finetune,
+        "search": settings.search, "zero_shot": settings.zero_shot, "searched": settings.searched,
+        "cascade": settings.cascade, "finetune": settings.finetune,
         "predict": settings.finetune, **{f"evaluate_{kind}": section for kind, section in runs.items()},
     }  # fmt: skip
     expected = {f"{group}@{entry}" for group, entries in groups.items() for entry in entries}
@@ -68,6 +74,7 @@ def test_each_stage_depends_on_the_fingerprint_of_its_verb_and_of_what_it_loads_
             "checkpoint": lambda entry: f"/{entry}",
             "evaluate": lambda entry: "",
             "report": lambda entry: "",
+            "search": lambda entry: f"/{settings.search[entry].model}",
         }.get(verb(stage), lambda entry: f"/{settings.run(entry).model}")
         expected = {f"data/code/{verb(stage)}{loaded(item(name))}"} if name != "code" else set()
         assert {path for path in deps(stage) if path.startswith("data/code")} == expected, name
@@ -111,7 +118,8 @@ def test_every_stage_describes_itself_and_its_command_is_python_a_script_and_pla
 
 def test_no_prompt_is_in_a_command(stages, settings):
     runs = [*settings.zero_shot.values(), *settings.finetune.values()]
-    prompts = [run.prompt for run in runs] + [run.train.prompt for run in settings.finetune.values()]
+    prompts = [run.prompt for run in runs] + [prompt for each in settings.search.values() for prompt in each.prompts]
+    prompts += [run.train.prompt for run in settings.finetune.values()]
     phrases = {phrase for prompt in prompts if isinstance(prompt.text, list) for phrase in prompt.text}
     assert phrases
     for stage in stages.values():
@@ -137,15 +145,38 @@ def test_every_path_in_a_command_is_declared_and_in_the_project(stages):
         assert {out.def_path for out in stage.outs} <= paths, name
 
 
+SEARCH = {
+    "search": {"words": {"dataset": "mine", "model": "clipseg", "phrases": ["a", "b"]}},
+    "searched": {"mine-best": {"dataset": "mine", "model": "clipseg", "prompt": {"search": "words"}}},
+}
+
+
+@pytest.mark.parametrize(("sections", "names"), [
+    ({}, set()), ({"search": {}, "searched": {}}, set()),
+    (SEARCH, {"search@words", "searched@mine-best", "evaluate_searched@mine-best"}),
+])  # fmt: skip
+def test_searches_are_stages_and_their_sections_may_be_missing_or_empty(tmp_path, sections, names):
+    found = resolved(tmp_path, sections)
+    assert set(found) == {"code", "preprocess@mine", "report", *names}
+    if names:
+        assert "data/searches/words.json" in {out.def_path for out in found["search@words"].outs}
+        assert "data/searches/words.json" in deps(found["searched@mine-best"])
+        assert found["searched@mine-best"].cmd.endswith(" --winner data/searches/words.json")
+
+
+def resolved(folder, sections):
+    """The stages of a study of the user's own folder, with these sections beside, by name."""
+    (folder / "dvc.yaml").write_text((ROOT / "dvc.yaml").read_text())
+    empty = {"download": {}, "models": {}, "zero_shot": {}, "cascade": {}, "finetune": {}}
+    mine = {"mine": {"raw": "/somewhere/images", "reader": "folder"}}
+    params = {"seed": 0, "scale": {"max_images": None}, "datasets": mine, **empty, **sections}
+    (folder / "params.yaml").write_text(yaml.safe_dump(params))
+    Repo.init(folder, no_scm=True).close()
+    with Repo(folder) as repo:
+        return {stage.name: stage for stage in repo.index.stages}
+
+
 def test_a_folder_of_the_user_is_a_dependency_and_is_not_copied(tmp_path):
     """`datasets.D.raw` is what preprocess reads, wherever it is."""
-    (tmp_path / "dvc.yaml").write_text((ROOT / "dvc.yaml").read_text())
-    sections = {"download": {}, "models": {}, "zero_shot": {}, "cascade": {}, "finetune": {}}
-    mine = {"mine": {"raw": "/somewhere/images", "reader": "folder"}}
-    params = {"seed": 0, "scale": {"max_images": None}, "datasets": mine, **sections}
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
-    Repo.init(tmp_path, no_scm=True).close()
-    with Repo(tmp_path) as repo:
-        found = {stage.name: stage for stage in repo.index.stages}
-    assert set(found) == {"code", "preprocess@mine", "report"}
+    found = resolved(tmp_path, {})
     assert "/somewhere/images" in {str(dep.def_path) for dep in found["preprocess@mine"].deps}

@@ -34,8 +34,8 @@ for imports, loaded in cases:
 CASES = {
     "evaluate": [""], "report": [""], "download": ["em", "lucchi_pp", "folder"],
     "preprocess": ["covid", "voc", "modelnet40"], "checkpoint": ["sam", "clip_decoder_cnn", "unet"],
-    "zero_shot": ["sam", "sam2", "clipseg", "pointclip"], "cascade": ["sam2"], "finetune": ["pa_sam", "autoencoder"],
-    "predict": ["unet_box", "medsam"],
+    "search": ["clipseg"], "zero_shot": ["sam", "sam2", "clipseg", "pointclip"], "cascade": ["sam2"],
+    "finetune": ["pa_sam", "autoencoder"], "predict": ["unet_box", "medsam"],
 }  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from example_params import CASCADE, GOOD, PROMPT, TRAIN, changed, parse, refusal
 from promptseg.core import params, runs, study
 from promptseg.core.params import ParamsFile
 from promptseg.core.runs import CascadePrompt
+from promptseg.core.searches import Search, Searched
 from promptseg.core.train_config import Augment, Lora, Train
 from promptseg.prompts import PromptConfig
 from promptseg.prompts.automatic import AutomaticMasks
@@ -26,12 +27,14 @@ DEFAULTS = {  # ...: required
         "dataset": ..., "model": ..., "prompt": ..., "reported_iou": None, "train": ..., "reported_dice_loss": None,
         "baseline": None,
     },
+    Search: {"dataset": ..., "model": ..., "candidates": [], "phrases": [], "pairs": False, "templates": ["{}"]},
+    Searched: {"dataset": ..., "model": ..., "prompt": ..., "reported_iou": None},
     runs.Cascade: {"dataset": ..., "model": ..., "source": ..., "prompt": CascadePrompt(), "reported_iou": None},
     CascadePrompt: {"by": "box + points", "threshold": 0.5, "min_area": 0.001, "max_components": 16, "points": 3},
     PromptConfig: {
         "points": None, "sampling": "random", "box": False, "jitter": 0.0, "mask": False, "per": "image", "text": None,
         "support": False, "visual_prompt": ["darken", "blur", "crop"], "image_weight": 0.75, "automatic": False,
-        "together": False, "offset": 0.0, "clicks": None, "start": "point",
+        "together": False, "offset": 0.0, "clicks": None, "start": "point", "seeds": None,
     },
     AutomaticMasks: {
         "points": 32, "iou": 0.88, "stability": 0.95, "nms": 0.7, "crop_layers": 0, "crop_nms": 0.7,
@@ -41,7 +44,7 @@ DEFAULTS = {  # ...: required
         "prompt": PromptConfig(), "epochs": ..., "train_fraction": 1.0, "pretext_epochs": 0, "trainable": None,
         "lora": Lora(), "loss": None, "batch_size": None, "grad_accumulation_steps": 1, "optimizer": "adam", "lr": None,
         "weight_decay": 0.0, "schedule": "constant", "warmup": 0.0, "max_grad_norm": None, "ema_decay": None,
-        "precision": "fp32", "patience": None, "keep": "best", "augment": None,
+        "precision": "fp32", "patience": None, "keep": "best", "augment": None, "seeds": None,
     },
     Augment: {"flip": ["horizontal"], "rotate": 15.0, "scale": 0.1, "brightness": 0.1},
     Lora: {"rank": 8, "alpha": 16.0},

@@ -84,5 +84,40 @@ def test_a_wrong_reference_is_one_line_that_names_it(key, value, message):
     assert refusal(parse, raw).startswith(f"params.yaml: {message}")
 
 
+WORDS = {"dataset": "em", "model": "sam", "phrases": ["a", "b"]}
+SEARCHED = {"dataset": "em", "model": "sam", "prompt": {"search": "words"}}
+WITH_SEARCH = {**GOOD, "search": {"words": WORDS}, "searched": {"em-best": SEARCHED}}
+
+
+@pytest.mark.parametrize(("key", "value", "message"), [
+    ("search/words/model", "unet", "searched.em-best.prompt.search: 'words' is no search with sam on em; known: none"),
+    ("searched/em-best/prompt", {"search": "x"}, "searched.em-best.prompt.search: 'x' is no search with sam on em; k"),
+    ("searched/em-best/prompt", {"text": ["a"]}, "searched.em-best.prompt.search: Field required"),
+    ("search/words/phrases", [], "search.words: nothing to search among; give candidates or phrases"),
+    ("search/words/phrases", ["a", ["b"]], "search.words: phrases: a phrase, or a list with a phrase for each class"),
+    ("search/words/phrases", [" "], "search.words: "),
+    ("search/words/templates", ["a photo"], "search.words: templates: each needs {}"),
+    ("search/words/candidates", [{"automatic": True}], "search.words: candidates: automatic masks are no prompt"),
+    ("zero_shot/em-best", GOOD["zero_shot"]["em-sam"], "em-best is in zero_shot and in searched"),
+])  # fmt: skip
+def test_a_wrong_search_is_one_line_that_names_it(key, value, message):
+    assert refusal(parse, changed(key, value, WITH_SEARCH)).startswith(f"params.yaml: {message}")
+
+
+def test_candidates_are_prompts_and_phrases_in_templates_each_once():
+    about = {"templates": ["{}", "a photo of {}"], "candidates": [{"text": ["b"]}, {"points": 2}], "pairs": True}
+    prompts = parse(changed("search/words", WORDS | about, WITH_SEARCH)).search["words"].prompts
+    texts = [prompt.text for prompt in prompts]
+    pair = [["a and b"], ["a photo of a and b"]]
+    assert texts == [["b"], None, ["a"], ["a photo of a"], ["a photo of b"], *pair] and prompts[1].points == 2
+    two = {"phrases": [["a", "b"], ["c", "d"]], "templates": ["the {}"], "pairs": True}
+    prompts = parse(changed("search/words", WORDS | two, WITH_SEARCH)).search["words"].prompts
+    assert [prompt.text for prompt in prompts][1:] == [["the c", "the d"], ["the a and c", "the b and d"]]
+
+
+def test_a_cascade_may_start_from_a_run_with_a_winner():
+    assert parse(changed(f"{CASCADE}/from", "em-best", WITH_SEARCH)).run("em-cascade").source == "em-best"
+
+
 def test_a_cascade_may_start_from_a_fine_tuned_run():
     assert parse(changed(f"{CASCADE}/from", "em-sam-20")).run("em-cascade").source == "em-sam-20"

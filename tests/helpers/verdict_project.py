@@ -37,7 +37,7 @@ class Scored:
         about = {
             "headline": "iou_mean" if len(classes) == 1 else "iou_pooled", "images": len(ious), "images_empty": 0,
             "groups": len(set(groups)), "group_unit": "image", "score": "image",
-            "oracle": self.study.run(run).prompt.oracle if run not in self.study.cascade else False,
+            "oracle": getattr(self.study.run(run).prompt, "oracle", False),
             "iou_mean": float(ious.mean()), "iou_pooled": float(ious.mean()), "boundary_iou": 0.5,
         }  # fmt: skip
         score_table.write_table(self.scores / f"{run}.parquet", rows, about | summary)

@@ -13,8 +13,8 @@ from promptseg.inspection.look import Findings
 FAST = dict.fromkeys(("sam2", "clipseg", "unet"), Speed(0.001, 0.001, 0.001))
 SLOW = {"sam2": Speed(2.0, 0.1, 0.3), "clipseg": Speed(0.5, 0.05, 0.2), "unet": Speed(0.0, 0.3, 1.0)}
 ALL = [
-    "whole", "filled-box", "random", "box", "point", "text", "decoder", "text-sam2", "shots-1", "decoder-half",
-    "decoder-quarter", "unet", "text-decoder", "shots-5", "lora",
+    "whole", "filled-box", "random", "box", "point", "text", "decoder", "text-sam2", "text-search", "text-best",
+    "shots-1", "decoder-half", "decoder-quarter", "unet", "text-decoder", "shots-5", "lora",
 ]  # fmt: skip
 
 
@@ -35,11 +35,15 @@ def suffixes(runs) -> list[str]:
 
 def test_with_enough_time_every_kind_of_run_is_there():
     plan = choose.plan(findings(), [["dark line"]], FAST, 1.0)
-    assert suffixes(plan.runs) == [*ALL[:8], "text-dark-line", *ALL[8:]] and not plan.left_out
+    assert suffixes(plan.runs) == ALL and not plan.left_out
     by_name = {name: run.entry for name, run in zip(suffixes(plan.runs), plan.runs, strict=True)}
     assert by_name["point"]["prompt"] == {"points": 1, "per": "instance"}
     assert by_name["text"] == {"dataset": "images", "model": "clipseg", "prompt": {"text": ["crack"]}}
     assert by_name["text-sam2"]["from"] == "images-text"
+    assert by_name["text-search"] == {
+        "dataset": "images", "model": "clipseg", "phrases": ["crack", "dark line"], "templates": choose.TEMPLATES,
+    }  # fmt: skip
+    assert len(choose.TEMPLATES) == 3 and by_name["text-best"]["prompt"] == {"search": "images-text-search"}
     assert by_name["shots-5"]["prompt"] == {"support": {"from": "train", "shots": 5}}
     assert by_name["lora"]["train"]["trainable"] == ["lora"]
     shares = [by_name[f"decoder{part}"]["train"].get("train_fraction", 1.0) for part in ("", "-half", "-quarter")]
@@ -53,8 +57,8 @@ def test_the_study_keeps_to_its_time_and_says_what_it_leaves_out(hours):
     assert sorted(suffixes((*plan.runs, *plan.left_out))) == sorted(ALL)
     kept = suffixes(plan.runs)
     assert {"whole", "filled-box", "random"} <= set(kept)
-    if "decoder-half" in kept:
-        assert "decoder" in kept
+    for name, needed in (("decoder-half", "decoder"), ("text-best", "text-search")):
+        assert name not in kept or needed in kept
     assert all(run.seconds > 0 for run in plan.left_out)
 
 
@@ -73,8 +77,8 @@ def test_images_are_not_cut_where_that_saves_nothing():
 
 
 def test_without_training_images_nothing_is_trained():
-    plan = choose.plan(findings(train=0), [], FAST, 1.0)
-    assert suffixes(plan.runs) == ALL[:6] + ["text-sam2"]
+    plan = choose.plan(findings(train=0), [["dark line"]], FAST, 1.0)
+    assert suffixes(plan.runs) == ALL[:6] + ["text-sam2", "text-dark-line"]
 
 
 @pytest.mark.parametrize(
@@ -107,4 +111,18 @@ def test_several_classes_have_a_phrase_each():
     found = replace(findings(classes=("leaf", "spot")), words=("leaf", "brown spot"))
     plan = choose.plan(found, [["a leaf", "a stain"]], FAST, 1.0)
     prompts = [run.entry["prompt"]["text"] for run in plan.runs if "text" in run.entry.get("prompt", {})]
-    assert prompts == [["leaf", "brown spot"], ["a leaf", "a stain"], ["leaf", "brown spot"]]
+    (search,) = (run.entry for run in plan.runs if run.section == "search")
+    assert prompts == [["leaf", "brown spot"]] * 2
+    assert search["phrases"] == [["leaf", "brown spot"], ["a leaf", "a stain"]]
+
+
+def test_a_thorough_study_adds_a_search_for_the_number_of_clicks_and_seeds_and_takes_its_time():
+    plan, short = (choose.plan(findings(), [], SLOW, 99.0, thorough) for thorough in (True, False))
+    by_name = {name: run for name, run in zip(suffixes(plan.runs), plan.runs, strict=True)}
+    assert {"points-search", "points-best"} <= set(suffixes(plan.runs)) - set(suffixes(short.runs))
+    assert [each["points"] for each in by_name["points-search"].entry["candidates"]] == [1, 2, 3, 5]
+    seeded = {name for name, run in by_name.items() if "seeds" in str(run.entry)}
+    assert seeded == {"point", "decoder"} and by_name["decoder"].entry["train"]["seeds"] == choose.SEEDS
+    seconds = {name: run.seconds for name, run in zip(suffixes(short.runs), short.runs, strict=True)}
+    assert by_name["point"].seconds == pytest.approx(3 * seconds["point"])
+    assert by_name["decoder"].seconds > 2 * seconds["decoder"]

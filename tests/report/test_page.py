@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from promptseg.core.errors import UserError
-from promptseg.report import page
+from promptseg.report import page, searches
 from promptseg.report.verdict import Verdict
 from report_project import EVIL, ORDER, SETTINGS, Project, study, write_figure
 
@@ -302,6 +302,21 @@ def test_gains_and_folds_and_dice_losses_are_shown_where_there_are_any(unchanged
     assert "em sam 2 central points 0.500 em-before 0.450 em-sam-20 −0.050" in plain(table(text, "gains"))
     assert "p0, p1 clipseg zero-shot caption 0.250" in plain(table(text, "folds"))
     assert text.count("Dice loss in training <b>0.654</b>, reported 0.158") == 1
+
+
+def test_a_run_with_the_winner_of_a_search_shows_all_candidates(project):
+    about = {"dataset": "em", "model": "clipseg"}
+    found = {"prompt": {"text": ["spot"]}, "score": 0.5, "candidates": 2, "encoder_passes": 8, "decoder_passes": 16}
+    ranking = [{"prompt": '"spot"', "iou": 0.5}, {"prompt": f'"{EVIL}"', "iou": 0.25}]
+    project.add_run("em-best", 9, iou_mean=0.45, search={**found, "ranking": ranking})
+    settings = study(
+        search={"words": {**about, "phrases": ["spot", EVIL]}},
+        searched={"em-best": {**about, "prompt": {"search": "words"}}},
+    )
+    text = Page(project.render(searches.with_winners(settings, project.scores))).text
+    assert "is the best of 2 on the validation images: 0.500 there, 0.450 on the test images (-0.05)" in text
+    assert "All 2 candidates" in text and f'"{EVIL}" 0.250' in text and '"spot", best of 2' in text
+    assert "candidates" not in Page(project.render()).text
 
 
 def test_page_says_that_a_small_run_is_not_the_study(unchanged, project):

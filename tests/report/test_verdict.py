@@ -4,7 +4,9 @@ import json
 
 import numpy as np
 import pytest
-from promptseg.report import verdict, ways
+from promptseg.core.searches import Searched
+from promptseg.report import leaderboard, searches, verdict, ways
+from refusing import refused
 from small_studies import BOX, EACH, parsed
 from verdict_project import Scored
 
@@ -153,6 +155,32 @@ def test_without_a_run_of_its_own_it_is_compared_with_the_best_untrained_run_of_
     sentences = project.verdict().sentences
     assert sentences[1] == 'Nobody clicks or draws: type "line" 0.40 (words); fine-tuned, no prompt 0.60 (net).'
     assert "net against words, the best untrained run of this kind" in sentences[3]
+
+
+def test_what_a_search_found_is_said_with_the_drop_and_its_price(tmp_path):
+    ranking = [{"prompt": '"line"', "iou": 0.45}, {"prompt": '"crack"', "iou": 0.3}]
+    found = {
+        "prompt": {"text": ["line"]}, "score": 0.45, "candidates": 2, "encoder_passes": 1200, "decoder_passes": 2400,
+        "ranking": ranking,
+    }  # fmt: skip
+    about = {"dataset": "em", "model": "clipseg"}
+    study = parsed(zero_shot=[("text", ("em", "clipseg", TEXT))]).model_copy(
+        update={"searched": {"best": Searched(**about, prompt={"search": "words"})}}
+    )
+    project = Scored(tmp_path, study)
+    project.add("text", [0.3] * 6)
+    project.add("best", [0.4] * 6, oracle=False)
+    refused(lambda: searches.with_winners(study, project.scores), "best.parquet: of a run without a search")
+    project.add("best", [0.4] * 6, oracle=False, search=found)
+    project.study = searches.with_winners(study, project.scores)
+    rows = {row["run"]: row for row in leaderboard.leaderboard(project.study, project.scores)}
+    assert rows["best"]["prompt"] == '"line", best of 2' and rows["text"]["prompt"] == '"crack"'
+    sentences = project.verdict().sentences
+    assert sentences[1] == 'Nobody clicks or draws: type "line" 0.40 (best).'
+    assert (
+        'The prompt of best, "line", is the best of 2 on the validation images: 0.450 there, 0.400 on the test images'
+        " (-0.05); the search took 1,200 forward passes of the encoder and 2,400 of the decoder."
+    ) in sentences
 
 
 LABELS = [(name, ("em", "clipseg", TEXT, {"epochs": 2, "prompt": TEXT, "train_fraction": fraction}))

@@ -103,7 +103,7 @@ def test_the_latest_checkpoint_is_read_back_and_older_ones_are_removed(manager, 
     restarted = manager(seed=0)
     restarted.load()
     assert restarted.best_folder() == tmp_path / "s/best-0002"
-    checkpoints.remove()
+    checkpoint_manager.remove(tmp_path / "s")
     assert not (tmp_path / "s").exists() and checkpoints.load() == Checkpoint()
 
 

@@ -90,7 +90,7 @@ def test_augmented_epochs_differ_and_the_same_seed_gives_the_same_bytes(trained,
 
 def test_a_run_resumes_from_checkpoints_of_the_same_settings_seed_and_images_alone(trained, monkeypatch, capsys):
     monkeypatch.setattr(checkpoint_manager, "SAVE_INTERVAL", 0.0)
-    monkeypatch.setattr(checkpoint_manager.CheckpointManager, "remove", lambda self: None)  # as if killed at its end
+    monkeypatch.setattr(checkpoint_manager, "remove", lambda folder: None)  # as if killed at its end
     settings = {}
     trained("autoencoder")
     for changed in ({}, {"seed": 1}, {"lr": 2e-3}, {"max_epochs": 1}, {"val": 3}, {"count": 3}):

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator, Sized
 from pathlib import Path
+from typing import Any
 
 from promptseg import datasets, models
 from promptseg.cli.raw_folders import RAW, check_name, download_name
@@ -10,6 +11,7 @@ from promptseg.core import study
 from promptseg.core.errors import UserError
 from promptseg.core.params import PATH, Dataset
 from promptseg.core.runs import Cascade, FineTune, Run
+from promptseg.core.searches import Search, Searched
 from promptseg.core.study import Study
 from promptseg.nn import precision
 from promptseg.preprocessing import class_selection
@@ -33,16 +35,20 @@ def check() -> str:
     modalities = {name: datasets.modality(name, entry) for name, entry in settings.datasets.items()}
     for name, model in settings.models.items():
         precision.check(model.precision, models.segmenter_class(name))
-    for section in study.RUN_SECTIONS:
+    for section in ("search", *study.RUN_SECTIONS):
         for name, run in getattr(settings, section).items():
             with _named(f"{section}.{name}"):
                 models.segmenter_class(run.model).check_modality(modalities[run.dataset], run.dataset)
                 if isinstance(run, Cascade):
                     _check_cascade(run, settings)
-                else:
+                elif isinstance(run, Search):
+                    for prompt in run.prompts:
+                        _check_prompt(run.model, prompt, classes[run.dataset])
+                elif not isinstance(run, Searched):  # whose prompt is among those of a search
                     _check_prompts(run, classes[run.dataset])
+    zero_shot = {**settings.zero_shot, **settings.searched}
     counts: dict[str, Sized] = {
-        "dataset": settings.datasets, "model": settings.models, "zero-shot run": settings.zero_shot,
+        "dataset": settings.datasets, "model": settings.models, "zero-shot run": zero_shot,
         "cascade": settings.cascade, "fine-tuned run": settings.finetune,
     }  # fmt: skip
     words = [f"{len(entries)} {noun}{'' if len(entries) == 1 else 's'}" for noun, entries in counts.items()]
@@ -86,10 +92,9 @@ def _named(key: str) -> Iterator[None]:
 
 def _check_prompts(run: Run, classes: list[str]) -> None:
     """Raise UserError unless the model takes the prompts of a run and can be trained as it says."""
-    segmenter = models.segmenter_class(run.model)
-    segmenter.check_prompt(run.prompt)
-    run.prompt.check(classes, "prompt")
+    _check_prompt(run.model, run.prompt, classes)
     if isinstance(run, FineTune):
+        segmenter = models.segmenter_class(run.model)
         from promptseg.training import train_settings
 
         config = run.train.completed(segmenter.TRAIN_DEFAULTS)
@@ -98,12 +103,17 @@ def _check_prompts(run: Run, classes: list[str]) -> None:
         train_settings.check(config)
 
 
+def _check_prompt(model: str, prompt: Any, classes: list[str]) -> None:
+    models.segmenter_class(model).check_prompt(prompt)
+    prompt.check(classes, "prompt")
+
+
 def _check_cascade(run: Cascade, settings: Study) -> None:
     """Raise UserError unless the model takes the prompts of a cascade and the other run has probability maps."""
     if not {"points", "box", "mask"} <= models.segmenter_class(run.model).PROMPTS:
         raise UserError(f"{run.model} takes no points, boxes and masks, as a cascade needs; use sam or sam2")
     source = settings.run(run.source)
-    if isinstance(source, Run) and source.prompt.kind == "automatic":
+    if isinstance(source, Run) and not isinstance(source, Searched) and source.prompt.kind == "automatic":
         raise UserError(
             f"from: {run.source} has automatic masks, which have no probability maps to refine; choose another run"
         )

@@ -29,7 +29,7 @@ class Answers:
         ask: questions are asked; otherwise their defaults are taken.
         group: regular expression for the groups.
         classes: names, with commas.
-        text: text prompts; with several classes, a phrase for each with commas.
+        text: text prompts, several with | between them; with several classes, a phrase for each with commas.
     """
 
     ask: bool
@@ -38,7 +38,10 @@ class Answers:
     text: Sequence[str] = ()
 
 
-def init(folder: Path, answers: Answers, weights: list[str], hours: float, good_enough: float, force: bool) -> None:
+def init(
+    folder: Path, answers: Answers, weights: list[str], hours: float, good_enough: float, force: bool,
+    thorough: bool = False,
+) -> None:  # fmt: skip
     """Look at a folder and replace params.yaml by a study of it.
 
     Args:
@@ -48,6 +51,7 @@ def init(folder: Path, answers: Answers, weights: list[str], hours: float, good_
         hours: that the study may take.
         good_enough: score from which on a run is good enough.
         force: overwrite edits of params.yaml that are in no commit.
+        thorough: add searches, curves over clicks and loose boxes, and repetitions with other seeds.
 
     Raises:
         UserError: the folder is not understood, an answer does not fit, or params.yaml has such edits.
@@ -75,7 +79,7 @@ def init(folder: Path, answers: Answers, weights: list[str], hours: float, good_
     for name, speed in models.speeds.items():
         said = f"encode {speed.encode:.2f} s, decode {speed.decode:.3f} s, training step {speed.step:.2f} s"
         print(f"  {name:<10}an image: {said}" + (" (assumed: not here to be timed)" if name in models.assumed else ""))
-    plan = choose.plan(findings, phrases, models.speeds, hours)
+    plan = choose.plan(findings, phrases, models.speeds, hours, thorough)
     _print_plan(plan, hours)
     text = write.study_text(raw, description.name, description.entry, plan, models.weights, good_enough)
     _replace(text, force)
@@ -178,13 +182,14 @@ def _grouped(description: Description, answers: Answers) -> Description:
 
 def _phrases(findings: Findings, answers: Answers) -> list[list[str]]:
     """Text prompts beside the names of the classes, each with a phrase for each class."""
-    given = [_phrase(text, findings) for text in answers.text]
+    given = [_phrase(each, findings) for text in answers.text for each in text.split("|")]
     if not given and answers.ask:
         default = ",".join(findings.words)
         said = typer.prompt(
-            "Words for the text prompt" + (", with commas" if len(findings.words) > 1 else ""), default=default
+            "Words for the text prompt" + (", with commas" if len(findings.words) > 1 else "") + "; others after |",
+            default=default,
         )
-        given = [] if said == default else [_phrase(said, findings)]
+        given = [] if said == default else [_phrase(each, findings) for each in said.split("|")]
     if len(findings.classes) == 1:
         given += [[phrase] for phrase in findings.description.phrases[:2]]
     return [list(each) for each in dict.fromkeys(map(tuple, given)) if each != findings.words]

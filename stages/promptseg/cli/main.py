@@ -42,13 +42,19 @@ def init(
     classes: Annotated[str | None, typer.Option(help="names, with commas")] = None,
     text: Annotated[
         list[str] | None,
-        typer.Option(help="words for a text prompt; with several classes, a phrase for each, with commas; repeatable"),
+        typer.Option(
+            help="words for a text prompt, others after |; with several classes, a phrase for each, with commas; "
+            "repeatable"
+        ),
     ] = None,
     weights: Annotated[
         list[str] | None,
         typer.Option(help="NAME=PATH: released weights, as sam2=../weights/sam2-hiera-tiny; repeatable"),
     ] = None,
     hours: Annotated[float, typer.Option(min=0.01, help="that the study may take on this machine")] = 1.0,
+    thorough: Annotated[
+        bool, typer.Option("--thorough", help="also: numbers of clicks, corrections, loose boxes, other seeds")
+    ] = False,
     good_enough: Annotated[float, typer.Option(min=0.0, max=0.999, help="score that is good enough for you")] = 0.8,
     force: Annotated[
         bool, typer.Option("--force", help="overwrite edits of params.yaml that are in no commit")
@@ -66,7 +72,8 @@ def init(
         raise UserError("init: give the folder of your images, or --study default")
     init.check_interactive(yes)
     os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")  # released weights are fetched by `dvc repro` alone
-    init.init(folder, init.Answers(not yes, group, classes, text or ()), weights or [], hours, good_enough, force)
+    answers = init.Answers(not yes, group, classes, text or ())
+    init.init(folder, answers, weights or [], hours, good_enough, force, thorough)
 
 
 @app.command()

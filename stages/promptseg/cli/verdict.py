@@ -7,7 +7,7 @@ from pathlib import Path
 
 from promptseg.core import study
 from promptseg.core.errors import UserError
-from promptseg.report import leaderboard, verdict_facts
+from promptseg.report import leaderboard, searches, verdict_facts
 from promptseg.report import verdict as verdicts
 from promptseg.report.verdict import Verdict
 
@@ -34,7 +34,7 @@ def verdict(dataset: str | None) -> str:
     scored = [name for name in wanted if (SCORES / f"{name}.parquet").is_file()]
     if not scored:
         raise UserError(f"{SCORES}: no scores{f' of {dataset}' if dataset else ''} yet; `dvc repro` makes them")
-    evaluated = settings.only(scored)
+    evaluated = searches.with_winners(settings.only(scored), SCORES)
     facts = verdict_facts.collect(evaluated, leaderboard.leaderboard(evaluated, SCORES), SCORES, SUMMARIES)
     lines = [line for each in verdicts.verdicts(facts) for line in _lines(each)]
     missing = sorted(set(wanted) - set(evaluated.runs))

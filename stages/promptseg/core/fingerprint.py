@@ -21,6 +21,7 @@ LOADED = {
     "download": ("promptseg.datasets.{}.reader", "promptseg.datasets.{}.sample"),
     "preprocess": ("promptseg.datasets.{}.reader",),
     "checkpoint": ("promptseg.models.{}",),
+    "search": ("promptseg.models.{}",),
     "zero_shot": ("promptseg.models.{}",),
     "cascade": ("promptseg.models.{}",),
     "finetune": ("promptseg.models.{}",),

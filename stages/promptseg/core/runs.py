@@ -2,6 +2,7 @@
 
 from typing import Annotated, Literal
 
+import pydantic
 from pydantic import Field, PositiveInt
 
 from promptseg.core.params import ParamsFile
@@ -25,6 +26,12 @@ class FineTune(Run):
     train: Train
     baseline: str | None = None  # run on the same dataset that it is compared with; None: its own zero-shot run
     reported_dice_loss: Fraction | None = None  # Dice loss on the training images that the study reports
+
+    @pydantic.model_validator(mode="after")
+    def _consistent(self):
+        if self.prompt.seeds:
+            raise ValueError("prompt: seeds belongs to train, which is repeated")
+        return self
 
 
 class CascadePrompt(Settings):

@@ -6,11 +6,20 @@ from typing import Annotated, Any, TypeVar
 
 import pydantic
 import yaml
-from pydantic import Field
+from pydantic import Field, NonNegativeInt
 
 from promptseg.core.errors import UserError
 
+
+def _different(seeds: list[int]) -> list[int]:
+    if len(set(seeds)) < len(seeds):
+        raise ValueError("each seed once")
+    return seeds
+
+
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+# A run is repeated with each, and its own result is that of the first.
+Seeds = Annotated[list[NonNegativeInt], Field(min_length=2), pydantic.AfterValidator(_different)]
 S = TypeVar("S", bound="Settings")
 
 

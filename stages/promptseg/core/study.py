@@ -9,11 +9,12 @@ import pydantic
 from promptseg.core.errors import UserError
 from promptseg.core.params import PATH, Dataset, Download, Header, Model
 from promptseg.core.runs import Cascade, FineTune, Run
+from promptseg.core.searches import Search, Searched
 from promptseg.core.settings import Fraction, read_yaml, validate
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,40}")
-SECTIONS = ("download", "datasets", "models", "zero_shot", "cascade", "finetune")
-RUN_SECTIONS = ("zero_shot", "cascade", "finetune")
+RUN_SECTIONS = ("zero_shot", "searched", "cascade", "finetune")
+SECTIONS = ("download", "datasets", "models", "search", *RUN_SECTIONS)
 
 
 class Study(Header):
@@ -24,6 +25,8 @@ class Study(Header):
     datasets: dict[str, Dataset]
     models: dict[str, Model]
     zero_shot: dict[str, Run] = {}
+    search: dict[str, Search] = {}
+    searched: dict[str, Searched] = {}
     cascade: dict[str, Cascade] = {}
     finetune: dict[str, FineTune] = {}
 
@@ -33,19 +36,29 @@ class Study(Header):
             for name in getattr(self, section):
                 if not NAME.fullmatch(name):
                     raise ValueError(f"{section}: {name!r} is no valid name: use a-z, 0-9, _ and -, at most 41 of them")
-        for section in RUN_SECTIONS:
+        for section in ("search", *RUN_SECTIONS):
             for name, run in getattr(self, section).items():
                 self._check_run(section, name, run)
         self._check_unique()
         return self
 
-    def _check_run(self, section: str, name: str, run: Run | Cascade) -> None:
+    def _check_run(self, section: str, name: str, run: Run | Cascade | Search) -> None:
         for noun in ("dataset", "model"):
             known, given = getattr(self, noun + "s"), getattr(run, noun)
             if given not in known:
                 raise ValueError(f"{section}.{name}.{noun}: unknown {noun} {given!r}; known: {', '.join(known)}")
+        if isinstance(run, Searched):
+            found = self.search.get(run.prompt.search)
+            if found is None or (found.dataset, found.model) != (run.dataset, run.model):
+                fitting = [
+                    key for key, each in self.search.items() if (each.dataset, each.model) == (run.dataset, run.model)
+                ]
+                raise ValueError(
+                    f"{section}.{name}.prompt.search: {run.prompt.search!r} is no search with {run.model} on"
+                    f" {run.dataset}; known: {', '.join(fitting) or 'none'}"
+                )
         if isinstance(run, Cascade):
-            sources = {**self.zero_shot, **self.finetune}
+            sources = {**self.zero_shot, **self.searched, **self.finetune}
             if run.source not in sources:
                 raise ValueError(f"{section}.{name}.from: unknown run {run.source!r}; known: {', '.join(sources)}")
             if sources[run.source].dataset != run.dataset:
@@ -70,8 +83,8 @@ class Study(Header):
 
     @property
     def runs(self) -> dict[str, Run | Cascade | FineTune]:
-        """All runs by name, zero-shot, cascades, fine-tuned."""
-        return {**self.zero_shot, **self.cascade, **self.finetune}
+        """All runs by name, zero-shot, with the prompt of a search, cascades, fine-tuned."""
+        return {**self.zero_shot, **self.searched, **self.cascade, **self.finetune}
 
     def run(self, name: str) -> Run | Cascade | FineTune:
         """The run of that name. Raises UserError, listing the known ones."""
@@ -84,7 +97,7 @@ class Study(Header):
         kept = {
             section: {k: run for k, run in getattr(self, section).items() if k in names} for section in RUN_SECTIONS
         }
-        sources = kept["zero_shot"] | kept["finetune"]
+        sources = kept["zero_shot"] | kept["searched"] | kept["finetune"]
         kept["cascade"] = {name: run for name, run in kept["cascade"].items() if run.source in sources}
         return self.model_copy(update=kept)
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import pydantic
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
-from promptseg.core.settings import Fraction, Settings
+from promptseg.core.settings import Fraction, Seeds, Settings
 from promptseg.prompts import PromptConfig
 
 AUTO_BATCH_SIZE = 8  # images
@@ -35,6 +35,7 @@ class Train(Settings):
     """Training of a run. What is left out and has no default here is the model's own default (`TRAIN_DEFAULTS`)."""
 
     prompt: PromptConfig = PromptConfig()
+    seeds: Seeds | None = None  # training is repeated with each, in place of the study's seed
     epochs: PositiveInt
     train_fraction: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0  # of the training groups; smaller ones are nested
     pretext_epochs: NonNegativeInt = 0  # epochs of the model's pretext task before, such as reconstruction
@@ -70,6 +71,8 @@ class Train(Settings):
     def _consistent(self):
         if self.prompt.kind == "automatic":
             raise ValueError("prompt: automatic masks have no prompts to train with; use points or box")
+        if self.prompt.seeds:
+            raise ValueError("prompt: seeds belongs to train itself")
         if self.prompt.together:
             raise ValueError("prompt: together gives each image another number of points, which make no batch")
         if self.prompt.sweep is not None:

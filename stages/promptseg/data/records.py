@@ -82,6 +82,13 @@ class Prediction:
     sweep: str = ""
 
 
+@dataclass(frozen=True)
+class UnpackedPrediction(Prediction):
+    """A prediction that is scored and never written. values: (classes, h, w) uint8, in place of `probability`."""
+
+    values: np.ndarray = field(kw_only=True)
+
+
 def open_split(path: Path, without: tuple[str, ...] = ()) -> RecordReader:
     """Open a split of a prepared dataset; see `RecordReader`."""
     return RecordReader(path, Record, without)
@@ -146,5 +153,7 @@ def pack(probability: np.ndarray, best: np.ndarray | None = None) -> bytes:
 
 def unpack(prediction: Prediction, classes: int) -> np.ndarray:
     """Decode `Prediction.probability`: (classes, h, w) uint8."""
+    if isinstance(prediction, UnpackedPrediction):
+        return prediction.values
     values = image_io.decode_image(prediction.probability)
     return values.reshape(classes, -1, values.shape[-1])

@@ -85,6 +85,12 @@ def evaluate(split: Path, predictions: Path, outputs: Outputs) -> None:
             absent_phrase_area=predicted.metadata.get("absent_phrase_area"),
             sweep=swept,
             split=reader.metadata,
+            search=predicted.metadata.get("search"),
+            # The first seed is that of these predictions.
+            seed_scores=[
+                (seed, scores.headline() if score is None else score)
+                for seed, score in predicted.metadata.get("seed_scores", [])
+            ],
         )
     )
     score_table.write_table(outputs.scores, rows, summary)

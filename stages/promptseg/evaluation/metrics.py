@@ -133,6 +133,8 @@ METRICS: tuple[MaskMetric | RunMetric, ...] = (
     *(RunMetric(run_metrics.clicks_to(level / 100), Key(f"noc_{level}", f"NoC@{level}")) for level in sweep.LEVELS),
     RunMetric(run_metrics.absent_phrase_area, Key("absent_phrase_area", "area for an absent phrase")),
     RunMetric(run_metrics.iou_pooled_all, Key("iou_pooled_all", "pooled IoU with empty images")),
+    RunMetric(run_metrics.seed_mean, Key("seed_mean", "mean over seeds")),
+    RunMetric(run_metrics.seed_std, Key("seed_std", "standard deviation over seeds")),
     RunMetric(point_cloud_scores.mean_score, Key("part_miou", "part mIoU", headline=True), PART_SEGMENTATION),
     RunMetric(
         point_cloud_scores.mean_of_categories,

@@ -1,5 +1,6 @@
 """Metrics of a whole run: accuracy, intervals, tuned threshold, false alarms and single automatic masks."""
 
+import statistics
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -91,6 +92,16 @@ def clicks_to(level: float) -> Callable[["Evaluation"], float | None]:
 def absent_phrase_area(run: "Evaluation") -> float | None:
     """Mean share of an image that is marked for a phrase that is not there; None where it was not measured."""
     return run.absent_phrase_area
+
+
+def seed_mean(run: "Evaluation") -> float | None:
+    """Mean of the headline over the seeds; None where nothing is repeated."""
+    return statistics.mean(score for _, score in run.seed_scores) if run.seed_scores else None
+
+
+def seed_std(run: "Evaluation") -> float | None:
+    """Standard deviation of the headline over the seeds (n - 1), whatever the images vary; None as `seed_mean`."""
+    return statistics.stdev(score for _, score in run.seed_scores) if run.seed_scores else None
 
 
 def _interval(run: "Evaluation") -> tuple[float, float] | None:

@@ -30,6 +30,8 @@ class Evaluation:
         absent_phrase_area: mean share of an image that is marked for a phrase that is not there; None: not measured.
         sweep: scores by step; None: the run has one.
         split: metadata of the split; `group_unit` says what a group is, and `score` whether images or tiles are scored.
+        search: what the search for the prompt found; None: there was none.
+        seed_scores: seed and headline of each repetition, these scores first; empty: there is one run.
     """
 
     scores: RunScores
@@ -43,6 +45,8 @@ class Evaluation:
     absent_phrase_area: float | None = None
     sweep: SweepScores | None = None
     split: dict = field(default_factory=dict)
+    search: dict | None = None
+    seed_scores: list[tuple[int, float]] = field(default_factory=list)
 
 
 def summarize(run: Evaluation) -> dict[str, Any]:
@@ -51,8 +55,8 @@ def summarize(run: Evaluation) -> dict[str, Any]:
     Returns:
         The keys of the registry that apply, rounded to 6 digits; `headline`, the name of the one that runs are compared
         by; `images` and `groups`, how many with ground truth were scored, and `images_empty`, how many have none;
-        `group_unit`; `score`, whether they are images or tiles; `oracle`; `sweep`, of `SweepScores.summary`, where the
-        run has several steps.
+        `group_unit`; `score`, whether they are images or tiles; `oracle`; `sweep` (`SweepScores.summary`), `search` and
+        `seed_scores`, where there were.
 
     Raises:
         UserError: no pixel that counts is of a class.
@@ -61,13 +65,21 @@ def summarize(run: Evaluation) -> dict[str, Any]:
     for metric in metrics.for_task(run.task):
         values |= metric.summarize(run)
     groups = run.scores.groups
-    return {key: round(float(value), DIGITS) for key, value in values.items()} | {
-        "headline": metrics.headline_key(len(run.scores.classes), run.task),
-        "images": len(groups),
-        "images_empty": len(run.scores.empty_counts),
-        "groups": int(groups.max()) + 1,
-        "group_unit": run.split.get("group_unit", "image"),
-        "score": run.split.get("score", "image"),
-        "oracle": run.oracle,
-        **({} if run.sweep is None else {"sweep": run.sweep.summary()}),
+    further = {
+        "sweep": None if run.sweep is None else run.sweep.summary(),
+        "search": run.search,
+        "seed_scores": [[seed, round(score, DIGITS)] for seed, score in run.seed_scores],
     }
+    return (
+        {key: round(float(value), DIGITS) for key, value in values.items()}
+        | {
+            "headline": metrics.headline_key(len(run.scores.classes), run.task),
+            "images": len(groups),
+            "images_empty": len(run.scores.empty_counts),
+            "groups": int(groups.max()) + 1,
+            "group_unit": run.split.get("group_unit", "image"),
+            "score": run.split.get("score", "image"),
+            "oracle": run.oracle,
+        }
+        | {key: value for key, value in further.items() if value}
+    )

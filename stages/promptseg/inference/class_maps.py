@@ -1,6 +1,7 @@
 """Predict the classes of one image: from features and prompts to probability maps."""
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,7 +45,6 @@ class ClassMaps:
         return records.pack(self.probability, self.best)
 
 
-@torch.inference_mode()
 def predict_classes(
     segmenter: Segmenter, features: Features, image_prompts: list[Prompt], shape: tuple[int, int, int],
     exclusive: bool = False, background: int | None = None,
@@ -62,15 +62,53 @@ def predict_classes(
             their softmax relative to the most probable class, which is stored as 1 in eight bits.
         background: index of the class that takes what no other claims, of `unprompted_background`; None: there is none.
     """
-    _, height, width = shape
+    maps = _decoded(segmenter, features, image_prompts, *shape[1:])
+    return _joined(image_prompts, maps, shape, exclusive, background)
+
+
+def predict_candidates(
+    segmenter: Segmenter, features: Features, candidates: list[list[Prompt]], classes: list[str], size: tuple[int, int],
+    exclusive: bool = False,
+) -> Iterator[ClassMaps]:  # fmt: skip
+    """Predict the classes of one image once for each candidate; neighbours of one kind share the decoder's batches.
+
+    Args:
+        segmenter: the model.
+        features: of the image; may be empty where there are no prompts.
+        candidates: for each its prompts, as in `predict_classes`.
+        classes: names of the classes.
+        size: height and width of the image.
+        exclusive: as in `predict_classes`.
+
+    Yields:
+        As `predict_classes` for each candidate; the last bits may depend on the others.
+    """
+    for _, group in itertools.groupby(candidates, lambda prompts: prompts and sorted(prompts[0].parts)):
+        alike = list(group)
+        maps = _decoded(segmenter, features, [prompt for prompts in alike for prompt in prompts], *size)
+        for prompts in alike:
+            yield _joined(prompts, maps, (len(classes), *size), exclusive, unprompted_background(classes, prompts))
+
+
+@torch.inference_mode()
+def _decoded(
+    segmenter: Segmenter, features: Features, prompts: list[Prompt], height: int, width: int
+) -> Iterator[np.ndarray]:
+    """Yield the logits of each prompt, (height, width) float32."""
+    size = batch_sizes.for_device(batch_sizes.PROMPTS, next(iter(features.values())).device) if prompts else 1
+    for start in range(0, len(prompts), size):
+        inputs = [prompt.to_model(segmenter.transform, height, width) for prompt in prompts[start : start + size]]
+        yield from segmenter.transform.to_image(segmenter.decode(features, [inputs])[0], height, width).cpu().numpy()
+
+
+def _joined(
+    prompts: list[Prompt], maps: Iterator[np.ndarray], shape: tuple[int, int, int], exclusive: bool,
+    background: int | None,
+) -> ClassMaps:  # fmt: skip
+    """Join the next maps, one for each of these prompts, by class."""
     logits = np.full(shape, -np.inf, np.float32)
-    size = batch_sizes.for_device(batch_sizes.PROMPTS, next(iter(features.values())).device) if image_prompts else 1
-    for start in range(0, len(image_prompts), size):
-        batch = image_prompts[start : start + size]
-        inputs = [prompt.to_model(segmenter.transform, height, width) for prompt in batch]
-        maps = segmenter.transform.to_image(segmenter.decode(features, [inputs])[0], height, width).cpu().numpy()
-        for prompt, values in zip(batch, maps):
-            np.maximum(logits[prompt.target - 1], values, out=logits[prompt.target - 1])
+    for prompt, values in zip(prompts, maps):  # in this order: no map is taken once the prompts end
+        np.maximum(logits[prompt.target - 1], values, out=logits[prompt.target - 1])
     return ClassMaps.of(logits, exclusive, background)
 
 

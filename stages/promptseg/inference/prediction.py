@@ -14,6 +14,7 @@ from promptseg.core.devices import Processes
 from promptseg.core.runs import Run
 from promptseg.data import generated_masks, point_clouds, records
 from promptseg.data.records import Prediction, Record, RecordReader
+from promptseg.evaluation.run_scores import RunScores
 from promptseg.inference import absent_phrase, embedding_cache, sweeps, training_support
 from promptseg.inference.class_maps import predict_source
 from promptseg.inference.prediction_file import write_predictions
@@ -71,7 +72,7 @@ class Job:
         return predict_record(self.segmenter, features, record, metadata, prompt, self.support)
 
 
-def predict(run: Run, inputs: Inputs, out: Path) -> None:
+def predict(run: Run, inputs: Inputs, out: Path, found: dict | None = None) -> None:
     """Predict all records of a split; the bytes do not depend on the number of processes.
 
     Args:
@@ -80,7 +81,9 @@ def predict(run: Run, inputs: Inputs, out: Path) -> None:
         out: Parquet file of predictions, a row for each record, in the split's order. Its metadata has the `threshold`
             that was chosen on the validation split, where one was; of a fine-tuned run `train_images`, the number of
             images that it was trained on; of a run with text what `absent_phrase.measure` returns; of a run in several
-            steps `sweep`, what and which they are.
+            steps `sweep`, what and which they are; of a run with the winner of a search, `search`, what was found; of a
+            run with seeds `seed_scores`, [seed, headline] of each, null of the first, whose predictions these are.
+        found: of `searches.take_winner`, where the prompt is from there.
 
     Raises:
         UserError: the model does not take the prompt or the modality, or an input is missing or damaged.
@@ -89,8 +92,9 @@ def predict(run: Run, inputs: Inputs, out: Path) -> None:
     about = finetuned_weights.metadata(inputs.finetuned) if inputs.finetuned else {}
     fraction = about.get("train", {}).get("train_fraction", 1.0)
     support = training_support.choose(run.prompt, inputs.train, fraction) if inputs.train else None
-    prepare_split = load(run.model, run.dataset, inputs, _needs_foreground(run.prompt), support)
+    prepare_split = load(run.model, run.dataset, inputs, needs_foreground(run.prompt), support)
     threshold = choose_threshold(prepare_split, inputs.val, run.prompt.first) if inputs.val else about.get("threshold")
+    seeds = _score_seeds(run, inputs, prepare_split, about.get("train", {}).get("seeds"), support)
     job = prepare_split(inputs.split)
     metadata: dict[str, Any] = {
         "classes": job.records.metadata["classes"],
@@ -105,6 +109,10 @@ def predict(run: Run, inputs: Inputs, out: Path) -> None:
         metadata["threshold"] = threshold
     if "images" in about:
         metadata["train_images"] = about["images"]
+    if seeds:
+        metadata["seed_scores"] = seeds
+    if found is not None:
+        metadata["search"] = found
     write_predictions(job, out, metadata, lambda index: job.predict(index, run.prompt))
 
 
@@ -160,14 +168,39 @@ def choose_threshold(prepare_split: Callable[[Path], Job], val: Path, prompt: Pr
     split = records.open_split(val)
     if len(split) == 0 or not has_threshold(split.metadata, prompt):
         return None
-    job = replace(prepare_split(val), records=records.open_split(val, unused_columns(prompt)))
-    validation = ValidationSplit(job.records, job.processes)
-    indexes = progress.bar(validation.indexes, desc="validate", main=job.processes.main)
-    scores = validation.score(job.predict(index, prompt) for index in indexes)
+    scores = _score(prepare_split, val, prompt, "validate")
     return None if scores is None else scores.best_threshold()
 
 
-def _needs_foreground(prompt: PromptConfig) -> bool:
+def _score(prepare_split: Callable[[Path], Job], path: Path, prompt: PromptConfig, desc: str) -> RunScores | None:
+    """Score a prompt on a split without writing predictions; None where no image has ground truth."""
+    job = replace(prepare_split(path), records=records.open_split(path, unused_columns(prompt)))
+    split = ValidationSplit(job.records, job.processes)
+    indexes = progress.bar(split.indexes, desc=desc, main=job.processes.main)
+    return split.score(job.predict(index, prompt) for index in indexes)
+
+
+def _score_seeds(
+    run: Run, inputs: Inputs, prepare_split: Callable[[Path], Job], trained: list[int] | None,
+    support: TrainingSupport | None,
+) -> list[tuple[int, float | None]]:  # fmt: skip
+    """Headline of the test split with each seed but the first; trained: seeds of a fine-tuned run."""
+    found: list[tuple[int, float | None]] = []
+    for seed in trained or run.prompt.seeds or []:
+        scores, prompt = None, run.prompt
+        if found and trained:
+            assert inputs.finetuned is not None  # as its metadata has the seeds
+            repeated = replace(inputs, finetuned=inputs.finetuned / f"seed-{seed}")
+            prepare = load(run.model, run.dataset, repeated, needs_foreground(prompt), support)
+            scores = _score(prepare, inputs.split, prompt, f"seed {seed}")
+        elif found:
+            prompt = prompt.model_copy(update={"seeds": [seed]})
+            scores = _score(prepare_split, inputs.split, prompt, f"seed {seed}")
+        found.append((seed, scores.headline() if scores else None))
+    return found
+
+
+def needs_foreground(prompt: PromptConfig) -> bool:
     """Whether a run has nothing to prompt for, or to match its masks with, in a record without foreground."""
     return prompt.oracle or prompt.kind == "automatic"
 
@@ -218,7 +251,7 @@ def prompt_source(
         id=record.id,
         mask=records.mask(record),
         classes=metadata["classes"],
-        seed=metadata["seed"],
+        seed=prompt.seeds[0] if prompt.seeds else metadata["seed"],
         text=record.text,
         support=support.for_record(record.id) if support else shown,
         requested=metadata.get("classes_by_category", {}).get(record.text),

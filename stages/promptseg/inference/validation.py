@@ -1,6 +1,6 @@
 """Score predictions of a validation split as those of the test split are scored, in memory."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -46,21 +46,38 @@ class ValidationSplit:
         Returns:
             The scores of all processes, the same in each; None where no image has ground truth.
         """
-        scores, has_ground_truth, arriving = RunScores(self.records.metadata["classes"]), False, iter(predictions)
+        scores = self.score_candidates(([prediction] for prediction in predictions), 1)
+        return scores[0] if scores else None
+
+    def score_candidates(self, predictions: Iterable[Sequence[Prediction]], count: int) -> list[RunScores]:
+        """Score several predictions of each record, as `score` does.
+
+        Args:
+            predictions: of the records at `indexes`, in their order, as many of each as there are candidates.
+            count: number of candidates.
+
+        Returns:
+            The scores of each candidate; empty where no image has ground truth.
+        """
+        classes = self.records.metadata["classes"]
+        scores, has_ground_truth, arriving = [RunScores(classes) for _ in range(count)], False, iter(predictions)
         for number in self._share:
-            self._held.rows = {index: next(arriving) for index in self._images.indices[number]}
-            image = self._images[number]
-            scores.add(image.id, image.group, image.target, image.probability)
+            found = {index: next(arriving) for index in self._images.indices[number]}
+            for candidate, total in enumerate(scores):
+                self._held.rows = {index: rows[candidate] for index, rows in found.items()}
+                image = self._images[number]
+                total.add(image.id, image.group, image.target, image.probability)
             has_ground_truth |= bool(np.any((image.target > 0) & (image.target < IGNORED)))
         for _ in arriving:  # what a generator does after its last prediction
             pass
         shares = self._ranks.gather((scores, has_ground_truth))
         if not any(has for _, has in shares):
-            return None
-        total = RunScores(self.records.metadata["classes"])
+            return []
+        totals = [RunScores(classes) for _ in range(count)]
         for share, _ in shares:
-            total.include(share)
-        return total
+            for total, scores_of_share in zip(totals, share, strict=True):
+                total.include(scores_of_share)
+        return totals
 
 
 def unused_columns(prompt: PromptConfig) -> tuple[str, ...]:

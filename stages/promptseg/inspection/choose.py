@@ -8,19 +8,22 @@ from promptseg.inspection import costs, tiling
 from promptseg.inspection.costs import Clock, Speed
 from promptseg.inspection.look import Findings
 from promptseg.inspection.tiling import Tiling
+from promptseg.prompts import KINDS
 
 _NAME = 41  # characters of a run's name
 _IMAGES = (800, 400, 200, 100, 50, 25)  # for scale.max_images, where all of them would take too long
+TEMPLATES = ["{}", "a photo of {}", "an image of {}"]  # that each wording is tried in
+SEEDS, JITTER, CLICKS = [0, 1, 2], [0.0, 0.02, 0.05, 0.1, 0.2], 20  # of a thorough study
 EPOCHS = {"decoder": 10, "lora": 6, "text-decoder": 10, "unet": 20}
 
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A run that may go into the study.
+    """A run, or a search, that may go into the study.
 
     Attributes:
         name: of the run.
-        section: `zero_shot`, `cascade` or `finetune`.
+        section: `zero_shot`, `search`, `searched`, `cascade` or `finetune`.
         entry: in params.yaml, without the dataset.
         comment: what it is for.
         seconds: that it takes; nothing where it shares another's features.
@@ -57,7 +60,9 @@ class Plan:
         return sum(run.seconds for run in self.runs)
 
 
-def plan(findings: Findings, phrases: list[list[str]], speeds: dict[str, Speed], hours: float) -> Plan:
+def plan(
+    findings: Findings, phrases: list[list[str]], speeds: dict[str, Speed], hours: float, thorough: bool = False
+) -> Plan:  # fmt: skip
     """Choose the runs of a study, the most valuable first, until the time is used up.
 
     Args:
@@ -65,6 +70,7 @@ def plan(findings: Findings, phrases: list[list[str]], speeds: dict[str, Speed],
         phrases: of the user or the shipped study, each a text prompt with a phrase for each class.
         speeds: of `sam2`, `clipseg` and `unet`.
         hours: that the study may take.
+        thorough: add what tells how much the score depends on clicks, loose boxes and chance.
 
     Returns:
         The plan. Where even the first runs take too long, it is about fewer images.
@@ -73,7 +79,7 @@ def plan(findings: Findings, phrases: list[list[str]], speeds: dict[str, Speed],
     largest = max(findings.samples.values())
     sizes = [None, *(most for most in _IMAGES if most < largest)]
     for most in sizes:
-        runs = _runs(findings, phrases, Clock(speeds, costs.amount(findings, cut, most)))
+        runs = _runs(findings, phrases, thorough, Clock(speeds, costs.amount(findings, cut, most)))
         kept, left_out = _cut(runs, 3600 * hours)
         if _is_enough(kept, runs):
             break
@@ -98,10 +104,10 @@ def _cut(runs: list[PlannedRun], seconds: float) -> tuple[list[PlannedRun], list
     return kept, left_out
 
 
-def _runs(findings: Findings, phrases: list[list[str]], clock: Clock) -> list[PlannedRun]:
+def _runs(findings: Findings, phrases: list[list[str]], thorough: bool, clock: Clock) -> list[PlannedRun]:
     """All runs that make sense, the most valuable first."""
     name, work = findings.description.name, clock.amount
-    trained = findings.samples["train"] > 0
+    trained, validated = findings.samples["train"] > 0, findings.samples["val"] > 0
     words = list(findings.words)
     point, box = {"points": 1, "per": "instance"}, {"box": True, "per": "instance"}
     text, prompts = {"text": words}, work.instances
@@ -117,21 +123,34 @@ def _runs(findings: Findings, phrases: list[list[str]], clock: Clock) -> list[Pl
         entry = {"model": model, "prompt": prompt, "train": {**own, **train}}
         return PlannedRun(_run_name(name, suffix), "finetune", entry, comment, seconds, needs)
 
+    def searched(suffix: str, model: str, candidates: dict, comment: str, numbers: list[float]) -> list[PlannedRun]:
+        """A search and the run that takes the winner. numbers: of prompts in an image, of each candidate."""
+        search, best = _run_name(name, f"{suffix}-search"), _run_name(name, f"{suffix}-best")
+        seconds = clock.encode(model, "val") + clock.search(model, sum(numbers))
+        winner = {"model": model, "prompt": {"search": search}}
+        return [
+            PlannedRun(search, "search", {"model": model, **candidates}, f"which {comment}?", seconds),
+            PlannedRun(best, "searched", winner, f"the best {comment}", clock.predict(model, max(numbers)), search),
+        ]
+
+    seeds = {"seeds": SEEDS} if thorough else {}
+    repeats = len(SEEDS) if thorough else 1
     runs = [
         zero("whole", "whole_image", {}, "floor: the whole image"),
         zero("filled-box", "filled_box", box, "floor: the box itself, filled"),
         zero("random", "random_mask", {}, "floor: a random mask of the same share"),
         zero("box", sam2, box, "a box around each object", clock.encode(sam2, "test") + clock.predict(sam2, prompts)),
-        zero("point", sam2, point, "a click on each object", clock.predict(sam2, prompts)),
+        zero("point", sam2, {**point, **seeds}, "a click on each object", repeats * clock.predict(sam2, prompts)),
         zero("text", clipseg, text, "words", clock.encode(clipseg, "test") + clock.predict(clipseg, work.classes)),
     ]
     decoder: dict[str, Any] = {"epochs": EPOCHS["decoder"], "loss": "dice_bce"}
+    repeated = {**decoder, **seeds}
     fraction = {"0.5": "half", "0.25": "quarter"}
     if trained:
-        seconds = clock.encode(sam2, "train", "val") + clock.train(sam2, decoder["epochs"], prompts)
-        seconds += clock.predict(sam2, prompts)
+        once = clock.train(sam2, decoder["epochs"], prompts) + clock.predict(sam2, prompts)
+        seconds = clock.encode(sam2, "train", "val") + repeats * once
         runs.append(
-            tuned("decoder", sam2, point, decoder, "SAM 2's decoder, fine-tuned with a click an object", seconds)
+            tuned("decoder", sam2, point, repeated, "SAM 2's decoder, fine-tuned with a click an object", seconds)
         )
     cascade = {"from": _run_name(name, "text"), "model": sam2}
     runs.append(
@@ -140,7 +159,13 @@ def _runs(findings: Findings, phrases: list[list[str]], clock: Clock) -> list[Pl
             clock.predict(sam2, prompts), _run_name(name, "text"),
         )
     )  # fmt: skip
-    for phrase in phrases:
+    if validated:
+        wordings = words if len(words) > 1 else words[0]
+        others = [phrase if len(phrase) > 1 else phrase[0] for phrase in phrases]
+        tried = {"phrases": [wordings, *others], "templates": TEMPLATES}
+        numbers = [float(work.classes)] * len(TEMPLATES) * (1 + len(others))
+        runs += searched("text", clipseg, tried, "words", numbers)
+    for phrase in [] if validated else phrases:
         seconds = clock.predict(clipseg, work.classes)
         runs.append(zero(f"text-{_slug(phrase[0])}", clipseg, {"text": phrase}, "other words", seconds))
     if trained:
@@ -163,6 +188,14 @@ def _runs(findings: Findings, phrases: list[list[str]], clock: Clock) -> list[Pl
         lora: dict[str, Any] = {"epochs": EPOCHS["lora"], "trainable": ["lora"], "loss": "dice_bce"}
         seconds = clock.train_encoder(sam2, lora["epochs"], prompts) + clock.predict(sam2, prompts)
         runs.append(tuned("lora", sam2, point, lora, "adapters in SAM 2's encoder (LoRA)", seconds))
+    if thorough and validated:
+        points = [{**point, "points": number} for number in (1, 2, 3, 5)]
+        runs += searched("points", sam2, {"candidates": points}, "number of clicks", [prompts] * len(points))
+    if thorough and "clicks" in KINDS:
+        seconds = clock.predict(sam2, len(JITTER) * prompts)
+        runs.append(zero("box-jitter", sam2, {**box, "jitter": JITTER}, "looser and looser boxes", seconds))
+        seconds, clicks = clock.predict(sam2, CLICKS * prompts), {"clicks": CLICKS, "per": "instance"}
+        runs.append(zero("clicks", sam2, clicks, "a click on the largest error, again and again", seconds))
     return [replace(run, entry={"dataset": name, **run.entry}) for run in runs]
 
 

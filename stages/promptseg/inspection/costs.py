@@ -53,6 +53,10 @@ class Clock:
         """Decoding of the test split, with so many prompts an image."""
         return self.amount.test * prompts * self.speeds[model].decode
 
+    def search(self, model: str, prompts: float) -> float:
+        """Decoding of the validation split, with so many prompts an image."""
+        return self.amount.val * prompts * self.speeds[model].decode
+
     def train(self, model: str, epochs: int, prompts: float, share: float = 1.0) -> float:
         """Training on features, on a share of the training split."""
         speed = self.speeds[model]

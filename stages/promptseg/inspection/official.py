@@ -59,12 +59,14 @@ def recognize(folder: Path) -> Official | None:
     if getattr(module, "MODALITY", "image") != "image":
         raise UserError(f"{folder}: it looks like {module.TITLE}, point clouds; a study of these is written by hand")
     entry = {key: value for key, value in study["datasets"][name].items() if key != "raw"}
-    phrases = [
+    searches = [entry for entry in study.get("search", {}).values() if entry["dataset"] == name]
+    phrases = [phrase for entry in searches for phrase in entry.get("phrases", []) if isinstance(phrase, str)]
+    phrases += [
         run["prompt"]["text"][0]
         for run in study["zero_shot"].values()
         if run["dataset"] == name and isinstance(run["prompt"].get("text"), list) and len(run["prompt"]["text"]) == 1
     ]
-    return Official(name, module.TITLE, entry, tuple(phrases), tuple(readers[1:]))
+    return Official(name, module.TITLE, entry, tuple(dict.fromkeys(phrases)), tuple(readers[1:]))
 
 
 def _takes(module: ModuleType, folder: Path) -> bool:

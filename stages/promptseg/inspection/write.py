@@ -18,6 +18,8 @@ _SEAL = "# As `promptseg init` wrote it: "  # then a digest of what is above
 _DIGITS = 16
 _SECTIONS = {
     "zero_shot": "No training. Points and boxes come from the ground truth, as if somebody gave them.",
+    "search": "Prompts that are tried on the validation images.",
+    "searched": "Runs with the best prompt of a search.",
     "cascade": "The masks of another run become the prompts of SAM 2.",
     "finetune": "Fine-tuned on the training images, validated on others, tested on the rest.",
 }

@@ -54,8 +54,11 @@ class _PromptConfig(Settings):
     if TYPE_CHECKING:  # keys of kinds that are read here
         clicks: int | None
         start: str
+        points: int | None
+        sampling: str
         jitter: float | Values
         offset: float | Values
+        seeds: list[int] | None
         per: Per
         together: bool
         automatic: bool | AutomaticMasks
@@ -81,6 +84,8 @@ class _PromptConfig(Settings):
                 raise ValueError(f"{key} belongs to {' and '.join(owners)}")
         if "image_weight" in self.model_fields_set and self.kind != "text + support":
             raise ValueError("image_weight belongs to support with text")
+        if self.seeds and not (self.jitter or (self.points and self.sampling == "random")):
+            raise ValueError("seeds belongs to random points and to boxes with jitter; nothing else is random here")
         if self.together and (self.kind != "points" or self.per != "instance"):
             raise ValueError("together belongs to points alone, with per: instance")
         if isinstance(self.jitter, list) and isinstance(self.offset, list):

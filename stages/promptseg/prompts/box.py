@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from promptseg.core.errors import UserError
-from promptseg.core.settings import Fraction, Settings
+from promptseg.core.settings import Fraction, Seeds, Settings
 from promptseg.prompts.base import Option, Per, PromptPart, Values
 from promptseg.prompts.command_line import as_text, numbers
 
@@ -21,6 +21,7 @@ class Config(Settings):
     # each side moves outward by up to this share of the image's longer side; a list: a curve over these
     jitter: Fraction | Values = 0.0
     per: Per = "image"
+    seeds: Seeds | None = None  # of the jitter, in place of the study's seed
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import PositiveInt
 
 from promptseg.core.errors import UserError
-from promptseg.core.settings import Fraction, Settings
+from promptseg.core.settings import Fraction, Seeds, Settings
 from promptseg.prompts.base import Option, Per, PromptPart, Values
 from promptseg.prompts.command_line import as_text, numbers
 
@@ -24,6 +24,7 @@ class Config(Settings):
     # each point misses its place by this share of the longer side of what it is for; a list: a curve over these
     offset: Fraction | Values = 0.0
     per: Per = "image"
+    seeds: Seeds | None = None  # of random points, in place of the study's seed
     together: bool = False  # with per: instance, the points of all instances of a class are one prompt
 
 

@@ -74,7 +74,8 @@ def baseline(study: Study, name: str) -> str | None:
     run = study.run(name)
     if not isinstance(run, FineTune):
         return None
-    same = [key for key, other in study.zero_shot.items() if _test(other) == _test(run)]
+    untrained = {**study.searched, **study.zero_shot}
+    same = [key for key, other in untrained.items() if _test(other) == _test(run)]
     return run.baseline or (same[-1] if same else None)
 
 
@@ -88,7 +89,7 @@ def write_gains(pairs: list[dict], path: Path) -> None:
 
 def _test(run) -> tuple[str, str, str]:
     """What is the same before and after training."""
-    return run.dataset, run.model, run.prompt.model_dump_json()
+    return run.dataset, run.model, run.prompt.model_dump_json(exclude={"seeds"})
 
 
 def _training(run: FineTune, max_epochs: int | None) -> str:

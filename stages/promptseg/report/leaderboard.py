@@ -59,7 +59,8 @@ def _row(name: str, run: Run | Cascade, study: Study, path: Path) -> dict:
         "dataset": run.dataset,
         "model": run.model,
         "training": _training(run, study),
-        "prompt": run.prompt.describe(),
+        "prompt": run.prompt.describe()
+        + (f", best of {summary['search']['candidates']}" if "search" in summary else ""),
         "prompt_source": _prompt_source(run, study),
         "oracle": summary["oracle"],
         "data": _data(run.dataset, study),

@@ -13,8 +13,8 @@ from promptseg.core.files import write_text
 from promptseg.core.runs import Cascade
 from promptseg.core.study import Study
 from promptseg.core.thread_pool import ThreadPool
-from promptseg.evaluation import metrics
-from promptseg.report import before_after, embedded, line_chart, page_settings, tables, templates
+from promptseg.evaluation import metrics, score_table
+from promptseg.report import before_after, embedded, line_chart, page_settings, searches, tables, templates
 from promptseg.report.before_after import Folders
 from promptseg.report.floors import TRIVIAL
 from promptseg.report.folds import fold_means
@@ -98,6 +98,7 @@ def write_page(path: Path, study: Study, rows: list[dict], sources: Sources, ver
         view_titles=before_after.TITLES,
         folds=fold_means(study, rows),
         dice_losses=_dice_losses(study, sources.plots),
+        searches=_searches(rows, study, sources.folders.scores),
         limits=_limits(study, rows),
         stand_ins=bool(_stand_ins(rows)),
         best_single=any(row.get("iou_best_single") is not None for row in rows),
@@ -214,6 +215,13 @@ def _dice_losses(study: Study, plots: Path) -> dict[str, tuple[float, float]]:
             losses = tables.read_columns(plots / "training" / f"{name}.csv", ("dice_loss",))["dice_loss"]
             found[name] = float(losses[-1]), run.reported_dice_loss
     return found
+
+
+def _searches(rows: list[dict], study: Study, scores: Path) -> dict[str, tuple[str, list[dict]]]:
+    """What is said of the search of each run that has one, and all candidates."""
+    found = {row["run"]: row["headline"] for row in rows if row["run"] in study.searched}
+    about = {name: score_table.read_summary(scores / f"{name}.parquet")["search"] for name in found}
+    return {name: (searches.sentence(name, about[name], found[name]), about[name]["ranking"]) for name in found}
 
 
 def _data(study: Study, summaries: Path) -> dict[str, tuple[list[str], list[dict]]]:

@@ -216,7 +216,12 @@ def _doublings(study: Study, facts: Facts, scores: Path) -> list[Doubling]:
     """The last doubling of each series of runs that differ in `train_fraction` alone."""
     series: dict[str, dict[float, str]] = {}
     for name, fraction in facts.train_fractions.items():
-        ignored: Any = {"train": {"train_fraction"}, "reported_iou": True, "reported_dice_loss": True, "baseline": True}
+        ignored: Any = {
+            "train": {"train_fraction", "seeds"},
+            "reported_iou": True,
+            "reported_dice_loss": True,
+            "baseline": True,
+        }
         series.setdefault(study.finetune[name].model_dump_json(exclude=ignored), {})[fraction] = name
     found = []
     for runs in series.values():

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from promptseg.report import searches
 from promptseg.report.paired import EQUAL
 from promptseg.report.verdict_facts import Candidate, Doubling, Facts, best
 from promptseg.report.ways import PROMPTERS
@@ -23,6 +24,8 @@ def remarks(facts: Facts, shown: list[Candidate]) -> Iterator[str]:
         yield f"A group of images: {unit}."
     for doubling in facts.doublings:
         yield _more_labels(doubling)
+    yield from _searches(facts)
+    yield from _seeds(facts)
     yield from _words_kept(facts)
     for candidate in shown:
         yield from _sweep(candidate)
@@ -49,6 +52,25 @@ def _more_labels(doubling: Doubling) -> str:
     else:
         words = "whether more labels would help is not clear"
     return f"{start} (95 % {signed(low)} to {signed(high)}; {runs}): {words}."
+
+
+def _searches(facts: Facts) -> Iterator[str]:
+    for candidate in facts.candidates:
+        if "search" in candidate.summary:
+            yield searches.sentence(candidate.name, candidate.summary["search"], candidate.row["headline"])
+
+
+def _seeds(facts: Facts) -> Iterator[str]:
+    """How much chance in training, or in the prompts, changes the score, which no interval over images knows."""
+    for candidate in facts.candidates:
+        scores = candidate.summary.get("seed_scores")
+        if scores:
+            mean, deviation = candidate.row["seed_mean"], candidate.row["seed_std"]
+            listed = ", ".join(f"{score:.3f}" for _, score in scores)
+            yield (
+                f"{candidate.name} with {len(scores)} seeds: {listed}; mean {mean:.3f}, standard deviation"
+                f" {deviation:.3f}. The first is its score here; intervals are over images and leave this out."
+            )
 
 
 def _words_kept(facts: Facts) -> Iterator[str]:

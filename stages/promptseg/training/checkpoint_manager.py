@@ -116,10 +116,6 @@ class CheckpointManager:
                 shutil.rmtree(path)
         self._saved_at = time.monotonic()
 
-    def remove(self) -> None:
-        """Remove the resume folder."""
-        shutil.rmtree(self._folder, ignore_errors=True)
-
     def _latest(self) -> str | None:
         """Name of the latest intact checkpoint of the same inputs."""
         for path in sorted(self._folder.glob("epoch-*"), reverse=True):
@@ -132,3 +128,8 @@ class CheckpointManager:
             if config["inputs"] == self._inputs:
                 return path.name
         return None
+
+
+def remove(folder: Path) -> None:
+    """Remove the resume folder of a run."""
+    shutil.rmtree(folder, ignore_errors=True)

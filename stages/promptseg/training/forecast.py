@@ -31,7 +31,7 @@ class ResourceForecast:
 
     Attributes:
         world: number of processes, which share a batch.
-        epochs: of all phases.
+        epochs: of all phases, for all seeds.
         peaks: peak memory of a step with one image and with two, in bytes; None where it exceeds `limit`.
         limit: memory that is available to a process, in bytes.
         step_seconds: of a step with one image and with two.
@@ -132,7 +132,7 @@ def measure(setup: Setup, cache: Path, processes: Processes) -> ResourceForecast
     existing = next(path for path in (cache, *cache.absolute().parents) if path.exists())
     forecast = ResourceForecast(
         world=processes.world,
-        epochs=sum(phase.epochs for phase in setup.training.phases),
+        epochs=sum(phase.epochs for phase in setup.training.phases) * len(setup.config.seeds or [0]),
         peaks=(peaks[0], peaks[1]),
         limit=limit,
         step_seconds=(step_seconds[0], step_seconds[1]),

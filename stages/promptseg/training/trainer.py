@@ -8,7 +8,7 @@ import contextlib
 import math
 import shutil
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -17,7 +17,7 @@ from promptseg.core import devices, files, progress
 from promptseg.core.devices import Processes
 from promptseg.core.errors import UserError
 from promptseg.nn import finetuned_weights, weights
-from promptseg.training import curve, early_stopping, epochs, event_log, fit_check
+from promptseg.training import checkpoint_manager, curve, early_stopping, epochs, event_log, fit_check
 from promptseg.training.checkpoint_manager import Checkpoint, CheckpointManager
 from promptseg.training.optimizer_steps import NonFiniteLossError, OptimizerSteps
 from promptseg.training.setup import Inputs, Job, Setup
@@ -32,8 +32,9 @@ class Outputs:
 
     Attributes:
         resume: folder of checkpoints while it trains, removed at the end; events are in one beside it (`event_log`).
-        weights: folder of the trained weights.
-        curve: CSV file of the training curve.
+        weights: folder of the trained weights; where training is repeated those of the first seed, with the others in
+            seed-<seed>.
+        curve: CSV file of the training curve, with the first seed.
     """
 
     resume: Path
@@ -43,6 +44,9 @@ class Outputs:
 
 def finetune(job: Job, inputs: Inputs, outputs: Outputs) -> None:
     """Fine-tune a run, and save the weights of the best epoch on the validation split, or of the last one.
+
+    With several seeds it is trained with one after the other; one that has ended is not trained again when the stage is
+    killed in the next.
 
     Args:
         job: the run.
@@ -57,12 +61,18 @@ def finetune(job: Job, inputs: Inputs, outputs: Outputs) -> None:
     digests = {name: files.sha256(getattr(inputs, name)) for name in ("train", "val")}
 
     def checkpoints(setup: Setup) -> CheckpointManager:
-        return _checkpoint_manager(setup, digests, outputs.resume)
+        resume = outputs.resume / f"seed-{setup.job.seed}" if job.run.train.seeds else outputs.resume
+        return _checkpoint_manager(setup, digests, resume)
 
-    setup = fit_check.fit_or_raise(job, inputs, processes, lambda setup: checkpoints(setup).exists())
-    for split in (setup.train_split, setup.val_split):
-        split.cache_features(setup.checkpoint, inputs.cache, processes)
-    train(setup.training, checkpoints(setup), outputs)
+    trained = []
+    for seed in job.run.train.seeds or [job.seed]:
+        seeded = replace(job, seed=seed)
+        setup = fit_check.fit_or_raise(seeded, inputs, processes, lambda setup: checkpoints(setup).exists())
+        for split in (setup.train_split, setup.val_split):
+            split.cache_features(setup.checkpoint, inputs.cache, processes)
+        name = f"seed-{seed}" if job.run.train.seeds else ""
+        trained.append(_train(setup.training, checkpoints(setup), outputs, name))
+    _write(trained, processes, outputs)
 
 
 def _checkpoint_manager(setup: Setup, digests: dict[str, str], resume: Path) -> CheckpointManager:
@@ -98,28 +108,47 @@ def train(run: TrainingRun, checkpoints: CheckpointManager, outputs: Outputs) ->
 
     Args:
         run: what is trained.
-        checkpoints: removed at the end.
+        checkpoints: in `outputs.resume`, which is removed at the end.
         outputs: weights and curve are written.
 
     Raises:
         UserError: a loss is not finite.
     """
-    rows = _Loop(run, checkpoints, outputs).run_phases()
-    if run.processes.main:
-        best: Path = checkpoints.best_folder()  # type: ignore[assignment]  # the first epoch has made one
-        weights.check(best)
+    _write([_train(run, checkpoints, outputs)], run.processes, outputs)
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """What a training leaves in its resume folder. name: of its weights beside others; best: folder of these."""
+
+    name: str
+    rows: list[dict]
+    best: Path
+
+
+def _train(run: TrainingRun, checkpoints: CheckpointManager, outputs: Outputs, name: str = "") -> _Trained:
+    rows = _Loop(run, checkpoints, event_log.folder(outputs.resume) / name).run_phases()
+    return _Trained(name, rows, checkpoints.best_folder())  # type: ignore[arg-type]  # the first epoch has made one
+
+
+def _write(trained: list[_Trained], processes: Processes, outputs: Outputs) -> None:
+    """Write the weights and the curve of the first training, the weights of the others beside, and end."""
+    first = trained[0]
+    if processes.main:
         with files.replacing(outputs.weights) as aside:
-            shutil.copytree(best, aside)
-        files.write_text(outputs.curve, curve.to_csv(rows))
-        checkpoints.remove()
-    run.processes.wait()
-    run.processes.close()
+            for each in trained:
+                weights.check(each.best)
+                shutil.copytree(each.best, aside if each is first else aside / each.name)
+        files.write_text(outputs.curve, curve.to_csv(first.rows))
+        checkpoint_manager.remove(outputs.resume)
+    processes.wait()
+    processes.close()
 
 
 class _Loop:
     """The epochs of a run that are left."""
 
-    def __init__(self, run: TrainingRun, checkpoints: CheckpointManager, outputs: Outputs):
+    def __init__(self, run: TrainingRun, checkpoints: CheckpointManager, events: Path):
         self._run, self._checkpoints = run, checkpoints
         self._parameters = dict(run.segmenter.named_parameters())
         checkpoint = checkpoints.load()
@@ -129,7 +158,7 @@ class _Loop:
             print(f"resuming after epoch {self._rows[-1]['epoch']}", file=sys.stderr)
         self._log = None
         if run.processes.main and run.phases[0].config.log:
-            self._log = event_log.EventLog(event_log.folder(outputs.resume), len(self._rows))
+            self._log = event_log.EventLog(events, len(self._rows))
         images = len(run.train_split)
         self._bar = progress.bar(
             main=run.processes.main, desc="train", unit=" images", initial=len(self._rows) * images,

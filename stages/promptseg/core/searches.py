@@ -1,0 +1,91 @@
+"""Entries of params.yaml that search for a prompt, and of runs that take the winner."""
+
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+import pydantic
+
+from promptseg.core.errors import UserError
+from promptseg.core.runs import Run
+from promptseg.core.settings import Settings
+from promptseg.prompts import PromptConfig
+
+
+class Search(Settings):
+    """Candidates for the prompt of a model on a dataset, of which the validation split shows the best."""
+
+    dataset: str
+    model: str
+    candidates: list[PromptConfig] = []
+    phrases: list[str | list[str]] = []  # more candidates: a phrase each, with several classes one for each of them
+    pairs: bool = False  # each two phrases with `and` between them too
+    templates: list[str] = ["{}"]  # that each phrase is put into
+
+    @property
+    def prompts(self) -> list[Any]:
+        """All candidates as PromptConfig, each once."""
+        wordings = [[phrase] if isinstance(phrase, str) else phrase for phrase in self.phrases]
+        if self.pairs:
+            pairs = itertools.combinations(wordings, 2)
+            wordings += [[" and ".join(both) for both in zip(*pair, strict=True)] for pair in pairs]
+        texts = [[form.replace("{}", each) for each in words] for words in wordings for form in self.templates]
+        found = [*self.candidates, *(PromptConfig(text=text) for text in texts)]
+        return list({prompt.model_dump_json(): prompt for prompt in found}.values())
+
+    @pydantic.model_validator(mode="after")
+    def _consistent(self):
+        if not self.candidates and not self.phrases:
+            raise ValueError("nothing to search among; give candidates or phrases")
+        if not self.templates or any("{}" not in form for form in self.templates):
+            raise ValueError("templates: each needs {}, where the phrase goes")
+        if len({0 if isinstance(phrase, str) else len(phrase) for phrase in self.phrases}) > 1:
+            raise ValueError("phrases: a phrase, or a list with a phrase for each class, is expected for all of them")
+        if any(prompt.kind == "automatic" for prompt in self.prompts):
+            raise ValueError("candidates: automatic masks are no prompt; use text, points, boxes or support images")
+        return self
+
+
+class SearchPrompt(Settings):
+    """The prompt that a search found best, which `Searched.with_prompt` puts in the place of this."""
+
+    search: str
+
+
+class Searched(Run):
+    """A zero-shot run whose prompt is the winner of a search with the same dataset and model.
+
+    DVC needs both by name.
+    """
+
+    prompt: pydantic.SerializeAsAny[SearchPrompt]  # or what `with_prompt` puts there
+
+    def with_prompt(self, prompt: dict[str, Any]) -> "Searched":
+        """The same run with a prompt as params.yaml would have it."""
+        return self.model_copy(update={"prompt": PromptConfig.model_validate(prompt)})
+
+
+def take_winner(run: Searched, path: Path) -> tuple[Searched, dict[str, Any]]:
+    """Give a run the prompt that a search found.
+
+    Args:
+        run: as params.yaml has it.
+        path: of the JSON file that the search wrote.
+
+    Returns:
+        The run with that prompt, and what was found: `prompt` as params.yaml would have it; `score`, the headline
+        metric on the validation split; `candidates`, their number; `encoder_passes` and `decoder_passes`, the images
+        and the prompts that went through the model; `ranking`, all candidates as `prompt`, in words, and `iou`, the
+        best first.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    try:
+        found = json.loads(path.read_text("utf-8"))
+        return run.with_prompt(found["prompt"]), found
+    except FileNotFoundError:
+        raise UserError(f"{path}: not found; `dvc repro search@{path.stem}` makes it") from None
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"{path}: damaged; delete it and run `dvc repro search@{path.stem}`") from None

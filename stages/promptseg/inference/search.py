@@ -1,0 +1,109 @@
+"""Search for the best prompt on a validation split, where each image is encoded once for all candidates."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from promptseg import models, prompts
+from promptseg.core import files, progress
+from promptseg.core.errors import UserError
+from promptseg.core.searches import Search
+from promptseg.data import point_clouds, records
+from promptseg.data.records import Prediction, UnpackedPrediction
+from promptseg.inference import training_support
+from promptseg.inference.class_maps import predict_candidates
+from promptseg.inference.prediction import Inputs, Job, load, needs_foreground, prompt_source
+from promptseg.inference.training_support import TrainingSupport
+from promptseg.inference.validation import ValidationSplit, unused_columns
+from promptseg.prompts import PromptConfig
+from promptseg.report import tables
+
+DIGITS = 6  # after the decimal point
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Files that `search` writes.
+
+    Attributes:
+        winner: JSON, see `searches.take_winner`.
+        ranking: CSV with `rank`, `prompt` in words and `iou`, the score on the validation split.
+    """
+
+    winner: Path
+    ranking: Path
+
+
+def search(settings: Search, inputs: Inputs, outputs: Outputs) -> None:
+    """Score all candidates on a validation split and write the best, the first of equal ones, and their ranking.
+
+    Args:
+        settings: model and candidates.
+        inputs: `split` is the validation split.
+        outputs: what is written.
+
+    Raises:
+        UserError: the model does not take a candidate, no validation image has ground truth, or an input is missing or
+            damaged.
+    """
+    candidates = settings.prompts
+    for prompt in candidates:
+        models.segmenter_class(settings.model).check_prompt(prompt)
+    prepare_split = load(settings.model, settings.dataset, inputs, all(map(needs_foreground, candidates)))
+    job, unused = prepare_split(inputs.split), min(map(unused_columns, candidates), key=len)
+    support = [training_support.choose(prompt, inputs.train) if inputs.train else None for prompt in candidates]
+    scoring = _Scoring(replace(job, records=records.open_split(inputs.split, unused)), candidates, support)
+    scores, passes = scoring.run()
+    if not scores:
+        raise UserError(f"{inputs.split}: no image has a mask that would tell which prompt is best; raise val_fraction")
+    order = sorted(range(len(scores)), key=lambda number: -scores[number])
+    ranking = [{"prompt": candidates[number].describe(), "iou": round(scores[number], DIGITS)} for number in order]
+    if job.processes.main:
+        winner = candidates[order[0]].model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        about = {"prompt": winner, "score": ranking[0]["iou"], "candidates": len(candidates), **passes}
+        files.write_json(outputs.winner, about | {"ranking": ranking})
+        rows = [{"rank": rank, **row} for rank, row in enumerate(ranking, 1)]
+        tables.write_rows(outputs.ranking, ["rank", "prompt", "iou"], rows)
+    job.processes.close()
+
+
+@dataclass
+class _Scoring:
+    """Scores of candidates, record by record. support: of the training split, for the candidates that take it."""
+
+    job: Job
+    candidates: list[Any]
+    support: list[TrainingSupport | None]
+    encoded: int = 0
+    decoded: int = 0
+
+    def run(self) -> tuple[list[float], dict[str, int]]:
+        """Compute the score of each candidate, none without ground truth, and the passes of all processes by name."""
+        processes = self.job.processes
+        validation = ValidationSplit(self.job.records, processes)
+        indexes = progress.bar(validation.indexes, desc="search", main=processes.main)
+        predictions = (list(self._predict(index)) for index in indexes)
+        scores = validation.score_candidates(predictions, len(self.candidates))
+        encoded, decoded = zip(*processes.gather((self.encoded, self.decoded)), strict=True)
+        passes = {"encoder_passes": sum(encoded), "decoder_passes": sum(decoded)}
+        return [total.headline() for total in scores], passes
+
+    def _predict(self, index: int) -> Iterator[Prediction]:
+        """Predict a record for each candidate."""
+        record, metadata = self.job.records[index], self.job.records.metadata
+        plain = prompt_source(record, metadata, PromptConfig(), None)  # so that its mask is decoded once
+        built = []
+        for prompt, support in zip(self.candidates, self.support, strict=True):
+            source = prompt_source(record, metadata, prompt, support) if prompt.support else plain
+            built.append(prompts.build_prompts(prompt, source)[0])
+        features = self.job.features([index]) if any(built) else {}
+        self.encoded += any(map(len, built))
+        self.decoded += sum(map(len, built))
+        size, exclusive = (record.height, record.width), point_clouds.is_point_cloud(metadata)
+        is_tile = metadata["score"] != "tile" and size != (record.source_height, record.source_width)
+        for maps in predict_candidates(self.job.segmenter, features, built, plain.classes, size, exclusive):
+            if is_tile:  # packed, as those of a large image are held until all are there
+                yield Prediction(record.id, maps.packed(), "[]")
+            else:
+                yield UnpackedPrediction(record.id, b"", "[]", values=maps.quantized())
