@@ -55,6 +55,7 @@ SETTINGS = {
         },
     },
 }  # fmt: skip
+BEFORE = {"dataset": "em", "model": "sam", "prompt": SETTINGS["finetune"]["em-sam-20"]["prompt"]}
 ORACLE = ("em-sam", "em-grid", "em-sam-20", "covid-sam")
 ORDER = [
     "em-clipseg", "em-sam", "em-grid", "em-sam-20", "fires-clipseg", "fires-cascade", "covid-sam", "covid-cascade",
