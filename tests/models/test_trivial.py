@@ -14,7 +14,7 @@ from promptseg.prompts import Prompt, PromptConfig, PromptSource, build_prompts
 from promptseg.prompts.box import Box
 from refusing import refused
 
-NAMES = [name for name in models.names() if issubclass(models.segmenter_class(name), TrivialSegmenter)]
+NAMES = [name for name in models.names() if issubclass(models.load(name), TrivialSegmenter)]
 SHAPE = (7, 10)
 
 
