@@ -19,7 +19,8 @@ GAIN = {"dataset": "em", "before": "em-sam", "after": ["em-sam-20", "em-sam-50"]
 
 
 @pytest.fixture
-def project(project) -> Project:
+def project(tmp_path) -> Project:
+    project = Project(tmp_path)
     found = {"zero_shot": "em-sam", "finetuned": "em-sam-20"}
     project.add_pair("em", {"a": 4, "b": 8, "c": 2, "d": 6}, {"a": 8, "b": 4, "c": 3, "d": 5}, **found)
     return project

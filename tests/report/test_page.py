@@ -12,7 +12,9 @@ from page_text import Page, details, plain
 from PIL import Image
 from promptseg.core.errors import UserError
 from promptseg.report.verdict import Verdict
-from report_project import BEFORE, EVIL, ORDER, SETTINGS, study, write_figure
+from report_project import BEFORE, EVIL, ORDER, SETTINGS, project, study, unchanged, write_figure
+
+__all__ = ["project", "unchanged"]
 
 
 def test_page_is_complete_and_needs_nothing_else(unchanged):

@@ -5,7 +5,9 @@ import re
 
 from page_text import Page, board, details, names, plain, table
 from promptseg.report import page
-from report_project import BEFORE, ORDER, SETTINGS, study
+from report_project import BEFORE, ORDER, SETTINGS, project, study, unchanged
+
+__all__ = ["project", "unchanged"]
 
 BOARDS = ("Somebody prompts", "Nobody prompts")
 COLUMNS = [
