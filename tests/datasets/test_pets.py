@@ -75,7 +75,8 @@ def test_other_encodings_and_values(tiny):
 
 
 def test_folder_below_and_doubled_folders(tiny):
-    (tiny.parent / ".hidden").mkdir()
+    for part in ("images", TRIMAPS):
+        (tiny.parent / ".hidden" / part).mkdir(parents=True)
     assert list(verified(tiny.parent)) == ORDER
     for part in ("images", "annotations"):  # images/images and annotations/annotations
         (tiny / part).rename(tiny / "aside")

@@ -228,3 +228,11 @@ def test_finetuned_weights_fit_the_checkpoint_that_they_were_trained_from_only(n
             assert all(torch.allclose(expected[key], merged[key], rtol=1e-3, atol=1e-4) for key in expected)
             adapters.merge_and_unload()
         assert equal(model.state_dict(), fresh.state_dict())
+
+
+@pytest.mark.parametrize("single", [True, False])
+def test_a_checkpoint_says_whether_the_decoder_always_returns_its_single_mask(single, tmp_path):
+    model = models.load("sam").create("tiny", 0)
+    model.single_mask = single
+    weights.write(tmp_path / "c", model.configuration(), model.state_dict(), model.files())
+    assert models.load("sam").load(tmp_path / "c", 1).single_mask is single

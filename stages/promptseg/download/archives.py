@@ -34,7 +34,6 @@ from tqdm.utils import CallbackIOWrapper
 
 from promptseg.core import progress
 from promptseg.core.errors import UserError
-from promptseg.download import http
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
 MAX_MEMBERS = 1_000_000
@@ -68,6 +67,8 @@ def download(url: str, folder: Path, name: str | None = None, home: Path | None 
     Raises:
         UserError: as `http.fetch` and `unpack`.
     """
+    from promptseg.download import http  # 0.1 s, for those that download
+
     archive = Path(folder) / (name or Path(url).name)
     http.fetch(url, archive, **checks)
     unpack(archive, home or Path(folder))
