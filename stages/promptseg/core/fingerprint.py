@@ -87,6 +87,7 @@ def module_file(module: str) -> Path | None:
 
 
 def _files(names: Iterable[str]) -> list[Path]:
+    """The files of those names that are modules."""
     return [file for name in names if (file := module_file(name))]
 
 

@@ -121,6 +121,7 @@ class CheckpointManager:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _latest(self) -> str | None:
+        """Name of the latest intact checkpoint of the same inputs."""
         for path in sorted(self._folder.glob("epoch-*"), reverse=True):
             try:
                 config, _ = weights.read(path)

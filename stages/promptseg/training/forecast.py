@@ -168,6 +168,7 @@ def _optimizer_bytes(setup: Setup) -> int:
 
 
 def _train_step(setup: Setup, items: list[TrainingItem]) -> None:
+    """Forward and backward pass of the last phase."""
     segmenter = setup.training.segmenter
     segmenter.train()
     losses = setup.training.phases[-1].compute_losses(setup.train_split, items, 1, MetricSums())
