@@ -71,11 +71,12 @@ def _found(name: str, online: Callable[[], bool]) -> Weights:
     local = sorted(WEIGHTS.glob(f"{name}*")) if WEIGHTS.is_dir() else []
     if local:
         return Weights(local[0].as_posix(), local[0].as_posix())
-    model = models.load(name)
-    repository, revision = model.OFFICIAL
+    module = models.load(name)
+    repository, revision = getattr(module, "OFFICIAL", (None, None))
     if repository is None:
         return Weights("official", "random ones, as nothing was released")
-    if isinstance(try_to_load_from_cache(repository, model.RELEASED, revision=revision), str):
+    file = getattr(module, "RELEASED", "model.safetensors")
+    if isinstance(try_to_load_from_cache(repository, file, revision=revision), str):
         return Weights("official", f"{repository}, in the hub's cache")
     if online():
         return Weights("official", f"{repository}, which the hub has")
@@ -148,10 +149,11 @@ def _load(name: str, found: Weights):
     """The model; with random weights of the same sizes where the real ones must be fetched; None where none exist."""
     from promptseg.download import checkpoints
 
+    module = models.load(name)
     if found.source != "official":
         return checkpoints.released(name, Model(), found.source, 0)
     try:
-        return models.load(name).create("full", 0)
+        return module.create("full", 0)
     except UserError:
         return None  # a model with a vocabulary has no random one
 
