@@ -17,11 +17,9 @@ import torch
 import torch.nn.functional as F
 from pretraining import Setup
 from prompted_images import PromptedSplit
-from promptseg.models import sam
 from promptseg.models.medsam import MedSam
 from promptseg.models.pa_sam import PaSam
 from promptseg.models.sam import Sam
-from promptseg.nn import sam_network
 from promptseg.nn.prompt_adapter import AdaptedSam
 from promptseg.nn.segmenter import Features, Loss, LossContext, Segmenter
 from promptseg.prompts import Prompt
@@ -33,7 +31,7 @@ from world import rendering
 INITIAL_IMAGES = 64  # that the initial weights are fitted to
 # 16 x 16 patches of 8 pixels, for which tokens are wide enough; masks are 64 x 64.
 NETWORK = {
-    "vision_config": sam_network.TINY["vision_config"] | dict(
+    "vision_config": Sam.TINY["vision_config"] | dict(
         hidden_size=128, output_channels=96, num_hidden_layers=6, image_size=128, global_attn_indexes=[2, 5],
         num_pos_feats=48, scale=1.0,  # SAM's scale of positional frequencies; transformers' is half the hidden size
     ),
@@ -162,7 +160,7 @@ def build_sam(config: SamTraining, seed: int, start: None) -> Setup:
 
 def build_medsam(config: SamTraining, seed: int, start: Path) -> Setup:
     """Set up MedSAM (Ma et al. 2024) from SAM: its image transform, box prompts alone, a single mask."""
-    return _setup(MedSam(sam.load(start, 1).network), config, seed)
+    return _setup(MedSam(Sam.load(start, 1).network), config, seed)
 
 
 def build_pa_sam(config: SamTraining, seed: int, start: Path) -> Setup:
@@ -172,7 +170,7 @@ def build_pa_sam(config: SamTraining, seed: int, start: Path) -> Setup:
     made it worse with those of inference.
     """
     network = AdaptedSam(SamConfig(**NETWORK))
-    network.load_state_dict(sam.load(start, 1).network.state_dict(), strict=False)
+    network.load_state_dict(Sam.load(start, 1).network.state_dict(), strict=False)
     initial_weights.zero_initialize_adapter(network.mask_decoder)
     segmenter = PaSam(network)
     segmenter.samples_hard_points = False

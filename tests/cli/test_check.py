@@ -43,9 +43,9 @@ def test_the_project_s_own_params_pass_and_its_runs_have_prompts_that_their_mode
     assert check.check().startswith(line)
     with_text = 0
     for name, run in given.runs.items():
-        segmenter = models.segmenter_class(run.model)
         if name in given.searched:
             continue
+        segmenter = models.load(run.model)
         if isinstance(run, Cascade):
             assert {"points", "box", "mask"} <= segmenter.PROMPTS, name
             continue

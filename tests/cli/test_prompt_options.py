@@ -74,7 +74,7 @@ def test_prompts_outside_the_image_and_kinds_that_do_not_combine_are_refused(giv
 def test_a_model_that_does_not_take_a_kind_names_the_options_that_it_takes():
     text, both = parse(text=["a cat"]), parse(point=["1,2"], box=["1,2,30,40"])
     text.check("clipseg", frozenset({"text"}))
-    both.check("sam2", models.segmenter_class("sam2").PROMPTS)
+    both.check("sam2", models.load("sam2").PROMPTS)
     for request, model, supported, message in (
         (text, "sam", {"box", "mask", "points"}, "sam takes no --text; give --box or --point"),
         (text, "unet", {"none"}, "unet takes no --text; give no prompt"),
@@ -139,4 +139,4 @@ def test_a_new_kind_brings_its_options_and_is_parsed_without_a_change_here(scrib
     received = prompt.to_model(None, 40, 60)
     assert [*prompt.parts] == ["scribble"] and [*received.parts] == ["points"]
     assert received.get("points").coordinates.tolist() == [[30, 20]]
-    models.segmenter_class("sam").check_prompt(SimpleNamespace(kind="scribble", model_kind="points"))
+    models.load("sam").check_prompt(SimpleNamespace(kind="scribble", model_kind="points"))

@@ -92,7 +92,7 @@ def test_a_palette_stands_beside_the_indices(tmp_path):
         (np.array([[0, np.nan]], np.float64), ("it holds nan, no whole number",)),
         (np.array([[0, np.inf]], np.float32), ("it holds infinity",)),
         (np.array([[0, -1]], np.int16), ("negative values, down to -1",)),
-        (np.array([[0, 1j]], np.complex64), ("complex64, which are no labels",)),
+        (np.array([[0, 1j]], np.complex64), ("complex64 values are not supported",)),
     ],
 )
 def test_what_is_no_label_is_refused(tmp_path, values, words):
@@ -105,8 +105,13 @@ def test_truncated_files_and_stacks_are_refused(tmp_path, dtype):
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, np.ones((64, 64), dtype))
     path.write_bytes(path.read_bytes()[:-100])
-    refused(partial(read_labels, path), "a.tif: truncated; fetch it again")
+    refused(partial(read_labels, path), "a.tif is truncated; fetch it again")
     tifffile.imwrite(path, np.ones((3, 8, 8), dtype), photometric="minisblack")
     refused(partial(read_labels, path), "a.tif")
-    tifffile.imwrite(path, np.ones((8, 8), dtype), extratags=[(274, "H", 1, 6, True)])
-    refused(partial(read_labels, path), "its orientation tag is 6; save the mask upright")
+
+
+@pytest.mark.parametrize("dtype", ["u2", "i4", "f8"])
+def test_an_orientation_is_applied(tmp_path, dtype):
+    stored = np.arange(6).reshape(2, 3).astype(dtype)
+    tifffile.imwrite(tmp_path / "a.tif", stored, extratags=[(274, "H", 1, 6, True)])
+    assert read_labels(tmp_path / "a.tif").values.tolist() == np.rot90(stored, -1).tolist()

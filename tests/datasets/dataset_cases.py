@@ -31,7 +31,7 @@ class Case(NamedTuple):
         return datasets.classes(self.module, *self.options)
 
     def verify(self, folder: Path) -> None:
-        self.module.verify(folder, *self.options)
+        datasets.verify(self.module, folder, *self.options)
 
     def read(self, folder: Path) -> list[Sample]:
         return list(self.module.read(folder, *self.options))

@@ -2,17 +2,15 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
-from promptseg.download import archives
+from promptseg.download import archives, http
 
 
-def faked(monkeypatch, place: ModuleType, unpacked: Callable[[Path, Path], object], **contents: bytes) -> list:
-    """Replace `place.fetch` and the unpacking of archives.
+def faked(monkeypatch, unpacked: Callable[[Path, Path], object], **contents: bytes) -> list:
+    """Replace `http.fetch` and the unpacking of archives.
 
     Args:
         monkeypatch: of pytest.
-        place: module whose `fetch` is replaced.
         unpacked: writes what an archive (first argument) holds to a folder (second argument).
         contents: of fetched files, by the stem of their name; others hold `archive`.
 
@@ -29,6 +27,6 @@ def faked(monkeypatch, place: ModuleType, unpacked: Callable[[Path, Path], objec
         assert archive.read_bytes() == b"archive"
         unpacked(archive, folder)
 
-    monkeypatch.setattr(place, "fetch", fetch)
+    monkeypatch.setattr(http, "fetch", fetch)
     monkeypatch.setattr(archives, "unpack", unpack)
     return requested

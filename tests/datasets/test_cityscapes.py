@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from gray_threshold import best_iou, histogram
 from PIL import Image
+from promptseg import datasets
 from promptseg.datasets.cityscapes import reader as cityscapes
 from refusing import refused
 
@@ -45,7 +46,7 @@ def ids(folder: Path) -> list[str]:
 
 
 def test_images_are_read_in_order_and_every_official_id_becomes_its_class(tmp_path):
-    cityscapes.verify(build(tmp_path))
+    datasets.verify(cityscapes, build(tmp_path))
     samples = list(cityscapes.read(tmp_path))
     assert [sample.id for sample in samples] == ORDER
     assert [sample.split for sample in samples] == ["train"] * 4 + ["test"]
@@ -102,7 +103,7 @@ def test_files_are_decoded_lazily_and_masks_without_label_ids_refused(tmp_path, 
 )
 def test_unpaired_misplaced_and_missing_files_are_refused(tmp_path, source, target, words):
     (build(tmp_path) / source).rename(tmp_path / target)
-    refused(lambda: cityscapes.verify(tmp_path), tmp_path, *words)
+    refused(lambda: datasets.verify(cityscapes, tmp_path), tmp_path, *words)
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
@@ -113,7 +114,7 @@ def test_verify_requires_train_and_val_and_that_they_share_no_city(tmp_path, spl
     refused(lambda: cityscapes.read(tmp_path), "hamburg", "leak")
     for part in PARTS:
         shutil.rmtree(tmp_path / part / split)
-    refused(lambda: cityscapes.verify(tmp_path), f"leftImg8bit/{split}")
+    refused(lambda: datasets.verify(cityscapes, tmp_path), f"leftImg8bit/{split}")
     assert ids(tmp_path)
     for part in PARTS:
         shutil.rmtree(tmp_path / part)
@@ -128,7 +129,7 @@ def test_a_subset_of_the_data_and_stray_files_are_accepted(tmp_path):
         shutil.rmtree(tmp_path / part / "test")
         (tmp_path / part / "train/aachen/Thumbs.db").write_bytes(b"stray")
     (tmp_path / IMAGE.replace("/aachen_", "/._aachen_")).write_bytes(b"stray")
-    cityscapes.verify(tmp_path)
+    datasets.verify(cityscapes, tmp_path)
     assert ids(tmp_path) == ORDER[:3] + ORDER[4:]
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from gray_threshold import best_iou, histogram
 from PIL import Image
+from promptseg import datasets
 from promptseg.datasets.cityscapes import reader as cityscapes
 from promptseg.datasets.cityscapes.scene import STYLES, street_scene
 from promptseg.datasets.cityscapes_pairs import reader as cityscapes_pairs
@@ -41,7 +42,7 @@ def test_folder_name_once_twice_or_not_at_all(tmp_path, below):
     build(tmp_path / below)
     if below == BELOW[2]:
         build(tmp_path / BELOW[1])  # the archive has the same files at both depths
-    cityscapes_pairs.verify(tmp_path)
+    datasets.verify(cityscapes_pairs, tmp_path)
     samples = list(cityscapes_pairs.read(tmp_path))
     assert [sample.id for sample in samples] == ["train/5", "train/10", "train/15", "val/5", "val/10"]
     assert [sample.split for sample in samples] == ["train"] * 3 + ["test"] * 2
@@ -76,7 +77,7 @@ def test_most_of_a_scene_survives_the_jpeg_and_a_photo_in_place_of_the_mask_is_r
 )
 def test_other_and_truncated_images_are_refused_when_they_are_read(tmp_path, pixels, words):
     path = save(build(tmp_path) / "train/5.jpg", pixels)
-    cityscapes_pairs.verify(tmp_path)
+    datasets.verify(cityscapes_pairs, tmp_path)
     sample = next(cityscapes_pairs.read(tmp_path))
     for call in (sample.mask, sample.image):
         refused(call, "train/5.jpg", "512x256", words)
@@ -87,11 +88,11 @@ def test_other_and_truncated_images_are_refused_when_they_are_read(tmp_path, pix
 def test_missing_parts_and_stray_files(tmp_path):
     refused(lambda: cityscapes_pairs.read(tmp_path), tmp_path, "cityscapes_data")
     build(tmp_path, val=0)
-    refused(lambda: cityscapes_pairs.verify(tmp_path), "`val`")
+    refused(lambda: datasets.verify(cityscapes_pairs, tmp_path), f"{tmp_path}: val: no images")
     build(tmp_path, val=1)
     for stray in ("val/._5.jpg", "val/Thumbs.db"):
         (tmp_path / stray).write_bytes(b"stray")
-    cityscapes_pairs.verify(tmp_path)
+    datasets.verify(cityscapes_pairs, tmp_path)
     assert len(list(cityscapes_pairs.read(tmp_path))) == 4
 
 

@@ -7,6 +7,7 @@ import pytest
 from fake_download import faked
 from gray_threshold import histogram
 from PIL import Image
+from promptseg import datasets
 from promptseg.datasets.coco_stuff import reader as coco_stuff
 from refusing import refused
 
@@ -49,7 +50,7 @@ def test_classes_are_the_official_ids():
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_layouts(tmp_path, layout):
     build(tmp_path, *LAYOUTS[layout])
-    coco_stuff.verify(tmp_path)
+    datasets.verify(coco_stuff, tmp_path)
     samples = list(coco_stuff.read(tmp_path))
     assert [p.id for p in samples] == [f"{split}/{name}" for split, names in TINY.items() for name in names]
     assert [p.split for p in samples] == ["train"] * 3 + ["test"]
@@ -72,29 +73,29 @@ def test_every_value_and_gray_images_are_read(tmp_path):
 @pytest.mark.parametrize(
     "source, target, words",
     [
-        (MAP, "away.png", (IMAGE, "no label map 000000000009.png")),
-        (IMAGE, "away.jpg", (MAP, "no image 000000000009.jpg", "delete this map")),
-        (coco_stuff.MAPS, "away", ("no label map 000000000009.png", coco_stuff.MAPS)),
-        ("val2017", "away", ("no image 000000000139.jpg in", "val2017")),
+        (MAP, "away.png", (f"{MAP}: not found, the mask of 000000000009.jpg",)),
+        (IMAGE, "away.jpg", (f"{IMAGE}: not found, the image of 000000000009.png", "or delete 000000000009.png")),
+        (coco_stuff.MAPS, "away", (f"{MAP}: not found, the mask of 000000000009.jpg",)),
+        ("val2017", "away", ("val2017/000000000139.jpg: not found, the image of",)),
     ],
 )
 def test_images_and_maps_are_paired_by_name(tmp_path, source, target, words):
     (build(tmp_path) / source).rename(tmp_path / target)
-    refused(lambda: coco_stuff.verify(tmp_path), tmp_path, *words)
+    refused(lambda: datasets.verify(coco_stuff, tmp_path), tmp_path, *words)
 
 
 def test_a_subset_of_the_data_is_read_and_other_files_are_left_out(tmp_path):
-    refused(lambda: coco_stuff.verify(tmp_path), tmp_path, "train2017.zip, val2017.zip and stuffthingmaps")
+    refused(lambda: datasets.verify(coco_stuff, tmp_path), tmp_path, "train2017.zip, val2017.zip and stuffthingmaps")
     build(tmp_path, "images/{0}", "annotations/{0}")
     for stray in ("000000000009_labelTrainIds.png", "._000000000030.png", "000000000031.png.part"):
         (tmp_path / "annotations/train2017" / stray).write_bytes(b"stray")
     (tmp_path / "annotations/instances_val2017.json").write_text("{}")
-    coco_stuff.verify(tmp_path)
+    datasets.verify(coco_stuff, tmp_path)
     assert len(list(coco_stuff.read(tmp_path))) == 4
     for home in ("images", "annotations"):
         (tmp_path / home / "train2017").rename(tmp_path / home / "elsewhere")
     assert [p.split for p in coco_stuff.read(tmp_path)] == ["test"]
-    refused(lambda: coco_stuff.verify(tmp_path), "no images in train2017")
+    refused(lambda: datasets.verify(coco_stuff, tmp_path), "train2017: no images")
 
 
 def test_stand_in_reads_as_the_official_data_and_a_gray_band_does_not_segment_it(written_sample):
@@ -130,7 +131,7 @@ def test_download(tmp_path, monkeypatch):
         unpacked.append((archive.name, folder))
         build(folder, *(("unused/{}", "{}") if "maps" in archive.name else ("{}", "unused/{}")))
 
-    requested = faked(monkeypatch, coco_stuff.http, unpack)
+    requested = faked(monkeypatch, unpack)
     coco_stuff.download(tmp_path)
     assert [url for url, _ in requested] == [
         "http://calvin.inf.ed.ac.uk/wp-content/uploads/data/cocostuffdataset/stuffthingmaps_trainval2017.zip",
@@ -140,4 +141,4 @@ def test_download(tmp_path, monkeypatch):
     assert unpacked[0] == ("stuffthingmaps_trainval2017.zip", tmp_path / coco_stuff.MAPS)
     assert [folder for _, folder in unpacked[1:]] == [tmp_path] * 2
     assert not list(tmp_path.glob("*.zip"))
-    coco_stuff.verify(tmp_path)
+    datasets.verify(coco_stuff, tmp_path)

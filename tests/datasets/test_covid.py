@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from gray_threshold import best_iou, histogram
 from PIL import Image
+from promptseg import datasets
 from promptseg.datasets.covid import reader as covid
 from promptseg.datasets.covid import sample as covid_sample
 from promptseg.preprocessing import class_selection
@@ -35,7 +36,6 @@ ORDER = [
 ]  # fmt: skip
 COVID_9 = "Train/COVID-19/{}/covid_9.png"
 NON_COVID = "Train/Non-COVID/{}/{}.png"
-CALLS = pytest.mark.parametrize("call", [covid.read, covid.verify])
 
 
 def build(root: Path) -> Path:
@@ -68,7 +68,7 @@ def sample(written_sample) -> Path:
 @pytest.mark.parametrize("below", ["", covid.SUBSET, f"{covid.SUBSET}/{covid.SUBSET}"])
 def test_folder_name_once_twice_or_not_at_all(tmp_path, below):
     build(tmp_path / below)
-    covid.verify(tmp_path)
+    datasets.verify(covid, tmp_path)
     samples = list(covid.read(tmp_path))
     assert [item.id for item in samples] == [item.group for item in samples] == ORDER
     assert [item.split for item in samples] == ["train"] * 7 + ["val"] + ["test"] * 2
@@ -99,7 +99,7 @@ def test_lungs_include_their_infection_unless_it_is_a_class_of_its_own(raw):
 def test_without_any_lung_masks_nothing_is_lung(raw):
     for folder in list(raw.rglob("lung masks")):
         shutil.rmtree(folder)
-    covid.verify(raw)
+    datasets.verify(covid, raw)
     assert all(set(np.unique(item.mask())) <= {0, 1} for item in covid.read(raw))
 
 
@@ -107,34 +107,43 @@ def remove(path: Path) -> None:
     shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-@CALLS
 @pytest.mark.parametrize(
     "removed, words",
     [
-        (["Val/COVID-19/lung masks/covid_1.png"], ("images/covid_1.png", "`lung masks`")),
+        (
+            ["Val/COVID-19/lung masks/covid_1.png"],
+            ("lung masks/covid_1.png: not found, the mask of images/covid_1.png",),
+        ),
         (["Test/Normal/lung masks"], ("Test/Normal/lung masks: not found",)),
         (["Test/Normal/infection masks"], ("Normal/infection masks", "not found")),
-        ([NON_COVID.format("infection masks", "non_COVID (3)")], ("images/non_COVID (3).png", "`infection masks`")),
-        ([NON_COVID.format("images", "Non_COVID (28)")], ("infection masks/Non_COVID (28).png", "`images`")),
+        (
+            [NON_COVID.format("infection masks", "non_COVID (3)")],
+            ("infection masks/non_COVID (3).png: not found", "images/non_COVID (3).png"),
+        ),
+        (
+            [NON_COVID.format("images", "Non_COVID (28)")],
+            ("images/Non_COVID (28).png: not found, the image of infection masks/Non",),
+        ),
         (list(TINY), ("no images in",)),
         (["Train", "Val", "Test"], (covid.SUBSET, "give the folder of the archive")),
     ],
 )
-def test_missing_files_and_folders_are_named(raw, removed, words, call):
+def test_missing_files_and_folders_are_named(raw, removed, words):
     for place in removed:
         remove(raw / place)
-    refused(partial(call, raw), raw, *words)
+    refused(partial(covid.read, raw), raw, *words)
 
 
-@CALLS
-def test_names_pair_with_their_case_and_are_printable(raw, call):
+def test_names_pair_with_their_case_and_are_printable(raw):
     path = raw / NON_COVID.format("infection masks", "non_COVID (3)")
     path.rename(path.with_name("Non_COVID (3).png"))
-    refused(partial(call, raw), "Non_COVID (3).png", "no file of this name")
+    refused(
+        partial(covid.read, raw), "images/Non_COVID (3).png: not found, the image of infection masks/Non_COVID (3).png"
+    )
     for part in ("images", "infection masks"):
         (raw / "Train/COVID-19" / part / os.fsdecode(b"covid_\xff.png")).write_bytes(b"")
-    refused(partial(call, raw), "\\udcff", "rename")
-    refused(partial(call, raw / "nowhere"), "nowhere")
+    refused(partial(covid.read, raw), "\\udcff", "rename")
+    refused(partial(covid.read, raw / "nowhere"), "nowhere")
 
 
 def test_files_are_decoded_lazily_and_their_values_checked(raw):
@@ -154,7 +163,7 @@ def test_files_are_decoded_lazily_and_their_values_checked(raw):
 @pytest.mark.parametrize("split", ["Train", "Test"])
 def test_verify_requires_train_and_test(raw, split):
     remove(raw / split)
-    refused(partial(covid.verify, raw), f"{split}: no images")
+    refused(partial(datasets.verify, covid, raw), f"{split}: no images")
     assert list(covid.read(raw))
 
 
@@ -162,12 +171,12 @@ def test_a_subset_of_the_data_and_stray_files_are_accepted(raw):
     remove(raw / "Val")
     for stray in ("._covid_9.png", "Thumbs.db", ".DS_Store"):
         (raw / "Train/COVID-19/images" / stray).write_bytes(b"stray")
-    covid.verify(raw)
+    datasets.verify(covid, raw)
     assert [item.id for item in covid.read(raw)] == [id for id in ORDER if not id.startswith("Val")]
 
 
 def test_sample_is_in_the_official_layout(sample):
-    covid.verify(sample)
+    datasets.verify(covid, sample)
     root = sample / covid.SUBSET / covid.SUBSET
     for split, numbers in covid_sample.COUNTS.items():
         for kind, number in zip(covid.KINDS, numbers):
@@ -215,7 +224,7 @@ def test_download_copies_the_infection_part(tmp_path, monkeypatch):
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="PROMPTSEG_REAL_DATA names no folder with covid_qu_ex")
 def test_real_data():
-    covid.verify(REAL)
+    datasets.verify(covid, REAL)
     samples = list(covid.read(REAL))
     assert len({item.id for item in samples}) == len(samples)
     for item in samples[::7]:

@@ -69,7 +69,7 @@ def test_reader_has_the_required_attributes_and_imports_no_drawing_code(name):
     for text in (module.TITLE, module.LICENCE, module.CITATION):
         assert isinstance(text, str) and text == text.strip() and len(text) > 4 and text.isprintable()
     assert re.search(r"\blayout\b", module.__doc__, re.IGNORECASE), "its docstring shows no layout"
-    for function in (module.download, module.verify, module.read, datasets.load_sample(name).write):
+    for function in (module.download, module.read, datasets.load_sample(name).write):
         assert function.__doc__
     assert module.ACCESS in ("automatic", "login", "by hand")
     assert getattr(module, "MODALITY", "image") in ("image", "point_cloud")

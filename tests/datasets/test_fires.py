@@ -1,7 +1,6 @@
 """Tests of the Corsican Fire Database reader and of its sample."""
 
 import csv
-import os
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -10,11 +9,11 @@ import numpy as np
 import pytest
 from gray_threshold import best_iou, histogram
 from PIL import Image
+from promptseg import datasets
 from promptseg.datasets import Sample
 from promptseg.datasets.fires import reader as fires
 from refusing import refused
 
-REAL = Path(os.environ.get("PROMPTSEG_REAL_DATA", "/nonexistent")) / "fires"
 IDS = ["001", "002", "seq05/001", "seq05/002"]
 SWAPPED = '"rgb", "gt"\n"001_rgb.png", "001_gt.png"\n"002_gt.png", "002_rgb.png"\n'
 
@@ -55,7 +54,7 @@ def ids(folder: Path) -> list[str]:
 
 
 def test_pairs_by_name_and_groups_by_sequence(folder):
-    fires.verify(folder)
+    datasets.verify(fires, folder)
     samples = list(fires.read(folder))
     assert [item.id for item in samples] == IDS
     assert [item.group for item in samples] == ["001", "002", "seq05", "seq05"]
@@ -80,7 +79,7 @@ def test_the_files_may_lie_one_folder_below_but_not_in_two(folder):
         path.rename(folder / "bdfire" / path.name)
     assert ids(folder) == IDS
     photo(folder / "003_rgb.png")
-    refused(partial(fires.verify, folder), folder / "bdfire", "one folder")
+    refused(partial(datasets.verify, fires, folder), folder / "bdfire", "one folder")
 
 
 @pytest.mark.parametrize("damage", [b"no image", -22, -40])
@@ -94,17 +93,16 @@ def test_files_are_decoded_lazily_and_damaged_ones_refused(folder, damage):
     refused(second.mask, paths[1])
 
 
-@pytest.mark.parametrize("call", [fires.read, fires.verify])
 @pytest.mark.parametrize("lost", ["001_gt.png", "002_rgb.png", "seq05_gt_002.png", "seq05_rgb_001.png"])
-def test_a_photo_or_a_mask_without_its_partner_is_refused_at_the_call(folder, lost, call):
+def test_a_photo_or_a_mask_without_its_partner_is_refused_at_the_call(folder, lost):
     (folder / lost).unlink()
-    refused(partial(call, folder), folder / lost, "not found")
+    refused(partial(fires.read, folder), folder / lost, "not found")
 
 
 @pytest.mark.parametrize("name", ["003_RGB.png", "003_rgb (1).png", "003_gt.jpg", "seq05_003_rgb.png", "house_rgb.png"])
 def test_a_misspelled_name_is_refused(folder, name):
     (folder / name).write_bytes(b"")
-    refused(partial(fires.verify, folder), folder / name, "001_rgb.png")
+    refused(partial(datasets.verify, fires, folder), folder / name, "001_rgb.png")
 
 
 def test_other_files_are_ignored_and_infrared_images_may_be_missing_or_unpaired(folder):
@@ -115,10 +113,10 @@ def test_other_files_are_ignored_and_infrared_images_may_be_missing_or_unpaired(
 
 
 def test_folders_without_pairs_are_refused(tmp_path):
-    refused(partial(fires.verify, tmp_path), tmp_path, "001_rgb.png")
+    refused(partial(datasets.verify, fires, tmp_path), tmp_path, "001_rgb.png")
     refused(partial(fires.read, tmp_path / "away"), tmp_path / "away", "datasets.fires.raw")
     (tmp_path / "seq05_nir_001.png").write_bytes(b"")
-    refused(partial(fires.verify, tmp_path), tmp_path, "near-infrared")
+    refused(partial(datasets.verify, fires, tmp_path), tmp_path, "near-infrared")
 
 
 @pytest.mark.parametrize(
@@ -153,7 +151,7 @@ def test_download_gives_the_steps_by_hand(tmp_path):
 
 
 def test_sample_is_read_and_verified(sample):
-    fires.verify(sample)
+    datasets.verify(fires, sample)
     samples = list(fires.read(sample))
     assert len(samples) == 22 and len({item.group for item in samples}) == 16
     assert sum(item.group.startswith("seq") for item in samples) == 8
@@ -191,12 +189,3 @@ def test_sample_is_not_solved_by_a_threshold(sample):
     samples = list(fires.read(sample))
     assert best_iou(histogram(samples), 1) < 0.27
     assert 0.3 < best_iou(histogram(map(redness, samples)), 1) < 0.64
-
-
-@pytest.mark.skipif(not REAL.is_dir(), reason="PROMPTSEG_REAL_DATA names no folder with fires")
-def test_real_data():
-    fires.verify(REAL)
-    samples = list(fires.read(REAL))
-    for item in samples[:: max(1, len(samples) // 40)]:
-        target = item.mask()
-        assert item.image().shape[:2] == target.shape and set(np.unique(target)) <= {0, 1}

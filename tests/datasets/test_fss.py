@@ -8,6 +8,7 @@ import pytest
 from fake_download import faked
 from gray_threshold import best_iou, histogram
 from PIL import Image
+from promptseg import datasets
 from promptseg.datasets.fss import reader as fss
 from promptseg.datasets.fss import sample as fss_sample
 from refusing import refused
@@ -37,7 +38,7 @@ def find(folder: Path, id: str):
 @pytest.mark.parametrize("below", ["", "fewshot_data", "fewshot_data/fewshot_data"])
 def test_layouts(tmp_path, below):
     build(tmp_path / below)
-    fss.verify(tmp_path)
+    datasets.verify(fss, tmp_path)
     samples = list(fss.read(tmp_path))
     assert [p.id for p in samples] == [f"{name}/{number}" for name, numbers in TINY.items() for number in numbers]
     assert [p.split for p in samples] == ["test"] * 5 + ["train"]
@@ -47,7 +48,7 @@ def test_layouts(tmp_path, below):
 
 def test_the_list_beside_the_folder_of_the_archive_or_none(tmp_path):
     build(tmp_path / "fewshot_data", None)
-    fss.verify(tmp_path)
+    datasets.verify(fss, tmp_path)
     assert {p.split for p in fss.read(tmp_path)} == {None}
     (tmp_path / fss.LIST).write_text("key\n")
     assert [p.split for p in fss.read(tmp_path)] == ["train"] * 5 + ["test"]
@@ -55,11 +56,14 @@ def test_the_list_beside_the_folder_of_the_archive_or_none(tmp_path):
 
 @pytest.mark.parametrize("text", [b"", b"\r\n", b"<html>\n", b"a/b\n", b"\xff\xfe\x00"])
 def test_invalid_lists(tmp_path, text):
-    refused(lambda: fss.verify(build(tmp_path, text)), tmp_path / fss.LIST, "remove it")
+    refused(lambda: datasets.verify(fss, build(tmp_path, text)), tmp_path / fss.LIST, "remove it")
 
 
 def test_no_class_to_train_on(tmp_path):
-    refused(lambda: fss.verify(build(tmp_path, "\n".join(TINY).encode())), "names every class")
+    refused(
+        lambda: datasets.verify(fss, build(tmp_path, "\n".join(TINY).encode())),
+        "classes that fss_test_set.txt does not name: no images",
+    )
     assert {p.split for p in fss.read(tmp_path)} == {"test"}
 
 
@@ -99,8 +103,8 @@ def test_files_that_are_not_masks(tmp_path, array, words):
 @pytest.mark.parametrize(
     "source, target, words",
     [
-        ("bus/5.jpg", "away", ("bus/5.jpg: not found", "this image")),
-        ("bus/5.png", "away", ("bus/5.png: not found", "this mask")),
+        ("bus/5.jpg", "away", ("bus/5.jpg: not found, the image of 5.png",)),
+        ("bus/5.png", "away", ("bus/5.png: not found, the mask of 5.jpg",)),
         ("bus/3.png", "bus/03.png", ("03.png", "rename it to 3.png")),
         ("bus", os.fsdecode(b"bus\xff"), ("\\udcff", "rename")),
     ],
@@ -111,7 +115,7 @@ def test_unpaired_files_and_unusual_names_are_refused(tmp_path, source, target, 
 
 
 def test_other_files_and_the_broken_pair_are_left_out(tmp_path):
-    refused(lambda: fss.verify(tmp_path), tmp_path, "fewshot_data.zip")
+    refused(lambda: datasets.verify(fss, tmp_path), tmp_path, "fewshot_data.zip")
     for folder in ("peregine_falcon", "__MACOSX", ".cache", "empty"):
         (build(tmp_path) / folder).mkdir()
     for number, size in ((7, (8, 6)), (8, (20, 10))):
@@ -119,7 +123,7 @@ def test_other_files_and_the_broken_pair_are_left_out(tmp_path):
         Image.new("L", size, 255).save(tmp_path / f"peregine_falcon/{number}.png")
     for stray in ("bus/1.jpeg", "bus/Thumbs.db", "bus/._3.png", "bus/photo.png", "__MACOSX/1.jpg"):
         (tmp_path / stray).write_bytes(b"stray")
-    fss.verify(tmp_path)
+    datasets.verify(fss, tmp_path)
     ids = [p.id for p in fss.read(tmp_path)]
     assert "peregine_falcon/7" in ids and "peregine_falcon/8" not in ids and len(ids) == 7
 
@@ -161,11 +165,11 @@ def test_download(tmp_path, monkeypatch):
     def unpack(archive, folder):
         build(folder / "fewshot_data", None)
 
-    requested = faked(monkeypatch, fss.http, unpack, fss_test_set=b"bus\r\nkey")
+    requested = faked(monkeypatch, unpack, fss_test_set=b"bus\r\nkey")
     monkeypatch.setattr(fss.http, "drive", lambda id: f"drive:{id}")
     fss.download(tmp_path)
     commit = "4157351078fc1c574101c38d75604e0d90dc02e0"
     listed = f"https://raw.githubusercontent.com/HKUSTCV/FSS-1000/{commit}/fss_test_set.txt"
     assert requested == [(listed, {"sha256": fss.LIST_SHA256}), ("drive:16TgqOeI_0P41Eh3jWQlxlRXG9KIqtMgI", {})]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["fewshot_data", fss.LIST]
-    fss.verify(tmp_path)
+    datasets.verify(fss, tmp_path)

@@ -11,10 +11,10 @@ from gray_threshold import best_iou, histogram
 from PIL import Image
 from promptseg.datasets.em import reader as em
 from promptseg.datasets.lucchi_pp import reader as lucchi_pp
+from promptseg.download import http
 from refusing import refused
 from volume_cases import check, save, stacks
 
-REAL = Path(os.environ.get("PROMPTSEG_REAL_DATA", "/nonexistent")) / "lucchi_pp"
 NAMES = ("Train_In", "Train_Out", "Test_In", "Test_Out")
 CALLS = pytest.mark.parametrize("call", [lucchi_pp.verify, lucchi_pp.read])
 
@@ -115,10 +115,10 @@ def test_folders_without_slices_are_refused(tmp_path, call):
 def test_names_must_pair_and_have_a_number_of_their_own(tmp_path, call):
     write(tmp_path)
     (tmp_path / "Test_Out/mask0003.png").unlink()
-    refused(partial(call, tmp_path), f"{tmp_path / 'Test_In/mask0003.png'}: no file of this name in Test_Out")
+    refused(partial(call, tmp_path), "Test_Out/mask0003.png: not found, the mask of Test_In/mask0003.png")
     (tmp_path / "Test_In/mask0003.png").unlink()
     (tmp_path / "Train_In/mask0000.png").unlink()
-    refused(partial(call, tmp_path), "Train_Out/mask0000.png: no file of this name in Train_In")
+    refused(partial(call, tmp_path), "Train_In/mask0000.png: not found, the image of Train_Out/mask0000.png")
     (tmp_path / "Train_In/cover.png").write_bytes(b"")
     refused(partial(call, tmp_path), "cover.png: no slice number in its name")
     (tmp_path / "Train_In/cover.png").rename(tmp_path / "Train_In/mask3.png")
@@ -156,7 +156,7 @@ def test_download_unpacks_the_archive_and_removes_it(tmp_path, monkeypatch):
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(archive, path)
 
-    monkeypatch.setattr(lucchi_pp, "fetch", fetch)
+    monkeypatch.setattr(http, "fetch", fetch)
     lucchi_pp.download(tmp_path / "raw")
     assert requested == [("https://casser.io/files/lucchi_pp.zip", {})]
     assert os.listdir(tmp_path / "raw") == ["Lucchi++"] and len(list(lucchi_pp.read(tmp_path / "raw"))) == 13
@@ -176,10 +176,3 @@ def test_sample_is_not_solved_by_a_threshold(sample, split):
     samples = [item for item in lucchi_pp.read(sample) if item.split == split]
     assert 0.02 < np.mean([item.mask() for item in samples]) < 0.12
     assert best_iou(histogram(samples), 1) < 0.3
-
-
-@pytest.mark.skipif(not REAL.is_dir(), reason="PROMPTSEG_REAL_DATA names no folder with lucchi_pp")
-def test_real_slices():
-    lucchi_pp.verify(REAL)
-    for sample in list(lucchi_pp.read(REAL))[::20]:
-        assert sample.image().shape[:2] == sample.mask().shape

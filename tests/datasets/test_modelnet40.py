@@ -9,9 +9,10 @@ import pytest
 from promptseg import datasets
 from promptseg.cli import verify
 from promptseg.core import params
-from promptseg.data import point_cloud_files, point_clouds
+from promptseg.data import point_clouds
 from promptseg.datasets.modelnet40 import reader as modelnet40
 from promptseg.datasets.shapenet_part import reader as shapenet_part
+from promptseg.download import http
 from promptseg.preprocessing import prepare
 from refusing import refused
 
@@ -44,7 +45,6 @@ def test_image_and_mask_are_the_points_of_the_file_and_its_class(folder):
     refused(samples[id].image, "night_stand_0003.txt: line 1: expected 6 numbers")
 
 
-@pytest.mark.parametrize("call", [modelnet40.verify, modelnet40.read])
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -57,15 +57,15 @@ def test_image_and_mask_are_the_points_of_the_file_and_its_class(folder):
         ("cup_0999\n", "cup_0999.txt: not found, but listed in modelnet40_test.txt"),
     ],
 )
-def test_an_invalid_list_is_an_error_of_one_line(folder, call, text, message):
+def test_an_invalid_list_is_an_error_of_one_line(folder, text, message):
     (folder / modelnet40.FOLDER / TEST_LIST).write_text(text, "latin-1")
-    refused(lambda: call(folder), message)
+    refused(lambda: modelnet40.read(folder), message)
 
 
 def test_a_missing_list_is_an_error_of_one_line(folder):
     for name in (TEST_LIST, "modelnet40_train.txt"):
         (folder / modelnet40.FOLDER / name).unlink()
-        refused(lambda: modelnet40.verify(folder), name)
+        refused(lambda: datasets.verify(modelnet40, folder), name)
 
 
 @pytest.mark.parametrize("change", [{"tile": 256}, {"resize": 512}, {"classes": ["airplane"]}])
@@ -102,10 +102,10 @@ def test_download_unpacks_the_official_archive(written_sample, tmp_path, monkeyp
             for file in sample.rglob("*.*"):
                 archive.write(file, file.relative_to(sample))
 
-    monkeypatch.setattr(point_cloud_files, "fetch", fetch)
+    monkeypatch.setattr(http, "fetch", fetch)
     reader.download(tmp_path)
     assert requested == [f"https://shapenet.cs.stanford.edu/media/{address}"]
-    reader.verify(tmp_path)
+    datasets.verify(reader, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [reader.FOLDER]
 
 

@@ -7,6 +7,7 @@ import pytest
 from fake_download import faked
 from gray_threshold import best_iou, histogram
 from PIL import Image
+from promptseg import datasets
 from promptseg.datasets.pets import reader as pets
 from promptseg.datasets.pets import sample as pets_sample
 from refusing import digest, refused
@@ -45,7 +46,7 @@ def tiny(tmp_path) -> Path:
 
 
 def verified(folder: Path) -> dict:
-    pets.verify(folder)
+    datasets.verify(pets, folder)
     return {sample.id: sample for sample in pets.read(folder)}
 
 
@@ -74,7 +75,8 @@ def test_other_encodings_and_values(tiny):
 
 
 def test_folder_below_and_doubled_folders(tiny):
-    (tiny.parent / ".hidden").mkdir()
+    for part in ("images", TRIMAPS):
+        (tiny.parent / ".hidden" / part).mkdir(parents=True)
     assert list(verified(tiny.parent)) == ORDER
     for part in ("images", "annotations"):  # images/images and annotations/annotations
         (tiny / part).rename(tiny / "aside")
@@ -126,14 +128,14 @@ def test_a_subset_of_the_data(tiny):
         (tiny / f"{TRIMAPS}/{name}.png").unlink()
         expected.remove(name)
     assert [sample.id for sample in pets.read(tiny)] == expected
-    refused(lambda: pets.verify(tiny), "annotations/test.txt", "none of its photos exists")
+    refused(lambda: datasets.verify(pets, tiny), "annotations/test.txt: no images")
 
 
 @pytest.mark.parametrize(
     "source, target, words",
     [
-        ("images/boxer_1.jpg", "away", ("images/boxer_1.jpg: not found", "boxer_1.png needs it", "restore")),
-        (f"{TRIMAPS}/boxer_1.png", "away", ("trimaps/boxer_1.png: not found", "boxer_1.jpg needs it")),
+        ("images/boxer_1.jpg", "away", ("images/boxer_1.jpg: not found, the image of boxer_1.png", "restore")),
+        (f"{TRIMAPS}/boxer_1.png", "away", ("trimaps/boxer_1.png: not found, the mask of boxer_1.jpg",)),
         ("annotations/trainval.txt", "away", ("annotations/trainval.txt: not found beside", "restore it")),
         ("annotations/test.txt", "away", ("annotations/test.txt: not found beside", "restore it")),
         ("images/boxer_1.jpg", "images/boxer 3 (copy).jpg", ("'boxer 3 (copy).jpg'", "rename the file")),
@@ -164,12 +166,12 @@ def test_invalid_lists_are_refused(tiny, file, row, words):
 
 def test_missing_parts(tmp_path):
     refused(lambda: pets.read(tmp_path), tmp_path, "`images` and `annotations`", "unpack both archives")
-    refused(lambda: pets.verify(tmp_path / "nowhere"), "nowhere: no such folder", "datasets.pets.raw")
+    refused(lambda: datasets.verify(pets, tmp_path / "nowhere"), "nowhere: no such folder", "datasets.pets.raw")
     (tmp_path / "images").mkdir()
     (tmp_path / "annotations").mkdir()
     refused(lambda: pets.read(tmp_path), "annotations/trimaps: not found", "annotations.tar.gz")
     (tmp_path / TRIMAPS).mkdir()
-    refused(lambda: pets.verify(tmp_path), "images: no photo")
+    refused(lambda: datasets.verify(pets, tmp_path), "images: no photo")
 
 
 def test_the_sample_is_in_the_official_layout_and_has_one_pet_with_a_border(written_sample):
@@ -199,7 +201,7 @@ def test_download_fetches_the_official_archives(tmp_path, monkeypatch):
         part.mkdir()
         (part / "member").write_bytes(b"x")
 
-    requested = faked(monkeypatch, pets.http, unpack)
+    requested = faked(monkeypatch, unpack)
     pets.download(tmp_path)
     home = "https://www.robots.ox.ac.uk/~vgg/data/pets/data/"
     assert sorted(requested) == [

@@ -11,6 +11,7 @@ from promptseg.core import params
 from promptseg.core.errors import UserError
 from promptseg.core.thread_pool import ThreadPool
 from promptseg.datasets import LeaveOut
+from promptseg.datasets.phrasecut import annotations
 from promptseg.datasets.phrasecut import reader as phrasecut
 from promptseg.preprocessing.filter import measure
 from promptseg.preprocessing.tiles import Tiler
@@ -241,7 +242,20 @@ def test_download_does_not_cache_damaged_files(stubs, tmp_path):
     path = stubs["source"] / "refer_test.json"
     whole = path.read_bytes()
     path.write_bytes(whole[:50])
-    refused(lambda: phrasecut.download(tmp_path / "raw"), "refer_test.json: entry 1 is truncated")
+    refused(lambda: phrasecut.download(tmp_path / "raw"), "refer_test.json: truncated or damaged")
     path.write_bytes(whole)
     phrasecut.download(tmp_path / "raw")
     phrasecut.verify(tmp_path / "raw")
+
+
+@pytest.mark.parametrize(
+    "value, shown", [(True, "True"), (1.0, "1.0"), ("1", "'1'"), (None, "missing"), (0, "0"), (6, "6")]
+)
+def test_integer(value, shown):
+    assert [annotations.integer({"n": n}, "n", 1, 5) for n in (1, 5)] == [1, 5]
+    with pytest.raises(ValueError, match=f"n is {shown}, not an integer from 1 to 5"):
+        annotations.integer({"n": value}, "n", 1, 5)
+
+
+def test_shown_is_short_and_on_one_line():
+    assert annotations.shown("a\nb") == "'a\\nb'" and len(annotations.shown("x" * 1000)) == 40

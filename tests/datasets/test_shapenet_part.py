@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from promptseg import datasets
 from promptseg.core import params
 from promptseg.data import point_clouds, records
 from promptseg.datasets.shapenet_part import reader as shapenet_part
@@ -72,7 +73,7 @@ def test_a_part_of_another_category_is_an_error_that_names_the_line(chair, label
 def test_an_invalid_list_is_an_error_of_one_line(folder, entries, message):
     train, _, test = (folder / shapenet_part.FOLDER / name for name in shapenet_part.LISTS.values())
     test.write_text(json.dumps(json.loads(train.read_text())[:1]) if entries is None else entries)
-    refused(lambda: shapenet_part.verify(folder), "shuffled_test_file_list.json: ", message)
+    refused(lambda: datasets.verify(shapenet_part, folder), "shuffled_test_file_list.json: ", message)
 
 
 def test_prepared_records_list_the_parts_of_their_category_and_training_and_test_have_all(written_sample, tmp_path):

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from promptseg import datasets
 from promptseg.datasets.voc import reader as voc
 from promptseg.datasets.voc.palette import palette
 from refusing import refused
@@ -65,7 +66,7 @@ def test_the_palette_is_the_official_one():
 @pytest.mark.parametrize("below", ["", "VOCdevkit", "VOC2012", "VOCdevkit/VOC2012"])
 def test_layout_splits_and_order(tmp_path, below):
     build(tmp_path / below)
-    voc.verify(tmp_path)
+    datasets.verify(voc, tmp_path)
     samples = list(voc.read(tmp_path))
     assert [sample.id for sample in samples] == [name for rows in TINY.values() for name in sorted(rows)]
     assert [sample.split for sample in samples] == ["train"] * 3 + ["test"] * 4
@@ -82,25 +83,25 @@ def test_without_lists_no_sample_has_a_split(tmp_path):
     samples = list(voc.read(tmp_path))
     assert len(samples) == 7 and {sample.split for sample in samples} == {None}
     assert [sample.id for sample in samples] == sorted(sample.id for sample in samples)
-    refused(lambda: voc.verify(tmp_path, voc.Options(fold=0)), "ImageSets", "a fold needs train.txt and val.txt")
+    fold = voc.Options(fold=0)
+    refused(lambda: datasets.verify(voc, tmp_path, fold), "ImageSets", "a fold needs train.txt and val.txt")
     (tmp_path / IMAGE).unlink()
     refused(lambda: voc.read(tmp_path), "2007_000032.jpg: not found")
 
 
-@pytest.mark.parametrize("call", [voc.read, voc.verify])
-def test_images_and_masks_are_paired_by_name(tmp_path, call):
+def test_images_and_masks_are_paired_by_name(tmp_path):
     build(tmp_path)
     for unlisted in ("2011_000001.png", "._2007_000032.png"):
         (tmp_path / "SegmentationClass" / unlisted).write_bytes(b"")
     assert len(by_id(tmp_path)) == 7
     mask = tmp_path / "SegmentationClass/2007_000033.png"
     mask.unlink()
-    refused(lambda: call(tmp_path), mask, "not found", "2007_000033.jpg needs it")
+    refused(lambda: voc.read(tmp_path), mask, "not found, the mask of 2007_000033.jpg")
     (tmp_path / "JPEGImages/2007_000033.jpg").unlink()
-    call(tmp_path)  # neither file: a subset of the official data
+    voc.read(tmp_path)  # neither file: a subset of the official data
     assert "2007_000033" not in by_id(tmp_path)
     (tmp_path / IMAGE).unlink()
-    refused(lambda: call(tmp_path), "2007_000032.jpg: not found", "2007_000032.png needs it")
+    refused(lambda: voc.read(tmp_path), "2007_000032.jpg: not found, the image of 2007_000032.png")
 
 
 def test_line_ends_of_lists_are_free(tmp_path):
@@ -121,21 +122,21 @@ def test_line_ends_of_lists_are_free(tmp_path):
 def test_invalid_lists_are_refused(tmp_path, train, words):
     path = build(tmp_path) / "ImageSets/Segmentation/train.txt"
     path.unlink() if train is None else path.write_text(train)
-    refused(lambda: voc.verify(tmp_path), *words)
+    refused(lambda: datasets.verify(voc, tmp_path), *words)
 
 
 def test_missing_files(tmp_path):
     refused(lambda: voc.read(tmp_path), tmp_path, "VOCdevkit/VOC2012/SegmentationClass")
     (tmp_path / "SegmentationClass").mkdir()
-    refused(lambda: voc.verify(tmp_path), "JPEGImages: not found")
+    refused(lambda: datasets.verify(voc, tmp_path), "JPEGImages: not found")
     (tmp_path / "JPEGImages").mkdir()
-    refused(lambda: voc.verify(tmp_path), "no image with a mask;")
+    refused(lambda: datasets.verify(voc, tmp_path), "no image with a mask;")
     build(tmp_path)
     for name, text in (("train", "2011_000009\n"), ("val", "")):
         (tmp_path / f"ImageSets/Segmentation/{name}.txt").write_text(text)
-    refused(lambda: voc.verify(tmp_path), "no listed image with a mask")
+    refused(lambda: datasets.verify(voc, tmp_path), "no listed image with a mask")
     (tmp_path / "SegmentationClass" / os.fsdecode(b"\xff.png")).write_bytes(b"")
-    refused(lambda: voc.verify(tmp_path), "\\udcff", "rename")
+    refused(lambda: datasets.verify(voc, tmp_path), "\\udcff", "rename")
 
 
 def test_damaged_and_missing_masks(tmp_path):

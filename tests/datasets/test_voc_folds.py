@@ -7,6 +7,7 @@ import pytest
 from fake_download import faked
 from gray_threshold import best_iou, histogram
 from PIL import Image
+from promptseg import datasets
 from promptseg.datasets.voc import reader as voc
 from refusing import refused
 from test_voc import MASK, TINY, build, by_id, save_mask
@@ -63,7 +64,7 @@ def test_the_support_image_is_another_image_of_the_same_list(tmp_path):
 def test_a_fold_decodes_masks_when_it_is_read(tmp_path):
     mask = build(tmp_path) / MASK
     mask.write_bytes(mask.read_bytes()[:60])
-    voc.verify(tmp_path, FOLD0)
+    datasets.verify(voc, tmp_path, FOLD0)
     samples = voc.read(tmp_path, FOLD0)
     refused(lambda: list(samples), mask, "fetch it again")
 
@@ -110,7 +111,7 @@ def test_download(tmp_path, monkeypatch):
             (root / unused).mkdir(exist_ok=True)
             (root / unused / "2007_000032.xml").write_text("x")
 
-    requested = faked(monkeypatch, voc, unpack)
+    requested = faked(monkeypatch, unpack)
     refused(lambda: voc.download(tmp_path), "3 images for train, but the official number is 1464")
     monkeypatch.setattr(voc, "SPLIT_SIZES", {"train": 3, "test": 4})
     voc.download(tmp_path)

@@ -16,7 +16,8 @@ from huggingface_hub import constants
 from imports import STAGES
 from promptseg.core import params
 from promptseg.download import checkpoints
-from promptseg.nn import sam_network, weights
+from promptseg.models.sam import Sam
+from promptseg.nn import weights
 from refusing import refused
 from transformers import SamConfig, SamModel
 
@@ -72,7 +73,7 @@ def original(tmp_path_factory):
     """A tiny model as the hub has it."""
     folder = tmp_path_factory.mktemp("released")
     torch.manual_seed(5)
-    SamModel(SamConfig(**sam_network.TINY)).save_pretrained(folder)
+    SamModel(SamConfig(**Sam.TINY)).save_pretrained(folder)
     (folder / "README.md").write_text("about")
     return folder
 

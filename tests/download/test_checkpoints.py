@@ -9,7 +9,7 @@ from promptseg import models, tiny
 from promptseg.core import params
 from promptseg.core.errors import UserError
 from promptseg.download import checkpoints
-from promptseg.nn import sam_network, weights
+from promptseg.nn import weights
 from safetensors.torch import load_file, save_file
 from transformers import CLIPSegConfig, CLIPSegForImageSegmentation, Sam2Config, Sam2Model, SamConfig, SamModel
 
@@ -32,7 +32,7 @@ def originals(tmp_path_factory):
     folder = tmp_path_factory.mktemp("released")
     for name, (config, network) in CLASSES.items():
         torch.manual_seed(5)
-        network(config(**(sam_network if name == "sam" else models.load(name)).TINY)).save_pretrained(folder / name)
+        network(config(**models.load(name).TINY)).save_pretrained(folder / name)
         (folder / name / "README.md").write_text("about")
     for file, content in models.load("clipseg").create("tiny", 0).files().items():
         (folder / "clipseg" / file).write_bytes(content)

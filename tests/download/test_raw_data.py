@@ -61,7 +61,7 @@ def test_the_sample_of_the_reader_is_written_with_the_seed_and_verified(source, 
     calls = []
     fake = types.SimpleNamespace(write=lambda folder, seed: calls.append((os.listdir(folder), seed)))
     monkeypatch.setattr(datasets, "load_sample", lambda name: calls.append(name) or fake)
-    monkeypatch.setattr(datasets.load("covid"), "verify", lambda folder: calls.append("verify"))
+    monkeypatch.setattr(datasets, "verify", lambda module, folder: calls.append("verify"))
     obtain(source, data, reader="covid", seed=7)
     assert calls == ["covid", ([], 7), "verify"] and OUT.is_dir()
 

@@ -76,3 +76,14 @@ def test_images_and_classes_without_ground_truth_have_no_part():
     before, after = ious([0.2, 0.4, 0.3, 0.5, 0.1, 0.6]), ious([0.3, 0.6, 0.6, 0.9, 0.6, 1.0])
     padded = [tuple(np.pad(term, ((0, 3), (0, 2))) for term in terms) for terms in (before, after)]
     assert p_value(*padded, np.arange(9)) == p_value(before, after, np.arange(6)) == 2 / 64
+
+
+def test_images_of_a_group_are_summed():
+    rng = np.random.default_rng(2)
+    sums, numbers = rng.uniform(size=(2, 21, 2)), rng.uniform(1, 2, (2, 21, 2))
+    merged = [terms.reshape(2, 7, 3, 2).sum(axis=2) for terms in (sums, numbers)]
+    of_images, of_groups = (
+        p_value((s[0], n[0]), (s[1], n[1]), group)
+        for (s, n), group in (((sums, numbers), np.arange(21) // 3), (merged, np.arange(7)))
+    )
+    assert of_images == of_groups < 1

@@ -15,7 +15,7 @@ CACHED = [fingerprint._imported, fingerprint._file_digest, fingerprint._tree]
 
 def code(model: str, file: str | None = None, change=None) -> str:
     """Digest of the code that a model's encoding reaches, with a change to the content of one file."""
-    kind = models.segmenter_class(model)
+    kind = models.load(model)
     segmenter = kind.__new__(kind)
     segmenter.__dict__["transform"] = ImageTransform(8, False, (0, 0, 0), (1, 1, 1))
     read = Path.read_bytes
@@ -79,7 +79,7 @@ def test_comments_docstrings_layout_and_other_models_have_the_same_key(model, fi
 
 def test_both_libraries_versions_are_in_the_key(monkeypatch, tmp_path):
     (tmp_path / "split").write_bytes(b"1")
-    kind = models.segmenter_class("sam")
+    kind = models.load("sam")
     source = embedding_cache.Source(tmp_path / "split", [], "digest", tmp_path)
     segmenter = kind.__new__(kind)
     segmenter.__dict__["transform"] = ImageTransform(8, False, (0, 0, 0), (1, 1, 1))

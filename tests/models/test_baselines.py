@@ -10,7 +10,6 @@ from promptseg import models
 from promptseg.core.errors import UserError
 from promptseg.core.runs import FineTune
 from promptseg.core.train_config import Train
-from promptseg.models import segmenter_class
 from promptseg.models.autoencoder import Autoencoder
 from promptseg.models.unet_box import UnetBox, coverage
 from promptseg.nn import finetuned_weights, unets, weights
@@ -71,7 +70,7 @@ def test_without_pretext_task_only_the_head_is_stored(train):
     curve, trained = train()
     assert list(curve.phase) == ["train"] and all(name.startswith("head.") for name in trained)
     with pytest.raises(UserError, match="unet has no pretext task; leave out train.pretext_epochs"):
-        segmenter_class("unet").check_training(Train(epochs=1, pretext_epochs=1, trainable=["all"]))
+        models.load("unet").check_training(Train(epochs=1, pretext_epochs=1, trainable=["all"]))
 
 
 @torch.no_grad()

@@ -8,7 +8,6 @@ import torch
 from promptseg import models
 from promptseg.core.errors import UserError
 from promptseg.core.train_config import Lora
-from promptseg.models import segmenter_class
 from promptseg.nn import finetuned_weights, lora, weights
 from promptseg.nn.trivial import TrivialSegmenter
 from promptseg.prompts import Prompt, PromptConfig
@@ -32,10 +31,10 @@ KINDS = {
     "none": [PromptConfig()],
     "automatic": [PromptConfig(automatic=True)],
 }
-TRIVIAL = [name for name in models.names() if issubclass(segmenter_class(name), TrivialSegmenter)]
+TRIVIAL = [name for name in models.names() if issubclass(models.load(name), TrivialSegmenter)]
 MODELS = pytest.mark.parametrize("name", models.names())
-POINT_CLOUD_MODELS = [name for name in models.names() if segmenter_class(name).MODALITY == "point_cloud"]
-TRAINABLE = pytest.mark.parametrize("name", [name for name in models.names() if segmenter_class(name).TRAINABLE])
+POINT_CLOUD_MODELS = [name for name in models.names() if models.load(name).MODALITY == "point_cloud"]
+TRAINABLE = pytest.mark.parametrize("name", [name for name in models.names() if models.load(name).TRAINABLE])
 POINTS = np.array([[20.5, 30.5], [40.5, 10.5], [5.5, 50.5]])
 
 
@@ -74,7 +73,7 @@ def build_prompt(config: PromptConfig, shift: float = 0.0) -> Prompt:
 
 def decodable(name: str) -> list[PromptConfig]:
     """Prompts that `decode` takes; automatic masks and clicks are decoded from points."""
-    kinds = sorted(segmenter_class(name).PROMPTS - {"automatic", "clicks"})
+    kinds = sorted(models.load(name).PROMPTS - {"automatic", "clicks"})
     return [config for kind in kinds for config in KINDS[kind]]
 
 
@@ -94,7 +93,7 @@ def checkpoint(name, tiny, tmp_path):
 
 
 def test_official_weights_are_pinned_to_a_commit():
-    pinned = {name: models.load(name).OFFICIAL for name in models.names() if hasattr(models.load(name), "OFFICIAL")}
+    pinned = {name: models.load(name).OFFICIAL for name in models.names() if models.load(name).OFFICIAL[0]}
     assert pinned.keys() >= {"sam", "sam2", "medsam", "clipseg"}
     for repository, commit in pinned.values():
         assert repository.count("/") == 1 and len(commit) == 40 and int(commit, 16)
@@ -151,7 +150,7 @@ def test_gray_images_equal_gray_images_in_three_channels(name, tiny):
 
 @MODELS
 def test_what_a_model_does_not_take_is_refused_in_one_line(name):
-    model = segmenter_class(name)
+    model = models.load(name)
     for kind, configs in KINDS.items():
         if kind in model.PROMPTS:
             model.check_prompt(configs[0])
@@ -177,7 +176,7 @@ def test_an_unknown_model_is_refused_with_the_known_ones():
 
 @TRAINABLE
 def test_training_reduces_the_loss_and_changes_trainable_parameters_only(name, checkpoint):
-    for part in segmenter_class(name).TRAINABLE:
+    for part in models.load(name).TRAINABLE:
         model = models.load(name).load(checkpoint, 1)
         if part == "lora":
             lora.attach(model, model.LORA_TARGETS, Lora())
@@ -211,7 +210,7 @@ def test_training_reduces_the_loss_and_changes_trainable_parameters_only(name, c
 @torch.no_grad()
 @TRAINABLE
 def test_finetuned_weights_fit_the_checkpoint_that_they_were_trained_from_only(name, checkpoint, tmp_path):
-    for part in segmenter_class(name).TRAINABLE:
+    for part in models.load(name).TRAINABLE:
         model, metadata, adapters = models.load(name).load(checkpoint, 1), {}, None
         if part == "lora":
             metadata = {"lora": {"rank": 4, "alpha": 2.0}}
@@ -231,3 +230,11 @@ def test_finetuned_weights_fit_the_checkpoint_that_they_were_trained_from_only(n
             assert all(torch.allclose(expected[key], merged[key], rtol=1e-3, atol=1e-4) for key in expected)
             adapters.merge_and_unload()
         assert equal(model.state_dict(), fresh.state_dict())
+
+
+@pytest.mark.parametrize("single", [True, False])
+def test_a_checkpoint_says_whether_the_decoder_always_returns_its_single_mask(single, tmp_path):
+    model = models.load("sam").create("tiny", 0)
+    model.single_mask = single
+    weights.write(tmp_path / "c", model.configuration(), model.state_dict(), model.files())
+    assert models.load("sam").load(tmp_path / "c", 1).single_mask is single

@@ -14,7 +14,7 @@ from promptseg.prompts import Prompt, PromptConfig, PromptSource, build_prompts
 from promptseg.prompts.box import Box
 from refusing import refused
 
-NAMES = [name for name in models.names() if issubclass(models.segmenter_class(name), TrivialSegmenter)]
+NAMES = [name for name in models.names() if issubclass(models.load(name), TrivialSegmenter)]
 SHAPE = (7, 10)
 
 
@@ -114,4 +114,6 @@ def test_a_floor_is_a_run_like_any_other(name, blobs, tmp_path):
         else:
             shares = {"whole_image": 1.0, "nothing": 0.0}
             assert inside.mean() == shares.get(name, inside.mean()) and inside.shape == (48, 60)
+    loaded = models.load(name).load(tmp_path / "tiny", 3)
+    assert (loaded.classes, int(loaded.seed)) == (3, 4)
     refused(lambda: models.load(name).convert(tmp_path), f"{name} has no released weights")

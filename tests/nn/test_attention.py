@@ -57,7 +57,7 @@ def test_fused_attention_equals_plain_attention(name):
         torch.testing.assert_close(fused[key], plain, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", [name for name in models.names() if models.segmenter_class(name).ENCODER])
+@pytest.mark.parametrize("name", [name for name in models.names() if models.load(name).ENCODER])
 def test_loaded_networks_are_fused_whatever_their_configuration_says(name, tmp_path):
     model = models.load(name).create("tiny", 0)
     config = model.configuration()

@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 from promptseg import models
+from promptseg.models import clip_decoder_transformer
 from promptseg.nn import weights
 from promptseg.nn.clip import TINY
 from promptseg.prompts import Prompt
@@ -85,13 +86,13 @@ def test_old_releases_give_the_same_bytes(name, released, tmp_path):
     tensors = weights.tensors(released / weights.TENSORS)
     ids = {f"{tower}_model.embeddings.position_ids": torch.arange(17)[None] for tower in ("text", "vision")}
     torch.save({**tensors, **ids}, old / weights.PICKLED_TENSORS)
-    module = models.load(name)
+    kind = models.load(name)
     for source, out in ((released, "a"), (old, "b")):
-        model = module.convert(source)
+        model = kind.convert(source)
         weights.write(tmp_path / out, model.configuration(), model.state_dict(), model.files())
     assert weights.digest(tmp_path / "a") == weights.digest(tmp_path / "b")
-    assert module.RELEASED == weights.PICKLED_TENSORS
-    state = module.load(tmp_path / "a", 1).state_dict()
+    assert kind.RELEASED == weights.PICKLED_TENSORS
+    state = kind.load(tmp_path / "a", 1).state_dict()
     assert all(torch.equal(state[f"network.{key}"], value) for key, value in tensors.items())
 
 
@@ -108,7 +109,7 @@ def test_size_of_the_decoder_and_side_of_the_logits(name, side, released):
 
 
 def test_all_positions_differ():
-    positions = models.load("clip_decoder_transformer").positions(32, 6, torch.device("cpu")).flatten(1).T
+    positions = clip_decoder_transformer.positions(32, 6, torch.device("cpu")).flatten(1).T
     distances = torch.cdist(positions, positions) + 10 * torch.eye(36)
     assert positions.shape == (36, 32) and distances.min() > 0.1
 

@@ -8,11 +8,10 @@ import torch
 from promptseg import models
 from promptseg.core.errors import UserError
 from promptseg.core.params import Model, ParamsFile
-from promptseg.models import segmenter_class
 from promptseg.nn import finetuned_weights, precision, weights
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
-WITH_ENCODER = [name for name in models.names() if segmenter_class(name).ENCODER]
+WITH_ENCODER = [name for name in models.names() if models.load(name).ENCODER]
 
 
 def write_checkpoint(name: str, setting: str, folder):
@@ -33,8 +32,8 @@ def test_models_without_an_encoder_refuse_all_but_fp32():
     for name in sorted(set(models.names()) - set(WITH_ENCODER)):
         for setting in ("bf16", "auto"):
             with pytest.raises(UserError, match=rf"models.{name}.precision: it has no frozen encoder"):
-                precision.check(setting, segmenter_class(name))
-        precision.check("fp32", segmenter_class(name))
+                precision.check(setting, models.load(name))
+        precision.check("fp32", models.load(name))
 
 
 def test_fp32_is_the_default_and_not_written_into_the_checkpoint(tmp_path):

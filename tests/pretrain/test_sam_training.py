@@ -11,7 +11,7 @@ from prompted_images import sample_prompted_image
 from promptseg import models
 from promptseg.models.pa_sam import PaSam
 from promptseg.models.sam import Sam
-from promptseg.nn import sam_network, weights
+from promptseg.nn import weights
 from promptseg.nn.image_transform import IMAGENET_MEAN, IMAGENET_STD, ImageTransform
 from promptseg.nn.segmenter import LossContext
 from promptseg.prompts import Prompt
@@ -60,7 +60,7 @@ def test_before_training_a_point_selects_similar_pixels_and_weights_depend_on_th
 @pytest.fixture(scope="module")
 def batch():
     """A segmenter with features, prompts and loss context of two images."""
-    segmenter, config = InteractiveSam(sam_network.create(SamModel, "tiny", 0)), sam_training()
+    segmenter, config = InteractiveSam.create("tiny", 0), sam_training()
     config = config.model_copy(update={"kinds": {"flat": 1.0}})
     samples = [sample_prompted_image(0, "train", index, config) for index in (0, 1)]
     transform, side = segmenter.transform, segmenter.side
@@ -185,7 +185,8 @@ def test_relatives_start_from_sam_and_train_their_own_parameters(name, tmp_path)
 def test_untrained_adapter_predicts_nearly_the_masks_of_its_sam(tmp_path, monkeypatch):
     torch.manual_seed(0)
     network = SamModel(SamConfig(**sam_models.NETWORK))
-    sam = Sam(initial_weights.initialize_sam(network, torch.randn(4, 3, 128, 128)), single_mask=True).eval()
+    sam = Sam(initial_weights.initialize_sam(network, torch.randn(4, 3, 128, 128))).eval()
+    sam.single_mask = True
     weights.write(tmp_path, sam.configuration(), sam.state_dict())
     sam.transform = ImageTransform(128, False, IMAGENET_MEAN, IMAGENET_STD)  # PA-SAM's
     image = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)

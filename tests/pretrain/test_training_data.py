@@ -8,9 +8,7 @@ import settings
 from prompted_images import PromptedSplit, sample_prompted_image
 from promptseg.data import masks
 from promptseg.models.sam import Sam
-from promptseg.nn import sam_network
 from synthetic_scenes import INDICES, clip_training, sam_training
-from transformers import SamModel
 from world import rendering
 from world.attributes import SLOTS
 from world.phrases import MIN_SUPPORT_AREA, is_held_out
@@ -21,7 +19,7 @@ PROMPTS = settings.Prompts(kinds={"general": 1.0}, boxes=4, points=4, jitter=0.1
 
 @pytest.fixture
 def split():
-    return PromptedSplit("train", 3, Sam(sam_network.create(SamModel, "tiny", 0)), sam_training(), 0)
+    return PromptedSplit("train", 3, Sam.create("tiny", 0), sam_training(), 0)
 
 
 def test_boxes_come_before_points_and_both_fit_their_targets():

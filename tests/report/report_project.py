@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 from promptseg.core.settings import validate
 from promptseg.core.study import Study
@@ -55,6 +56,7 @@ SETTINGS = {
         },
     },
 }  # fmt: skip
+BEFORE = {"dataset": "em", "model": "sam", "prompt": SETTINGS["finetune"]["em-sam-20"]["prompt"]}
 ORACLE = ("em-sam", "em-grid", "em-sam-20", "covid-sam")
 ORDER = [
     "em-clipseg", "em-sam", "em-grid", "em-sam-20", "fires-clipseg", "fires-cascade", "covid-sam", "covid-cascade",
@@ -144,3 +146,16 @@ class Project:
         rows = self.rows(settings)
         page.write_page(path, settings, rows, self.sources(rows, settings), verdicts)
         return path.read_text("utf-8")
+
+
+@pytest.fixture
+def project(tmp_path) -> Project:
+    return Project(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def unchanged(tmp_path_factory) -> Project:
+    """A project with its page, which no test changes."""
+    project = Project(tmp_path_factory.mktemp("project"))
+    project.text = project.render()
+    return project

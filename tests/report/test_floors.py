@@ -9,7 +9,7 @@ from small_studies import BOX, EACH, LOOSE, VOC, parsed, rows_of
 
 
 def test_the_trivial_models_are_those_of_their_class():
-    assert {name for name in models.names() if issubclass(models.segmenter_class(name), TrivialSegmenter)} == TRIVIAL
+    assert {name for name in models.names() if issubclass(models.load(name), TrivialSegmenter)} == TRIVIAL
 
 
 def test_a_floor_is_the_filled_box_of_the_same_prompt_or_the_best_run_that_is_not_prompted():

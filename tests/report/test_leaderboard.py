@@ -6,12 +6,9 @@ import numpy as np
 import pytest
 from promptseg.core.errors import UserError
 from promptseg.report import leaderboard, tables
-from report_project import EVIL, ORACLE, ORDER, SETTINGS, Project, study
+from report_project import EVIL, ORACLE, ORDER, SETTINGS, project, study
 
-
-@pytest.fixture
-def project(tmp_path) -> Project:
-    return Project(tmp_path)
+__all__ = ["project"]
 
 
 def test_rows_describe_the_runs_by_dataset_and_else_in_the_order_of_params(project):

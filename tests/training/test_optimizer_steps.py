@@ -6,7 +6,7 @@ import pytest
 import torch
 from promptseg.core.devices import Processes
 from promptseg.core.train_config import Train
-from promptseg.training import schedule
+from promptseg.training import optimizers
 from promptseg.training.ema import ExponentialMovingAverage
 from promptseg.training.optimizer_steps import NonFiniteLossError, OptimizerSteps
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -40,7 +40,7 @@ def test_steps_are_those_of_torch_along_the_clipped_mean(name, kind):
     mine, optimizer = steps(ours, **settings), kind(theirs.parameters(), lr=0.05, weight_decay=0.1)
     for step in range(8):
         mine.add([losses(ours, step)], ["a"])
-        optimizer.param_groups[0]["lr"] = schedule.lr_at(Train(epochs=1, lr=0.05, **settings), step, 8)
+        optimizer.param_groups[0]["lr"] = optimizers.lr_at(Train(epochs=1, lr=0.05, **settings), step, 8)
         optimizer.zero_grad()
         losses(theirs, step).mean().backward()
         torch.nn.utils.clip_grad_norm_(theirs.parameters(), 0.4)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from promptseg.core.train_config import Train
-from promptseg.training import optimizers, schedule
+from promptseg.training import optimizers
 from torch.optim import lr_scheduler
 
 CONFIG = Train(epochs=1, lr=0.05, weight_decay=0.1)
@@ -61,14 +61,14 @@ def test_learning_rates_are_those_of_torch(kind, warmup):
         rising = lr_scheduler.LinearLR(optimizer, 1 / first, 1.0, first - 1)
         later = lr_scheduler.SequentialLR(optimizer, [rising, later], [first])
     for step in range(total):
-        assert schedule.lr_at(config, step, total) == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-9), step
+        assert optimizers.lr_at(config, step, total) == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-9), step
         optimizer.step()
         later.step()
 
 
 def test_the_warmup_of_few_steps_is_rounded_and_never_longer_than_these():
     config = Train(epochs=1, lr=1.0, warmup=0.9, schedule="cosine")
-    assert schedule.lr_at(config, 0, 1) == 1.0
-    assert [schedule.lr_at(config, step, 2) for step in (0, 1)] == [0.5, 1.0]
+    assert optimizers.lr_at(config, 0, 1) == 1.0
+    assert [optimizers.lr_at(config, step, 2) for step in (0, 1)] == [0.5, 1.0]
     shorter = Train(epochs=1, lr=1.0, warmup=0.3)
-    assert [schedule.lr_at(shorter, step, 11) for step in (1, 2)] == [2 / 3, 1.0]
+    assert [optimizers.lr_at(shorter, step, 11) for step in (1, 2)] == [2 / 3, 1.0]

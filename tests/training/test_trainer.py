@@ -39,7 +39,7 @@ def test_the_loss_falls_and_frozen_parameters_are_not_saved(name, trained):
     curve, tensors = trained(name, count=6, epochs=4, lr=2e-3, batch_size=2, loss="dice", trainable=[TRAINABLE[name]])
     assert list(curve.columns) == list(COLUMNS) and list(curve.epoch) == [1, 2, 3, 4]
     assert curve.loss.iloc[-1] < curve.loss.iloc[0]
-    prefixes = models.segmenter_class(name).TRAINABLE[TRAINABLE[name]]
+    prefixes = models.load(name).TRAINABLE[TRAINABLE[name]]
     assert tensors and all(key.startswith(prefixes) for key in tensors)
 
 

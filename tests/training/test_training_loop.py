@@ -7,8 +7,8 @@ from promptseg.nn import weights
 from promptseg.training import checkpoint_manager, epochs
 from promptseg.training.checkpoint_manager import CheckpointManager
 from promptseg.training.curve import COLUMNS
+from promptseg.training.optimizers import lr_at
 from promptseg.training.running_metrics import EpochMetrics
-from promptseg.training.schedule import lr_at
 from promptseg.training.training_run import PRETEXT, TRAIN, TrainingRun
 from toy_training import STATEFUL, Killed, ToySegmenter, make_run, toy_config, toy_phase, toy_run, train_toy
 

@@ -34,11 +34,11 @@ def check() -> str:
     classes = {name: _classes(name, entry) for name, entry in settings.datasets.items()}
     modalities = {name: datasets.modality(name, entry) for name, entry in settings.datasets.items()}
     for name, model in settings.models.items():
-        precision.check(model.precision, models.segmenter_class(name))
+        precision.check(model.precision, models.load(name))
     for section in ("search", *study.RUN_SECTIONS):
         for name, run in getattr(settings, section).items():
             with _named(f"{section}.{name}"):
-                models.segmenter_class(run.model).check_modality(modalities[run.dataset], run.dataset)
+                models.load(run.model).check_modality(modalities[run.dataset], run.dataset)
                 if isinstance(run, Cascade):
                     _check_cascade(run, settings)
                 elif isinstance(run, Search):
@@ -94,9 +94,9 @@ def _check_prompts(run: Run, classes: list[str]) -> None:
     """Raise UserError unless the model takes the prompts of a run and can be trained as it says."""
     _check_prompt(run.model, run.prompt, classes)
     if isinstance(run, FineTune):
-        segmenter = models.segmenter_class(run.model)
         from promptseg.training import train_settings
 
+        segmenter = models.load(run.model)
         config = run.train.completed(segmenter.TRAIN_DEFAULTS)
         segmenter.check_training(config)
         config.prompt.check(classes, "train.prompt")
@@ -104,13 +104,13 @@ def _check_prompts(run: Run, classes: list[str]) -> None:
 
 
 def _check_prompt(model: str, prompt: Any, classes: list[str]) -> None:
-    models.segmenter_class(model).check_prompt(prompt)
+    models.load(model).check_prompt(prompt)
     prompt.check(classes, "prompt")
 
 
 def _check_cascade(run: Cascade, settings: Study) -> None:
     """Raise UserError unless the model takes the prompts of a cascade and the other run has probability maps."""
-    if not {"points", "box", "mask"} <= models.segmenter_class(run.model).PROMPTS:
+    if not {"points", "box", "mask"} <= models.load(run.model).PROMPTS:
         raise UserError(f"{run.model} takes no points, boxes and masks, as a cascade needs; use sam or sam2")
     source = settings.run(run.source)
     if isinstance(source, Run) and not isinstance(source, Searched) and source.prompt.kind == "automatic":

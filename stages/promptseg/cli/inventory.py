@@ -10,8 +10,9 @@ import yaml
 from promptseg import datasets, models
 from promptseg.cli.raw_folders import RAW, download_name
 from promptseg.core import params
-from promptseg.core.params import Dataset, Download, Model
+from promptseg.core.params import Dataset, Download
 from promptseg.core.study import Study
+from promptseg.download import checkpoints
 
 PREPARED, CHECKPOINTS = Path("data/prepared"), Path("data/checkpoints")
 SUMMARIES, LOCK = Path("data/summaries"), Path("dvc.lock")
@@ -108,7 +109,7 @@ class Inventory:
         for name, entry in self.settings.models.items():
             stage, source = f"checkpoint@{name}", entry.source or self.settings.scale.checkpoints
             state = self.lock.state(CHECKPOINTS / name, stage)
-            repository, revision = _official(name, entry)
+            repository, revision = checkpoints.official(models.load(name), entry)
             cached = ("yes" if _is_cached(name, repository, revision) else "no") if repository else ""
             here = self._checkpoint(name) if state != "missing" else state
             rows.append([name, source, here, repository or "none on the hub", cached])
@@ -143,13 +144,6 @@ class Inventory:
         return f"{source}, {size / 1e6:.1f} MB"
 
 
-def _official(name: str, entry: Model) -> tuple[str, str]:
-    """Repository and commit of a model's released weights; empty where the hub has none."""
-    if entry.official and entry.revision:  # they go together
-        return entry.official, entry.revision
-    return getattr(models.load(name), "OFFICIAL", ("", ""))
-
-
 def _records(name: str) -> str:
     path = SUMMARIES / f"{name}.json"
     if not path.is_file():
@@ -158,9 +152,9 @@ def _records(name: str) -> str:
     return ", ".join(f"{summary.get(split, {}).get('records', 0):,}" for split in SPLITS)
 
 
-def _is_cached(name: str, repository: str, revision: str) -> bool:
+def _is_cached(name: str, repository: str, revision: str | None) -> bool:
     """Whether the cache of the hub's client has a model's files; without access to the network."""
     from huggingface_hub import try_to_load_from_cache
 
-    wanted = ("config.json", getattr(models.load(name), "RELEASED", "model.safetensors"))
+    wanted = ("config.json", models.load(name).RELEASED)
     return all(isinstance(try_to_load_from_cache(repository, file, revision=revision), str) for file in wanted)

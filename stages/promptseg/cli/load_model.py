@@ -68,7 +68,7 @@ def load(selection: Selection, request: PromptRequest) -> LoadedModel:
     """
     run = _finetuned_config(selection.finetuned) if selection.finetuned else {}
     name = _model_name(selection, run)
-    kind = models.segmenter_class(name)
+    kind = models.load(name)
     if kind.MODALITY != "image":
         modality = kind.MODALITY.replace("_", " ")
         raise UserError(f"{name} takes {modality}s, and only images can be segmented here; give another --model")
@@ -142,7 +142,7 @@ def _classes(request: PromptRequest, given: list[str], name: str, run: dict) -> 
 
 def _check_cascade(name: str, request: PromptRequest) -> None:
     """Raise UserError unless a model can refine the masks."""
-    if not CASCADE_PROMPTS <= models.segmenter_class(name).PROMPTS:
+    if not CASCADE_PROMPTS <= models.load(name).PROMPTS:
         raise UserError(f"--cascade {name}: it takes no points, boxes and masks; give sam or sam2")
     if request.generator is not None:
         raise UserError(f"--cascade {name}: automatic masks have no probability maps to refine; leave it out")

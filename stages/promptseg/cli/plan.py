@@ -29,7 +29,7 @@ def plan(name: str) -> None:
     from promptseg.training import fit_check
     from promptseg.training.setup import Inputs, Job
 
-    config = run.train.completed(models.segmenter_class(run.model).TRAIN_DEFAULTS)
+    config = run.train.completed(models.load(run.model).TRAIN_DEFAULTS)
     fit = fit_check.describe_fit(
         Job(run, settings.scale.max_epochs, settings.seed),
         Inputs(dataset / "train.parquet", dataset / "val.parquet", checkpoint, CACHE),

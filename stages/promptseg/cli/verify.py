@@ -126,7 +126,7 @@ def _errors(name: str, reader: Reader, sizes: dict[str, int], statistics: Statis
             ended_by.append(str(error))
 
     try:
-        reader.module.verify(reader.folder, *reader.options)
+        datasets.verify(reader.module, reader.folder, *reader.options)
     except UserError as error:
         yield str(error)
     decode = partial(_decode, classes=classes)

@@ -16,6 +16,15 @@ from promptseg.core.settings import Fraction, Settings, read_yaml, validate
 
 PATH = Path("params.yaml")
 BACKGROUND = "background"  # what Dataset.classes may name beside the reader's classes
+
+
+def _module_name(name: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise ValueError(f"{name!r} is not the name of a module")
+    return name
+
+
+ModuleName = Annotated[str, pydantic.AfterValidator(_module_name)]
 S = TypeVar("S", bound=Settings)
 
 
@@ -39,20 +48,15 @@ class Header(Settings):
 class Download(Settings):
     """Where the files of data/raw/<name> come from."""
 
-    reader: str  # folder in datasets/
+    reader: ModuleName  # folder in datasets/
     source: str | None = None  # sample | official | an archive, or a folder of archives; None: as scale.data says
-
-    @pydantic.field_validator("reader")
-    @classmethod
-    def _is_module(cls, reader: str) -> str:
-        return _module_name(reader)
 
 
 class Dataset(Settings):
     """How the samples of a folder are selected, tiled, filtered and split."""
 
     raw: str  # folder of the files in the reader's layout: data/raw/<name of a download>, or the user's own
-    reader: str  # folder in datasets/; several entries may share one
+    reader: ModuleName  # folder in datasets/; several entries may share one
     options: dict[str, Any] = {}  # settings of this reader alone
     classes: list[str] | dict[str, list[str]] | None = None  # of the reader's, kept or merged under new names
     resize: Annotated[int, Field(ge=16)] | None = None  # longer side in pixels, before tiling; None: unchanged
@@ -66,11 +70,6 @@ class Dataset(Settings):
     skip_invalid: bool = False  # leave out, and count, unreadable samples; otherwise they end the stage
     val_fraction: Fraction = 0.1  # of the training groups, where the source has no validation split
     test_fraction: Fraction = 0.5  # of all groups, where the source has no test split
-
-    @pydantic.field_validator("reader")
-    @classmethod
-    def _is_module(cls, reader: str) -> str:
-        return _module_name(reader)
 
     @pydantic.model_validator(mode="after")
     def _consistent(self):
@@ -134,10 +133,3 @@ class ParamsFile:
     def model(self, name: str) -> Model:
         """Entry of `models`."""
         return self.entry("models", name, Model)
-
-
-def _module_name(name: str) -> str:
-    """Check a name that becomes part of a path and of an import."""
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        raise ValueError(f"{name!r} is not the name of a module")
-    return name

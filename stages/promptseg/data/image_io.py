@@ -236,7 +236,6 @@ def _upright_size(image: ImageFile.ImageFile) -> tuple[int, int]:
 
 
 def _check(image: ImageFile.ImageFile, path: Path, lossless: bool) -> None:
-    """Check what the header says, before anything is decoded."""
     if lossless and image.format not in ("PNG", "TIFF"):
         raise UserError(f"{path}: a {image.format} blurs the labels of a mask; give it as PNG or TIFF")
     if image.width * image.height > MAX_PIXELS:

@@ -18,9 +18,8 @@ import tifffile
 from PIL import Image
 
 from promptseg.core.errors import UserError
-from promptseg.data import image_io
+from promptseg.data import image_io, tiff_pixels
 
-_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _WHITE_IS_ZERO = 0
 _FAX = (2, 3, 4)  # compressions whose writers invert what they store
 _BY_PILLOW = ("bool", "uint8", "uint16")
@@ -92,9 +91,8 @@ class _Page(NamedTuple):
     def of(cls, path: Path) -> "_Page | None":
         """None for what is no TIFF of one page, which Pillow reads or refuses."""
         try:
-            with open(path, "rb") as file:
-                if file.read(4) not in _TIFF:
-                    return None
+            if not image_io.is_tiff(path):
+                return None
             with tifffile.TiffFile(path) as tiff:
                 page, pages = tiff.pages.first, len(tiff.pages)
                 inverted = page.photometric == _WHITE_IS_ZERO and page.compression not in _FAX
@@ -104,22 +102,9 @@ class _Page(NamedTuple):
         return cls(Path(path), inverted, known) if pages == 1 else None
 
     def read(self) -> np.ndarray:
-        try:
-            with tifffile.TiffFile(self.path) as tiff:
-                page, size = tiff.pages.first, tiff.filehandle.size
-                if page.shape[0] * page.shape[1] > image_io.MAX_PIXELS:
-                    raise UserError(f"{self.path}: more than {image_io.MAX_PIXELS:,} pixels; split it first")
-                if (turn := page.tags.get("Orientation")) is not None and turn.value != 1:
-                    raise UserError(f"{self.path}: its orientation tag is {turn.value}; save the mask upright")
-                strips = zip(page.dataoffsets, page.databytecounts, strict=True)
-                if any(count <= 0 or offset + count > size for offset, count in strips):
-                    raise UserError(f"{self.path}: truncated; fetch it again")
-                return page.asarray(maxworkers=1)
-        except UserError:
-            raise
-        except Exception as error:  # each codec has errors of its own
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise UserError(f"{self.path}: cannot be decoded ({reason:.120}); save it as an 8 or 16-bit TIFF") from None
+        with tifffile.TiffFile(self.path) as tiff:
+            tiff_pixels.check(tiff.pages.first, tiff.filehandle.size, str(self.path))
+            return tiff_pixels.values(tiff.pages.first, str(self.path))
 
 
 def _whole_numbers(values: np.ndarray, path: Path) -> np.ndarray:

@@ -188,18 +188,15 @@ def _components(mask: np.ndarray) -> tuple[np.ndarray, list[list[int]]]:
 
 def _numbered_regions(labels: np.ndarray) -> list[Region]:
     """A region for each value but 0 of (h, w) integers, in the order in which a row-by-row scan meets them."""
-    ys, xs = np.nonzero(labels)
-    numbers = labels[ys, xs]
-    order = np.argsort(numbers, kind="stable")  # keeps the order of the scan within each value
-    starts = np.flatnonzero(np.diff(numbers[order], prepend=-1))
-    if not len(starts):
-        return []
-    first, last = order[starts], order[np.append(starts[1:], len(order)) - 1]
-    lefts, rights = np.minimum.reduceat(xs[order], starts), np.maximum.reduceat(xs[order], starts) + 1
-    boxes = np.stack([ys[first], ys[last] + 1, lefts, rights, numbers[first]], axis=1)[np.argsort(first)]
+    from scipy import ndimage  # 0.1 s, where instances are known
+
+    inside = labels.ravel()[np.flatnonzero(labels)]
+    numbers, first = np.unique(inside, return_index=True)
+    boxes = ndimage.find_objects(labels)
     return [
-        Region(top, left, labels[top:bottom, left:right] == number, *labels.shape)
-        for top, bottom, left, right, number in boxes.tolist()
+        Region(rows.start, columns.start, labels[rows, columns] == number, *labels.shape)
+        for number in numbers[np.argsort(first)].tolist()
+        for rows, columns in (boxes[number - 1],)
     ]
 
 

@@ -1,4 +1,4 @@
-"""Downloading and reading of the point cloud datasets, which are archives of text files on one server."""
+"""Reading of the point cloud datasets, which are text files."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,33 +8,12 @@ from pydantic import Field
 
 from promptseg.core import params
 from promptseg.data import point_clouds
-from promptseg.download import archives
-from promptseg.download.http import fetch
 
 
 class Options(params.Settings):
     """Reader options of the point cloud datasets."""
 
     points: Annotated[int, Field(ge=64, le=65536)] = 2048  # per cloud; part segmentation is usually scored on 2048
-
-
-def download(url: str, folder: Path) -> None:
-    """Download and unpack an archive.
-
-    No checksums are published. The server has refused many requests since 2023; the error message then says how to
-    download the archive by hand.
-
-    Args:
-        url: of a .zip archive.
-        folder: where its content goes.
-
-    Raises:
-        UserError: the archive cannot be downloaded or unpacked.
-    """
-    archive = folder / Path(url).name
-    fetch(url, archive)
-    archives.unpack(archive, folder)
-    archive.unlink()
 
 
 def read_points(path: Path, columns: int, delimiter: str | None, count: int) -> np.ndarray:

@@ -125,7 +125,6 @@ def _decimals(line: str) -> int:
 
 
 def _is_valid(line: str, columns: int, delimiter: str | None) -> bool:
-    """Return whether a line holds the expected number of finite numbers."""
     try:
         values = [float(text) for text in line.split(delimiter)]
     except ValueError:

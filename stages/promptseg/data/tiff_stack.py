@@ -85,7 +85,6 @@ class Stack:
             image_io.to_8_bits(np.zeros(0, dtype), self._window, self.path)
 
     def _stored(self, index: int, where: str) -> list[tuple[tifffile.TiffPage, np.ndarray]]:
-        """The pages of a slice with their values."""
         if not 0 <= index < len(self):
             raise IndexError(index)
         with self._lock:

@@ -9,9 +9,11 @@ reader.py defines
                                 (`download` fetches them once an account is set up) or "by hand"
     CLASSES                     tuple of str, the names of the mask values 1, 2, ...; 0 is background, 255 is ignored
     download(folder)            fetch the official files into `folder`, or raise UserError saying what to do by hand
-    verify(folder)              raise UserError for the first missing or wrong file, decoding as little as possible
-    read(folder)                yield a Sample for each image with its mask, in a fixed order
+    read(folder)                yield a Sample for each image with its mask, in a fixed order; raises UserError at the
+                                call for the first missing or wrong file, decoding as little as possible
 and, where they apply,
+    verify(folder)              further checks of the files, where `verify` below is not enough
+    REQUIRED                    {split: where its images are}: without images of these splits `verify` refuses the files
     SPLIT_SIZES                 {split: number of samples} of the complete official data
     CONTAINED_IN                {inner: outer}: classes that lie inside others, as an infection lies in the lung; to
                                 choose the outer class takes the inner one with it, unless that is chosen as well
@@ -34,7 +36,7 @@ and, where they apply,
     missing_login()             for ACCESS "login": what the user has to do before `download` can work, "" if nothing;
                                 makes no network request and only checks that credentials exist
     Options                     a subclass of params.Settings for `datasets.<name>.options` in params.yaml. The
-                                signatures are then verify(folder, options=Options()), read(folder, options=Options())
+                                signatures are then read(folder, options=Options()), verify alike
                                 and, where they depend on the options, classes(options=Options()) instead of CLASSES
                                 and properties of Options instead of CONTAINED_IN, GROUP_UNIT and ORDERED_GROUPS
                                 (contained_in, group_unit, ordered_groups)
@@ -181,6 +183,26 @@ def modality(name: str, settings: params.Dataset) -> str:
     return of_reader
 
 
+def verify(module: ModuleType, folder: Path, *options) -> None:
+    """Check that the files of a dataset are there; no pixels are decoded, unless the reader's own check does.
+
+    Args:
+        module: from `load`.
+        folder: of the files.
+        options: from the function `options`.
+
+    Raises:
+        UserError: naming the first missing or wrong file, or a required split without images.
+    """
+    if hasattr(module, "verify"):
+        return module.verify(folder, *options)
+    samples, required = module.read(folder, *options), getattr(module, "REQUIRED", {})
+    present = {sample.split for sample in samples} if required else set()
+    for split, part in required.items():
+        if split not in present and present != {None}:
+            raise UserError(f"{folder}: {part}: no images; copy some of this part of the official data as well")
+
+
 def classes(module: ModuleType, *options, folder: Path | None = None) -> tuple[str, ...]:
     """Return the names of the mask values 1, 2, ... of a reader.
 
@@ -240,7 +262,6 @@ def left_out(module: ModuleType, folder: Path, *options) -> list[str]:
 
 
 def _import(name: str, module: str) -> ModuleType:
-    """Import a module of a dataset. Raises UserError for unknown datasets."""
     if name not in names():
         raise UserError(f"params.yaml: unknown dataset {name!r}; known: {', '.join(names())}")
     return importlib.import_module(f"{__name__}.{name}.{module}")

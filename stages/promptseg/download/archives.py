@@ -28,7 +28,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import IO
+from typing import IO, Any
 
 from tqdm.utils import CallbackIOWrapper
 
@@ -52,6 +52,27 @@ Member = tuple[tarfile.TarInfo, Callable[[], IO[bytes]]]  # also of a .zip; the 
 def is_archive(path: Path) -> bool:
     """Tell whether a path is a file with the name of an archive that `unpack` supports."""
     return path.name.lower().endswith(SUFFIXES) and path.is_file()
+
+
+def download(url: str, folder: Path, name: str | None = None, home: Path | None = None, **checks: Any) -> None:
+    """Download an archive, unpack it and delete it.
+
+    Args:
+        url: address of the archive.
+        folder: where it is stored meanwhile.
+        name: of the archive; None: the last part of its address.
+        home: folder to unpack into; None: `folder`.
+        checks: arguments of `http.fetch`, such as `md5`.
+
+    Raises:
+        UserError: as `http.fetch` and `unpack`.
+    """
+    from promptseg.download import http  # 0.1 s, for those that download
+
+    archive = Path(folder) / (name or Path(url).name)
+    http.fetch(url, archive, **checks)
+    unpack(archive, home or Path(folder))
+    archive.unlink()
 
 
 def unpack(archive: Path, folder: Path) -> None:
@@ -88,7 +109,6 @@ def unpack(archive: Path, folder: Path) -> None:
 
 @contextlib.contextmanager
 def _opened(archive: Path) -> Iterator[Iterator[Member]]:
-    """Open an archive and yield its members in their order."""
     if archive.name.lower().endswith(".zip"):
         with zipfile.ZipFile(archive) as file:
             yield _zip_members(archive, file)

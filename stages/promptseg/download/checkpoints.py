@@ -4,7 +4,6 @@ import os
 import re
 import sys
 from pathlib import Path
-from types import ModuleType
 
 from promptseg import models, tiny
 from promptseg.core import params, user_paths
@@ -54,21 +53,20 @@ def released(name: str, settings: params.Model, source: str, seed: int) -> Segme
         return _converted(name, _existing(source, name))
     repository, revision = official(model, settings)
     if repository:
-        tensors = getattr(model, "RELEASED", weights.TENSORS)
-        return _converted(name, _from_hub(repository, revision, tensors))
+        return _converted(name, _from_hub(repository, revision, model.RELEASED))
     return model.create("full", seed)
 
 
-def official(model: ModuleType, settings: params.Model) -> tuple[str | None, str | None]:
+def official(model: type[Segmenter], settings: params.Model) -> tuple[str | None, str | None]:
     """Repository and commit on the hub: those of params.yaml, else the model's own; (None, None) where it has none."""
-    return (settings.official, settings.revision) if settings.official else getattr(model, "OFFICIAL", (None, None))
+    return (settings.official, settings.revision) if settings.official else model.OFFICIAL
 
 
 def _built_in(name: str, seed: int) -> Segmenter:
     """The tiny model, with its shipped weights, or with random ones where none are shipped."""
     model = models.load(name)
-    if hasattr(model, "BACKBONE"):
-        return model.convert(tiny.FOLDER / model.BACKBONE, "tiny")
+    if model.BACKBONE:
+        return model.convert(tiny.FOLDER / model.BACKBONE, "tiny")  # type: ignore[call-arg]  # those of CLIP take it
     folder = tiny.FOLDER / name
     return model.load(folder, 1) if folder.is_dir() else model.create("tiny", seed)
 

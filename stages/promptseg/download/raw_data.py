@@ -38,7 +38,7 @@ def obtain(name: str, settings: "params.Download", scale: params.Scale, seed: in
                 datasets.load_sample(settings.reader).write(aside, seed)
             else:
                 dataset.download(aside)
-            dataset.verify(aside)
+            datasets.verify(dataset, aside)
         except UserError as error:  # the temporary folder is removed: name the one that the user knows
             raise UserError(str(error).replace(str(aside), str(local or folder))) from None
 

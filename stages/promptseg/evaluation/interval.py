@@ -43,7 +43,7 @@ def interval(sums: np.ndarray, numbers: np.ndarray, group: np.ndarray) -> tuple[
     total = numbers.sum(axis=0)
     thetas, image_share = sums.sum(axis=0) / total, numbers / total
     image_error = (sums / total - thetas * image_share).mean(axis=1)
-    error, share, squares = (_by_group(a, group, groups) for a in (image_error, image_share, image_share**2))
+    error, share, squares = (sum_by_group(a, group, groups) for a in (image_error, image_share, image_share**2))
     correlation = _correlation(image_error, image_share.mean(axis=1), group, groups)
     variance = (1 - correlation) * squares + correlation * share**2
     own = (variance * (1 - 2 * share) + share**2 * variance.sum(axis=0)).mean(axis=1)
@@ -59,8 +59,17 @@ def interval(sums: np.ndarray, numbers: np.ndarray, group: np.ndarray) -> tuple[
     return float(low), float(high)
 
 
-def _by_group(values: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
-    """Sum the values of images, (images, ...), over groups: (groups, ...)."""
+def sum_by_group(values: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
+    """Sum the values of images over their groups.
+
+    Args:
+        values: (images, ...).
+        group: (images,) int, number of the group of each image.
+        groups: number of groups.
+
+    Returns:
+        (groups, ...) float.
+    """
     result = np.zeros((groups, *values.shape[1:]))
     np.add.at(result, group, values)
     return result
@@ -72,8 +81,8 @@ def _correlation(error: np.ndarray, share: np.ndarray, group: np.ndarray, groups
     Errors are taken to vary in proportion to an image's share of theta; without pairs of images it is 0.
     """
     own, own_share = (error**2).sum(), (share**2).sum()
-    pairs = (_by_group(error, group, groups) ** 2).sum() - own
-    pairs_share = (_by_group(share, group, groups) ** 2).sum() - own_share
+    pairs = (sum_by_group(error, group, groups) ** 2).sum() - own
+    pairs_share = (sum_by_group(share, group, groups) ** 2).sum() - own_share
     if own == 0 or pairs_share < 1e-12 * own_share:
         return 0.0
     return float(np.clip(pairs / pairs_share * own_share / own, 0, 1))

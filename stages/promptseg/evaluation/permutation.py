@@ -11,6 +11,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from promptseg.evaluation.interval import sum_by_group
+
 MINIMUM_GROUPS = 6  # with 5, the smallest p that can come out is 2 / 2^5 = 0.0625
 ENUMERATED_GROUPS = 12  # up to here all 2^G swaps are made
 DRAWS = 10_000  # of random swaps, beyond
@@ -39,7 +41,7 @@ def p_value(first: Terms, second: Terms, group: np.ndarray, draws: int = DRAWS) 
     if groups < MINIMUM_GROUPS:
         return None
     (sums, numbers), (other_sums, other_numbers) = (
-        tuple(_by_group(term[where][:, classes], group, groups) for term in terms) for terms in (first, second)
+        tuple(sum_by_group(term[where][:, classes], group, groups) for term in terms) for terms in (first, second)
     )
     mean = np.stack([sums + other_sums, numbers + other_numbers]).sum(axis=1) / 2
     half = np.stack([other_sums - sums, other_numbers - numbers]) / 2
@@ -53,12 +55,6 @@ def p_value(first: Terms, second: Terms, group: np.ndarray, draws: int = DRAWS) 
         return float(np.mean(np.abs(differences(_all_signs(groups))) >= observed))
     extreme = sum(int((np.abs(differences(signs)) >= observed).sum()) for signs in _random_signs(groups, draws))
     return (extreme + 1) / (draws + 1)
-
-
-def _by_group(values: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
-    result = np.zeros((groups, values.shape[1]))
-    np.add.at(result, group, values)
-    return result
 
 
 def _all_signs(groups: int) -> np.ndarray:

@@ -31,7 +31,7 @@ def predict_cascade(run: Cascade, inputs: Inputs, source: Path, out: Path) -> No
     Raises:
         UserError: the model takes no points and boxes, or the other run has no probability maps of this split.
     """
-    if not {"points", "box", "mask"} <= models.segmenter_class(run.model).PROMPTS:
+    if not {"points", "box", "mask"} <= models.load(run.model).PROMPTS:
         raise UserError(
             f"params.yaml: {run.model} takes no points, boxes and masks, as a cascade needs; use sam or sam2"
         )

@@ -88,7 +88,7 @@ def predict(run: Run, inputs: Inputs, out: Path, found: dict | None = None) -> N
     Raises:
         UserError: the model does not take the prompt or the modality, or an input is missing or damaged.
     """
-    models.segmenter_class(run.model).check_prompt(run.prompt)  # before hours of encoding
+    models.load(run.model).check_prompt(run.prompt)  # before hours of encoding
     about = finetuned_weights.metadata(inputs.finetuned) if inputs.finetuned else {}
     fraction = about.get("train", {}).get("train_fraction", 1.0)
     support = training_support.choose(run.prompt, inputs.train, fraction) if inputs.train else None

@@ -49,7 +49,7 @@ def search(settings: Search, inputs: Inputs, outputs: Outputs) -> None:
     """
     candidates = settings.prompts
     for prompt in candidates:
-        models.segmenter_class(settings.model).check_prompt(prompt)
+        models.load(settings.model).check_prompt(prompt)
     prepare_split = load(settings.model, settings.dataset, inputs, all(map(needs_foreground, candidates)))
     job, unused = prepare_split(inputs.split), min(map(unused_columns, candidates), key=len)
     support = [training_support.choose(prompt, inputs.train) if inputs.train else None for prompt in candidates]

@@ -73,7 +73,7 @@ def _takes(module: ModuleType, folder: Path) -> bool:
     """Whether a reader finds its files in a folder, and evenly spaced samples decode."""
     try:
         with contextlib.redirect_stderr(io.StringIO()):
-            module.verify(folder)
+            datasets.verify(module, folder)
             samples = list(module.read(folder))
             for sample in samples[:: max(1, len(samples) // _TRIED)]:
                 with contextlib.suppress(datasets.LeaveOut):

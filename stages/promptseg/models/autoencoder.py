@@ -6,23 +6,19 @@ code: one reconstructs the image, one has an output for each class. Trainable `h
 reconstruction trained it, `all` fine-tunes it. Reconstruction comes first, for `train.pretext_epochs` epochs.
 """
 
-from pathlib import Path
-
-import numpy as np
 import torch
 from torch import nn
 
-from promptseg.core.errors import UserError
-from promptseg.nn import class_outputs, weights
-from promptseg.nn.image_transform import MIDDLE_MEAN, MIDDLE_STD, ImageTransform
-from promptseg.nn.segmenter import Features, Segmenter
+from promptseg.nn import class_outputs
+from promptseg.nn.scratch import ScratchSegmenter
+from promptseg.nn.segmenter import Features
 from promptseg.prompts import Prompt
 
 SIZES = {"tiny": dict(widths=[16, 32, 48, 64], size=128), "full": dict(widths=[32, 64, 128, 256], size=256)}
 GROUPS = 8
 
 
-class Autoencoder(Segmenter):
+class Autoencoder(ScratchSegmenter):
     """An autoencoder with a head for each class; the module says how it is trained."""
 
     NAME = "autoencoder"
@@ -30,18 +26,14 @@ class Autoencoder(Segmenter):
     TRAIN_DEFAULTS = {"trainable": ["head"], "loss": "dice_bce", "lr": 1e-3, "batch_size": 8}
     TRAINABLE = {"head": ("head.",), "all": ("encoder.", "head.")}
     PRETEXT = ("encoder.", "picture.")
-    CACHED = False
+    SIZES, LAST = SIZES, "head.last."
 
-    def __init__(self, architecture: dict, classes: int):
-        super().__init__()
-        self.architecture, widths = architecture, architecture["widths"]
-        self.transform = ImageTransform(architecture["size"], False, MIDDLE_MEAN, MIDDLE_STD)
+    def __init__(self, architecture: dict, classes: int = 1):
+        super().__init__(architecture)
+        widths = architecture["widths"]
         self.encoder = nn.Sequential(*(_block(nn.Conv2d, a, b) for a, b in zip([3, *widths], widths)))
         self.picture = _head(widths, 3)  # reconstructs the image; the name is that of stored tensors
         self.head = _head(widths, classes)
-
-    def encode(self, images: list[np.ndarray]) -> Features:
-        return {"pixels": self.transform.to_input(images).to(self.device)}
 
     def decode(self, features: Features, prompts: list[list[Prompt]]) -> torch.Tensor:
         return class_outputs.select(self.head(self.encoder(features["pixels"])), prompts)
@@ -53,9 +45,6 @@ class Autoencoder(Segmenter):
     def pretext_loss(self, features: Features) -> torch.Tensor:
         """Mean squared error of the normalized pixels, (n,)."""
         return (self.reconstruct(features) - features["pixels"]).square().mean((1, 2, 3))
-
-    def configuration(self) -> dict:
-        return {"model": self.NAME, "architecture": self.architecture}
 
 
 def _block(conv: type[nn.Module], channels: int, width: int) -> nn.Module:
@@ -69,21 +58,3 @@ def _head(widths: list[int], outputs: int) -> nn.Module:
     blocks = nn.Sequential(*(_block(nn.ConvTranspose2d, a, b) for a, b in zip(upward, upward[1:])))
     blocks.add_module("last", nn.Conv2d(widths[0], outputs, 1))
     return blocks
-
-
-def create(size: str, seed: int) -> Autoencoder:
-    torch.manual_seed(seed)
-    return Autoencoder(SIZES[size], classes=1).eval()
-
-
-def convert(source: Path) -> Autoencoder:
-    raise UserError(f"{source}: autoencoder has no released weights; set models.autoencoder.source to tiny or null")
-
-
-def load(folder: Path, classes: int) -> Autoencoder:
-    """Load a checkpoint; a last layer for another number of classes gets new weights, seeded by that number."""
-    config, tensors = weights.read(folder)
-    torch.manual_seed(classes)
-    model = Autoencoder(config["architecture"], classes)
-    class_outputs.load_tensors(model, tensors, folder, "head.last.")
-    return model.eval()

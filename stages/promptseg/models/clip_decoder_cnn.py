@@ -5,19 +5,13 @@ block's patch tokens, then three times bilinear upsampling by 2 and a 3 x 3 conv
 logits.
 """
 
-from pathlib import Path
-from typing import Literal
-
 import torch
 from torch import nn
 
-from promptseg.nn import class_outputs, clip, clip_decoder, weights
+from promptseg.nn import class_outputs
 from promptseg.nn.clip_decoder import GROUPS, ChannelNorm, ClipDecoder
 from promptseg.nn.segmenter import Features
 from promptseg.prompts import Prompt
-
-OFFICIAL, RELEASED = clip.OFFICIAL, weights.PICKLED_TENSORS
-BACKBONE = "clip"
 
 
 class ClipDecoderCnn(ClipDecoder):
@@ -44,15 +38,3 @@ class ClipDecoderCnn(ClipDecoder):
 
     def decode(self, features: Features, prompts: list[list[Prompt]]) -> torch.Tensor:
         return class_outputs.select(self.decoder(features["quarter4"]), prompts)
-
-
-def create(size: str, seed: int) -> ClipDecoderCnn:
-    return clip_decoder.create(ClipDecoderCnn, size, seed)
-
-
-def convert(source: Path, size: Literal["full", "tiny"] = "full") -> ClipDecoderCnn:
-    return clip_decoder.convert(ClipDecoderCnn, source, size)
-
-
-def load(folder: Path, classes: int) -> ClipDecoderCnn:
-    return clip_decoder.load(ClipDecoderCnn, folder, classes)

@@ -6,19 +6,13 @@ patch tokens with sine positions are the memory of three decoder layers, and the
 query with an embedding of each pixel, four times as fine as the patches.
 """
 
-from pathlib import Path
-from typing import Literal
-
 import torch
 from torch import nn
 
-from promptseg.nn import clip, clip_decoder, weights
 from promptseg.nn.clip_decoder import GROUPS, ChannelNorm, ClipDecoder
 from promptseg.nn.segmenter import Features
 from promptseg.prompts import Prompt
 
-OFFICIAL, RELEASED = clip.OFFICIAL, weights.PICKLED_TENSORS
-BACKBONE = "clip"
 LAYERS, HEADS = 3, 4
 
 
@@ -82,15 +76,3 @@ def positions(width: int, side: int, device: torch.device) -> torch.Tensor:
     waves = torch.cat([angles.sin(), angles.cos()])
     rows, columns = waves[:, :, None].expand(-1, -1, side), waves[:, None, :].expand(-1, side, -1)
     return torch.cat([rows, columns])
-
-
-def create(size: str, seed: int) -> ClipDecoderTransformer:
-    return clip_decoder.create(ClipDecoderTransformer, size, seed)
-
-
-def convert(source: Path, size: Literal["full", "tiny"] = "full") -> ClipDecoderTransformer:
-    return clip_decoder.convert(ClipDecoderTransformer, source, size)
-
-
-def load(folder: Path, classes: int) -> ClipDecoderTransformer:
-    return clip_decoder.load(ClipDecoderTransformer, folder, classes)

@@ -6,19 +6,12 @@ the resolution of the decoder's step that it joins. The phrase's embedding scale
 step (FiLM, Perez et al. 2018), as CLIPSeg's does once.
 """
 
-from pathlib import Path
-from typing import Literal
-
 import torch
 from torch import nn
 
-from promptseg.nn import clip, clip_decoder, weights
 from promptseg.nn.clip_decoder import GROUPS, ChannelNorm, ClipDecoder
 from promptseg.nn.segmenter import Features
 from promptseg.prompts import Prompt
-
-OFFICIAL, RELEASED = clip.OFFICIAL, weights.PICKLED_TENSORS
-BACKBONE = "clip"
 
 
 class Conditioned(nn.Module):
@@ -87,15 +80,3 @@ def _skip(channels: int, width: int, doublings: int) -> nn.Module:
     for _ in range(doublings):
         layers += [nn.ConvTranspose2d(width, width, 2, stride=2), nn.GroupNorm(min(GROUPS, width), width), nn.ReLU()]
     return nn.Sequential(*layers)
-
-
-def create(size: str, seed: int) -> ClipDecoderUnet:
-    return clip_decoder.create(ClipDecoderUnet, size, seed)
-
-
-def convert(source: Path, size: Literal["full", "tiny"] = "full") -> ClipDecoderUnet:
-    return clip_decoder.convert(ClipDecoderUnet, source, size)
-
-
-def load(folder: Path, classes: int) -> ClipDecoderUnet:
-    return clip_decoder.load(ClipDecoderUnet, folder, classes)

@@ -6,6 +6,7 @@ vision encoder.
 """
 
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
@@ -29,17 +30,17 @@ TINY = {
     "use_complex_transposed_convolution": True,
 }  # fmt: skip
 
-OFFICIAL = ("CIDAS/clipseg-rd64-refined", "999e0328d9e10b484360c477313983f9afdd7050")
-
 
 class ClipSeg(Segmenter):
     """CLIPSeg; takes text, support images, and mixtures of the two."""
 
     NAME = "clipseg"
+    OFFICIAL = ("CIDAS/clipseg-rd64-refined", "999e0328d9e10b484360c477313983f9afdd7050")
     PROMPTS = frozenset({"text", "support", "text + support"})
     TRAIN_DEFAULTS = {"trainable": ["decoder"], "loss": "dice", "lr": 1e-3, "batch_size": 2}
     TRAINABLE = {"decoder": ("network.decoder.",)}
     ENCODER = ("network.clip.vision_model.",)
+    TINY = TINY
 
     def __init__(self, network: CLIPSegForImageSegmentation, tokenizer: dict[str, bytes], size: int):
         super().__init__()
@@ -47,6 +48,24 @@ class ClipSeg(Segmenter):
         max_length = network.config.text_config.max_position_embeddings
         self.phrases = text_encoder.PhraseEmbeddings(tokenizer, max_length, self._embed_phrases)
         self.support_embeddings = LRUCache(self._embed_support, lambda item: (item[0].digest, item[1]))
+
+    @classmethod
+    def create(cls, size: str, seed: int) -> Self:
+        if size != "tiny":
+            pretrained.refuse_random(cls.NAME)
+        torch.manual_seed(seed)
+        return cls(CLIPSegForImageSegmentation(CLIPSegConfig(**TINY)), text_encoder.letters(), TINY_SIZE).eval()
+
+    @classmethod
+    def convert(cls, source: Path) -> Self:
+        files = text_encoder.read(source)
+        return cls(pretrained.convert(CLIPSegForImageSegmentation, source), files, SIZE).eval()
+
+    @classmethod
+    def load(cls, folder: Path, classes: int) -> Self:
+        config, tensors = weights.read(folder)
+        network = pretrained.load(CLIPSegForImageSegmentation, config, tensors, folder)
+        return precision.stored(cls(network, text_encoder.read(folder), config["size"]), config).eval()
 
     def encode(self, images: list[np.ndarray]) -> Features:
         vision = self.network.clip.vision_model
@@ -95,7 +114,6 @@ class ClipSeg(Segmenter):
         return torch.stack(conditions)
 
     def _embed_phrases(self, tokens: BatchEncoding) -> torch.Tensor:
-        """CLIP's text embeddings (n, projection_dim), as CLIPSeg is conditioned on them."""
         return self.network.get_conditional_embeddings(batch_size=len(tokens.input_ids), **tokens.to(self.device))
 
     def _support_embedding(self, support: Support) -> torch.Tensor:
@@ -133,22 +151,3 @@ def mean_embedding(embeddings: torch.Tensor) -> torch.Tensor:
     """
     direction = F.normalize(F.normalize(embeddings, dim=1).mean(dim=0), dim=0)
     return direction * embeddings.norm(dim=1).mean()
-
-
-def create(size: str, seed: int) -> ClipSeg:
-    if size != "tiny":
-        pretrained.refuse_random(ClipSeg.NAME)
-    torch.manual_seed(seed)
-    network = CLIPSegForImageSegmentation(CLIPSegConfig(**TINY))
-    return ClipSeg(network, text_encoder.letters(), TINY_SIZE).eval()
-
-
-def convert(source: Path) -> ClipSeg:
-    files = text_encoder.read(source)
-    return ClipSeg(pretrained.convert(CLIPSegForImageSegmentation, source), files, SIZE).eval()
-
-
-def load(folder: Path, classes: int) -> ClipSeg:
-    config, tensors = weights.read(folder)
-    network = pretrained.load(CLIPSegForImageSegmentation, config, tensors, folder)
-    return precision.stored(ClipSeg(network, text_encoder.read(folder), config["size"]), config).eval()

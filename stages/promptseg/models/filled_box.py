@@ -4,12 +4,8 @@ A pixel is foreground where it is no further out than the first and the last pix
 jittered box, whose corners lie between pixels, these are the pixels whose whole area is inside.
 """
 
-from pathlib import Path
-from typing import NoReturn
-
 import numpy as np
 
-from promptseg.nn import trivial
 from promptseg.nn.segmenter import Features
 from promptseg.nn.trivial import TrivialSegmenter
 from promptseg.prompts import Prompt
@@ -26,15 +22,3 @@ class FilledBox(TrivialSegmenter):
         columns, rows = np.arange(width), np.arange(height)
         across, down = (x0 <= columns) & (columns <= x1), (y0 <= rows) & (rows <= y1)
         return down[:, :, None] & across[:, None, :]
-
-
-def create(size: str, seed: int) -> FilledBox:
-    return FilledBox(seed).eval()
-
-
-def convert(source: Path) -> NoReturn:
-    trivial.refuse_source(FilledBox.NAME, source)
-
-
-def load(folder: Path, classes: int) -> FilledBox:
-    return FilledBox(trivial.read_seed(folder)).eval()

@@ -5,19 +5,17 @@ are resampled as in the authors' MedSAM_Inference.py, which differs from SAM.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
 from PIL import Image
-from transformers import SamModel
+from transformers import SamConfig
 
 from promptseg.data.image_io import to_rgb
-from promptseg.nn import precision, pretrained, sam_network, weights
+from promptseg.nn import pretrained
 from promptseg.nn.image_transform import ImageTransform
 from promptseg.nn.sam_segmenter import SamSegmenter
-
-OFFICIAL = ("wanglab/medsam-vit-base", "de8488bca37bb1d4fb190f612c516126d739ce3b")
 
 
 @dataclass(frozen=True)
@@ -52,23 +50,18 @@ class MedSam(SamSegmenter):
     """MedSAM; takes boxes."""
 
     NAME = "medsam"
+    OFFICIAL = ("wanglab/medsam-vit-base", "de8488bca37bb1d4fb190f612c516126d739ce3b")
     PROMPTS = frozenset({"box"})
     TRAIN_DEFAULTS = {"trainable": ["encoder", "mask_decoder"], "loss": "dice_bce", "lr": 1e-4, "batch_size": 2}
 
-    def __init__(self, network: SamModel):
-        super().__init__(network, MinMaxTransform(network.config.vision_config.image_size), single_mask=True)
+    single_mask = True
 
+    @staticmethod
+    def image_transform(config: SamConfig) -> ImageTransform:
+        return MinMaxTransform(config.vision_config.image_size)
 
-def create(size: str, seed: int) -> MedSam:
-    if size != "tiny":
-        pretrained.refuse_random(MedSam.NAME)
-    return MedSam(sam_network.create(SamModel, size, seed)).eval()
-
-
-def convert(source: Path) -> MedSam:
-    return MedSam(sam_network.convert(SamModel, source)).eval()
-
-
-def load(folder: Path, classes: int) -> MedSam:
-    config, tensors = weights.read(folder)
-    return precision.stored(MedSam(pretrained.load(SamModel, config, tensors, folder)), config).eval()
+    @classmethod
+    def create(cls, size: str, seed: int) -> Self:
+        if size != "tiny":
+            pretrained.refuse_random(cls.NAME)
+        return super().create(size, seed)

@@ -1,11 +1,7 @@
 """The empty mask: a floor for what counts images without any object, such as accuracy; its IoU with an object is 0."""
 
-from pathlib import Path
-from typing import NoReturn
-
 import numpy as np
 
-from promptseg.nn import trivial
 from promptseg.nn.segmenter import Features
 from promptseg.nn.trivial import TrivialSegmenter
 from promptseg.prompts import Prompt
@@ -18,15 +14,3 @@ class Nothing(TrivialSegmenter):
 
     def foreground(self, features: Features, prompts: list[Prompt], height: int, width: int) -> np.ndarray:
         return np.zeros((len(prompts), 1, 1), bool)
-
-
-def create(size: str, seed: int) -> Nothing:
-    return Nothing(seed).eval()
-
-
-def convert(source: Path) -> NoReturn:
-    trivial.refuse_source(Nothing.NAME, source)
-
-
-def load(folder: Path, classes: int) -> Nothing:
-    return Nothing(trivial.read_seed(folder)).eval()

@@ -6,12 +6,14 @@ resized to 1024, as in the authors' evaluation.
 """
 
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
+from transformers import SamConfig
 
 from promptseg.core.errors import UserError
-from promptseg.nn import precision, pretrained, sam_checkpoint, sam_network, weights
+from promptseg.nn import sam_checkpoint
 from promptseg.nn.image_transform import IMAGENET_MEAN, IMAGENET_STD, ImageTransform
 from promptseg.nn.prompt_adapter import AdaptedMasks, AdaptedSam, HardPoints, guide
 from promptseg.nn.sam_segmenter import SamSegmenter
@@ -32,6 +34,7 @@ class PaSam(SamSegmenter):
     """
 
     NAME = "pa_sam"
+    NETWORK = AdaptedSam
     PROMPTS = frozenset({"points", "box"})
     TRAIN_DEFAULTS = {"trainable": ["adapter"], "loss": "dice_bce", "lr": 1e-3, "batch_size": 4}
     # All that the authors train; the two-way transformer and the IoU head stay those of SAM.
@@ -42,11 +45,22 @@ class PaSam(SamSegmenter):
         )
     }
 
-    samples_hard_points: bool = True
+    single_mask, samples_hard_points = True, True
 
-    def __init__(self, network: AdaptedSam):
-        transform = ImageTransform(network.config.vision_config.image_size, False, IMAGENET_MEAN, IMAGENET_STD)
-        super().__init__(network, transform, single_mask=True)
+    @staticmethod
+    def image_transform(config: SamConfig) -> ImageTransform:
+        return ImageTransform(config.vision_config.image_size, False, IMAGENET_MEAN, IMAGENET_STD)
+
+    @classmethod
+    def create(cls, size: str, seed: int) -> Self:
+        if size != "tiny":
+            remedy = f"give {RELEASED_FILES} as models.pa_sam.source"
+            raise UserError(f"pa_sam: its released weights are on no hub; {remedy}")
+        return super().create(size, seed)
+
+    @classmethod
+    def convert(cls, source: Path) -> Self:
+        return cls(sam_checkpoint.load(AdaptedSam, _merged(source), source)).eval()
 
     def encode(self, images: list[np.ndarray]) -> Features:
         pixels = self.transform.to_input(images).to(self.device)
@@ -98,21 +112,6 @@ class PaSam(SamSegmenter):
         count = self.network.config.prompt_encoder_config.image_embedding_size**2
         uniform = [torch.rand(2, prompts, count, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
         return -torch.log(-torch.log(torch.cat(uniform, dim=1).clamp(1e-7, 1 - 1e-7))).to(self.device)
-
-
-def create(size: str, seed: int) -> PaSam:
-    if size != "tiny":
-        raise UserError(f"pa_sam: its released weights are on no hub; give {RELEASED_FILES} as models.pa_sam.source")
-    return PaSam(sam_network.create(AdaptedSam, size, seed)).eval()
-
-
-def convert(source: Path) -> PaSam:
-    return PaSam(sam_checkpoint.load(AdaptedSam, _merged(source), source)).eval()
-
-
-def load(folder: Path, classes: int) -> PaSam:
-    config, tensors = weights.read(folder)
-    return precision.stored(PaSam(pretrained.load(AdaptedSam, config, tensors, folder)), config).eval()
 
 
 def _merged(source: Path) -> dict[str, torch.Tensor]:

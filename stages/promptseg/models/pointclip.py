@@ -11,7 +11,7 @@ normalized by CLIP's mean and standard deviation.
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 import torch
@@ -24,8 +24,6 @@ from promptseg.nn import clip, precision, pretrained, text_encoder, weights
 from promptseg.nn.segmenter import Features, Segmenter
 from promptseg.prompts import Prompt
 
-OFFICIAL, RELEASED = clip.OFFICIAL, weights.PICKLED_TENSORS
-BACKBONE = "clip"
 TEMPLATE = "point cloud depth map of a {}."
 
 
@@ -39,6 +37,8 @@ class PointClip(Segmenter):
     """
 
     NAME = "pointclip"
+    OFFICIAL, RELEASED = clip.OFFICIAL, weights.PICKLED_TENSORS
+    BACKBONE = "clip"
     MODALITY = point_clouds.MODALITY
     ENCODER = ("network.vision_model.",)
     PROMPTS = frozenset({"text"})
@@ -50,6 +50,21 @@ class PointClip(Segmenter):
         self.network, self.weights = network, weights
         self.transform = Views(network.config.vision_config.image_size)
         self.phrases = clip.phrase_embeddings(network, tokenizer)
+
+    @classmethod
+    def create(cls, size: str, seed: int) -> Self:
+        return cls(*clip.create(cls.NAME, size, seed), [1.0] * len(VIEWS)).eval()
+
+    @classmethod
+    def convert(cls, source: Path, size: Literal["full", "tiny"] = "full") -> Self:
+        """From CLIP in the layout of the hub. size: ignored, as nothing is built on it."""
+        return cls(*clip.convert(source), [1.0] * len(VIEWS)).eval()
+
+    @classmethod
+    def load(cls, folder: Path, classes: int) -> Self:
+        config, tensors = weights.read(folder)
+        network = pretrained.load(CLIPModel, config, tensors, folder)
+        return precision.stored(cls(network, text_encoder.read(folder), config["weights"]), config).eval()
 
     def encode(self, images: list[np.ndarray]) -> Features:
         """Embed the six depth maps of each cloud.
@@ -112,20 +127,3 @@ class PointClip(Segmenter):
         shares = features["visible"] * weights[:, None]
         shares = torch.where(shares.sum(1, keepdim=True) > 0, shares, weights[:, None])
         return torch.einsum("nvpk,nvk->npk", sampled, shares / shares.sum(1, keepdim=True))
-
-
-def create(size: str, seed: int) -> PointClip:
-    network, tokenizer = clip.create(PointClip.NAME, size, seed)
-    return PointClip(network, tokenizer, [1.0] * len(VIEWS)).eval()
-
-
-def convert(source: Path, size: Literal["full", "tiny"] = "full") -> PointClip:
-    """CLIP in the layout of the hub. size: ignored, as nothing is built on it."""
-    network, tokenizer = clip.convert(source)
-    return PointClip(network, tokenizer, [1.0] * len(VIEWS)).eval()
-
-
-def load(folder: Path, classes: int) -> PointClip:
-    config, tensors = weights.read(folder)
-    network = pretrained.load(CLIPModel, config, tensors, folder)
-    return precision.stored(PointClip(network, text_encoder.read(folder), config["weights"]), config).eval()

@@ -6,32 +6,20 @@ expected IoU. The random numbers follow from the seed and from the pixels of the
 """
 
 import hashlib
-from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
 import torch
 
 from promptseg.data.image_io import to_rgb
-from promptseg.nn import trivial
 from promptseg.nn.segmenter import Features
 from promptseg.nn.trivial import TrivialSegmenter
 from promptseg.prompts import Prompt
 
 
 class RandomMask(TrivialSegmenter):
-    """A random label for each pixel.
-
-    Args:
-        seed: of the study.
-        classes: number of classes of the dataset.
-    """
+    """A random label for each pixel."""
 
     NAME = "random_mask"
-
-    def __init__(self, seed: int, classes: int = 1):
-        super().__init__(seed)
-        self.classes = classes
 
     def encode(self, images: list[np.ndarray]) -> Features:
         """Besides the sizes, a digest of each image as (n, 16) integers of 16 bits, which are exact in float32."""
@@ -48,15 +36,3 @@ class RandomMask(TrivialSegmenter):
         digest = hashlib.sha256(f"{int(self.seed)}/{image.shape}/".encode())
         digest.update(np.ascontiguousarray(image).data)
         return np.frombuffer(digest.digest(), "<u2").astype(int)
-
-
-def create(size: str, seed: int) -> RandomMask:
-    return RandomMask(seed).eval()
-
-
-def convert(source: Path) -> NoReturn:
-    trivial.refuse_source(RandomMask.NAME, source)
-
-
-def load(folder: Path, classes: int) -> RandomMask:
-    return RandomMask(trivial.read_seed(folder), classes).eval()

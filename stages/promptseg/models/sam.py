@@ -4,36 +4,18 @@ Released as facebook/sam-vit-base, -large and -huge, and as sam_vit_b_01ec64.pth
 sam_vit_h_4b8939.pth. The longer side of an image is resized to 1024 and the rest is padded.
 """
 
-from pathlib import Path
+from transformers import SamConfig
 
-from transformers import SamModel
-
-from promptseg.nn import precision, pretrained, sam_network, weights
 from promptseg.nn.image_transform import IMAGENET_MEAN, IMAGENET_STD, ImageTransform
 from promptseg.nn.sam_segmenter import SamSegmenter
-
-OFFICIAL = ("facebook/sam-vit-base", "70c1a07f894ebb5b307fd9eaaee97b9dfc16068f")
 
 
 class Sam(SamSegmenter):
     """SAM; takes points, a box or both, and masks, and generates masks without a prompt."""
 
     NAME = "sam"
+    OFFICIAL = ("facebook/sam-vit-base", "70c1a07f894ebb5b307fd9eaaee97b9dfc16068f")
 
-    def __init__(self, network: SamModel, single_mask: bool = False):
-        transform = ImageTransform(network.config.vision_config.image_size, True, IMAGENET_MEAN, IMAGENET_STD)
-        super().__init__(network, transform, single_mask)
-
-
-def create(size: str, seed: int) -> Sam:
-    return Sam(sam_network.create(SamModel, size, seed)).eval()
-
-
-def convert(source: Path) -> Sam:
-    return Sam(sam_network.convert(SamModel, source)).eval()
-
-
-def load(folder: Path, classes: int) -> Sam:
-    config, tensors = weights.read(folder)
-    network = pretrained.load(SamModel, config, tensors, folder)
-    return precision.stored(Sam(network, config["single_mask"]), config).eval()
+    @staticmethod
+    def image_transform(config: SamConfig) -> ImageTransform:
+        return ImageTransform(config.vision_config.image_size, True, IMAGENET_MEAN, IMAGENET_STD)

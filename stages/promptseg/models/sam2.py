@@ -6,12 +6,13 @@ of an image are resized to 1024.
 
 import json
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
 from transformers import Sam2Config, Sam2Model
 
-from promptseg.nn import precision, pretrained, sam2_checkpoint, weights
+from promptseg.nn import pretrained, sam2_checkpoint, weights
 from promptseg.nn.image_transform import IMAGENET_MEAN, IMAGENET_STD, ImageTransform
 from promptseg.nn.sam_segmenter import SamSegmenter
 from promptseg.nn.segmenter import Features
@@ -30,13 +31,13 @@ TINY = {
     "mask_decoder_config": dict(hidden_size=64, mlp_dim=128, num_attention_heads=4, iou_head_hidden_dim=64),
 }  # fmt: skip
 
-OFFICIAL = ("facebook/sam2.1-hiera-tiny", "de431c4043854a71d8101e17995dfe596bf101a5")
-
 
 class Sam2(SamSegmenter):
     """SAM 2 for images; takes points, a box or both, and masks, and generates masks without a prompt."""
 
     NAME = "sam2"
+    OFFICIAL = ("facebook/sam2.1-hiera-tiny", "de431c4043854a71d8101e17995dfe596bf101a5")
+    NETWORK, TINY = Sam2Model, TINY
     # The mask decoder's first convolutions depend on the image alone, so their output is part of the features.
     ENCODER = ("network.vision_encoder.", "network.no_memory_embedding", "network.mask_decoder.conv_s")
     # The object-score head has no part in the masks of a single image, so there is no gradient to train it.
@@ -51,9 +52,18 @@ class Sam2(SamSegmenter):
         "all": (*ENCODER, "network.prompt_encoder.", *DECODER),
     }
 
-    def __init__(self, network: Sam2Model, single_mask: bool = False):
-        size = network.config.prompt_encoder_config.image_size
-        super().__init__(network, ImageTransform(size, False, IMAGENET_MEAN, IMAGENET_STD), single_mask)
+    @staticmethod
+    def image_transform(config: Sam2Config) -> ImageTransform:
+        return ImageTransform(config.prompt_encoder_config.image_size, False, IMAGENET_MEAN, IMAGENET_STD)
+
+    @classmethod
+    def convert(cls, source: Path) -> Self:
+        if weights.is_single_file(source):
+            return cls(sam2_checkpoint.convert(source)).eval()
+        config, tensors = weights.released(source)
+        config = json.loads(config.read_text())
+        config.pop("model_type", None)  # the hub's files are of the video model, which contains this one
+        return cls(pretrained.fill(Sam2Model, Sam2Config.from_dict(config), weights.tensors(tensors), source)).eval()
 
     def encode(self, images: list[np.ndarray]) -> Features:
         decoder = self.network.mask_decoder
@@ -71,23 +81,3 @@ class Sam2(SamSegmenter):
 
     def image_embeddings(self, features: Features) -> list[torch.Tensor]:
         return [features["high"], features["middle"], features["low"]]
-
-
-def create(size: str, seed: int) -> Sam2:
-    torch.manual_seed(seed)
-    return Sam2(Sam2Model(Sam2Config(**(TINY if size == "tiny" else {})))).eval()
-
-
-def convert(source: Path) -> Sam2:
-    if weights.is_single_file(source):
-        return Sam2(sam2_checkpoint.convert(source)).eval()
-    config, tensors = weights.released(source)
-    config = json.loads(config.read_text())
-    config.pop("model_type", None)  # the hub's files are of the video model, which contains this one
-    return Sam2(pretrained.fill(Sam2Model, Sam2Config.from_dict(config), weights.tensors(tensors), source)).eval()
-
-
-def load(folder: Path, classes: int) -> Sam2:
-    config, tensors = weights.read(folder)
-    network = pretrained.load(Sam2Model, config, tensors, folder)
-    return precision.stored(Sam2(network, config["single_mask"]), config).eval()

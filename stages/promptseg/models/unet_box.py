@@ -3,33 +3,27 @@
 In no study; a baseline for SAM with oracle boxes: what a plain network does with the same prompt.
 """
 
-from pathlib import Path
-
 import numpy as np
 import torch
 
-from promptseg.core.errors import UserError
-from promptseg.nn import class_outputs, unets, weights
-from promptseg.nn.segmenter import Features, Segmenter
+from promptseg.nn import unets
+from promptseg.nn.scratch import ScratchSegmenter
+from promptseg.nn.segmenter import Features
 from promptseg.prompts import Prompt
 
 
-class UnetBox(Segmenter):
+class UnetBox(ScratchSegmenter):
     """U-Net that is prompted by a box."""
 
     NAME = "unet_box"
     PROMPTS = frozenset({"box"})
     TRAIN_DEFAULTS = {"trainable": ["all"], "loss": "dice_bce", "lr": 1e-3, "batch_size": 4}
     TRAINABLE = {"all": ("network.",)}
-    CACHED = False
+    SIZES = unets.SIZES
 
-    def __init__(self, architecture: dict):
-        super().__init__()
-        self.architecture, self.transform = architecture, unets.image_transform(architecture)
+    def __init__(self, architecture: dict, classes: int = 1):
+        super().__init__(architecture)
         self.network = unets.build(architecture, 4, 1)
-
-    def encode(self, images: list[np.ndarray]) -> Features:
-        return {"pixels": self.transform.to_input(images).to(self.device)}
 
     def decode(self, features: Features, prompts: list[list[Prompt]]) -> torch.Tensor:
         n, p, side = len(prompts), len(prompts[0]), self.transform.size
@@ -39,9 +33,6 @@ class UnetBox(Segmenter):
         inside = coverage(extents, side)
         pixels = features["pixels"].repeat_interleave(p, dim=0)
         return self.network(torch.cat([pixels, inside[:, None]], dim=1)).reshape(n, p, side, side)
-
-    def configuration(self) -> dict:
-        return {"model": self.NAME, "architecture": self.architecture}
 
 
 def coverage(boxes: torch.Tensor, side: int) -> torch.Tensor:
@@ -60,19 +51,3 @@ def coverage(boxes: torch.Tensor, side: int) -> torch.Tensor:
         low, high = boxes[:, axis, None], boxes[:, axis + 2, None]
         shares.append((torch.minimum(start + 1, high) - torch.maximum(start, low)).clamp(0, 1))
     return shares[1][:, :, None] * shares[0][:, None, :]
-
-
-def create(size: str, seed: int) -> UnetBox:
-    torch.manual_seed(seed)
-    return UnetBox(unets.SIZES[size]).eval()
-
-
-def convert(source: Path) -> UnetBox:
-    raise UserError(f"{source}: unet_box has no released weights; set models.unet_box.source to tiny or leave it out")
-
-
-def load(folder: Path, classes: int) -> UnetBox:
-    config, tensors = weights.read(folder)
-    model = UnetBox(config["architecture"])
-    class_outputs.load_tensors(model, tensors, folder)
-    return model.eval()

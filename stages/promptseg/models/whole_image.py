@@ -4,12 +4,8 @@ With several classes all pixels are of the first one, as a pixel has one label a
 frequent; `random_mask` is the better floor there.
 """
 
-from pathlib import Path
-from typing import NoReturn
-
 import numpy as np
 
-from promptseg.nn import trivial
 from promptseg.nn.segmenter import Features
 from promptseg.nn.trivial import TrivialSegmenter
 from promptseg.prompts import Prompt
@@ -22,15 +18,3 @@ class WholeImage(TrivialSegmenter):
 
     def foreground(self, features: Features, prompts: list[Prompt], height: int, width: int) -> np.ndarray:
         return np.array([prompt.target == 1 for prompt in prompts])[:, None, None]
-
-
-def create(size: str, seed: int) -> WholeImage:
-    return WholeImage(seed).eval()
-
-
-def convert(source: Path) -> NoReturn:
-    trivial.refuse_source(WholeImage.NAME, source)
-
-
-def load(folder: Path, classes: int) -> WholeImage:
-    return WholeImage(trivial.read_seed(folder)).eval()

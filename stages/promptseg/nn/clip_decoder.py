@@ -7,7 +7,7 @@ decoder reads; its initial weights are seeded.
 
 from abc import abstractmethod
 from pathlib import Path
-from typing import ClassVar, Literal, TypeVar
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -38,6 +38,8 @@ class ClipDecoder(Segmenter):
         LAST: prefix of the layer that has an output for each class; None where there is no such layer.
     """
 
+    OFFICIAL, RELEASED = clip.OFFICIAL, weights.PICKLED_TENSORS
+    BACKBONE = "clip"
     TRAINABLE = {"decoder": ("decoder.",)}
     TRAIN_DEFAULTS = {"trainable": ["decoder"], "loss": "dice_bce", "lr": 1e-3, "batch_size": 8}
     ENCODER = ("network.vision_model.",)
@@ -51,6 +53,27 @@ class ClipDecoder(Segmenter):
         self.transform = ImageTransform(patches * vision.patch_size, False, CLIP_MEAN, CLIP_STD)
         self.phrases = clip.phrase_embeddings(network, tokenizer)
         self.decoder = self.build(vision.hidden_size, network.config.projection_dim, width, classes)
+
+    @classmethod
+    def create(cls, size: str, seed: int) -> Self:
+        network, tokenizer = clip.create(cls.NAME, size, seed)
+        return cls(network, tokenizer, **SIZES[size], classes=1).eval()
+
+    @classmethod
+    def convert(cls, source: Path, size: Literal["full", "tiny"] = "full") -> Self:
+        """From CLIP in the layout of the hub, with a decoder of this size whose initial weights are always the same."""
+        network, tokenizer = clip.convert(source)
+        torch.manual_seed(0)
+        return cls(network, tokenizer, **SIZES[size], classes=1).eval()
+
+    @classmethod
+    def load(cls, folder: Path, classes: int) -> Self:
+        config, tensors = weights.read(folder)
+        network = pretrained.load(CLIPModel, config, tensors, folder)
+        torch.manual_seed(classes)
+        model = cls(network, text_encoder.read(folder), config["patches"], config["width"], classes)
+        class_outputs.load_tensors(model, tensors, folder, model.LAST)
+        return precision.stored(model, config).eval()
 
     @staticmethod
     @abstractmethod
@@ -93,38 +116,3 @@ class ChannelNorm(nn.LayerNorm):
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         return super().forward(tokens.movedim(1, -1)).movedim(-1, 1)
-
-
-D = TypeVar("D", bound=ClipDecoder)
-
-
-def create(kind: type[D], size: str, seed: int) -> D:
-    """Create a tiny model with seeded random weights. Raises UserError for any other size."""
-    network, tokenizer = clip.create(kind.NAME, size, seed)
-    return kind(network, tokenizer, **SIZES[size], classes=1).eval()
-
-
-def convert(kind: type[D], source: Path, size: Literal["full", "tiny"]) -> D:
-    """Build a model from CLIP in the layout of the hub, with a decoder whose initial weights are always the same.
-
-    Args:
-        kind: class of the model.
-        source: folder of CLIP.
-        size: of the decoder.
-
-    Raises:
-        UserError: the files are missing or do not fit.
-    """
-    network, tokenizer = clip.convert(source)
-    torch.manual_seed(0)
-    return kind(network, tokenizer, **SIZES[size], classes=1).eval()
-
-
-def load(kind: type[D], folder: Path, classes: int) -> D:
-    """Load a checkpoint; a last layer for another number of classes gets new weights, seeded by that number."""
-    config, tensors = weights.read(folder)
-    network = pretrained.load(CLIPModel, config, tensors, folder)
-    torch.manual_seed(classes)
-    model = kind(network, text_encoder.read(folder), config["patches"], config["width"], classes)
-    class_outputs.load_tensors(model, tensors, folder, model.LAST)
-    return precision.stored(model, config).eval()

@@ -1,18 +1,29 @@
 """Segmenter for SAM and its relatives: points, boxes and masks through transformers' networks."""
 
-from typing import ClassVar
+from abc import abstractmethod
+from pathlib import Path
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from transformers import PretrainedConfig, PreTrainedModel, SamModel
 
-from promptseg.nn import attention, pretrained
+from promptseg.nn import attention, precision, pretrained, sam_checkpoint, weights
 from promptseg.nn.image_transform import ImageTransform
 from promptseg.nn.segmenter import Features, Segmenter
 from promptseg.prompts import Prompt
 
 MASK_LOGIT = 10.0  # logit of a pixel inside a mask prompt; its negative outside
 LARGEST_LOGIT = 32.0  # of a prediction that is given back; SAM 2's predictor has the same limit
+TINY = {
+    "vision_config": dict(
+        hidden_size=64, output_channels=64, num_hidden_layers=4, num_attention_heads=4, image_size=256, patch_size=8,
+        window_size=8, global_attn_indexes=[1, 3], num_pos_feats=32, mlp_ratio=2.0, initializer_range=0.02,
+    ),
+    "prompt_encoder_config": dict(hidden_size=64, image_size=256, patch_size=8),
+    "mask_decoder_config": dict(hidden_size=64, mlp_dim=128, num_attention_heads=4, iou_head_hidden_dim=64),
+}  # fmt: skip
 
 
 class SamSegmenter(Segmenter):
@@ -20,12 +31,17 @@ class SamSegmenter(Segmenter):
 
     Args:
         network: the network.
-        transform: its image transform.
+
+    Attributes:
         single_mask: always return the decoder's single mask, as a fine-tuned decoder was trained to. Otherwise a
             single point without a box, which is ambiguous, gets the best of three masks by predicted IoU, and every
             other prompt the single mask (Kirillov et al. 2023, section 3).
+        NETWORK: class of the network.
+        TINY: configuration of the tiny network; that of the full one is the default of its class.
     """
 
+    NETWORK: ClassVar[type[PreTrainedModel]] = SamModel
+    TINY: ClassVar[dict[str, Any]] = TINY
     PROMPTS = frozenset({"points", "box", "box + points", "mask", "clicks", "automatic"})
     ENCODER: ClassVar[tuple[str, ...]] = ("network.vision_encoder.",)
     LORA_TARGETS = ".attn.qkv"
@@ -37,10 +53,37 @@ class SamSegmenter(Segmenter):
     }
     TRAIN_DEFAULTS = {"trainable": ["mask_decoder"], "loss": "dice", "lr": 1e-4, "batch_size": 2}
 
-    def __init__(self, network: torch.nn.Module, transform: ImageTransform, single_mask: bool = False):
+    single_mask: bool = False
+
+    def __init__(self, network: PreTrainedModel):
         super().__init__()
-        self.network, self.transform, self.single_mask = network, transform, single_mask
+        self.network, self.transform = network, self.image_transform(network.config)
         attention.use_efficient(network)
+
+    @classmethod
+    def create(cls, size: str, seed: int) -> Self:
+        torch.manual_seed(seed)
+        config = cls.NETWORK.config_class(**(cls.TINY if size == "tiny" else {}))
+        return cls(cls.NETWORK(config)).eval()
+
+    @classmethod
+    def convert(cls, source: Path) -> Self:
+        """From a folder of the hub, or a file of tensors named as in segment_anything or as in SamModel."""
+        if weights.is_single_file(source):
+            return cls(sam_checkpoint.load(cls.NETWORK, sam_checkpoint.read(source), source)).eval()
+        return cls(pretrained.convert(cls.NETWORK, source)).eval()
+
+    @classmethod
+    def load(cls, folder: Path, classes: int) -> Self:
+        config, tensors = weights.read(folder)
+        model = cls(pretrained.load(cls.NETWORK, config, tensors, folder))
+        model.single_mask = config["single_mask"]
+        return precision.stored(model, config).eval()
+
+    @staticmethod
+    @abstractmethod
+    def image_transform(config: PretrainedConfig) -> ImageTransform:
+        """The image transform of a network of this configuration."""
 
     def encode(self, images: list[np.ndarray]) -> Features:
         with self.encoder_context():

@@ -5,7 +5,8 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any, ClassVar, Literal
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -41,6 +42,10 @@ class Segmenter(torch.nn.Module):
 
     Attributes:
         NAME: of the model, as in params.yaml.
+        OFFICIAL: repository and commit of the released weights on the Hugging Face hub; (None, None): it has none.
+        RELEASED: name of the released file of tensors.
+        BACKBONE: folder in promptseg/tiny that the tiny model is built from, by `convert(folder, "tiny")`, where it has
+            no checkpoint of its own there; else empty.
         MODALITY: "image", or "point_cloud" for clouds stored as (points, 2, 3) images of equally many points; their
             logits are by point, (n, p, points, 2), and the transform is depth_maps.Views.
         PROMPTS: kinds of prompts that it takes, as PromptConfig.kind names them.
@@ -56,6 +61,9 @@ class Segmenter(torch.nn.Module):
     """
 
     NAME: ClassVar[str]
+    OFFICIAL: ClassVar[tuple[str, str] | tuple[None, None]] = (None, None)
+    RELEASED: ClassVar[str] = "model.safetensors"
+    BACKBONE: ClassVar[str] = ""
     MODALITY: ClassVar[str] = "image"
     PROMPTS: ClassVar[frozenset[str]]
     TRAINABLE: ClassVar[dict[str, tuple[str, ...]]] = {}
@@ -67,6 +75,45 @@ class Segmenter(torch.nn.Module):
     transform: ImageTransform
     encoder_trainable: bool = False
     encoder_precision: Literal["fp32", "bf16"] = "fp32"
+
+    @classmethod
+    @abstractmethod
+    def create(cls, size: str, seed: int) -> Self:
+        """Create a model with random weights.
+
+        Args:
+            size: "tiny", or "full" as released.
+            seed: of the weights.
+
+        Raises:
+            UserError: the full model is of no use with random weights.
+        """
+
+    @classmethod
+    def convert(cls, source: Path) -> Self:
+        """Build a model from released files.
+
+        Args:
+            source: folder in the layout of the hub, or a single file.
+
+        Raises:
+            UserError: the files are missing or do not fit, or nothing is released, as by default.
+        """
+        remedy = f"set models.{cls.NAME}.source to tiny or leave it out"
+        raise UserError(f"{source}: {cls.NAME} has no released weights; {remedy}")
+
+    @classmethod
+    @abstractmethod
+    def load(cls, folder: Path, classes: int) -> Self:
+        """Load one of our own checkpoints.
+
+        Args:
+            folder: of the checkpoint, as `nn.weights` writes it.
+            classes: number of classes of the dataset; a last layer for another number gets new weights, seeded by it.
+
+        Raises:
+            UserError: a file is missing or changed, or its tensors do not fit.
+        """
 
     @abstractmethod
     def encode(self, images: list[np.ndarray]) -> Features:

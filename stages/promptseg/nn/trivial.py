@@ -7,12 +7,11 @@ image itself, so that a prediction is exact to the pixel.
 from abc import abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Self
 
 import numpy as np
 import torch
 
-from promptseg.core.errors import UserError
 from promptseg.nn import weights
 from promptseg.nn.image_transform import ImageTransform
 from promptseg.nn.segmenter import Features, Segmenter
@@ -49,15 +48,26 @@ class TrivialSegmenter(Segmenter):
 
     Args:
         seed: of the study.
+        classes: number of classes of the dataset.
     """
 
     PROMPTS = frozenset({"none"})
     CACHED = False
 
-    def __init__(self, seed: int):
+    def __init__(self, seed: int, classes: int = 1):
         super().__init__()
-        self.transform = OriginalSize()
+        self.transform, self.classes = OriginalSize(), classes
         self.register_buffer("seed", torch.tensor(seed))
+
+    @classmethod
+    def create(cls, size: str, seed: int) -> Self:
+        """The same at both sizes."""
+        return cls(seed).eval()
+
+    @classmethod
+    def load(cls, folder: Path, classes: int) -> Self:
+        """Read the seed in a checkpoint."""
+        return cls(int(weights.read(folder)[1]["seed"]), classes).eval()
 
     @property
     def device(self) -> torch.device:
@@ -95,13 +105,3 @@ class TrivialSegmenter(Segmenter):
     def configuration(self) -> dict:
         """The name of the model, as its seed is a tensor."""
         return {"model": self.NAME}
-
-
-def read_seed(folder: Path) -> int:
-    """The seed in a checkpoint."""
-    return int(weights.read(folder)[1]["seed"])
-
-
-def refuse_source(model: str, source: Path) -> NoReturn:
-    """Raise UserError: there is nothing to convert."""
-    raise UserError(f"{source}: {model} has no released weights; set models.{model}.source to tiny or leave it out")

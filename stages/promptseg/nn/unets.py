@@ -9,7 +9,6 @@ import segmentation_models_pytorch as smp
 import torch
 
 from promptseg.core.errors import UserError
-from promptseg.nn.image_transform import MIDDLE_MEAN, MIDDLE_STD, ImageTransform
 
 SIZES = {
     "tiny": dict(encoder="resnet18", depth=4, decoder_channels=[64, 48, 32, 16], size=128),
@@ -17,11 +16,6 @@ SIZES = {
 }
 HEAD = "segmentation_head."  # prefix of the last layer's names
 GROUPS = 8
-
-
-def image_transform(architecture: dict) -> ImageTransform:
-    """The transform to the network's input size. architecture: one of SIZES."""
-    return ImageTransform(architecture["size"], False, MIDDLE_MEAN, MIDDLE_STD)
 
 
 def build(architecture: dict, channels: int, outputs: int) -> torch.nn.Module:
@@ -63,7 +57,6 @@ def load_encoder(network: torch.nn.Module, tensors: dict[str, torch.Tensor], whe
 
 
 def _with_group_norm(module: torch.nn.Module) -> torch.nn.Module:
-    """Replace batch norms by group norms, in place."""
     for name, child in module.named_children():
         if isinstance(child, torch.nn.BatchNorm2d):
             setattr(module, name, torch.nn.GroupNorm(GROUPS, child.num_features))

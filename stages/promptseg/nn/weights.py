@@ -128,7 +128,6 @@ def tensors(path: Path, roots: tuple[str, ...] = ()) -> dict[str, torch.Tensor]:
 
 
 def _shards(index: Path) -> list[str]:
-    """Names of the shards that an index lists, beside it."""
     try:
         names = sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))
     except (ValueError, KeyError, TypeError, AttributeError):  # no JSON, or none of this form

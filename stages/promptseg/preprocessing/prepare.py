@@ -68,7 +68,7 @@ def prepare(name: str, settings: params.Dataset, max_images: int | None, seed: i
     ranks = Ranks()
     dataset, options = datasets.load(settings.reader), datasets.options(name, settings)
     modality = datasets.modality(name, settings)
-    dataset.verify(paths.raw, *options)
+    datasets.verify(dataset, paths.raw, *options)
     known, contained_in = (
         datasets.classes(dataset, *options, folder=paths.raw),
         datasets.contained_in(dataset, *options),
@@ -178,7 +178,6 @@ def _regroup(name: str, options: tuple) -> str:
 
 
 def _metadata(name: str, modality: str, dataset: ModuleType, classes: tuple[str, ...]) -> dict:
-    """Metadata of the splits, without the number of shards."""
     metadata = {"dataset": name, "title": dataset.TITLE, "classes": list(classes), "licence": dataset.LICENCE}
     metadata["words"] = datasets.words(dataset, classes)
     if modality != "image":
@@ -218,7 +217,6 @@ def _distribute(choices: dict[str, Choice], counts: dict[int, PixelCounts], tile
 
 
 def _write(job: _Job, shard: _Shard, folder: Path) -> _Written:
-    """Write a shard below the folder of all splits."""
 
     def encode(item: tuple[int, np.ndarray]) -> list[tuple[Record, set[bool]]] | None:
         sample = job.samples[item[0]]

@@ -50,5 +50,4 @@ def assign(samples: list[Sample], settings: params.Dataset, seed: int, ordered: 
 
 
 def _uniform(key: str) -> float:
-    """A number in [0, 1) that depends on the key alone."""
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:6]) / 2**48

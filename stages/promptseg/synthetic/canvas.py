@@ -87,13 +87,13 @@ class Canvas:
         return np.clip(seen * 255 + 0.5, 0, 255).astype(np.uint8)
 
 
-def plain(rng: np.random.Generator, color: ArrayLike, wear: float = 0.3, stretch: float = 1.0) -> Surface:
+def plain(rng: np.random.Generator, color: ArrayLike, wear: float = 0.3) -> Surface:
     """Return a surface of one color, lit from one side, with stains. color: (3,) in [0, 1]; wear: their contrast."""
     slope = rng.uniform(-0.35, 0.35, 2).astype(np.float32)
 
     def surface(h: int, w: int) -> np.ndarray:
         y, x = np.linspace(-1, 1, h, dtype=np.float32)[:, None], np.linspace(-1, 1, w, dtype=np.float32)
-        shade = 1 + slope[0] * x + slope[1] * y + wear * (noise(rng, h, w, max(0.3 * w, 3), 2, stretch) - 0.5)
+        shade = 1 + slope[0] * x + slope[1] * y + wear * (noise(rng, h, w, max(0.3 * w, 3), 2) - 0.5)
         return (np.asarray(color, np.float32) * shade[..., None]).astype(np.float32)
 
     return surface

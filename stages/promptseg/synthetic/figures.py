@@ -210,7 +210,6 @@ def draw(
 
 
 def _parse(words: list[str]) -> list[tuple[Outline, str]]:
-    """Parse the words of one shape; two outlines where it is mirrored."""
     kind, _, tone = words[0].partition(":")
     values = [float(word) for word in words[1:]]
     width = values.pop(0) if kind.lstrip("^") in ("line", "ring") else None

@@ -62,7 +62,7 @@ def rotation(angle: float) -> np.ndarray:
     return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
 
 
-def arc(start: float, end: float, radius: float = 1.0, x: float = 0.0, count: int = 48) -> np.ndarray:
-    """Points (count, 2) on a circle around (x, 0), between two angles in radians."""
-    angle = np.linspace(start, end, count)
+def arc(start: float, end: float, radius: float = 1.0, x: float = 0.0) -> np.ndarray:
+    """Points (48, 2) on a circle around (x, 0), between two angles in radians."""
+    angle = np.linspace(start, end, 48)
     return np.stack([x + radius * np.cos(angle), radius * np.sin(angle)], axis=1)

@@ -77,7 +77,6 @@ def _batch_choices(setup: Setup) -> Iterator[Setup]:
 
 
 def _memory_message(measured: ResourceForecast, setup: Setup, inputs: Inputs, processes: Processes) -> str:
-    """The error for a batch that does not fit, with settings that do."""
     suggestions = _smaller_batch(measured, setup.config)
     for description, train in _alternatives(setup):
         other = set_up(setup.job.with_train(train), inputs, processes)

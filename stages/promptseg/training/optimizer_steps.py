@@ -6,7 +6,7 @@ import torch
 
 from promptseg.core.devices import Processes
 from promptseg.core.train_config import CompleteTrain
-from promptseg.training import optimizers, schedule
+from promptseg.training import optimizers
 from promptseg.training.ema import ExponentialMovingAverage
 
 
@@ -85,7 +85,7 @@ class OptimizerSteps:
         sums = torch.tensor([float(self._mask_count), self._loss_sum], device=self._processes.device)
         self._processes.sum([*gradients, sums])
         mask_count, loss_sum = sums.tolist()
-        self.lr = schedule.lr_at(self._config, self.step, self._total)
+        self.lr = optimizers.lr_at(self._config, self.step, self._total)
         if mask_count > 0:
             for gradient in gradients:
                 gradient /= mask_count

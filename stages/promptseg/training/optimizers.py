@@ -1,11 +1,13 @@
-"""Optimizers by name.
+"""Optimizers by name, and the learning rate by step.
 
-Each takes the trainable parameters by name and the settings of the run, and returns torch optimizers that update all of
-them between them. A new one is a function with a line `@OPTIMIZERS.register("its name")`; nothing else lists them.
+Each optimizer takes the trainable parameters by name and the settings of the run, and returns torch optimizers that
+update all of them between them. A new one is a function with a line `@OPTIMIZERS.register("its name")`; nothing else
+lists them.
 
 Adam is fused: one kernel for a step, whose square roots, unlike MKL's, are the same on all processors.
 """
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -51,3 +53,22 @@ def muon(parameters: Parameters, config: CompleteTrain) -> list[Optimizer]:
         settings = {"lr": config.lr, "weight_decay": config.weight_decay, "adjust_lr_fn": "match_rms_adamw"}
         optimizers.append(Muon(matrices.values(), **settings))
     return optimizers + (adamw(rest, config) if rest else [])
+
+
+def lr_at(config: CompleteTrain, step: int, total: int) -> float:
+    """Compute the learning rate of a step: a linear warmup, then constant or half a cosine wave down to 0.
+
+    The first step of the warmup has 1 / n of the full rate and its n-th step all of it. The cosine is that of
+    Loshchilov & Hutter 2017 without restarts, as in torch's CosineAnnealingLR.
+
+    Args:
+        config: lr, schedule, and warmup as a share of all steps.
+        step: 0 .. total - 1.
+        total: number of steps.
+    """
+    warmup = round(config.warmup * total)
+    if step < warmup:
+        return config.lr * (step + 1) / warmup
+    if config.schedule == "constant":
+        return config.lr
+    return config.lr * (1 + math.cos(math.pi * (step - warmup) / (total - warmup))) / 2

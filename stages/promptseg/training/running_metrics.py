@@ -1,6 +1,6 @@
 """Metrics of an epoch, summed up over its batches and over processes."""
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import NamedTuple
 
 import torch
@@ -62,18 +62,7 @@ class MetricSums:
     def mean(self, processes: Processes) -> EpochMetrics:
         """Means over the masks of all processes, which must all call this."""
         # Doubles: the means must not depend on how the sums were split among the processes.
-        total = torch.tensor(
-            [
-                self.loss,
-                self.loss_count,
-                self.dice_loss,
-                self.iou,
-                self.foreground,
-                self.target_foreground,
-                self.mask_count,
-            ],
-            dtype=torch.float64,
-        ).to(processes.device)
+        total = torch.tensor(astuple(self), dtype=torch.float64).to(processes.device)
         processes.sum([total])
         loss, loss_count, *sums, mask_count = total.tolist()
         return EpochMetrics(

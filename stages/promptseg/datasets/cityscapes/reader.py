@@ -30,10 +30,11 @@ from typing import Any
 import requests
 
 from promptseg.core.errors import UserError
-from promptseg.data import image_io
+from promptseg.data.image_io import read_mask
 from promptseg.datasets import Sample
 from promptseg.datasets.cityscapes.classes import CLASSES as CLASSES
 from promptseg.datasets.cityscapes.classes import LABELS
+from promptseg.datasets.official import file_sample, with_subfolders
 from promptseg.download import archives
 from promptseg.download.partial import cache
 
@@ -56,6 +57,7 @@ BY_HAND = (
     "is needed"
 )
 SPLITS = {"train": "train", "val": "test"}  # official split: split here
+REQUIRED = {"train": "leftImg8bit/train", "test": "leftImg8bit/val"}
 IMAGES, MASKS = ("leftImg8bit", "_leftImg8bit.png"), ("gtFine", "_gtFine_labelIds.png")
 
 
@@ -110,23 +112,6 @@ def download(folder: Path) -> None:
         )
 
 
-def verify(folder: Path) -> None:
-    """Check that images and masks pair by name, that no city is in two splits, and that train and val have images.
-
-    Some of the cities, or some of their images, are enough. No pixels are decoded.
-
-    Args:
-        folder: folder with `leftImg8bit` and `gtFine`, each directly in it or one folder deeper.
-
-    Raises:
-        UserError: naming the first missing part, file without its partner, or city in two splits.
-    """
-    splits = {split for split, *_ in _list_pairs(folder)}
-    for split in SPLITS:
-        if split not in splits:
-            raise UserError(f"{folder}: no images in {IMAGES[0]}/{split}; copy this part of the official data as well")
-
-
 def read(folder: Path) -> Iterator[Sample]:
     """Read the images by split (train, then val as test), city, sequence and frame.
 
@@ -141,15 +126,7 @@ def read(folder: Path) -> Iterator[Sample]:
         UserError: at the call, if images and masks do not pair by name.
     """
     return (
-        Sample(
-            id=f"{split}/{city}/{stem}",
-            split=SPLITS[split],
-            group=city,
-            image=partial(image_io.read_image, image),
-            mask=partial(image_io.read_mask, mask, LABELS),
-            file=image,
-            sources=(image, mask),
-        )
+        file_sample(f"{split}/{city}/{stem}", SPLITS[split], city, image, mask, partial(read_mask, labels=LABELS))
         for split, city, stem, image, mask in _list_pairs(folder)
     )
 
@@ -226,8 +203,8 @@ def _index_files(folder: Path, part: str, suffix: str) -> dict[tuple[str, str, i
 
 def _find_part(folder: Path, part: str) -> Path:
     """Return the folder named `part`, in `folder` or one level below. Raise UserError if there is none, or two."""
-    below = sorted(path for path in folder.glob("[!.]*") if path.is_dir())
-    roots = [home / part for home in (folder, *below) if any((home / part / split).is_dir() for split in SPLITS)]
+    homes = with_subfolders(folder)
+    roots = [home / part for home in homes if any((home / part / split).is_dir() for split in SPLITS)]
     if len(roots) == 1:
         return roots[0]
     if roots:

@@ -29,7 +29,9 @@ from promptseg.data import image_io
 from promptseg.datasets import Sample
 from promptseg.datasets.cityscapes.classes import CLASSES as CLASSES
 from promptseg.datasets.cityscapes.classes import LABELS
+from promptseg.datasets.official import find_root
 from promptseg.download import kaggle
+from promptseg.download.kaggle import missing_login as missing_login
 
 TITLE = "Cityscapes image pairs (lossy masks)"
 LICENCE = "as stated at kaggle.com/datasets/dansbecker/cityscapes-image-pairs; Cityscapes' own terms: non-commercial"
@@ -45,6 +47,7 @@ CHECK_DUPLICATES = True
 SLUG = "dansbecker/cityscapes-image-pairs"
 HOME = "cityscapes_data"
 SPLITS = {"train": "train", "val": "test"}  # official split: split here
+REQUIRED = {"train": "train", "test": "val"}
 SIDE = 256  # pixels, of each half
 COLORS = {  # official id: color; 18 (polegroup) has the color of 17
     7: (128, 64, 128), 8: (244, 35, 232), 9: (250, 170, 160), 10: (230, 150, 140), 11: (70, 70, 70),
@@ -60,11 +63,6 @@ FLAT = 12  # RGB distance within which a pixel counts as one of the colors
 MIN_FLAT = 0.4  # least share of such pixels in a color mask; a generated mask has 0.8, a photo at most 0.33
 _PALETTE = np.array([*COLORS.values(), *VOID_COLORS], np.float32)
 _CLASS = np.array([LABELS[id] for id in COLORS] + [255] * len(VOID_COLORS), np.uint8)
-
-
-def missing_login() -> str:
-    """Return what the user must do before `download` can log in to Kaggle, or an empty string."""
-    return kaggle.missing_login()
 
 
 def download(folder: Path) -> None:
@@ -86,20 +84,6 @@ def download(folder: Path) -> None:
         (folder / HOME / official_split).mkdir(parents=True)
         for path in files[official_split]:
             shutil.copyfile(path, folder / HOME / official_split / path.name)
-
-
-def verify(folder: Path) -> None:
-    """Check that train and val have images; no pixels are decoded.
-
-    Args:
-        folder: folder with train and val, or one of the two levels above it.
-
-    Raises:
-        UserError: if train or val is missing or empty.
-    """
-    for split, files in _list_files(folder).items():
-        if not files:
-            raise UserError(f"{folder}: no .jpg in `{split}`; copy this part of the archive as well")
 
 
 def read(folder: Path) -> Iterator[Sample]:
@@ -153,14 +137,11 @@ def _read_halves(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def _list_files(folder: Path) -> dict[str, list[Path]]:
     """List the files of each official split by number. Raise UserError if neither split exists."""
-    folder = Path(folder)
-    for root in (folder, folder / HOME, folder / HOME / HOME):
-        if any((root / split).is_dir() for split in SPLITS):
-            return {split: _list_jpegs(root / split) for split in SPLITS}
-    raise UserError(f"{folder}: neither `{HOME}` nor train and val in it; give the folder of the Kaggle archive")
+    remedy = f"neither `{HOME}` nor train and val in it; give the folder of the Kaggle archive"
+    root = find_root(folder, ("", HOME, f"{HOME}/{HOME}"), SPLITS, remedy)
+    return {split: _list_jpegs(root / split) for split in SPLITS}
 
 
 def _list_jpegs(folder: Path) -> list[Path]:
-    """List the JPEG files of a folder by number."""
     files = [path for path in folder.glob("[!.]*") if path.suffix.lower() in (".jpg", ".jpeg")]
     return sorted(files, key=lambda path: ([int(part) for part in re.findall(r"[0-9]+", path.stem)], path.name))

@@ -22,12 +22,11 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from promptseg.core.errors import UserError
 from promptseg.data import image_io
 from promptseg.datasets import Sample
-from promptseg.download import archives, http
+from promptseg.datasets.official import check_pairs, file_sample
+from promptseg.download import archives
 
 TITLE = "COCO-Stuff 164k"
 LICENCE = "annotations CC BY 4.0; the photos are Flickr's, under its terms of use: cocodataset.org/#termsofuse"
@@ -74,7 +73,8 @@ IMAGES_URL = "http://images.cocodataset.org/zips/{}.zip"  # 18 GB and 1 GB; the 
 MAPS_URL = "http://calvin.inf.ed.ac.uk/wp-content/uploads/data/cocostuffdataset/stuffthingmaps_trainval2017.zip"
 MAPS = "stuffthingmaps_trainval2017"  # 659 MB
 SPLITS = {"train2017": "train", "val2017": "test"}
-_LABELS = {value: value + 1 for value in range(len(CLASSES))} | {255: 255}
+REQUIRED = {"train": "train2017"}
+_read_mask = partial(image_io.read_mask, labels={value: value + 1 for value in range(len(CLASSES))} | {255: 255})
 _IMAGE, _MAP = (re.compile(rf"([0-9]{{1,12}})\.{ending}") for ending in ("jpg", "png"))
 
 
@@ -86,26 +86,9 @@ def download(folder: Path) -> None:
     Raises:
         UserError: one of them cannot be downloaded; the message says how to get it by hand.
     """
-    for name, url, home in (
-        (MAPS, MAPS_URL, folder / MAPS),
-        *((split, IMAGES_URL.format(split), folder) for split in reversed(SPLITS)),  # the small one first
-    ):
-        archive = folder / f"{name}.zip"
-        http.fetch(url, archive)
-        archives.unpack(archive, home)
-        archive.unlink()
-
-
-def verify(folder: Path) -> None:
-    """Check that images and label maps pair and that there are training images; nothing is decoded.
-
-    A subset of the official data is accepted.
-
-    Raises:
-        UserError: an image or a map lacks its counterpart, or there are no training images.
-    """
-    if "train2017" not in {split for split, *_ in _find_pairs(Path(folder))}:
-        raise UserError(f"{folder}: no images in train2017; copy some of them with their label maps as well")
+    archives.download(MAPS_URL, folder, home=folder / MAPS)
+    for split in reversed(SPLITS):  # the small one first
+        archives.download(IMAGES_URL.format(split), folder)
 
 
 def read(folder: Path) -> Iterator[Sample]:
@@ -120,27 +103,11 @@ def read(folder: Path) -> Iterator[Sample]:
     Raises:
         UserError: at once, if images and label maps do not pair.
     """
-    return map(_sample, _find_pairs(Path(folder)))
-
-
-def _sample(pair: tuple[str, Path, Path, str]) -> Sample:
-    """Make the sample of a pair."""
-    split, images, maps, name = pair
-    path = images / f"{name}.jpg"
-    return Sample(
-        id=f"{split}/{name}",
-        split=SPLITS[split],
-        group=f"{split}/{name}",
-        image=partial(image_io.read_image, path),
-        mask=partial(_read_mask, maps, name),
-        file=path,
-        sources=(path, maps / f"{name}.png"),
+    return (
+        file_sample(id, SPLITS[split], id, images / f"{name}.jpg", maps / f"{name}.png", _read_mask)
+        for split, images, maps, name in _find_pairs(Path(folder))
+        for id in (f"{split}/{name}",)
     )
-
-
-def _read_mask(maps: Path, name: str) -> np.ndarray:
-    """Read a label map, (h, w) uint8 of 1..182 and 255."""
-    return image_io.read_mask(maps / f"{name}.png", _LABELS)
 
 
 def _find_pairs(folder: Path) -> list[tuple[str, Path, Path, str]]:
@@ -155,10 +122,8 @@ def _find_pairs(folder: Path) -> list[tuple[str, Path, Path, str]]:
         homes = (MAPS, f"{MAPS}/{MAPS}", "stuffthingmaps", "annotations", ".")
         images, image_names = _find_files(folder, _IMAGE, split, f"images/{split}", f"{split}/{split}", f"{short}_img")
         maps, map_names = _find_files(folder, _MAP, *(f"{home}/{split}" for home in homes), f"{short}_label")
-        for name in sorted(image_names ^ map_names)[:1]:
-            if name in image_names:
-                raise UserError(f"{images / name}.jpg: no label map {name}.png in {maps}; unpack it again")
-            raise UserError(f"{maps / name}.png: no image {name}.jpg in {images}; unpack it again, or delete this map")
+        files = (lambda name, home=images: home / f"{name}.jpg"), (lambda name, home=maps: home / f"{name}.png")
+        check_pairs(image_names, map_names, *files)
         pairs += [(split, images, maps, name) for name in sorted(image_names, key=lambda name: (int(name), name))]
     if not pairs:
         archives_needed = f"train2017.zip, val2017.zip and {MAPS}.zip"

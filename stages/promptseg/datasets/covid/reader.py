@@ -29,7 +29,9 @@ from promptseg.core.errors import UserError
 from promptseg.data import image_io
 from promptseg.data.file_names import listed, natural
 from promptseg.datasets import Sample
+from promptseg.datasets.official import check_pairs, file_sample, find_root
 from promptseg.download import kaggle
+from promptseg.download.kaggle import missing_login as missing_login
 
 TITLE = "COVID-QU-Ex, infection segmentation"
 LICENCE = (
@@ -51,16 +53,12 @@ SPLIT_SIZES = {"train": 3728, "val": 932, "test": 1166}
 SLUG = "anasmohammedtahir/covidqu"
 SUBSET = "Infection Segmentation Data"
 SPLITS = {"Train": "train", "Val": "val", "Test": "test"}
+REQUIRED = {"train": "Train", "test": "Test"}
 KINDS = ("COVID-19", "Non-COVID", "Normal")
 IMAGES, MASKS, LUNGS = "images", "infection masks", "lung masks"
 OFFICIAL_COUNTS = {"Train": (1864, 932, 932), "Val": (466, 233, 233), "Test": (583, 292, 291)}  # images of each kind
 _REMEDY = f"it belongs to the `{SUBSET}` of the archive: copy it as well"
 _INFECTION_LABELS, _LUNG_LABELS = {0: 0, 255: 1}, {0: 0, 255: 2}
-
-
-def missing_login() -> str:
-    """Return what the user must do before `download` can log in to Kaggle, or an empty string."""
-    return kaggle.missing_login()
 
 
 def download(folder: Path) -> None:
@@ -87,23 +85,6 @@ def download(folder: Path) -> None:
             shutil.copyfile(image.parents[1] / part / image.name, target)
 
 
-def verify(folder: Path) -> None:
-    """Check that images and masks pair by name and that there are images to train and to test on.
-
-    A subset of the official files is accepted, without Val too. No pixels are decoded.
-
-    Args:
-        folder: folder of the archive, or one of its two nested folders.
-
-    Raises:
-        UserError: naming the first missing folder, image, mask or split.
-    """
-    splits = {image.parts[-4] for image, _, _ in _list_files(folder)}
-    for split in ("Train", "Test"):
-        if split not in splits:
-            raise UserError(f"{_find_root(folder) / split}: no images; copy this part of the official data as well")
-
-
 def read(folder: Path) -> Iterator[Sample]:
     """Read the images in the order Train, Val, Test; COVID-19, Non-COVID, Normal; then by number.
 
@@ -117,21 +98,10 @@ def read(folder: Path) -> Iterator[Sample]:
     Raises:
         UserError: at the call, if an image and its masks do not pair by name.
     """
-    return map(_sample, _list_files(folder))
-
-
-def _sample(files: tuple[Path, Path, Path | None]) -> Sample:
-    """Build the sample of an image, its infection mask and its lung mask."""
-    image, infection, lungs = files
-    id = "/".join((*image.parts[-4:-2], image.stem))
-    return Sample(
-        id=id,
-        split=SPLITS[image.parts[-4]],
-        group=id,
-        image=partial(image_io.read_image, image),
-        mask=partial(_read_mask, infection, lungs),
-        file=image,
-        sources=(image, infection),
+    return (
+        file_sample(id, SPLITS[image.parts[-4]], id, image, infection, partial(_read_mask, lungs=lungs))
+        for image, infection, lungs in _list_files(folder)
+        for id in ("/".join((*image.parts[-4:-2], image.stem)),)
     )
 
 
@@ -145,31 +115,20 @@ def _read_mask(infection: Path, lungs: Path | None) -> np.ndarray:
     return np.where(mask > 0, mask, lung_mask)
 
 
-def _find_root(folder: Path) -> Path:
-    """Return the folder that holds Train, Val and Test: the given one, or one or two levels below it."""
-    folder = Path(folder)
-    for root in (folder, folder / SUBSET, folder / SUBSET / SUBSET):
-        if any((root / split).is_dir() for split in SPLITS):
-            return root
-    raise UserError(f"{folder}: neither `{SUBSET}` nor Train, Val and Test in it; give the folder of the archive")
-
-
 def _list_files(folder: Path) -> list[tuple[Path, Path, Path | None]]:
     """List (image, infection mask, lung mask) in order, without lung masks if there are none at all.
 
     Raises UserError if one of the three has no partner, or if there are no images.
     """
-    root, files = _find_root(folder), []
+    remedy = f"neither `{SUBSET}` nor Train, Val and Test in it; give the folder of the archive"
+    root, files = find_root(folder, ("", SUBSET, f"{SUBSET}/{SUBSET}"), SPLITS, remedy), []
     homes = [root / split / kind for split in SPLITS for kind in KINDS if (root / split / kind).is_dir()]
     has_lungs = any((home / LUNGS).is_dir() for home in homes)
     for home in homes:
         images = listed(home / IMAGES, ".png", _REMEDY)
         for part in (MASKS, LUNGS) if has_lungs else (MASKS,):
             masks = listed(home / part, ".png", _REMEDY)
-            for name in sorted(images ^ masks, key=natural)[:1]:
-                here, there = (IMAGES, part) if name in images else (part, IMAGES)
-                file = home / here / name
-                raise UserError(f"{file}: no file of this name in `{there}`; restore it or delete this one")
+            check_pairs(images, masks, (home / IMAGES).joinpath, (home / part).joinpath)
         for name in sorted(images, key=natural):
             files.append((home / IMAGES / name, home / MASKS / name, home / LUNGS / name if has_lungs else None))
     if not files:

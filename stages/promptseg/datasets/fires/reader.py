@@ -26,6 +26,7 @@ from promptseg.core.errors import UserError
 from promptseg.data import image_io
 from promptseg.data.file_names import natural
 from promptseg.datasets import Sample
+from promptseg.datasets.official import check_pairs, file_sample, with_subfolders
 
 TITLE = "Corsican Fire Database"
 LICENCE = "research use under a licence that each user signs: cfdb.univ-corse.fr"
@@ -62,18 +63,6 @@ def download(folder: Path) -> None:
     )
 
 
-def verify(folder: Path) -> None:
-    """Check that photos and masks pair by name; no pixels are decoded.
-
-    Args:
-        folder: folder with the files, or the parent of that folder.
-
-    Raises:
-        UserError: naming the first file that lacks its photo or mask or is misnamed, or if there is no pair at all.
-    """
-    _list_pairs(folder)
-
-
 def read(folder: Path) -> Iterator[Sample]:
     """Read the photos in the order of their numbers, then the sequences by number and frame.
 
@@ -84,20 +73,9 @@ def read(folder: Path) -> Iterator[Sample]:
         A sample per pair: id `001` or `seq05/001`, group `001` or `seq05`, image (h, w, 3) uint8, mask (h, w) uint8.
 
     Raises:
-        UserError: at the call, as `verify`.
+        UserError: at the call, naming the first file that lacks its partner or is misnamed, or if there is no pair.
     """
-    return (
-        Sample(
-            id=id,
-            split=None,
-            group=id.split("/")[0],
-            image=partial(image_io.read_image, photo),
-            mask=partial(_read_mask, mask),
-            file=photo,
-            sources=(photo, mask),
-        )
-        for id, photo, mask in _list_pairs(folder)
-    )
+    return (file_sample(id, None, id.split("/")[0], photo, mask, _read_mask) for id, photo, mask in _list_pairs(folder))
 
 
 def _list_pairs(folder: Path) -> list[tuple[str, Path, Path]]:
@@ -111,16 +89,14 @@ def _list_pairs(folder: Path) -> list[tuple[str, Path, Path]]:
             files_by_id.setdefault("/".join([name, *frame]), {})[kind] = path
         elif _NEAR_MISS.match(path.name):
             raise UserError(f"{path}: rename it like 001_rgb.png, 001_gt.png or seq05_rgb_001.png, or move it away")
-    pairs = []
-    for id in sorted(files_by_id, key=natural):
-        files = files_by_id[id]
-        if "rgb" in files and "gt" in files:
-            pairs.append((id, files["rgb"], files["gt"]))
-        elif "rgb" in files or "gt" in files:
-            present, absent = ("rgb", "gt") if "rgb" in files else ("gt", "rgb")
-            missing = files[present].with_name(files[present].name.replace(f"_{present}", f"_{absent}"))
-            what = "mask" if absent == "gt" else "photo"
-            raise UserError(f"{missing}: not found; it is the {what} of {files[present].name}: unpack it again")
+
+    def file(id: str, kind: str) -> Path:
+        path = next(iter(files_by_id[id].values()))
+        return path.with_name(re.sub("_(rgb|nir|gt)", f"_{kind}", path.name))
+
+    photos, masks = ({id for id, files in files_by_id.items() if kind in files} for kind in ("rgb", "gt"))
+    check_pairs(photos, masks, partial(file, kind="rgb"), partial(file, kind="gt"))
+    pairs = [(id, files_by_id[id]["rgb"], files_by_id[id]["gt"]) for id in sorted(photos, key=natural)]
     if not pairs:
         raise UserError(f"{root}: only near-infrared images; photos (001_rgb.png) and masks (001_gt.png) are missing")
     return pairs
@@ -128,10 +104,8 @@ def _list_pairs(folder: Path) -> list[tuple[str, Path, Path]]:
 
 def _find_root(folder: Path) -> Path:
     """Return the only folder that holds the files: the given one or one directly below it."""
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder; set datasets.fires.raw to where the database was unpacked")
-    below = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    roots = [root for root in [folder, *below] if any(_is_relevant(path.name) for path in _list_files(root))]
+    homes = with_subfolders(folder, "set datasets.fires.raw to where the database was unpacked")
+    roots = [root for root in homes if any(_is_relevant(path.name) for path in _list_files(root))]
     if not roots:
         raise UserError(f"{folder}: no 001_rgb.png with 001_gt.png here or one folder below; unpack the database there")
     if len(roots) > 1:

@@ -33,6 +33,7 @@ import numpy as np
 from promptseg.core.errors import UserError
 from promptseg.data import image_io
 from promptseg.datasets import Sample
+from promptseg.datasets.official import check_pairs, file_sample
 from promptseg.download import archives, http
 
 TITLE = "FSS-1000"
@@ -51,6 +52,7 @@ LIST = "fss_test_set.txt"
 LIST_URL = f"https://raw.githubusercontent.com/HKUSTCV/FSS-1000/4157351078fc1c574101c38d75604e0d90dc02e0/{LIST}"
 LIST_SHA256 = "d7b2c5deff8fb65435f146180bf1f22c4be837d2634f5daa01bcbaac8a115246"
 FOLDER = "fewshot_data"
+REQUIRED = {"train": f"classes that {LIST} does not name"}
 BROKEN = {"peregine_falcon/8"}
 MAX_COLOR_NOISE = 64  # channels of a mask may differ by so much and still count as gray
 MAX_OUTLIERS = 0.2  # share of a mask that may be colored, or lie between a quarter and three quarters of its maximum
@@ -67,21 +69,7 @@ def download(folder: Path) -> None:
         UserError: one of them cannot be downloaded; the message says how to get it by hand.
     """
     http.fetch(LIST_URL, folder / LIST, sha256=LIST_SHA256)
-    archive = folder / f"{FOLDER}.zip"
-    http.fetch(http.drive(DRIVE), archive)
-    archives.unpack(archive, folder)
-    archive.unlink()
-
-
-def verify(folder: Path) -> None:
-    """Check that images and masks pair and that classes to train on remain; nothing is decoded.
-
-    Raises:
-        UserError: there is no pair, a file lacks its counterpart, or every class is a test class.
-    """
-    classes, test_classes = _find_classes(Path(folder))
-    if test_classes is not None and classes.keys() <= test_classes:
-        raise UserError(f"{folder}: {LIST} names every class here; add classes to train on, or remove the list")
+    archives.download(http.drive(DRIVE), folder, f"{FOLDER}.zip")
 
 
 def read(folder: Path) -> Iterator[Sample]:
@@ -106,20 +94,10 @@ def read(folder: Path) -> Iterator[Sample]:
 
 
 def _sample(home: Path, number: int, numbers: list[int], split: str | None) -> Sample:
-    """Make the sample of a pair."""
-    path = home / f"{number}.jpg"
     candidates = [candidate for candidate in numbers if candidate != number]
-    return Sample(
-        id=f"{home.name}/{number}",
-        split=split,
-        group=home.name,
-        image=partial(image_io.read_image, path),
-        mask=partial(_read_mask, home / f"{number}.png"),
-        text=home.name.replace("_", " "),
-        support=partial(_read_support, home, number, candidates) if candidates else None,
-        file=path,
-        sources=(path, home / f"{number}.png"),
-    )
+    support = partial(_read_support, home, number, candidates) if candidates else None
+    files, text = (home / f"{number}.jpg", home / f"{number}.png"), home.name.replace("_", " ")
+    return file_sample(f"{home.name}/{number}", split, home.name, *files, _read_mask, text=text, support=support)
 
 
 def _read_support(home: Path, number: int, candidates: list[int]) -> tuple[np.ndarray, np.ndarray]:
@@ -183,11 +161,9 @@ def _find_pairs(home: Path) -> list[int]:
             if match[1] != str(int(match[1])):
                 raise UserError(f"{path}: rename it to {int(match[1])}.{match[2]}, without leading zeros")
             found[match[2]].add(int(match[1]))
-    for number in sorted(found["jpg"] ^ found["png"])[:1]:
-        present, missing = ("jpg", "png") if number in found["jpg"] else ("png", "jpg")
-        noun = "mask" if missing == "png" else "image"
-        path = home / f"{number}.{missing}"
-        raise UserError(f"{path}: not found, but {number}.{present} needs this {noun}; unpack it again")
+    check_pairs(
+        found["jpg"], found["png"], lambda number: home / f"{number}.jpg", lambda number: home / f"{number}.png"
+    )
     return sorted(found["jpg"])
 
 

@@ -15,8 +15,7 @@ Traps:
 """
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -26,8 +25,8 @@ from promptseg.core.errors import UserError
 from promptseg.data import image_io
 from promptseg.data.tiff_stack import Stack, check_same_shape
 from promptseg.datasets import Sample
-from promptseg.download.archives import unpack
-from promptseg.download.http import fetch
+from promptseg.datasets.official import check_pairs, file_sample, with_subfolders
+from promptseg.download import archives
 
 TITLE = "Lucchi++ (CA1 hippocampus, mitochondria annotated anew)"
 LICENCE = "none stated that is known to us; published by its authors for research, to be cited"
@@ -49,17 +48,6 @@ LABELS = {0: 0, 255: 1}
 _NUMBERED = re.compile(r"[^0-9]*([0-9]+)\.png", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class _Slice:
-    """One slice of a stack, decoded on demand; `file` and `sources` as in Sample, `file` None for TIFF."""
-
-    number: int
-    image: Callable[[], np.ndarray]
-    mask: Callable[[], np.ndarray]
-    file: Path | None
-    sources: tuple[Path | str, Path | str]
-
-
 def download(folder: Path) -> None:
     """Download the authors' archive, unpack it and verify the files.
 
@@ -69,10 +57,7 @@ def download(folder: Path) -> None:
     Raises:
         UserError: if the archive cannot be downloaded, or does not hold the dataset.
     """
-    archive = Path(folder) / "lucchi_pp.zip"
-    fetch(ADDRESS, archive)
-    unpack(archive, Path(folder))
-    archive.unlink()
+    archives.download(ADDRESS, folder)
     verify(folder)
 
 
@@ -87,9 +72,9 @@ def verify(folder: Path) -> None:
     """
     root = _find_root(folder)
     for name in SPLITS:
-        slices = _list_slices(root, name)
-        for item in (slices[0], slices[-1]):
-            image_io.check_same_size(item.image().shape, item.mask().shape, *item.sources)
+        samples = _list_samples(root, name)
+        for sample in (samples[0], samples[-1]):
+            image_io.check_same_size(sample.image().shape, sample.mask().shape, *sample.names)
 
 
 def read(folder: Path) -> Iterator[Sample]:
@@ -106,72 +91,48 @@ def read(folder: Path) -> Iterator[Sample]:
         UserError: at the call, if a file is missing, misnamed, damaged or does not match its mask.
     """
     root = _find_root(folder)
-    stacks = {split: _list_slices(root, name) for name, split in SPLITS.items()}
-    return (
-        Sample(
-            id=f"{split}/{item.number:03d}",
-            split=split,
-            group=f"{split}/b{item.number // BLOCK:03d}",
-            image=item.image,
-            mask=item.mask,
-            file=item.file,
-            sources=item.sources,
-        )
-        for split, slices in stacks.items()
-        for item in slices
-    )
+    return iter([sample for name in SPLITS for sample in _list_samples(root, name)])
 
 
 def _find_root(folder: Path) -> Path:
     """Return the folder that holds Train_In: the given one or one below it. Raise UserError if there is none."""
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder; give the folder into which the archive of Lucchi++ was unpacked")
-    below = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    for root in (folder, *below):
+    for root in with_subfolders(folder):
         if any((root / f"{name}_In{suffix}").exists() for name in SPLITS for suffix in ("", ".tif")):
             return root
     raise UserError(f"{folder}: no Train_In and Test_In in it or in a folder below; give the folder of the archive")
 
 
-def _list_slices(root: Path, name: str) -> list[_Slice]:
+def _list_samples(root: Path, name: str) -> list[Sample]:
     """List the slices of one stack in order. Raise UserError if they are missing, misnamed or do not pair."""
-    image, mask = root / f"{name}_In", root / f"{name}_Out"
+    split, image, mask = SPLITS[name], root / f"{name}_In", root / f"{name}_Out"
+
+    def about(number: int) -> tuple[str, str, str]:
+        return f"{split}/{number:03d}", split, f"{split}/b{number // BLOCK:03d}"
+
     if image.is_dir() or mask.is_dir():
-        return _list_png_slices(image, mask)
+        read_mask = partial(image_io.read_mask, labels=LABELS)
+        return [file_sample(*about(i), *pair, read_mask) for i, pair in _list_png_pairs(image, mask)]
     images, masks = Stack(image.with_suffix(".tif")), Stack(mask.with_suffix(".tif"))
     check_same_shape(images, masks)
     return [
-        _Slice(
-            i,
+        Sample(
+            *about(i),
             partial(images.__getitem__, i),
             partial(_read_tiff_mask, masks, i),
-            None,
-            (f"{images.path}, slice {i}", f"{masks.path}, slice {i}"),
+            sources=(f"{images.path}, slice {i}", f"{masks.path}, slice {i}"),
         )
         for i in range(len(images))
     ]
 
 
-def _list_png_slices(images: Path, masks: Path) -> list[_Slice]:
-    """List the slices of a folder of images and a folder of masks, paired by file name."""
+def _list_png_pairs(images: Path, masks: Path) -> list[tuple[int, tuple[Path, Path]]]:
+    """List number and files of each slice of a folder of images and a folder of masks, paired by file name."""
     numbers = {folder: _number_files(folder) for folder in (images, masks)}
     names = {folder: {path.name for path in numbers[folder].values()} for folder in (images, masks)}
-    for name in sorted(names[images] ^ names[masks])[:1]:
-        here, there = (images, masks) if name in names[images] else (masks, images)
-        raise UserError(f"{here / name}: no file of this name in {there.name}; restore it or delete this one")
+    check_pairs(names[images], names[masks], images.joinpath, masks.joinpath)
     if not names[images]:
         raise UserError(f"{images}: no slices like mask0000.png; unpack the archive again")
-    return [
-        _Slice(
-            number,
-            partial(image_io.read_image, path),
-            partial(image_io.read_mask, masks / path.name, LABELS),
-            path,
-            (path, masks / path.name),
-        )
-        for number, path in sorted(numbers[images].items())
-    ]
+    return [(number, (path, masks / path.name)) for number, path in sorted(numbers[images].items())]
 
 
 def _number_files(folder: Path) -> dict[int, Path]:

@@ -22,6 +22,8 @@ from promptseg.core.errors import UserError
 from promptseg.data import point_cloud_files, point_clouds
 from promptseg.data.point_cloud_files import Options
 from promptseg.datasets import Sample
+from promptseg.datasets.official import find_root
+from promptseg.download import archives
 
 TITLE = "ModelNet40, resampled with normals"
 LICENCE = "models from the web, for academic research, rights with their authors: modelnet.cs.princeton.edu"
@@ -50,19 +52,12 @@ LISTS = {"train": "modelnet40_train.txt", "test": "modelnet40_test.txt"}
 def download(folder: Path) -> None:
     """Download and unpack the archive (1.7 GB).
 
+    No checksums are published, and the server has refused many requests since 2023.
+
     Raises:
         UserError: it cannot be downloaded; the message says how to get it by hand.
     """
-    point_cloud_files.download(URL, folder)
-
-
-def verify(folder: Path, options: Options = Options()) -> None:
-    """Check the lists and that every listed file exists; no cloud is read.
-
-    Raises:
-        UserError: a list is missing, empty, names a missing file, or names one twice.
-    """
-    _read_lists(Path(folder))
+    archives.download(URL, folder)
 
 
 def read(folder: Path, options: Options = Options()) -> Iterator[Sample]:
@@ -77,7 +72,7 @@ def read(folder: Path, options: Options = Options()) -> Iterator[Sample]:
         the class of the cloud.
 
     Raises:
-        UserError: at once, as `verify`.
+        UserError: at once, if a list is missing, empty, names a missing file, or names one twice.
     """
     root, listed = _read_lists(Path(folder))
     return (
@@ -94,15 +89,13 @@ def read(folder: Path, options: Options = Options()) -> Iterator[Sample]:
 
 
 def _mask(number: int, count: int) -> np.ndarray:
-    """Build the mask of a cloud of one class."""
     return point_clouds.mask(np.full(count, number))
 
 
 def _read_lists(folder: Path) -> tuple[Path, dict[str, list[tuple[str, str]]]]:
     """Return the folder of the class folders, and {split: sorted [(class folder, name)]}."""
-    root = next((root for root in (folder, folder / FOLDER) if (root / LISTS["train"]).is_file()), None)
-    if root is None:
-        raise UserError(f"{folder}: neither {LISTS['train']} nor {FOLDER}/{LISTS['train']} found; unpack {FOLDER}.zip")
+    remedy = f"neither {LISTS['train']} nor {FOLDER}/{LISTS['train']} found; unpack {FOLDER}.zip"
+    root = find_root(folder, ("", FOLDER), [LISTS["train"]], remedy)
     listed = {}
     list_of: dict[str, str] = {}
     for split, list_name in LISTS.items():
@@ -124,7 +117,6 @@ def _read_lists(folder: Path) -> tuple[Path, dict[str, list[tuple[str, str]]]]:
 
 
 def _read_names(path: Path) -> list[str]:
-    """Read the names in a list."""
     try:
         with open(path, "rb") as file:
             names = file.read().decode("ascii").split()

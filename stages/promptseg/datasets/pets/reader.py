@@ -25,10 +25,11 @@ from functools import partial
 from pathlib import Path
 
 from promptseg.core.errors import UserError
-from promptseg.data import image_io
-from promptseg.data.file_names import natural
+from promptseg.data.file_names import listed, natural
+from promptseg.data.image_io import read_mask
 from promptseg.datasets import Sample
-from promptseg.download import archives, http
+from promptseg.datasets.official import check_pairs, file_sample, with_subfolders
+from promptseg.download import archives
 
 TITLE = "Oxford-IIIT Pet"
 LICENCE = "CC BY-SA 4.0; the photos remain their owners'"
@@ -59,6 +60,7 @@ EXCLUDED = frozenset(
 )  # fmt: skip
 IMAGES, ANNOTATIONS, TRIMAPS = "images", "annotations", "trimaps"
 LISTS = {"trainval.txt": "train", "test.txt": "test"}
+REQUIRED = {split: f"{ANNOTATIONS}/{name}" for name, split in LISTS.items()}
 SPECIES = {1: "cat", 2: "dog"}
 
 
@@ -72,28 +74,7 @@ def download(folder: Path) -> None:
         UserError: if an archive cannot be downloaded or unpacked.
     """
     for name, (md5, size) in ARCHIVES.items():
-        archive = folder / name
-        http.fetch(ADDRESS + name, archive, md5=md5, size=size)
-        archives.unpack(archive, folder)
-        archive.unlink()
-
-
-def verify(folder: Path) -> None:
-    """Check that photos and trimaps pair by name, that the lists are valid, and that both splits have photos.
-
-    A subset of the official files is accepted. No pixels are decoded.
-
-    Args:
-        folder: folder with `images` and `annotations`, or the parent of that folder.
-
-    Raises:
-        UserError: naming the first file without its partner, invalid line of a list, or list without photos.
-    """
-    splits = {split for _, split, _, _ in _list_pairs(folder)}
-    for name, split in LISTS.items():
-        if splits != {None} and split not in splits:
-            file = _find_part(folder, ANNOTATIONS) / name
-            raise UserError(f"{file}: none of its photos exists; copy some of them as well")
+        archives.download(ADDRESS + name, folder, md5=md5, size=size)
 
 
 def read(folder: Path) -> Iterator[Sample]:
@@ -110,15 +91,7 @@ def read(folder: Path) -> Iterator[Sample]:
         UserError: at the call, if photos and trimaps do not pair by name, or a list is invalid.
     """
     return (
-        Sample(
-            id=image.stem,
-            split=split,
-            group=image.stem,
-            image=partial(image_io.read_image, image),
-            mask=partial(image_io.read_mask, trimap, {1: species, 2: 0, 3: 255}),
-            file=image,
-            sources=(image, trimap),
-        )
+        file_sample(image.stem, split, image.stem, image, trimap, partial(read_mask, labels={1: species, 2: 0, 3: 255}))
         for species, split, image, trimap in _list_pairs(folder)
     )
 
@@ -130,39 +103,30 @@ def _list_pairs(folder: Path) -> list[tuple[int, str | None, Path, Path]]:
     photo_names, trimap_names = _list_names(images, ".jpg"), _list_names(trimaps, ".png")
     names = (photo_names | trimap_names) - EXCLUDED
     names &= splits.keys() or species.keys() or names
-    for name in sorted(names & (photo_names ^ trimap_names), key=natural)[:1]:
-        photo, trimap = images / f"{name}.jpg", trimaps / f"{name}.png"
-        present, missing = (photo, trimap) if name in photo_names else (trimap, photo)
-        raise UserError(f"{missing}: not found, but {present.name} needs it; restore it or delete {present.name}")
+    files = (lambda name: images / f"{name}.jpg"), (lambda name: trimaps / f"{name}.png")
+    check_pairs(names & photo_names, names & trimap_names, *files)
     if not names:
         raise UserError(f"{images}: no photo that the lists in {trimaps.parent} name; unpack both archives again")
     return [
-        (species.get(name, _species_of(name)), splits.get(name), images / f"{name}.jpg", trimaps / f"{name}.png")
+        (species.get(name, _species_of(name)), splits.get(name), files[0](name), files[1](name))
         for name in sorted(names, key=natural)
     ]
 
 
 def _find_part(folder: Path, part: str) -> Path:
     """Return the folder `images` or `annotations`, in the given folder or one level below, nested or not."""
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder; set datasets.pets.raw to where the archives were unpacked")
-    below = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    for root in (folder, *below):
+    for root in with_subfolders(folder, "set datasets.pets.raw to where the archives were unpacked"):
         if (root / IMAGES).is_dir() and (root / ANNOTATIONS).is_dir():
             return next(home for home in (root / part / part, root / part) if home.is_dir())
     raise UserError(f"{folder}: no `{IMAGES}` and `{ANNOTATIONS}` in it; unpack both archives of Oxford-IIIT Pet there")
 
 
 def _list_names(folder: Path, suffix: str) -> set[str]:
-    """List the stems of the files with this suffix, without hidden files, which unpackers leave behind."""
-    if not folder.is_dir():
-        raise UserError(f"{folder}: not found; unpack the archive annotations.tar.gz again")
-    names = {path.stem for path in folder.iterdir() if path.suffix == suffix and not path.name.startswith(".")}
+    names = {Path(name).stem for name in listed(folder, suffix, "unpack the archive annotations.tar.gz again")}
     for name in names:
         if not re.fullmatch(r"[A-Za-z][A-Za-z_]*_[0-9]+", name):
-            raise UserError(
-                f"{folder}: the name {name + suffix!r} should be like Abyssinian_1{suffix}; rename the file"
-            )
+            example = f"should be like Abyssinian_1{suffix}; rename the file"
+            raise UserError(f"{folder}: the name {name + suffix!r} {example}")
     return names
 
 
@@ -177,8 +141,8 @@ def _read_lists(annotations: Path) -> tuple[dict[str, int], dict[str, str]]:
     for file in ["list.txt", *existing]:
         for where, name, number in _read_lines(annotations / file) if (annotations / file).is_file() else ():
             if number != _species_of(name):
-                listed, expected = SPECIES.get(number, "neither cat nor dog"), SPECIES[_species_of(name)]
-                reason = f"{name} has species {number} ({listed}), but the name of a {expected}"
+                stated, expected = SPECIES.get(number, "neither cat nor dog"), SPECIES[_species_of(name)]
+                reason = f"{name} has species {number} ({stated}), but the name of a {expected}"
                 raise UserError(f"{where}: {reason}; restore the official list")
             if file in LISTS and splits.setdefault(name, LISTS[file]) != LISTS[file]:
                 raise UserError(f"{where}: {name} is in trainval.txt as well; restore the official lists")

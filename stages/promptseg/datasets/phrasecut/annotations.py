@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from promptseg.core.errors import UserError
-from promptseg.data import image_io
-from promptseg.datasets.phrasecut import jsonlist, polygons
+from promptseg.data import image_io, json_stream
+from promptseg.datasets.phrasecut import polygons
 
 INFO = "image_data_split.json"
 SPLITS = {  # in reading order: of a task in val and miniv, the first one is used
@@ -36,10 +36,10 @@ def normalize(phrase: str) -> str:
 def read_sizes(root: Path) -> dict[int, tuple[int, int]]:
     """Read the (width, height) of each image. Raises UserError."""
     sizes: dict[int, tuple[int, int]] = {}
-    for number, entry in enumerate(jsonlist.entries(root / INFO), 1):
+    for number, entry in enumerate(json_stream.entries(root / INFO), 1):
         try:
-            id = jsonlist.integer(entry, "image_id", 1, _MAX_ID)
-            size = jsonlist.integer(entry, "width", 1, 2**15), jsonlist.integer(entry, "height", 1, 2**15)
+            id = integer(entry, "image_id", 1, _MAX_ID)
+            size = integer(entry, "width", 1, 2**15), integer(entry, "height", 1, 2**15)
             if size[0] * size[1] > image_io.MAX_PIXELS:
                 raise ValueError(f"{size[0]}x{size[1]} is more than {image_io.MAX_PIXELS:,} pixels")
             if sizes.setdefault(id, size) != size:
@@ -55,11 +55,11 @@ def read_tasks(root: Path) -> Iterator[Task]:
     for name, split in SPLITS.items():
         if not (root / name).is_file():
             continue  # a subset of the official data
-        for number, entry in enumerate(jsonlist.entries(root / name), 1):
+        for number, entry in enumerate(json_stream.entries(root / name), 1):
             try:
                 task = _parse_task(split, entry)
             except ValueError as error:
-                where = f"{root / name}: task {jsonlist.shown(entry.get('task_id'))} (entry {number})"
+                where = f"{root / name}: task {shown(entry.get('task_id'))} (entry {number})"
                 raise UserError(f"{where}: {error}; restore the official file") from None
             first = file_of.get(task.id)
             if first is None:
@@ -71,15 +71,39 @@ def read_tasks(root: Path) -> Iterator[Task]:
         raise UserError(f"{root}: no tasks in {', '.join(SPLITS)}; download the official files again")
 
 
+def integer(entry: dict, key: str, low: int, high: int) -> int:
+    """Get an integer from an entry.
+
+    Args:
+        entry: a JSON object.
+        key: of the integer.
+        low: smallest valid value.
+        high: largest valid value.
+
+    Raises:
+        ValueError: the value is missing or invalid; the message shows it.
+    """
+    value = entry.get(key)
+    if type(value) is not int or not low <= value <= high:  # not isinstance: True is an int
+        raise ValueError(f"{key} is {shown(value)}, not an integer from {low} to {high}")
+    return value
+
+
+def shown(value: object) -> str:
+    """Format any value in at most 40 printable characters, for error messages."""
+    text = "missing" if value is None else ascii(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
 def _parse_task(split: str, entry: dict) -> Task:
     """Parse a task. Raises ValueError saying what is wrong with it."""
-    image_id = jsonlist.integer(entry, "image_id", 1, _MAX_ID)
+    image_id = integer(entry, "image_id", 1, _MAX_ID)
     id, phrase = entry.get("task_id"), entry.get("phrase")
     if not isinstance(id, str) or not _ID.fullmatch(id):
         raise ValueError("task_id is not a string of letters, digits and _")
     if not isinstance(phrase, str) or not phrase.strip() or len(phrase) > 1000:
-        raise ValueError(f"phrase is {jsonlist.shown(phrase)}, not a few words")
+        raise ValueError(f"phrase is {shown(phrase)}, not a few words")
     words = " ".join(phrase.split())
     if not words.isprintable():
-        raise ValueError(f"phrase {jsonlist.shown(phrase)} has unprintable characters")
+        raise ValueError(f"phrase {shown(phrase)} has unprintable characters")
     return Task(split, image_id, id, sys.intern(words), polygons.pack(entry.get("Polygons")))

@@ -9,7 +9,6 @@ import os
 import threading
 import time
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit, urlunsplit
@@ -18,6 +17,7 @@ import requests
 
 from promptseg.core import progress
 from promptseg.core.errors import UserError
+from promptseg.core.thread_pool import ThreadPool
 from promptseg.data import image_io
 from promptseg.download.http import mirrored
 
@@ -81,13 +81,9 @@ def gather(wanted: Iterable[Wanted], hosts: tuple[str, ...], by_hand: str) -> No
             failed[image.url] = str(error)
         bar.update()
 
-    with bar, ThreadPoolExecutor(THREADS) as pool:
-        try:
-            for _ in pool.map(download, missing):
-                pass
-        except BaseException:  # a full disk, Ctrl-C: otherwise the pool would first download all that remain
-            pool.shutdown(cancel_futures=True)
-            raise
+    with bar, ThreadPool(THREADS) as pool:
+        for _ in pool.map_ordered(download, missing):
+            pass
     if failed:
         first = next(image.url for image in missing if image.url in failed)
         count = f"{len(missing) - len(done):,} of {len(missing):,} images could not be downloaded"

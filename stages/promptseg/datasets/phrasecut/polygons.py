@@ -53,7 +53,6 @@ def rasterize(outlines: bytes, size: tuple[int, int]) -> np.ndarray:
 
 
 def _list(value: object) -> list:
-    """Return the value if it is a list. Raises ValueError otherwise."""
     if type(value) is not list:
         raise ValueError("Polygons are not nested as [instance][polygon][[x, y], ...]")
     return value

@@ -26,7 +26,6 @@ Which photos show the same scene is not published, so near-duplicates are looked
 """
 
 import os
-import re
 import shutil
 from collections.abc import Iterator
 from functools import partial
@@ -38,9 +37,10 @@ from filelock import FileLock
 
 from promptseg.core.errors import UserError
 from promptseg.core.params import Settings
-from promptseg.data import image_io
+from promptseg.data import image_io, json_stream
+from promptseg.data.file_names import natural
 from promptseg.datasets import LeaveOut, Sample
-from promptseg.datasets.phrasecut import gather, jsonlist, polygons
+from promptseg.datasets.phrasecut import gather, polygons
 from promptseg.datasets.phrasecut.annotations import INFO, SPLITS, Task, normalize, read_sizes, read_tasks
 from promptseg.download import http
 from promptseg.download.partial import cache
@@ -118,7 +118,7 @@ def download(folder: Path) -> None:
                 (place / name).unlink()
             raise
         wanted = {}
-        for entry in jsonlist.entries(place / INFO):
+        for entry in json_stream.entries(place / INFO):
             id, url = entry["image_id"], entry.get("url")
             if id in needed:
                 path = place / "images" / f"{id}.jpg"
@@ -184,7 +184,6 @@ def _read_mask(outlines: bytes, size: tuple[int, int], path: Path) -> np.ndarray
 
 
 def _samples(release: Release) -> Iterator[Sample]:
-    """Yield a sample for each task."""
     for split, image_id, id, phrase, outlines in release.tasks:
         group = str(image_id)
         path = release.root / release.image_folders[image_id] / f"{group}.jpg"
@@ -216,10 +215,5 @@ def _load(folder: Path) -> Release:
         path = root / "images" / f"{missing[0]}.jpg"
         raise UserError(f"{path}: not found; {len(missing):,} of {len(splits):,} images are missing: {BY_HAND}")
     order = list(dict.fromkeys(SPLITS.values()))
-    tasks.sort(key=lambda task: (order.index(task.split), task.image_id, _natural(task.id)))
+    tasks.sort(key=lambda task: (order.index(task.split), task.image_id, natural(task.id)))
     return Release(root, tasks, sizes, image_folders)
-
-
-def _natural(id: str) -> tuple[list[int], str]:
-    """Sort key by the numbers in a task id."""
-    return [int(number) for number in re.findall(r"[0-9]+", id)], id

@@ -82,7 +82,6 @@ def choose_phrases(rng: np.random.Generator, things: list[Words], count: int) ->
 
 
 def _structure(words: tuple[str, ...], meant: tuple[int, ...]) -> dict:
-    """Divide words into the components of a phrase."""
     return {
         "name": next(word for word in words if SLOT_OF[word] == NOUN) + "s" * (len(meant) > 1),
         "attributes": [word for word in words if SLOT_OF[word] < NOUN],

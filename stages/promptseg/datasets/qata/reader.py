@@ -23,10 +23,12 @@ from typing import Literal
 
 from promptseg.core.errors import UserError
 from promptseg.core.params import Settings
-from promptseg.data import image_io
 from promptseg.data.file_names import listed, natural
+from promptseg.data.image_io import read_mask
 from promptseg.datasets import Sample
+from promptseg.datasets.official import check_pairs, file_sample, find_root
 from promptseg.download import kaggle
+from promptseg.download.kaggle import missing_login as missing_login
 
 TITLE = "QaTa-COV19 v2"
 LICENCE = (
@@ -61,11 +63,6 @@ class Options(Settings):
     """
 
     subjects_in_both: Literal["leave_out", "keep"] = "leave_out"
-
-
-def missing_login() -> str:
-    """Return what the user must do before `download` can log in to Kaggle, or an empty string."""
-    return kaggle.missing_login()
 
 
 def download(folder: Path) -> None:
@@ -107,7 +104,7 @@ def verify(folder: Path, options: Options = Options()) -> None:
     pairs = _list_pairs(folder)
     for home in SPLITS:
         if not any(image.parts[-3] == home for image, _ in pairs):
-            raise UserError(f"{_find_root(folder) / home}: no images; copy this part of the official data as well")
+            raise UserError(f"{folder}: {home}: no images; copy some of this part of the official data as well")
     excluded = len(pairs) - len(_exclude_test_subjects(pairs, options))
     if excluded:
         reason = "their subjects are in the test set"
@@ -129,16 +126,9 @@ def read(folder: Path, options: Options = Options()) -> Iterator[Sample]:
         UserError: at the call, if images and masks do not pair by name.
     """
     return (
-        Sample(
-            id=f"{SPLITS[image.parts[-3]]}/{image.stem}",
-            split=SPLITS[image.parts[-3]],
-            group=_group(image),
-            image=partial(image_io.read_image, image),
-            mask=partial(image_io.read_mask, mask, _LABELS),
-            file=image,
-            sources=(image, mask),
-        )
+        file_sample(f"{split}/{image.stem}", split, _group(image), image, mask, partial(read_mask, labels=_LABELS))
         for image, mask in _exclude_test_subjects(_list_pairs(folder), options)
+        for split in (SPLITS[image.parts[-3]],)
     )
 
 
@@ -156,27 +146,16 @@ def _exclude_test_subjects(pairs: list[tuple[Path, Path]], options: Options) -> 
     return [pair for pair in pairs if SPLITS[pair[0].parts[-3]] == "test" or _group(pair[0]) not in test_groups]
 
 
-def _find_root(folder: Path) -> Path:
-    """Return the folder that holds the two sets: the given one, or one below it as in the archive."""
-    folder = Path(folder)
-    for root in (folder, folder / VERSION, folder / COLLECTION / VERSION, folder / VERSION / VERSION):
-        if any((root / home).is_dir() for home in SPLITS):
-            return root
-    sets = " and ".join(SPLITS)
-    raise UserError(f"{folder}: neither `{VERSION}` nor {sets} in it; give the folder of the archive")
-
-
 def _list_pairs(folder: Path) -> list[tuple[Path, Path]]:
     """List (image, mask) in order. Raise UserError if one of them has no partner, or if there are no images."""
-    root, pairs = _find_root(folder), []
+    remedy = f"neither `{VERSION}` nor {' and '.join(SPLITS)} in it; give the folder of the archive"
+    below = ("", VERSION, f"{COLLECTION}/{VERSION}", f"{VERSION}/{VERSION}")
+    root, pairs = find_root(folder, below, SPLITS, remedy), []
     for home in (root / name for name in SPLITS if (root / name).is_dir()):
         images, masks = listed(home / IMAGES, ".png", _REMEDY), listed(home / MASKS, ".png", _REMEDY)
-        for name in sorted({f"mask_{name}" for name in images} ^ masks)[:1]:
-            image = home / IMAGES / name.removeprefix("mask_")
-            if name not in masks:
-                raise UserError(f"{home / MASKS / name}: not found; it is the mask of {image.name}: restore it")
-            raise UserError(f"{home / MASKS / name}: its image {image} is missing; restore it or delete the mask")
-        pairs += [(home / IMAGES / name, home / MASKS / f"mask_{name}") for name in sorted(images, key=natural)]
+        files = (home / IMAGES).joinpath, (lambda name, home=home: home / MASKS / f"mask_{name}")
+        check_pairs(images, {name.removeprefix("mask_") for name in masks}, *files)
+        pairs += [(files[0](name), files[1](name)) for name in sorted(images, key=natural)]
     if not pairs:
         raise UserError(f"{root}: no images in {IMAGES}; unpack the archive again")
     return pairs

@@ -27,6 +27,8 @@ from promptseg.core.errors import UserError
 from promptseg.data import point_cloud_files, point_clouds
 from promptseg.data.point_cloud_files import Options
 from promptseg.datasets import Sample
+from promptseg.datasets.official import find_root
+from promptseg.download import archives
 
 TITLE = "ShapeNetPart"
 LICENCE = "ShapeNet's terms of use, non-commercial research, on registration: shapenet.org/terms"
@@ -64,19 +66,12 @@ LISTS = {split: f"train_test_split/shuffled_{split}_file_list.json" for split in
 def download(folder: Path) -> None:
     """Download and unpack the archive (674 MB).
 
+    No checksums are published, and the server has refused many requests since 2023.
+
     Raises:
         UserError: it cannot be downloaded; the message says how to get it by hand.
     """
-    point_cloud_files.download(URL, folder)
-
-
-def verify(folder: Path, options: Options = Options()) -> None:
-    """Check the lists; no cloud is read.
-
-    Raises:
-        UserError: a list is missing, damaged, names a cloud twice or of an unknown category, or no cloud exists.
-    """
-    _read_lists(Path(folder))
+    archives.download(URL, folder)
 
 
 def read(folder: Path, options: Options = Options()) -> Iterator[Sample]:
@@ -91,7 +86,7 @@ def read(folder: Path, options: Options = Options()) -> Iterator[Sample]:
         the parts as 1..50, and whose text is the category.
 
     Raises:
-        UserError: at once, as `verify`.
+        UserError: at once, if a list is missing, damaged, names a cloud twice or of another category, or none exists.
     """
     root, listed = _read_lists(Path(folder))
     return (
@@ -123,10 +118,8 @@ def _mask(path: Path, count: int) -> np.ndarray:
 
 def _read_lists(folder: Path) -> tuple[Path, dict[str, list[tuple[str, str]]]]:
     """Return the folder of the synset folders, and {split: sorted [(synset, id)]} of the clouds that exist."""
-    roots = (folder, folder / FOLDER)
-    root = next((root for root in roots if (root / LISTS["test"]).parent.is_dir()), None)
-    if root is None:
-        raise UserError(f"{folder}: neither train_test_split nor {FOLDER}/train_test_split found; unpack {FOLDER}.zip")
+    remedy = f"neither train_test_split nor {FOLDER}/train_test_split found; unpack {FOLDER}.zip"
+    root = find_root(folder, ("", FOLDER), ["train_test_split"], remedy)
     listed = {}
     list_of: dict[tuple[str, str], str] = {}
     for split, list_name in LISTS.items():

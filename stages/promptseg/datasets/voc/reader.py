@@ -41,9 +41,9 @@ from promptseg.core.errors import UserError
 from promptseg.data import image_io
 from promptseg.data.file_names import listed
 from promptseg.datasets import Sample
+from promptseg.datasets.official import check_pairs, file_sample, find_root
 from promptseg.datasets.voc.palette import IGNORED, from_colors, is_colored
 from promptseg.download import archives
-from promptseg.download.http import fetch
 
 TITLE = "Pascal VOC 2012, segmentation"
 LICENCE = "photos of Flickr, under its terms of use, given out for research: host.robots.ox.ac.uk/pascal/VOC"
@@ -97,10 +97,7 @@ def download(folder: Path) -> None:
         UserError: the archive cannot be downloaded, or does not hold the official numbers of images.
     """
     folder = Path(folder)
-    archive = folder / URL.rsplit("/", 1)[1]
-    fetch(URL, archive, md5=MD5, size=BYTES)
-    archives.unpack(archive, folder)
-    archive.unlink()
+    archives.download(URL, folder, md5=MD5, size=BYTES)
     items = _find_items(folder)
     for split, expected in SPLIT_SIZES.items():
         count = sum(item.split == split for item in items)
@@ -113,15 +110,6 @@ def download(folder: Path) -> None:
     for path in _find_root(folder).glob("JPEGImages/*.jpg"):
         if path not in used:
             path.unlink()
-
-
-def verify(folder: Path, options: Options = Options()) -> None:
-    """Check the lists and that images and masks pair; nothing is decoded.
-
-    Raises:
-        UserError: a file lacks its counterpart, a list is damaged, or a fold is requested without lists.
-    """
-    _find_items_for(folder, options)
 
 
 def read(folder: Path, options: Options = Options()) -> Iterator[Sample]:
@@ -139,23 +127,17 @@ def read(folder: Path, options: Options = Options()) -> Iterator[Sample]:
         of 0, 1 and 255, the id is `<name>/<class>`, `text` is the class and `support` another image of it.
 
     Raises:
-        UserError: at once, as `verify`.
+        UserError: at once, where a file lacks its counterpart, a list is damaged, or a fold is requested without lists.
     """
-    items = _find_items_for(folder, options)
-    if options.fold is None:
-        return map(_sample, items)
-    return _fold_samples(items, options.fold)
-
-
-def _find_items_for(folder: Path, options: Options) -> list[Item]:
-    """Find all items, and check that a fold has both lists."""
     items = _find_items(Path(folder))
-    if options.fold is not None and {item.split for item in items} != {"train", "test"}:
+    if options.fold is None:
+        return (file_sample(item.name, item.split, item.name, item.image, item.mask, _read_mask) for item in items)
+    if {item.split for item in items} != {"train", "test"}:
         lists = _find_root(Path(folder)) / "ImageSets" / "Segmentation"
         raise UserError(
             f"{lists}: a fold needs train.txt and val.txt, with images of both; restore them, or remove the option fold"
         )
-    return items
+    return _fold_samples(items, options.fold)
 
 
 def _find_items(folder: Path) -> list[Item]:
@@ -168,25 +150,17 @@ def _find_items(folder: Path) -> list[Item]:
     if len(present) == 1:
         raise UserError(f"{lists}: of train.txt and val.txt only {present[0]}.txt exists; restore the other one")
     splits = _read_lists(lists) if present else dict.fromkeys(masks)  # an unlisted image may belong to another task
-    items = []
-    for name, split in splits.items():
-        image, mask = root / "JPEGImages" / f"{name}.jpg", root / "SegmentationClass" / f"{name}.png"
-        if (name in images) != (name in masks):
-            single, missing = (image, mask) if name in images else (mask, image)
-            raise UserError(f"{missing}: not found, but {single.name} needs it; unpack it again")
-        if name in images:
-            items.append(Item(name, split, image, mask))
+    files = (lambda name: root / f"JPEGImages/{name}.jpg"), (lambda name: root / f"SegmentationClass/{name}.png")
+    check_pairs(images & splits.keys(), masks & splits.keys(), *files)
+    items = [Item(name, split, files[0](name), files[1](name)) for name, split in splits.items() if name in images]
     if not items:
         raise UserError(f"{root}: no {'listed ' if present else ''}image with a mask; unpack the archive again")
     return sorted(items, key=lambda item: (item.split == "test", item.name))
 
 
 def _find_root(folder: Path) -> Path:
-    """Find the folder that holds JPEGImages and SegmentationClass."""
-    for root in (folder, folder / "VOCdevkit", folder / "VOC2012", folder / "VOCdevkit" / "VOC2012"):
-        if (root / "SegmentationClass").is_dir():
-            return root
-    raise UserError(f"{folder}: no VOCdevkit/VOC2012/SegmentationClass found; give the folder of the unpacked archive")
+    remedy = "no VOCdevkit/VOC2012/SegmentationClass found; give the folder of the unpacked archive"
+    return find_root(folder, ("", "VOCdevkit", "VOC2012", "VOCdevkit/VOC2012"), ["SegmentationClass"], remedy)
 
 
 def _read_lists(folder: Path) -> dict[str, str]:
@@ -205,12 +179,6 @@ def _read_lists(folder: Path) -> dict[str, str]:
     return splits
 
 
-def _sample(item: Item) -> Sample:
-    """Make the sample of an item, with all 20 classes."""
-    image, mask = partial(image_io.read_image, item.image), partial(_read_mask, item.mask)
-    return Sample(item.name, item.split, item.name, image, mask, file=item.image, sources=(item.image, item.mask))
-
-
 def _fold_samples(items: list[Item], fold: int) -> Iterator[Sample]:
     """Yield a sample for every image and class of its side of the fold."""
     novel = set(range(5 * fold + 1, 5 * fold + 6))
@@ -223,17 +191,10 @@ def _fold_samples(items: list[Item], fold: int) -> Iterator[Sample]:
             containing.setdefault((item.split, number), []).append(item)
     for item, number in selected:
         name = CLASSES[number - 1]
-        yield Sample(
-            id=f"{item.name}/{name}",
-            split=item.split,
-            group=item.name,
-            image=partial(image_io.read_image, item.image),
-            mask=partial(_read_class_mask, item.mask, number),
-            text=WORDS.get(name, name),
-            support=partial(_read_support, item, number, containing[item.split, number]),
-            file=item.image,
-            sources=(item.image, item.mask),
-        )
+        read_mask = partial(_read_class_mask, number=number)
+        support = partial(_read_support, item, number, containing[item.split, number])
+        about = f"{item.name}/{name}", item.split, item.name, item.image, item.mask
+        yield file_sample(*about, read_mask, text=WORDS.get(name, name), support=support)
 
 
 def _read_support(item: Item, number: int, containing: list[Item]) -> tuple[np.ndarray, np.ndarray]:
