@@ -77,11 +77,11 @@ def test_it_says_what_it_saw_and_that_only_tiny_weights_are_at_hand(project):
 def test_options_answer_beforehand(project):
     cases.plates_in_names(project.parent / "images")
     run(
-        "../images", "--yes", "--group", "(plate)", "--classes", "crack", "--text", "a dark line",
+        "../images", "--yes", "--group", "(plate[0-9])", "--classes", "crack", "--text", "a dark line",
         "--good-enough", "0.7", "--weights", "unet=tiny",
     )  # fmt: skip
     found = study.load()
-    assert found.datasets["images"].options["group"] == "(plate)"
+    assert found.datasets["images"].options["group"] == "(plate[0-9])"
     assert found.zero_shot["images-text"].prompt.text == ["crack"]
     texts = [prompt.text for prompt in found.search["images-text-search"].prompts]
     assert ["crack"] in texts and ["a photo of crack"] in texts and ["a dark line"] in texts and len(texts) == 6

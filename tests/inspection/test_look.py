@@ -182,7 +182,7 @@ def cmyk(path):
 
 
 @pytest.mark.parametrize(
-    ("write", "words"), [(channels, "axes are"), (cmyk, "CMYK"), (lambda path: path.touch(), "not a PNG")]
+    ("write", "words"), [(channels, "axes are"), (cmyk, "CMYK"), (lambda path: path.write_bytes(b""), "not a PNG")]
 )
 def test_a_folder_none_of_whose_images_can_be_read_is_refused_with_the_reason(tmp_path, write, words):
     cases.jpeg_masks(tmp_path)

@@ -61,7 +61,12 @@ def _described(folder: Path, files: list[str], names: list[str]) -> Description:
     if known is not None:
         return _of_official(folder, known, names)
     found = annotation_layouts.find(folder, files)
-    layout = layouts.find(folder, files)
+    try:
+        layout = layouts.find(folder, files)
+    except UserError:
+        if found is None:
+            raise
+        layout = None
     if found is not None and (layout is None or layout.unused):
         return _of_annotations(folder, found, files, names)
     if layout is None:
