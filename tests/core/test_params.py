@@ -44,7 +44,7 @@ DEFAULTS = {  # ...: required
         "prompt": PromptConfig(), "epochs": ..., "train_fraction": 1.0, "pretext_epochs": 0, "trainable": None,
         "lora": Lora(), "loss": None, "batch_size": None, "grad_accumulation_steps": 1, "optimizer": "adam", "lr": None,
         "weight_decay": 0.0, "schedule": "constant", "warmup": 0.0, "max_grad_norm": None, "ema_decay": None,
-        "precision": "fp32", "patience": None, "keep": "best", "augment": None, "seeds": None,
+        "precision": "fp32", "patience": None, "keep": "best", "augment": None, "seeds": None, "log": None,
     },
     Augment: {"flip": ["horizontal"], "rotate": 15.0, "scale": 0.1, "brightness": 0.1},
     Lora: {"rank": 8, "alpha": 16.0},

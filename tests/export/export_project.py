@@ -21,6 +21,7 @@ TRAINED = {
     "cells-sam2-20": "network.mask_decoder.trans",
     "cells-unet": "network.",
 }
+THRESHOLDS = {"cells-lora": 0.35, "cells-sam2-20": 0.55, "cells-unet": 0.35}
 SETTINGS = {
     "scale": {"checkpoints": "tiny"},
     "datasets": {"cells": {"raw": "cells", "reader": "folder"}, "clouds": {"raw": "clouds", "reader": "modelnet40"}},
@@ -149,7 +150,7 @@ def _write_weights(folder, run, checkpoint):
     metadata = {
         "classes": CLASSES,
         "images": 5,
-        "threshold": 0.35,
+        "threshold": THRESHOLDS[folder.name],
         "train": run.train.completed(model.TRAIN_DEFAULTS).model_dump(exclude_defaults=True),
     }
     if "lora" in (run.train.trainable or []):

@@ -99,7 +99,7 @@ def test_the_code_on_the_card_needs_no_promptseg_and_gives_the_same_mask(cards, 
     assert least_iou(mask, expected) > 0.999
     if "--adapter" not in name:
         again = promptseg.load(source=folder)
-        assert again.threshold == (0.35 if run in export_project.TRAINED else 0.5)
+        assert again.threshold == export_project.THRESHOLDS.get(run, 0.5)
         assert np.array_equal(again.segment(image, **prompt).mask, expected)
 
 
