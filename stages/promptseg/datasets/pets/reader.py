@@ -92,25 +92,23 @@ def read(folder: Path) -> Iterator[Sample]:
     """
     return (
         file_sample(image.stem, split, image.stem, image, trimap, partial(read_mask, labels={1: species, 2: 0, 3: 255}))
-        for species, split, image, trimap in _list_pairs(folder)
+        for split, image, trimap in _list_pairs(folder)
+        for species in (_species_of(image.stem),)
     )
 
 
-def _list_pairs(folder: Path) -> list[tuple[int, str | None, Path, Path]]:
-    """List (species, split, photo, trimap) in order. Raise UserError if a file has no partner, or a list is invalid."""
+def _list_pairs(folder: Path) -> list[tuple[str | None, Path, Path]]:
+    """List (split, photo, trimap) in order. Raise UserError if a file has no partner, or a list is invalid."""
     images, trimaps = _find_part(folder, IMAGES), _find_part(folder, ANNOTATIONS) / TRIMAPS
-    species, splits = _read_lists(trimaps.parent)
+    splits = _read_lists(trimaps.parent)
     photo_names, trimap_names = _list_names(images, ".jpg"), _list_names(trimaps, ".png")
     names = (photo_names | trimap_names) - EXCLUDED
-    names &= splits.keys() or species.keys() or names
+    names &= {name for name, split in splits.items() if split} or splits.keys() or names
     files = (lambda name: images / f"{name}.jpg"), (lambda name: trimaps / f"{name}.png")
     check_pairs(names & photo_names, names & trimap_names, *files)
     if not names:
         raise UserError(f"{images}: no photo that the lists in {trimaps.parent} name; unpack both archives again")
-    return [
-        (species.get(name, _species_of(name)), splits.get(name), files[0](name), files[1](name))
-        for name in sorted(names, key=natural)
-    ]
+    return [(splits.get(name), files[0](name), files[1](name)) for name in sorted(names, key=natural)]
 
 
 def _find_part(folder: Path, part: str) -> Path:
@@ -130,10 +128,9 @@ def _list_names(folder: Path, suffix: str) -> set[str]:
     return names
 
 
-def _read_lists(annotations: Path) -> tuple[dict[str, int], dict[str, str]]:
-    """Read {name: species} and {name: split} from the existing lists. Raise UserError if they contradict each other."""
-    species: dict[str, int] = {}
-    splits: dict[str, str] = {}
+def _read_lists(annotations: Path) -> dict[str, str | None]:
+    """Read the split of each listed name, None where list.txt alone has it. Raise UserError for contradictions."""
+    splits: dict[str, str | None] = {}
     existing = [name for name in LISTS if (annotations / name).is_file()]
     if len(existing) == 1:
         missing = annotations / next(name for name in LISTS if name not in existing)
@@ -144,10 +141,10 @@ def _read_lists(annotations: Path) -> tuple[dict[str, int], dict[str, str]]:
                 stated, expected = SPECIES.get(number, "neither cat nor dog"), SPECIES[_species_of(name)]
                 reason = f"{name} has species {number} ({stated}), but the name of a {expected}"
                 raise UserError(f"{where}: {reason}; restore the official list")
-            if file in LISTS and splits.setdefault(name, LISTS[file]) != LISTS[file]:
+            if splits.get(name) not in (None, split := LISTS.get(file)):
                 raise UserError(f"{where}: {name} is in trainval.txt as well; restore the official lists")
-            species[name] = number
-    return species, splits
+            splits[name] = split
+    return splits
 
 
 def _read_lines(path: Path) -> Iterator[tuple[str, str, int]]:

@@ -153,9 +153,9 @@ def _list_pairs(folder: Path) -> list[tuple[Path, Path]]:
     root, pairs = find_root(folder, below, SPLITS, remedy), []
     for home in (root / name for name in SPLITS if (root / name).is_dir()):
         images, masks = listed(home / IMAGES, ".png", _REMEDY), listed(home / MASKS, ".png", _REMEDY)
-        files = (home / IMAGES).joinpath, (lambda name, home=home: home / MASKS / f"mask_{name}")
-        check_pairs(images, {name.removeprefix("mask_") for name in masks}, *files)
-        pairs += [(files[0](name), files[1](name)) for name in sorted(images, key=natural)]
+        files = (lambda name, home=home: home / IMAGES / name.removeprefix("mask_")), (home / MASKS).joinpath
+        check_pairs({f"mask_{name}" for name in images}, masks, *files)
+        pairs += [(home / IMAGES / name, home / MASKS / f"mask_{name}") for name in sorted(images, key=natural)]
     if not pairs:
         raise UserError(f"{root}: no images in {IMAGES}; unpack the archive again")
     return pairs
