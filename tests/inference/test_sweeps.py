@@ -52,7 +52,7 @@ class Filler(Segmenter):
 
 
 def scene(seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """A random mask with ignored pixels, and cells that do not follow it."""
+    """A random mask with ignored pixels, and cells, of which some do not follow it, so that not all IoUs reach 0.9."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:SIZE, :SIZE]
     mask = np.zeros((SIZE, SIZE), np.uint8)
@@ -60,10 +60,11 @@ def scene(seed: int) -> tuple[np.ndarray, np.ndarray]:
         center, radii = rng.uniform(0, SIZE, 2), rng.uniform(3, 10, 2)
         mask[((x - center[0]) / radii[0]) ** 2 + ((y - center[1]) / radii[1]) ** 2 < 1] = 1
     mask[rng.random(mask.shape) < 0.03] = 255
-    centers = rng.uniform(0, SIZE, (rng.integers(15, 90), 2))
-    cells = ((x[..., None] - centers[:, 0]) ** 2 + (y[..., None] - centers[:, 1]) ** 2).argmin(axis=2)
     mask[SIZE // 2, SIZE // 2] = 1  # no mask is empty
-    return mask, cells
+    centers = rng.uniform(0, SIZE, (rng.integers(8, 60), 2))
+    cells = ((x[..., None] - centers[:, 0]) ** 2 + (y[..., None] - centers[:, 1]) ** 2).argmin(axis=2)
+    follows = rng.random(len(centers)) < 0.7
+    return mask, 2 * cells + ((mask == 1) & follows[cells])
 
 
 @pytest.mark.parametrize("per", ["image", "instance"])
@@ -146,10 +147,10 @@ def test_the_scores_after_the_last_click_are_those_of_the_run(predicted, tmp_pat
     steps = [0, 1, 2, 3] if start == "box" else [1, 2, 3]
     assert found["sweep"]["by"] == "clicks" and found["sweep"]["steps"] == steps
     assert found["sweep"]["iou"][-1] == found["iou_mean"]
-    assert found["sweep"]["objects"] == 7 and found["sweep"]["failures"]["80"] <= 7
+    assert found["sweep"]["objects"] == 6 and found["sweep"]["failures"]["80"] <= 6
     assert 0 <= found["noc_80"] <= found["noc_85"] <= found["noc_90"] <= 3
     assert lines[0] == "step,iou,iou_ci_low,iou_ci_high" and lines[-1].startswith(f"3,{found['iou_mean']},")
-    assert found["prompts_per_image"] == pytest.approx(7 / 5 * len(steps), abs=0.5)
+    assert found["prompts_per_image"] == pytest.approx(6 / 5 * len(steps))
     assert "threshold" not in records.open_predictions(out).metadata
 
 

@@ -178,13 +178,16 @@ def test_a_click_misses_its_place_by_a_share_of_the_objects_longer_side_and_noth
     settings = {"points": 2, "per": "instance"}
     exact, _ = build(PromptConfig(**settings), mask, NAMES)
     moved, regions = build(PromptConfig(**settings, offset=offset), mask, NAMES)
+    within = []
     for prompt, other, region in zip(exact, moved, regions, strict=True):
         rows, columns = np.nonzero(region)
         expected = offset * (max(np.ptp(rows), np.ptp(columns)) + 1)
         distances = np.hypot(*(points_of(other) - points_of(prompt)).T)
         inside_image = ((points_of(other) > 0.5) & (points_of(other) < [59.5, 39.5])).all(axis=1)
         np.testing.assert_allclose(distances[inside_image], expected)
-        assert (distances <= expected + 1e-9).all() and inside_image.any()
+        assert (distances <= expected + 1e-9).all()
+        within += inside_image.tolist()
+    assert any(within)
 
 
 def test_jitter_stays_within_the_image(mask):
