@@ -83,9 +83,8 @@ def test_options_answer_beforehand(project):
     found = study.load()
     assert found.datasets["images"].options["group"] == "(plate[0-9])"
     assert found.zero_shot["images-text"].prompt.text == ["crack"]
-    texts = [prompt.text for prompt in found.search["images-text-search"].prompts]
-    assert ["crack"] in texts and ["a photo of crack"] in texts and ["a dark line"] in texts and len(texts) == 6
-    assert found.searched["images-text-best"].prompt.search == "images-text-search"
+    # One group is one split, so there are no validation images to search on.
+    assert found.zero_shot["images-text-a-dark-line"].prompt.text == ["a dark line"] and not found.search
     assert found.good_enough == 0.7 and found.models["unet"].source == "tiny"
 
 
@@ -95,6 +94,9 @@ def test_a_thorough_study_is_valid(project):
     found = study.load()
     assert check.check().startswith("params.yaml: 1 dataset")
     assert found.search["images-text-search"].phrases[1:] == ["a dark line", "a slit"]
+    texts = [prompt.text for prompt in found.search["images-text-search"].prompts]
+    assert ["object"] in texts and ["a photo of object"] in texts and ["a dark line"] in texts and len(texts) == 9
+    assert found.searched["images-text-best"].prompt.search == "images-text-search"
     assert found.searched["images-points-best"].model == "sam2"
     assert found.finetune["images-decoder"].train.seeds == [0, 1, 2]
 

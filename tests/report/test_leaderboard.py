@@ -69,7 +69,7 @@ def test_columns_are_those_of_the_registry_and_metrics_that_a_run_has_not_are_no
     assert leaderboard.METRIC_COLUMNS == (
         "iou_mean", "iou_pooled", "iou_ci_low", "iou_ci_high", "iou_tuned", "threshold", "dice_mean", "dice_pooled",
         "boundary_iou", "iou_best_single", "false_alarm_rate", "false_alarm_area", "prompts_per_image", "noc_80",
-        "noc_85", "noc_90", "absent_phrase_area", "iou_pooled_all", "part_miou", "top1",
+        "noc_85", "noc_90", "absent_phrase_area", "iou_pooled_all", "seed_mean", "seed_std", "part_miou", "top1",
     )  # fmt: skip
     own = {"em-clipseg": "part_miou", "fires-clipseg": "top1", "em-grid": "iou_best_single"}
     for name, key in own.items():
