@@ -101,6 +101,15 @@ def test_a_thorough_study_is_valid(project):
     assert found.finetune["images-decoder"].train.seeds == [0, 1, 2]
 
 
+def test_stated_groups_replace_the_blocks_of_a_volume(project):
+    cases.slices(project.parent / "images")
+    assert "one volume, or clip; groups of 5 consecutive images" in run("../images", "--yes")
+    assert study.load().datasets["images"].options["block"] == 5
+    run("../images", "--yes", "--group", "([0-9])[.]png")
+    options = study.load().datasets["images"].options
+    assert options["group"] == "([0-9])[.]png" and "block" not in options
+
+
 def test_at_most_three_questions_are_asked_each_with_a_default(project, monkeypatch):
     cases.plates_in_names(project.parent / "images")
     monkeypatch.setattr(init, "check_interactive", lambda yes: None)
