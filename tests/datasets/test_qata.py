@@ -103,7 +103,7 @@ def test_names_must_pair_and_be_printable(raw, call):
     add(raw, "Test Set", "covid_9")
     stray = raw / "Train Set/Ground-truths/stray.png"
     stray.write_bytes(b"")
-    refused(partial(call, raw), "Images/stray.png: not found, the image of stray.png")
+    refused(partial(call, raw), "Images/stray.png: not found, the image of Ground-truths/stray.png")
     stray.unlink()
     for name in ("._covid_9.png", "Thumbs.db"):
         (raw / "Train Set/Images" / name).write_bytes(b"stray")
