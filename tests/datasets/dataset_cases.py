@@ -6,12 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from imports import STAGES
-from promptseg import datasets
+from promptseg import datasets, studies
 from promptseg.core import params, study
 from promptseg.datasets import Sample
 
-SETTINGS = study.load(STAGES.parent / "params.yaml")
+SETTINGS = study.load(studies.FOLDER / "published.yaml")
 _DECODED: dict[str, list["Decoded"]] = {}
 
 

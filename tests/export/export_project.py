@@ -1,6 +1,7 @@
 """A project with tiny networks in which a run of each kind was predicted and evaluated on a few drawn images."""
 
 import numpy as np
+import pytest
 import torch
 import yaml
 from promptseg import models
@@ -10,7 +11,8 @@ from promptseg.core.train_config import Lora
 from promptseg.data import image_io, records
 from promptseg.download import checkpoints
 from promptseg.evaluation import evaluate
-from promptseg.export.run import Folders
+from promptseg.export import export
+from promptseg.export.run import ExportedRun, Folders
 from promptseg.inference import cascade, prediction
 from promptseg.nn import finetuned_weights, lora, weights
 
@@ -162,3 +164,23 @@ def _write_weights(folder, run, checkpoint):
         if key.startswith(TRAINED[folder.name]) or ".lora_" in key
     }  # fmt: skip
     finetuned_weights.write(folder, tensors, run.model, weights.digest(checkpoint), metadata)
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory):
+    """Its folder and its params.yaml."""
+    home = tmp_path_factory.mktemp("project")
+    return home, make(home)
+
+
+@pytest.fixture
+def exported(project, tmp_path):
+    """Exports a run of the project: (run, format, adapter) -> folder."""
+    home, settings = project
+
+    def call(name, form, adapter=False):
+        out = tmp_path / f"{name}-{form}{'-adapter' * adapter}"
+        export(ExportedRun(name, settings, folders(home)), form, out, adapter)
+        return out
+
+    return call

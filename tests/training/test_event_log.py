@@ -32,7 +32,7 @@ def test_events_are_the_curve_and_change_no_weights(blobs, tmp_path):
 def test_a_resumed_training_has_each_epoch_once(blobs, tmp_path, monkeypatch):
     pytest.importorskip("tensorboard")
     monkeypatch.setattr(checkpoint_manager, "SAVE_INTERVAL", 0.0)
-    monkeypatch.setattr(checkpoint_manager.CheckpointManager, "remove", lambda self: None)  # as if killed at its end
+    monkeypatch.setattr(checkpoint_manager, "remove", lambda folder: None)  # as if killed at its end
     inputs = make_inputs(blobs, tmp_path, "unet")
     for _ in range(2):
         train_tiny(make_job("unet", log="tensorboard"), inputs, tmp_path)

@@ -11,7 +11,6 @@ from promptseg.core.devices import Processes
 from promptseg.core.errors import UserError
 from promptseg.nn import weights
 from promptseg.training import checkpoint_manager, fit_check, forecast, memory
-from promptseg.training.checkpoint_manager import CheckpointManager
 from promptseg.training.setup import Inputs, set_up
 from tiny_training import FORECAST, GB, make_inputs, make_job, train_tiny
 from typer.testing import CliRunner
@@ -77,7 +76,7 @@ def test_auto_trains_the_same_whatever_fits_and_resumes_with_the_batch_that_it_h
     assert whole.equals(trained("plain", batch_size=8)[0])
     room(2)
     monkeypatch.setattr(checkpoint_manager, "SAVE_INTERVAL", 0.0)
-    monkeypatch.setattr(CheckpointManager, "remove", lambda self: None)  # as if it were killed at its very end
+    monkeypatch.setattr(checkpoint_manager, "remove", lambda folder: None)  # as if it were killed at its very end
     fractions, tensors = trained("w", batch_size="auto")
     np.testing.assert_allclose(whole.loss, fractions.loss, atol=1e-5)
     measured = room(8)

@@ -46,7 +46,7 @@ def test_it_is_that_of_the_prompt_of_the_test(blobs, tmp_path):
 
 def test_a_resumed_run_keeps_that_of_an_epoch_before(blobs, tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint_manager, "SAVE_INTERVAL", 0.0)
-    monkeypatch.setattr(checkpoint_manager.CheckpointManager, "remove", lambda self: None)  # as if killed at its end
+    monkeypatch.setattr(checkpoint_manager, "remove", lambda folder: None)  # as if killed at its end
     inputs, job = make_inputs(blobs, tmp_path, "unet", 6, 4), make_job("unet", epochs=3, lr=2e-3)
     train_tiny(job, inputs, tmp_path)
     first = (tmp_path / "w" / weights.CONFIG).read_bytes()

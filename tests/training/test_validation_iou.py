@@ -109,7 +109,7 @@ def test_features_are_held_in_the_context_alone_and_in_full_precision(blobs, tmp
 
 def test_a_run_with_another_prompt_in_the_test_is_not_resumed(blobs, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(checkpoint_manager, "SAVE_INTERVAL", 0.0)
-    monkeypatch.setattr(checkpoint_manager.CheckpointManager, "remove", lambda self: None)  # as if killed at its end
+    monkeypatch.setattr(checkpoint_manager, "remove", lambda folder: None)  # as if killed at its end
     inputs = make_inputs(blobs, tmp_path, "sam", 2, 2)
     for prompt, resumed in (({"points": 1}, False), ({"points": 1}, True), ({"box": True}, False)):
         train_tiny(job("sam", prompt, {"points": 1}), inputs, tmp_path)
