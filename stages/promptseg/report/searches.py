@@ -24,9 +24,7 @@ def with_winners(study: Study, scores: Path) -> Study:
         if path.is_file():
             summary = score_table.read_summary(path)
             if "search" not in summary:
-                raise UserError(
-                    f"{path}: of a run without a search; `dvc repro` makes it anew"
-                )
+                raise UserError(f"{path}: of a run without a search; `dvc repro` makes it anew")
             found[name] = run.with_prompt(summary["search"]["prompt"])
     return study.model_copy(update={"searched": found})
 
