@@ -83,8 +83,7 @@ def test_options_answer_beforehand(project):
     found = study.load()
     assert found.datasets["images"].options["group"] == "(plate[0-9])"
     assert found.zero_shot["images-text"].prompt.text == ["crack"]
-    # One group is one split, so there are no validation images to search on.
-    assert found.zero_shot["images-text-a-dark-line"].prompt.text == ["a dark line"] and not found.search
+    assert found.search["images-text-search"].phrases == ["crack", "a dark line"]
     assert found.good_enough == 0.7 and found.models["unet"].source == "tiny"
 
 

@@ -8,7 +8,6 @@ from promptseg.inspection import costs, tiling
 from promptseg.inspection.costs import Clock, Speed
 from promptseg.inspection.look import Findings
 from promptseg.inspection.tiling import Tiling
-from promptseg.prompts import KINDS
 
 _NAME = 41  # characters of a run's name
 _IMAGES = (800, 400, 200, 100, 50, 25)  # for scale.max_images, where all of them would take too long
