@@ -98,6 +98,7 @@ def test_a_thorough_study_is_valid(project):
     assert found.searched["images-text-best"].prompt.search == "images-text-search"
     assert found.searched["images-points-best"].model == "sam2"
     assert found.finetune["images-decoder"].train.seeds == [0, 1, 2]
+    assert found.zero_shot["images-clicks"].prompt.sweep.by == "clicks"
 
 
 def test_stated_groups_replace_the_blocks_of_a_volume(project):
