@@ -83,8 +83,7 @@ def test_options_answer_beforehand(project):
     found = study.load()
     assert found.datasets["images"].options["group"] == "(plate[0-9])"
     assert found.zero_shot["images-text"].prompt.text == ["crack"]
-    # One group is one split, so there are no validation images to search on.
-    assert found.zero_shot["images-text-a-dark-line"].prompt.text == ["a dark line"] and not found.search
+    assert found.search["images-text-search"].phrases == ["crack", "a dark line"]
     assert found.good_enough == 0.7 and found.models["unet"].source == "tiny"
 
 
@@ -99,6 +98,7 @@ def test_a_thorough_study_is_valid(project):
     assert found.searched["images-text-best"].prompt.search == "images-text-search"
     assert found.searched["images-points-best"].model == "sam2"
     assert found.finetune["images-decoder"].train.seeds == [0, 1, 2]
+    assert found.zero_shot["images-clicks"].prompt.sweep.by == "clicks"
 
 
 def test_stated_groups_replace_the_blocks_of_a_volume(project):

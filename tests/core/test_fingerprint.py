@@ -75,7 +75,7 @@ def test_no_other_dataset_and_no_other_model_is_in_it():
         for name in names(first):
             files = stage_closure(verb, name)
             inside = {path.relative_to(package).parts[0] for path in files if path.is_relative_to(package)}
-            found = {part.removesuffix(".py") for part in inside} - {"__init__", "__pycache__", "official"}  # shared
+            found = {part.removesuffix(".py") for part in inside} & set(names(first))
             assert name in found and found - {name} <= related.get(name, set()), f"{verb} {name}: {sorted(found)}"
 
 

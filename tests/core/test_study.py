@@ -98,6 +98,7 @@ WITH_SEARCH = {**GOOD, "search": {"words": WORDS}, "searched": {"em-best": SEARC
     ("search/words/phrases", [" "], "search.words: "),
     ("search/words/templates", ["a photo"], "search.words: templates: each needs {}"),
     ("search/words/candidates", [{"automatic": True}], "search.words: candidates: automatic masks are no prompt"),
+    ("search/words/candidates", [{"clicks": 3}], "search.words: candidates: clicks and lists of jitter or offset have"),
     ("zero_shot/em-best", GOOD["zero_shot"]["em-sam"], "em-best is in zero_shot and in searched"),
 ])  # fmt: skip
 def test_a_wrong_search_is_one_line_that_names_it(key, value, message):

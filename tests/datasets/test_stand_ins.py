@@ -28,7 +28,7 @@ SHRUNKEN: dict[str, dict[str, object]] = {
     "cityscapes_pairs": {"COUNTS": {"train": 1, "val": 1}},
     "coco_stuff": {"COUNTS": {"train2017": 8, "val2017": 1}},
     "covid": {"COUNTS": {"Train": [1, 1, 1], "Val": [1, 1, 0], "Test": [1, 0, 1]}},
-    "em": {"SLICES": 2, "SIDE": 128},
+    "em": {"SLICES": {"training": 2, "testing": 2}, "SIDE": 128},
     "fires": {"FRAMES": 1},
     "folder": {"PLANTS": 8, "VIEWS": 1},
     "fss": {"IMAGES_PER_CLASS": 2},

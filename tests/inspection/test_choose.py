@@ -121,6 +121,8 @@ def test_a_thorough_study_adds_a_search_for_the_number_of_clicks_and_seeds_and_t
     by_name = {name: run for name, run in zip(suffixes(plan.runs), plan.runs, strict=True)}
     assert {"points-search", "points-best"} <= set(suffixes(plan.runs)) - set(suffixes(short.runs))
     assert [each["points"] for each in by_name["points-search"].entry["candidates"]] == [1, 2, 3, 5]
+    assert by_name["clicks"].entry["prompt"]["clicks"] == choose.CLICKS and "clicks" not in suffixes(short.runs)
+    assert by_name["box-jitter"].entry["prompt"]["jitter"] == choose.JITTER
     seeded = {name for name, run in by_name.items() if "seeds" in str(run.entry)}
     assert seeded == {"point", "decoder"} and by_name["decoder"].entry["train"]["seeds"] == choose.SEEDS
     seconds = {name: run.seconds for name, run in zip(suffixes(short.runs), short.runs, strict=True)}

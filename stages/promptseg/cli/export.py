@@ -4,7 +4,8 @@ from pathlib import Path
 
 from promptseg import export as exports
 from promptseg.core import study
-from promptseg.export.run import ExportedRun
+from promptseg.export.run import ExportedRun, Folders
+from promptseg.report import searches
 
 OUT = Path("exports")
 
@@ -26,5 +27,7 @@ def export(name: str, form: str, out: Path | None, adapter: bool) -> str:
     """
     exports.load(form)  # before anything is read
     folder = out or OUT / f"{name}-{form}"
-    how = exports.export(ExportedRun(name, study.load()), form, folder, adapter)
+    folders = Folders()
+    settings = searches.with_winners(study.load(), folders.scores)
+    how = exports.export(ExportedRun(name, settings, folders), form, folder, adapter)
     return f"{folder}: {how}"

@@ -44,6 +44,8 @@ class Search(Settings):
             raise ValueError("phrases: a phrase, or a list with a phrase for each class, is expected for all of them")
         if any(prompt.kind == "automatic" for prompt in self.prompts):
             raise ValueError("candidates: automatic masks are no prompt; use text, points, boxes or support images")
+        if any(prompt.sweep is not None for prompt in self.prompts):
+            raise ValueError("candidates: clicks and lists of jitter or offset have several steps; give one value each")
         return self
 
 

@@ -8,7 +8,6 @@ from promptseg.inspection import costs, tiling
 from promptseg.inspection.costs import Clock, Speed
 from promptseg.inspection.look import Findings
 from promptseg.inspection.tiling import Tiling
-from promptseg.prompts import KINDS
 
 _NAME = 41  # characters of a run's name
 _IMAGES = (800, 400, 200, 100, 50, 25)  # for scale.max_images, where all of them would take too long
@@ -191,7 +190,7 @@ def _runs(findings: Findings, phrases: list[list[str]], thorough: bool, clock: C
     if thorough and validated:
         points = [{**point, "points": number} for number in (1, 2, 3, 5)]
         runs += searched("points", sam2, {"candidates": points}, "number of clicks", [prompts] * len(points))
-    if thorough and "clicks" in KINDS:
+    if thorough:
         seconds = clock.predict(sam2, len(JITTER) * prompts)
         runs.append(zero("box-jitter", sam2, {**box, "jitter": JITTER}, "looser and looser boxes", seconds))
         seconds, clicks = clock.predict(sam2, CLICKS * prompts), {"clicks": CLICKS, "per": "instance"}
