@@ -10,10 +10,13 @@ import export_project
 import numpy as np
 import promptseg
 import pytest
+from export_project import exported, project
 from PIL import Image
 from promptseg.core.errors import UserError
 from promptseg.export import export
 from promptseg.export.run import ExportedRun
+
+__all__ = ["exported", "project"]  # fixtures
 
 POINTS = {"points": [[45, 42]]}
 BOX = {"box": [20, 20, 62, 61]}

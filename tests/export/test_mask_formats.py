@@ -8,12 +8,15 @@ import export_project
 import numpy as np
 import pandas as pd
 import pytest
+from export_project import exported, project
 from PIL import Image
 from promptseg.data import records
 from promptseg.evaluation import counts
 from promptseg.export import images
 from promptseg.export.images import LabelMap
 from pycocotools.coco import COCO
+
+__all__ = ["exported", "project"]  # fixtures
 
 RUN = "cells-sam"
 

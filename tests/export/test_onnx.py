@@ -8,8 +8,12 @@ import export_project
 import numpy as np
 import pytest
 import torch
+from export_project import exported, project
 from PIL import Image
 from test_hub import BOX, POINTS, least_iou, own_mask
+
+__all__ = ["exported", "project"]  # fixtures
+
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxscript")
