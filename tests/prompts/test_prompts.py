@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from built_prompts import NAMES, build, mask, points_of
 from promptseg.data import masks
 from promptseg.nn.image_transform import ImageTransform
 from promptseg.prompts import Prompt, PromptConfig, PromptSource, build_prompts, from_json, to_json
@@ -13,33 +14,14 @@ from promptseg.prompts.mask import Mask
 from refusing import refused
 from segment_anything.utils.amg import batched_mask_to_box
 
-NAMES = ["cat", "dog", "cow"]
+__all__ = ["mask"]  # a fixture
+
 REGIONS = {  # classes and extents of the mask's regions, those of instances in scan order within each class
     "image": [(1, [5, 3, 37, 30]), (2, [2, 2, 55, 39])],
     "instance": [(1, [5, 3, 18, 10]), (1, [30, 20, 37, 30]), (2, [40, 2, 55, 8]), (2, [2, 33, 4, 39])],
 }
 PER = pytest.mark.parametrize("per", REGIONS)
 SAMPLING = pytest.mark.parametrize("sampling", ["random", "center"])
-
-
-@pytest.fixture
-def mask():
-    """Classes 1 and 2 with two components each, the second of class 1 joined at a corner; ignored pixels between."""
-    mask = np.zeros((40, 60), np.uint8)
-    mask[3:10, 5:18] = mask[20:24, 30:34] = mask[24:30, 34:37] = 1
-    mask[2:8, 40:55] = mask[33:39, 2:4] = 2
-    mask[10:20, 18:30] = mask[4:7, 8:12] = 255
-    return mask
-
-
-def build(config: PromptConfig, mask: np.ndarray, classes: list[str], seed: int = 0, id: str = "a", **source):
-    """Prompts and the full masks of their regions."""
-    prompts, regions = build_prompts(config, PromptSource(id, mask, classes, seed, **source))
-    return prompts, [region.full() for region in regions]
-
-
-def points_of(prompt) -> np.ndarray:
-    return prompt.get("points").coordinates
 
 
 def inside(points, region):
@@ -159,44 +141,6 @@ def test_the_central_point_is_the_most_interior_pixel(mask):
         depth = ((inner[:, None] - outside[None]) ** 2).sum(axis=2).min(axis=1)  # squared, to the nearest pixel outside
         chosen = (inner == (points_of(prompt)[0, ::-1] - 0.5)).all(axis=1)
         assert depth[chosen].tolist() == [depth.max()]
-
-
-@pytest.mark.parametrize("shape", [(40, 60), (60, 40)])
-def test_jitter_moves_each_side_outward_by_at_most_its_share_of_the_longer_side(shape):
-    mask = np.zeros(shape, np.uint8)
-    mask[18:22, 18:24] = 1
-    config = PromptConfig(box=True, jitter=0.2)
-    boxes = np.array([build(config, mask, NAMES[:1], seed)[0][0].get("box").corners for seed in range(200)])
-    moved = (boxes - [18, 18, 23, 21]) * [-1, -1, 1, 1]
-    assert moved.min() >= 0 and moved.max() <= 0.2 * 60
-    assert (moved.max(axis=0) > 0.19 * 60).all() and (moved.min(axis=0) < 0.01 * 60).all()  # each side independently
-    assert np.abs(np.corrcoef(moved.T) - np.eye(4)).max() < 0.3
-
-
-@pytest.mark.parametrize("offset", [0.1, 0.5])
-def test_a_click_misses_its_place_by_a_share_of_the_objects_longer_side_and_nothing_else_changes(mask, offset):
-    settings = {"points": 2, "per": "instance"}
-    exact, _ = build(PromptConfig(**settings), mask, NAMES)
-    moved, regions = build(PromptConfig(**settings, offset=offset), mask, NAMES)
-    within = []
-    for prompt, other, region in zip(exact, moved, regions, strict=True):
-        rows, columns = np.nonzero(region)
-        expected = offset * (max(np.ptp(rows), np.ptp(columns)) + 1)
-        distances = np.hypot(*(points_of(other) - points_of(prompt)).T)
-        inside_image = ((points_of(other) > 0.5) & (points_of(other) < [59.5, 39.5])).all(axis=1)
-        np.testing.assert_allclose(distances[inside_image], expected)
-        assert (distances <= expected + 1e-9).all()
-        within += inside_image.tolist()
-    assert any(within)
-
-
-def test_jitter_stays_within_the_image(mask):
-    config = PromptConfig(box=True, jitter=0.9, per="instance")
-    boxes = np.array(
-        [prompt.get("box").corners for seed in range(20) for prompt in build(config, mask, NAMES, seed)[0]]
-    )
-    assert (boxes[:, :2] < boxes[:, 2:]).all()
-    assert boxes.min(axis=0).tolist()[:2] == [0, 0] and boxes.max(axis=0).tolist()[2:] == [59, 39]
 
 
 @pytest.mark.parametrize("per", ["image", "instance"])

@@ -22,54 +22,56 @@ METRICS = Path("metrics")
 
 
 @dataclass(frozen=True)
-class Answers:
-    """What the user said beforehand, and whether to ask for the rest.
+class Options:
+    """What the user states beforehand.
 
     Attributes:
-        ask: questions are asked; otherwise their defaults are taken.
+        interactive: what is not stated is asked for; otherwise the defaults are taken.
         group: regular expression for the groups.
         classes: names, with commas.
         text: text prompts, several with | between them; with several classes, a phrase for each with commas.
+        weights: of `timing.parse`.
+        hours: that the study may take.
+        thorough: add searches, curves over clicks and loose boxes, and repetitions with other seeds.
+        good_enough: score from which on a run is good enough.
+        force: overwrite edits of params.yaml that are in no commit.
     """
 
-    ask: bool
+    interactive: bool
     group: str | None = None
     classes: str | None = None
     text: Sequence[str] = ()
+    weights: Sequence[str] = ()
+    hours: float = 1.0
+    thorough: bool = False
+    good_enough: float = 0.8
+    force: bool = False
 
 
-def init(
-    folder: Path, answers: Answers, weights: list[str], hours: float, good_enough: float, force: bool,
-    thorough: bool = False,
-) -> None:  # fmt: skip
+def init(folder: Path, options: Options) -> None:
     """Look at a folder and replace params.yaml by a study of it.
 
     Args:
-        folder: of the user's images and masks.
-        answers: to the questions.
-        weights: NAME=PATH, where the weights of models are.
-        hours: that the study may take.
-        good_enough: score from which on a run is good enough.
-        force: overwrite edits of params.yaml that are in no commit.
-        thorough: add searches, curves over clicks and loose boxes, and repetitions with other seeds.
+        folder: of images and masks.
+        options: of the user.
 
     Raises:
-        UserError: the folder is not understood, an answer does not fit, or params.yaml has such edits.
+        UserError: the folder is not understood, an option does not fit, or params.yaml has edits that are in no commit.
     """
     raw = _raw(folder)
-    _check_project(force)
-    stated = timing.parse(weights)
-    description = describe.describe(Path(raw), parse_classes(answers.classes) if answers.classes else [])
+    _check_project(options.force)
+    stated = timing.parse(options.weights)
+    description = describe.describe(Path(raw), parse_classes(options.classes) if options.classes else [])
     print(raw)
     _print(evidence.of_description(description))
-    description = _grouped(_named(description, answers), answers)
+    description = _grouped(_named(description, options), options)
     findings = look.examine(description, raw)
     _print(evidence.of_findings(findings))
     if not findings.samples["test"]:
         raise UserError(
             f"{raw}: all {findings.total:,} images are one group: none are left for the test; state others by --group"
         )
-    description, phrases = findings.description, _phrases(findings, answers)
+    description, phrases = findings.description, _phrases(findings, options)
     cut = tiling.decide(findings)
     print(f"  {'tiles':<10}{cut.why}")
     print("models", flush=True)
@@ -79,10 +81,10 @@ def init(
     for name, speed in models.speeds.items():
         said = f"encode {speed.encode:.2f} s, decode {speed.decode:.3f} s, training step {speed.step:.2f} s"
         print(f"  {name:<10}an image: {said}" + (" (assumed: not here to be timed)" if name in models.assumed else ""))
-    plan = choose.plan(findings, phrases, models.speeds, hours, thorough)
-    _print_plan(plan, hours)
-    text = write.study_text(raw, description.name, description.entry, plan, models.weights, good_enough)
-    _replace(text, force)
+    plan = choose.plan(findings, phrases, models.speeds, options.hours, options.thorough)
+    _print_plan(plan, options.hours)
+    text = write.study_text(raw, description.name, description.entry, plan, models.weights, options.good_enough)
+    _replace(text, options.force)
     used = {run.entry["model"] for run in plan.runs}
     tiny = [name for name, found in models.weights.items() if found.tiny and name in used]
     if tiny:
@@ -122,9 +124,9 @@ def _raw(folder: Path) -> str:
     return raw
 
 
-def _named(description: Description, answers: Answers) -> Description:
+def _named(description: Description, options: Options) -> Description:
     """Ask which classes the study is about, or what its only one is called."""
-    if answers.classes is not None or not answers.ask:
+    if options.classes is not None or not options.interactive:
         return description
     if len(description.classes) == 1:
         if description.named:
@@ -161,29 +163,29 @@ def _renamed(description: Description, names: dict[str, str]) -> Description:
     return replace(description.with_options(classes=renamed), classes=tuple(names.values()), named=True)
 
 
-def _grouped(description: Description, answers: Answers) -> Description:
+def _grouped(description: Description, options: Options) -> Description:
     """Ask whether the groups that names suggest are right."""
     if description.entry["reader"] != "folder":
-        if answers.group is not None:
+        if options.group is not None:
             raise UserError(f"--group: the reader {description.entry['reader']} has groups of its own; leave it out")
         return description
     found = description.groups
-    if answers.group is not None:
-        options = {key: value for key, value in description.entry["options"].items() if key != "block"}
-        return replace(description, entry={**description.entry, "options": {**options, "group": answers.group}})
+    if options.group is not None:
+        kept = {key: value for key, value in description.entry["options"].items() if key != "block"}
+        return replace(description, entry={**description.entry, "options": {**kept, "group": options.group}})
     if found is None:
         return description
-    if answers.ask:
+    if options.interactive:
         question = "Images of one group are never split between training and test. The pattern, or none"
         given = typer.prompt(question, default=found.pattern)
         return description if given == "none" else description.with_options(group=given)
     return description.with_options(group=found.pattern)
 
 
-def _phrases(findings: Findings, answers: Answers) -> list[list[str]]:
+def _phrases(findings: Findings, options: Options) -> list[list[str]]:
     """Text prompts beside the names of the classes, each with a phrase for each class."""
-    given = [_phrase(each, findings) for text in answers.text for each in text.split("|")]
-    if not given and answers.ask:
+    given = [_phrase(each, findings) for text in options.text for each in text.split("|")]
+    if not given and options.interactive:
         default = ",".join(findings.words)
         said = typer.prompt(
             "Words for the text prompt" + (", with commas" if len(findings.words) > 1 else "") + "; others after |",

@@ -59,7 +59,7 @@ def init(
     force: Annotated[
         bool, typer.Option("--force", help="overwrite edits of params.yaml that are in no commit")
     ] = False,
-    study: Annotated[str | None, typer.Option(help="bring back a shipped study instead: default")] = None,
+    study: Annotated[str | None, typer.Option(help="bring back a shipped study instead: default, published")] = None,
 ):
     """Look at a folder of images and masks, say what is in it, and write a small study of it to params.yaml."""
     from promptseg.cli import init
@@ -72,8 +72,11 @@ def init(
         raise UserError("init: give the folder of your images, or --study default")
     init.check_interactive(yes)
     os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")  # released weights are fetched by `dvc repro` alone
-    answers = init.Answers(not yes, group, classes, text or ())
-    init.init(folder, answers, weights or [], hours, good_enough, force, thorough)
+    options = init.Options(
+        interactive=not yes, group=group, classes=classes, text=text or (), weights=weights or (), hours=hours,
+        thorough=thorough, good_enough=good_enough, force=force,
+    )  # fmt: skip
+    init.init(folder, options)
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from promptseg.core.errors import UserError
@@ -38,6 +39,11 @@ def walk(folder: Path) -> list[str]:
         below = os.path.relpath(root, folder).replace(os.sep, "/")
         paths += [name if below == "." else f"{below}/{name}" for name in names if not name.startswith(".")]
     return sorted(paths)
+
+
+def with_suffix(paths: Iterable[str], suffixes: Collection[str] = IMAGE_SUFFIXES) -> list[str]:
+    """Keep paths that end in one of these suffixes, in any case; the suffixes are in lower case, with their point."""
+    return [path for path in paths if os.path.splitext(path)[1].lower() in suffixes]
 
 
 def listed(folder: Path, suffix: str, remedy: str) -> set[str]:

@@ -8,6 +8,7 @@ from types import ModuleType
 
 from promptseg import annotations
 from promptseg.core.errors import UserError
+from promptseg.data import file_names
 from promptseg.data.file_names import IMAGE_SUFFIXES
 from promptseg.datasets.folder import annotated, annotation_files
 from promptseg.datasets.folder.annotated import AnnotatedImages
@@ -82,11 +83,10 @@ def _recognized(folder: Path, files: list[str]) -> tuple[ModuleType | None, str]
 
 def _candidates(files: list[str], first: str, module: ModuleType) -> Iterator[tuple[str, str]]:
     """Patterns of images and of annotations, the simplest first."""
-    pictures = [path for path in files if os.path.splitext(path)[1].lower() in IMAGE_SUFFIXES]
     suffix = os.path.splitext(first)[1]
     patterns = [annotation_files.pattern_of(first, files)]
     patterns += [f"{home}{{name}}{suffix}" for home in _homes([path for path in files if path.endswith(suffix)])]
-    for home in _homes(pictures):
+    for home in _homes(file_names.with_suffix(files)):
         yield from ((f"{home}{{name}}.*", pattern) for pattern in patterns)
     yield from (("{name:**}.*", pattern) for pattern in patterns)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from promptseg.core.errors import UserError
-from promptseg.data.file_names import IMAGE_SUFFIXES
+from promptseg.data import file_names
 from promptseg.datasets.folder import pairing
 from promptseg.datasets.folder.pairing import Pairing
 from promptseg.datasets.folder.patterns import CLASS, Pattern, split_of
@@ -22,7 +22,7 @@ IMAGE_ENDS = re.compile(r"[ _.-](?:rgb|image|img|raw|input)$", re.I)
 _NUMBER = re.compile(r"[ _.-]?\(?\d+\)?$")
 _WORD = re.compile(r"_([A-Za-z]{3,})$")
 _MAX_CLASSES = 30
-_LEAST_PAIRED = 0.25  # pairs a file, below which what stands in the way of others is more likely the truth
+_LEAST_PAIRED = 0.25  # pairs a file, below which what stands in the way of others is more likely the reason
 _MAX_FOLDERS = 2  # placeholders for folders whose names differ
 
 Parts = tuple[str, ...]
@@ -61,11 +61,11 @@ def find(folder: Path, files: list[str]) -> Layout | None:
     Raises:
         UserError: no patterns can pair the files, as two share a name, or one has a format that is not read.
     """
-    pictures = [path for path in files if os.path.splitext(path)[1].lower() in IMAGE_SUFFIXES]
+    image_files = file_names.with_suffix(files)
     best, problem = None, None
-    for images, masks in dict.fromkeys(_candidates(pictures)):
+    for images, masks in dict.fromkeys(_candidates(image_files)):
         try:
-            found = _paired(folder, images, masks, pictures)
+            found = _paired(folder, images, masks, image_files)
         except UserError as error:
             problem = problem or error
             continue
@@ -75,7 +75,7 @@ def find(folder: Path, files: list[str]) -> Layout | None:
             best = found
         if not found.unused:
             break
-    if problem is not None and (best is None or len(best.pairing.pairs) < _LEAST_PAIRED * len(pictures)):
+    if problem is not None and (best is None or len(best.pairing.pairs) < _LEAST_PAIRED * len(image_files)):
         raise problem
     return best
 
@@ -84,13 +84,13 @@ def _rank(layout: Layout) -> tuple[int, int]:
     return len(layout.pairing.pairs), -len(layout.unused)
 
 
-def _paired(folder: Path, images: str, masks: str, pictures: list[str]) -> Layout | None:
+def _paired(folder: Path, images: str, masks: str, image_files: list[str]) -> Layout | None:
     """The layout of two patterns; None where they pair nothing. Raises UserError as `find`."""
     try:
         of_images, of_masks = Pattern(images), Pattern(masks)
     except ValueError:
         return None
-    if not any(map(of_masks.match, pictures)) or not any(map(of_images.match, pictures)):
+    if not any(map(of_masks.match, image_files)) or not any(map(of_images.match, image_files)):
         return None
     try:
         found = pairing.pair(folder, of_images, of_masks, skip_unpaired=True)
@@ -100,13 +100,13 @@ def _paired(folder: Path, images: str, masks: str, pictures: list[str]) -> Layou
     classes = sorted({name for pair in found.pairs for name in pair.classes if name is not None})
     if CLASS in of_masks.fields and not 1 <= len(classes) <= _MAX_CLASSES:
         return None
-    return Layout(images, masks, tuple(classes), found, tuple(path for path in pictures if path not in used))
+    return Layout(images, masks, tuple(classes), found, tuple(path for path in image_files if path not in used))
 
 
-def _candidates(pictures: list[str]) -> Iterator[tuple[str, str]]:
+def _candidates(image_files: list[str]) -> Iterator[tuple[str, str]]:
     """Pairs of patterns, the simplest first."""
     folders: dict[Parts, list[str]] = {}
-    for path in pictures:
+    for path in image_files:
         if not any(char in path for char in "{}*?\\"):
             *above, name = path.split("/")
             folders.setdefault(tuple(above), []).append(os.path.splitext(name)[0])
@@ -119,9 +119,9 @@ def _candidates(pictures: list[str]) -> Iterator[tuple[str, str]]:
         yield from _of_homes(image, mask, stems)
     every = [stem for names in stems.values() for stem in names]
     for home, _ in _merged([(home, home) for home in homes]):
-        yield from _beside(home, every, pictures)
+        yield from _beside(home, every, image_files)
     for home in homes:
-        yield from _beside(home, stems[home], pictures)
+        yield from _beside(home, stems[home], image_files)
 
 
 def abstract(parts: Sequence[str]) -> Parts:
@@ -192,7 +192,7 @@ def _of_homes(image: Parts, mask: Parts, stems: dict[Parts, list[str]]) -> Itera
         yield images, f"{above}/{{name}}/*.*"
 
 
-def _beside(home: Parts, names: list[str], pictures: list[str]) -> Iterator[tuple[str, str]]:
+def _beside(home: Parts, names: list[str], image_files: list[str]) -> Iterator[tuple[str, str]]:
     """Patterns for images and masks in one folder."""
     prefix = "".join(f"{part}/" for part in home)
     for end in _ends(names, MASK_ENDS):
@@ -200,7 +200,7 @@ def _beside(home: Parts, names: list[str], pictures: list[str]) -> Iterator[tupl
             yield f"{prefix}{{name}}{own}.*", f"{prefix}{{name}}{end}.*"
     for end in _ends([_NUMBER.sub("", name) for name in names if _NUMBER.search(name)], MASK_ENDS):
         yield f"{prefix}{{name}}.*", f"{prefix}{{name}}{end}*.*"
-    suffixes = sorted({os.path.splitext(path)[1] for path in pictures})
+    suffixes = sorted({os.path.splitext(path)[1] for path in image_files})
     for mask in [suffix for suffix in suffixes if suffix.lower() in (".png", ".tif", ".tiff")]:
         for image in [suffix for suffix in suffixes if suffix != mask]:
             yield f"{prefix}{{name}}{image}", f"{prefix}{{name}}{mask}"

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 import yaml
 
 from promptseg.core.errors import UserError
-from promptseg.data import file_kinds
+from promptseg.data import file_kinds, file_names
 from promptseg.data.file_names import IMAGE_SUFFIXES
 
 
@@ -38,8 +38,7 @@ def nothing(folder: Path, files: list[str]) -> str:
         return "the folder is empty"
     kinds = Counter(os.path.splitext(path)[1].lower() or "no suffix" for path in files)
     listed = ", ".join(f"{count:,} {suffix}" for suffix, count in kinds.most_common(4))
-    pictures = [path for path in files if os.path.splitext(path)[1].lower() in IMAGE_SUFFIXES]
-    if not pictures:
+    if not file_names.with_suffix(files):
         first = file_kinds.refusal(folder / files[0])
         return f"no PNG, JPEG, TIFF or WebP images ({listed}); {files[0]}: {first}"
     return (

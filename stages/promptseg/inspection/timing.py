@@ -4,7 +4,7 @@ import functools
 import multiprocessing
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,7 +73,7 @@ def locate(stated: dict[str, Weights]) -> dict[str, Weights]:
     return {name: stated.get(name) or _found(name, online) for name in MODELS}
 
 
-def parse(given: list[str]) -> dict[str, Weights]:
+def parse(given: Sequence[str]) -> dict[str, Weights]:
     """Parse NAME=PATH of the user. Raises UserError for unknown models, and where there is nothing at a path."""
     return dict(_parsed(text) for text in given)
 

@@ -11,7 +11,7 @@ from promptseg import annotations
 from promptseg.annotations.lookup import Annotations, Found
 from promptseg.annotations.rasterize import in_pixels, rasterize
 from promptseg.core.errors import UserError
-from promptseg.data import image_io
+from promptseg.data import file_names, image_io
 from promptseg.data.file_names import natural
 from promptseg.datasets.folder import pairing
 from promptseg.datasets.folder.labels import MAX_CLASSES
@@ -108,7 +108,7 @@ def _files(folder: Path, listing: list[str], options: "Options") -> dict[str, di
         pattern, candidates = Pattern(text), listing
         if pattern.any_format:
             suffixes = {suffix for each in annotations.formats() for suffix in each.SUFFIXES}
-            candidates = [path for path in listing if os.path.splitext(path)[1].lower() in suffixes]
+            candidates = file_names.with_suffix(listing, suffixes)
         matched = {path: values for path in candidates if (values := pattern.match(path)) is not None}
     if not matched:
         raise pairing.no_match(folder, "annotations", text, listing)

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from promptseg import annotations
+from promptseg.data import file_names
 
 _REMEDY = (
     "which promptseg does not read: convert it to masks, PNG or TIFF with 0 as background and 1, 2, ... as classes"
@@ -25,7 +26,7 @@ def described(folder: Path, files: list[str]) -> str | None:
         What it is and what to do, for a message; None where there is no annotation of a known format.
     """
     suffixes = {suffix for module in annotations.formats() for suffix in module.SUFFIXES} | _UNREAD.keys()
-    candidates = [path for path in files if os.path.splitext(path)[1].lower() in suffixes]
+    candidates = file_names.with_suffix(files, suffixes)
     for path in candidates[:_LOOKED_AT]:
         if (module := annotations.recognize(folder / path)) is not None:
             read = f"set options.annotations: '{pattern_of(path, files)}' instead of masks"
