@@ -10,7 +10,7 @@ from promptseg.core import stage
 
 def main(search: str, dataset: Path, checkpoint: Path, cache: Path, winner: Path, ranking: Path):
     from promptseg.core.params import ParamsFile
-    from promptseg.core.searches import Search
+    from promptseg.core.search import Search
     from promptseg.inference import prediction
     from promptseg.inference import search as searching
 

@@ -9,14 +9,14 @@ from promptseg.core import stage
 
 
 def main(run: str, dataset: Path, checkpoint: Path, cache: Path, predictions: Path, winner: Path | None = None):
-    from promptseg.core import runs, searches
+    from promptseg.core import runs, searched
     from promptseg.core.params import ParamsFile
     from promptseg.inference import prediction
 
     if winner is None:
         settings, found = ParamsFile().entry("zero_shot", run, runs.Run), None
     else:
-        settings, found = searches.take_winner(ParamsFile().entry("searched", run, searches.Searched), winner)
+        settings, found = searched.take_winner(ParamsFile().entry("searched", run, searched.Searched), winner)
     test, val, train = (dataset / f"{split}.parquet" for split in ("test", "val", "train"))
     prediction.predict(settings, prediction.Inputs(test, checkpoint, cache, val=val, train=train), predictions, found)
 

@@ -18,7 +18,7 @@ import numpy as np
 from bench_clipseg import create_network, create_segmenter
 from promptseg import models
 from promptseg.core.runs import Run
-from promptseg.core.searches import Search
+from promptseg.core.search import Search
 from promptseg.data import image_io, records
 from promptseg.evaluation import evaluate
 from promptseg.inference import prediction, search

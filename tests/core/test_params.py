@@ -6,7 +6,8 @@ from example_params import CASCADE, GOOD, PROMPT, TRAIN, changed, parse, refusal
 from promptseg.core import params, runs, study
 from promptseg.core.params import ParamsFile
 from promptseg.core.runs import CascadePrompt
-from promptseg.core.searches import Search, Searched
+from promptseg.core.search import Search
+from promptseg.core.searched import Searched
 from promptseg.core.train_config import Augment, Lora, Train
 from promptseg.prompts import PromptConfig
 from promptseg.prompts.automatic import AutomaticMasks

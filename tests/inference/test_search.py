@@ -15,7 +15,8 @@ from example_params import parse
 from promptseg import models
 from promptseg.core.devices import Processes
 from promptseg.core.errors import UserError
-from promptseg.core.searches import Search, Searched, take_winner
+from promptseg.core.search import Search
+from promptseg.core.searched import Searched, take_winner
 from promptseg.data import image_io, records
 from promptseg.evaluation import evaluate, score_table
 from promptseg.inference import prediction, search

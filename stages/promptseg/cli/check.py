@@ -11,7 +11,8 @@ from promptseg.core import study
 from promptseg.core.errors import UserError
 from promptseg.core.params import PATH, Dataset
 from promptseg.core.runs import Cascade, FineTune, Run
-from promptseg.core.searches import Search, Searched
+from promptseg.core.search import Search
+from promptseg.core.searched import Searched
 from promptseg.core.study import Study
 from promptseg.nn import precision
 from promptseg.preprocessing import class_selection

@@ -9,7 +9,8 @@ import pydantic
 from promptseg.core.errors import UserError
 from promptseg.core.params import PATH, Dataset, Download, Header, Model
 from promptseg.core.runs import Cascade, FineTune, Run
-from promptseg.core.searches import Search, Searched
+from promptseg.core.search import Search
+from promptseg.core.searched import Searched
 from promptseg.core.settings import Fraction, read_yaml, validate
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,40}")

@@ -83,7 +83,7 @@ def predict(run: Run, inputs: Inputs, out: Path, found: dict | None = None) -> N
             images that it was trained on; of a run with text what `absent_phrase.measure` returns; of a run in several
             steps `sweep`, what and which they are; of a run with the winner of a search, `search`, what was found; of a
             run with seeds `seed_scores`, [seed, headline] of each, null of the first, whose predictions these are.
-        found: of `searches.take_winner`, where the prompt is from there.
+        found: of `searched.take_winner`, where the prompt is from there.
 
     Raises:
         UserError: the model does not take the prompt or the modality, or an input is missing or damaged.

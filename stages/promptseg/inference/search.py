@@ -8,7 +8,7 @@ from typing import Any
 from promptseg import models, prompts
 from promptseg.core import files, progress
 from promptseg.core.errors import UserError
-from promptseg.core.searches import Search
+from promptseg.core.search import Search
 from promptseg.data import point_clouds, records
 from promptseg.data.records import Prediction, UnpackedPrediction
 from promptseg.inference import training_support
@@ -27,7 +27,7 @@ class Outputs:
     """Files that `search` writes.
 
     Attributes:
-        winner: JSON, see `searches.take_winner`.
+        winner: JSON, see `searched.take_winner`.
         ranking: CSV with `rank`, `prompt` in words and `iou`, the score on the validation split.
     """
 
