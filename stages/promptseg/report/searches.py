@@ -34,7 +34,7 @@ def sentence(run: str, found: dict, headline: float) -> str:
 
     Args:
         run: that has the winner.
-        found: `search` in the summary of its scores, as `searches.take_winner` has it.
+        found: `search` in the summary of its scores, as `searched.take_winner` has it.
         headline: of the run, on the test images.
     """
     prompt = found["ranking"][0]["prompt"]
