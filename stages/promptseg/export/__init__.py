@@ -19,15 +19,10 @@ WITH_ADAPTER = "hub"  # the format that takes `adapter`
 
 
 def load(name: str) -> ModuleType:
-    """Import the module of a format. Raises UserError if the name is unknown, or a package that it needs is missing."""
+    """Import the module of a format. Raises UserError if the name is unknown."""
     if name not in FORMATS:
         raise UserError(f"--format {name}: unknown; known: {', '.join(FORMATS)}")
-    try:
-        return importlib.import_module(f"{__name__}.{name}")
-    except ModuleNotFoundError as error:
-        if error.name != "onnxruntime":
-            raise
-        raise UserError("--format onnx: needs `pip install onnx onnxscript onnxruntime`") from None
+    return importlib.import_module(f"{__name__}.{name}")
 
 
 def export(run: ExportedRun, name: str, out: Path, adapter: bool = False) -> str:

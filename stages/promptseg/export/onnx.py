@@ -25,7 +25,7 @@ import torch
 from promptseg.core import files
 from promptseg.core.errors import UserError
 from promptseg.evaluation import counts
-from promptseg.export import model_card, segment_onnx
+from promptseg.export import model_card
 from promptseg.export.run import ExportedRun
 from promptseg.models.sam import Sam
 from promptseg.models.sam2 import Sam2
@@ -33,6 +33,7 @@ from promptseg.models.unet import Unet
 from promptseg.nn.sam_segmenter import SamSegmenter
 
 OPSET = 20
+SCRIPT = Path(__file__).with_name("segment_onnx.py")  # copied, not imported: it needs onnxruntime
 LARGEST = 1_900_000_000  # bytes of tensors in one file, as protobuf ends at 2 GiB; more go to a file beside it
 
 
@@ -122,7 +123,7 @@ def write(run: ExportedRun, folder: Path) -> str:
         "transform": asdict(segmenter.transform),
     }
     files.write_json(folder / "config.json", config)
-    shutil.copyfile(segment_onnx.__file__, folder / "segment.py")
+    shutil.copyfile(SCRIPT, folder / "segment.py")
     model_card.write(run, segmenter, "onnx", folder)
     return "python FOLDER/segment.py IMAGE MASK.png, with numpy, Pillow and onnxruntime alone; README.md says more"
 
