@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from promptseg.core.searches import Searched
+from promptseg.core.searched import Searched
 from promptseg.report import leaderboard, searches, verdict, ways
 from refusing import refused
 from small_studies import BOX, EACH, parsed
