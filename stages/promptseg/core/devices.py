@@ -55,7 +55,9 @@ def configure_torch(processes: Processes) -> None:
     Global and idempotent; a stage's entry calls it once, before it computes anything.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS is not deterministic
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    # As use_deterministic_algorithms(True, warn_only=True), which also imports torch's compiler: 2 s, and nothing here is
+    # compiled.
+    torch.set_deterministic_debug_mode("warn")
     torch.utils.deterministic.fill_uninitialized_memory = False  # a slow debugging aid; nothing here reads such memory
     torch.set_num_threads(1 if portable.held() else processes.cores)
     _keep_memory()
