@@ -22,7 +22,7 @@ class Scored:
         for folder in (self.scores, self.summaries):
             folder.mkdir(parents=True)
         for name in study.datasets:
-            summary = {} if train_images is None else {"train": {"images": train_images}}
+            summary = {} if train_images is None else {"train": {"images_kept": train_images}}
             (self.summaries / f"{name}.json").write_text(json.dumps(summary))
 
     def add(self, run: str, ious, groups=None, classes=("a",), **summary) -> None:

@@ -14,7 +14,8 @@ from promptseg.datasets import Sample
 from promptseg.preprocessing import prepare
 
 REPORT = dict.fromkeys(
-    ("images", "records", "records_empty", "dropped_unreadable", "dropped_empty", "dropped_small", "dropped_over_cap",
+    ("images", "images_kept", "records", "records_empty", "dropped_unreadable", "dropped_empty", "dropped_small",
+     "dropped_over_cap",
      "foreground", "min_height", "max_height", "min_width", "max_width"),
     0,
 )  # fmt: skip

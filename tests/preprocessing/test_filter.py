@@ -83,7 +83,7 @@ def test_tiles_are_kept_independently():
     places = [(id, [(window.top, window.left) for window in windows]) for id, windows in chosen]
     assert places == [("a", [(0, 16), (16, 48)]), ("b", [(0, 32)])]
     assert report == REPORT | {
-        "images": 2, "records": 3, "dropped_empty": 8, "foreground": 0.003906,
+        "images": 2, "images_kept": 2, "records": 3, "dropped_empty": 8, "foreground": 0.003906,
         "min_height": 16, "max_height": 32, "min_width": 48, "max_width": 64,
     }  # fmt: skip
 

@@ -125,9 +125,9 @@ def test_metrics_say_what_was_kept_and_dropped(run):
     ten |= {"instances": "connected components"}
     dropped = {"dropped_empty": 1, "dropped_small": 1, "dropped_over_cap": 3}
     assert metrics == {
-        "train": ten | dropped | {"images": 7, "records": 2, "foreground": 0.3},
+        "train": ten | dropped | {"images": 7, "images_kept": 2, "records": 2, "foreground": 0.3},
         "val": REPORT,
-        "test": ten | {"images": 3, "records": 2, "records_empty": 1, "dropped_small": 1, "foreground": 0.125},
+        "test": ten | {"images": 3, "images_kept": 2, "records": 2, "records_empty": 1, "dropped_small": 1, "foreground": 0.125},
     }
     assert [record.id for record in read(folder)] == ["a2", "a4"]
     assert [(record.id, record.foreground) for record in read(folder, "test")] == [("b", 25), ("no", 0)]
@@ -224,6 +224,7 @@ def test_an_unreadable_sample_ends_the_stage_or_is_counted(run, tmp_path, what):
     folder, metrics = run(samples, Dataset(min_foreground=None, skip_invalid=True, val_fraction=0.0))
     assert [record.id for record in read(folder)] == ["a", "c"]
     assert metrics["train"]["dropped_unreadable"] == 1 and metrics["train"]["records"] == 2
+    assert metrics["train"]["images"] == 3 and metrics["train"]["images_kept"] == 2
 
 
 def test_an_empty_record_that_cannot_be_read_is_not_counted_as_one(run):

@@ -139,9 +139,9 @@ def test_page_shows_text_as_text(project):
 
 def test_page_says_that_a_small_run_is_not_the_study(unchanged, project):
     small = Page(unchanged.text).text
-    assert "not the study's numbers" in small and "at most 3 epochs" in small and "say nothing about" in small
+    assert "not the numbers of the full study" in small and "at most 3 epochs" in small and "say nothing about" in small
     full = {"scale": {}, "download": {name: {"reader": name} for name in SETTINGS["download"]}}
-    assert "not the study's numbers" not in Page(project.render(study(**full))).text
+    assert "not the numbers of the full study" not in Page(project.render(study(**full))).text
     part = Page(project.render(study(**full | {"scale": {"max_images": 1}}))).text
     assert "at most 1 image a split" in part and "say nothing about" not in part
 

@@ -120,6 +120,7 @@ def choose(
         [(index, np.array(places, np.int32)) for index, places in windows.items()],
         {
             "images": len(indexes),
+            "images_kept": len(windows),
             "records": len(chosen),
             "records_empty": int(empty[chosen].sum()),
             "dropped_unreadable": len(indexes) - len(readable),

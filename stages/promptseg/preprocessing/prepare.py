@@ -120,6 +120,7 @@ def prepare(name: str, settings: params.Dataset, max_images: int | None, seed: i
                 reports[split]["instances"] = GIVEN[frozenset(given)]
         for result in written:
             for index, chosen in result.lost:
+                reports[result.split]["images_kept"] -= 1
                 reports[result.split]["records"] -= len(chosen)
                 reports[result.split]["records_empty"] -= int((counts[index].foreground[chosen] == 0).sum())
                 reports[result.split]["dropped_unreadable"] += len(chosen)

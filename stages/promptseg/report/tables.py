@@ -75,12 +75,12 @@ def dataset_table(datasets: list[str], folder: Path) -> tuple[list[str], list[di
 
 
 def training_images(dataset: str, folder: Path) -> int | None:
-    """Read how many images there are to train on; None where the summary does not say.
+    """Read of how many images there are records to train on; None where the summary does not say.
 
     Raises:
         UserError: the file is missing or damaged.
     """
-    return _read_summary(folder / f"{dataset}.json").get("train", {}).get("images")
+    return _read_summary(folder / f"{dataset}.json").get("train", {}).get("images_kept")
 
 
 def _read_summary(path: Path) -> dict[str, Any]:
