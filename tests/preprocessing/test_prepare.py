@@ -127,8 +127,10 @@ def test_metrics_say_what_was_kept_and_dropped(run):
     assert metrics == {
         "train": ten | dropped | {"images": 7, "images_kept": 2, "records": 2, "foreground": 0.3},
         "val": REPORT,
-        "test": ten | {"images": 3, "images_kept": 2, "records": 2, "records_empty": 1, "dropped_small": 1, "foreground": 0.125},
-    }
+        "test": ten | {
+            "images": 3, "images_kept": 2, "records": 2, "records_empty": 1, "dropped_small": 1, "foreground": 0.125,
+        },
+    }  # fmt: skip
     assert [record.id for record in read(folder)] == ["a2", "a4"]
     assert [(record.id, record.foreground) for record in read(folder, "test")] == [("b", 25), ("no", 0)]
 

@@ -241,6 +241,33 @@ def repro(
     repro.reproduce(jobs, targets or [])
 
 
+@app.command()
+def reproduce(
+    targets: Annotated[list[str] | None, typer.Argument(help="names of figures; all if left out")] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="targets of your own, in the form of the shipped targets.yaml")
+    ] = None,
+    show: Annotated[bool, typer.Option("--list", help="run nothing: say which could be tested here")] = False,
+    rehearse: Annotated[
+        bool, typer.Option("--rehearse", help="every step but the figure, at the scale of params.yaml")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="for other programs")] = False,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="processes at a time")] = 2,
+):
+    """Reproduce published figures: run what they need and say pass, fail by how much, or why not here.
+
+    Exit code 1 if one fails.
+    """
+    from promptseg.cli import reproduce
+    from promptseg.evaluation.targets import SHIPPED
+
+    path, names = file or SHIPPED, targets or []
+    found = reproduce.states(path, names) if show else reproduce.reproduce(path, names, rehearse, jobs)
+    print(reproduce.as_json(found) if as_json else reproduce.text(found))
+    if any(result.state == "fail" for result in found):
+        raise typer.Exit(1)
+
+
 def main():
     """Run the command; a UserError is one line and exit code 1, as in a stage."""
     stage.guarded(app)
