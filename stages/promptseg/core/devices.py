@@ -55,7 +55,7 @@ def configure_torch(processes: Processes) -> None:
     Global and idempotent; a stage's entry calls it once, before it computes anything.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS is not deterministic
-    # As use_deterministic_algorithms(True, warn_only=True), which also imports torch's compiler for 2 s; nothing here is
+    # As use_deterministic_algorithms(True, warn_only=True), which imports torch's compiler for 2 s too; nothing here is
     # compiled.
     torch.set_deterministic_debug_mode("warn")
     torch.utils.deterministic.fill_uninitialized_memory = False  # a slow debugging aid; nothing here reads such memory
