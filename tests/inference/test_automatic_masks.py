@@ -76,7 +76,7 @@ def test_the_masks_are_those_of_segment_anything(sam, settings, least):
     assert matched >= 0.95 * len(expected)
 
 
-@pytest.mark.parametrize("name", ["sam", "sam2"])
+@pytest.mark.parametrize("name", ["sam", "sam2", "edgetam", "sam3_tracker"])
 @pytest.mark.parametrize("single", [False, True])
 def test_point_decoder_equals_the_networks_own_forward(name, single):
     model = models.load(name).create("tiny", 4)
@@ -88,7 +88,7 @@ def test_point_decoder_equals_the_networks_own_forward(name, single):
     torch.nn.utils.vector_to_parameters(torch.linspace(-0.1, 0.1, sum(map(torch.numel, biases))), biases)
     with torch.inference_mode():
         features = model.encode([IMAGE])
-        points = torch.rand(5, 2, generator=torch.Generator().manual_seed(0)) * 256
+        points = torch.rand(5, 2, generator=torch.Generator().manual_seed(0)) * model.transform.size
         decoder = PointDecoder(model, features)
         decoded = decoder.decode(points)
         selected = torch.rand(decoded.iou.shape, generator=torch.Generator().manual_seed(1)) < 0.7
