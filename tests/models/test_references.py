@@ -1,4 +1,4 @@
-"""SAM and its relatives against the official code and transformers' processors and models, on the same seeded weights."""
+"""SAM and its relatives against the official code and transformers' processors and models, on the same weights."""
 
 import functools
 

@@ -11,8 +11,8 @@ from promptseg.nn.image_transform import HALF_MEAN, HALF_STD, ImageTransform
 from promptseg.nn.sam2_segmenter import Sam2Segmenter
 from promptseg.nn.sam_segmenter import TINY_MASK_DECODER
 
-# The mask decoder takes three maps. The neck's default has a fourth, coarser one, which the authors drop before they
-# add the "no memory" embedding to the coarsest; transformers' Sam3TrackerModel drops it after, and the embedding with it.
+# The mask decoder takes three maps. The released neck has a fourth, coarser one, which the authors drop before they add
+# the "no memory" embedding to the coarsest; transformers' Sam3TrackerModel does so after, and drops the embedding too.
 SCALES = [4.0, 2.0, 1.0]
 
 

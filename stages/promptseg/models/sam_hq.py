@@ -1,9 +1,9 @@
 """HQ-SAM (Ke et al. 2023), as transformers' SamHQModel: SAM with a token for masks of finer outline.
 
-Released as syscv-community/sam-hq-vit-base, -large and -huge, and as sam_hq_vit_b.pth, _l and _h. The new token's mask is predicted with features of an
-early layer of the encoder, and its logits are added to those of SAM's mask, as the paper (section 3.3) and the authors'
-predictor have it; their training script scores it alone. The longer side of an image is resized to 1024 and the rest is
-padded.
+Released as syscv-community/sam-hq-vit-base, -large and -huge, and as sam_hq_vit_b.pth, _l and _h. The new token's mask
+is predicted with features of an early layer of the encoder, and its logits are added to those of SAM's mask, as in the
+authors' predictor; their training script scores it alone. The longer side of an image is resized to 1024 and the rest
+is padded.
 """
 
 from pathlib import Path
