@@ -30,13 +30,12 @@ _NAMES = [(r"\.hf_token\.", ".hq_token."), (r"\.hf_mlp\.", ".hq_mask_mlp.")] + [
 
 
 class SamHq(SamSegmenter):
-    """HQ-SAM; takes points, a box or both, and masks."""
+    """HQ-SAM; takes points, a box or both, and masks, and generates masks without a prompt."""
 
     NAME = "sam_hq"
     OFFICIAL = ("syscv-community/sam-hq-vit-base", None)
     NETWORK = SamHQModel
     TINY = {**sam_segmenter.TINY, "mask_decoder_config": {**sam_segmenter.TINY_MASK_DECODER, "vit_dim": 64}}
-    PROMPTS = SamSegmenter.PROMPTS - {"automatic"}
     TRAIN_DEFAULTS = {"trainable": ["hq_token"], "loss": "dice_bce", "lr": 1e-3, "batch_size": 4}
     TRAINABLE = {
         **SamSegmenter.TRAINABLE,
