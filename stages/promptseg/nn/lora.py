@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from peft.tuners.lora import LoraModel
 
 
-def attach(network: torch.nn.Module, suffixes: str | tuple[str, ...], config: Lora) -> "LoraModel":
+def attach(network: torch.nn.Module, suffixes: tuple[str, ...], config: Lora) -> "LoraModel":
     """Attach adapters to all layers whose names have one of these suffixes; their output is 0 until they are trained.
 
     Returns:

@@ -47,7 +47,7 @@ class SamSegmenter(Segmenter):
     FULL: ClassVar[dict[str, Any]] = {}
     PROMPTS = frozenset({"points", "box", "box + points", "mask", "clicks", "automatic"})
     ENCODER: ClassVar[tuple[str, ...]] = ("network.vision_encoder.",)
-    LORA_TARGETS = ".attn.qkv"
+    LORA_TARGETS: ClassVar[tuple[str, ...]] = (".attn.qkv",)
     TRAINABLE = {
         "mask_decoder": ("network.mask_decoder.",),
         "encoder": ENCODER,

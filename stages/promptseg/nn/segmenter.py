@@ -53,7 +53,7 @@ class Segmenter(torch.nn.Module):
         TRAINABLE: what can be trained: name -> prefixes of parameters' names, in which * matches anything.
         TRAIN_DEFAULTS: settings of `train` where params.yaml gives none.
         ENCODER: prefixes of the parameters that `encode` uses; empty where it uses none.
-        LORA_TARGETS: suffix, or suffixes, of the linear layers and 1 x 1 convolutions that get low-rank adapters with
+        LORA_TARGETS: suffixes of the linear layers and 1 x 1 convolutions that get low-rank adapters with
             trainable `lora`.
         CACHED: whether the output of `encode` is cached on disk.
         PRETEXT: prefixes of the parameters that `pretext_loss` trains; empty where the model has no pretext task.
@@ -71,7 +71,7 @@ class Segmenter(torch.nn.Module):
     TRAINABLE: ClassVar[dict[str, tuple[str, ...]]] = {}
     TRAIN_DEFAULTS: ClassVar[dict[str, Any]] = {}
     ENCODER: ClassVar[tuple[str, ...]] = ()
-    LORA_TARGETS: ClassVar[str | tuple[str, ...]] = ""
+    LORA_TARGETS: ClassVar[tuple[str, ...]] = ()
     CACHED: ClassVar[bool] = True
     PRETEXT: ClassVar[tuple[str, ...]] = ()
     transform: ImageTransform
