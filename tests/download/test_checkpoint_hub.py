@@ -23,8 +23,14 @@ from transformers import SamConfig, SamModel
 
 REPOSITORY, REVISION = "someone/sam-tiny", "0123456789abcdef" * 2 + "01234567"
 OFFICIAL = params.Model(official=REPOSITORY, revision=REVISION)
+INFO = f"/api/models/{REPOSITORY}/revision"
 FAILED = f"{REPOSITORY}: cannot be downloaded from the hub ("
-REFUSALS = {"none": (404, "RepoNotFound"), "locked": (403, "GatedRepo")}
+REFUSALS = {
+    "none": (404, "RepoNotFound"),
+    "locked": (403, "GatedRepo"),
+    "closed": (401, ""),
+    "gated": (401, "GatedRepo"),
+}
 
 
 class Hub(http.server.BaseHTTPRequestHandler):
@@ -44,13 +50,17 @@ class Hub(http.server.BaseHTTPRequestHandler):
         tree = [{"type": "file", "path": name, "size": len(data), "oid": name} for name, data in files.items()]
         found = {
             "/": b"hub",
-            f"/api/models/{REPOSITORY}/revision/{REVISION}": {"id": REPOSITORY, "sha": REVISION, "siblings": siblings},
+            **dict.fromkeys(
+                (f"{INFO}/{REVISION}", f"{INFO}/main"), {"id": REPOSITORY, "sha": REVISION, "siblings": siblings}
+            ),
             f"/api/models/{REPOSITORY}/tree/{REVISION}": tree,
             **{f"/{REPOSITORY}/resolve/{REVISION}/{name}": data for name, data in files.items()},
         }.get(path)
         if how == "page":
             found = b"<!DOCTYPE html>\n<html></html>\n"
-        code, error = REFUSALS[how] if how in REFUSALS and path != "/" else (200, "")
+        # The hub tells everybody what a gated repository has.
+        open_to_all = ("/", f"{INFO}/{REVISION}", f"{INFO}/main") if how == "gated" else ("/",)
+        code, error = REFUSALS[how] if how in REFUSALS and path not in open_to_all else (200, "")
         if found is None or how == "without weights" and path.endswith(".safetensors"):
             code, error = 404, "EntryNotFound"
         body = b"" if code != 200 else found if isinstance(found, bytes) else json.dumps(found).encode()
@@ -129,6 +139,21 @@ def test_a_hub_that_does_not_give_is_one_line(how, word, hub, out):
     hub.how, start = how, time.monotonic()
     refused(lambda: obtain(out), FAILED, word, "models.<name>.source")
     assert not out.parent.exists() and time.monotonic() - start < 10
+
+
+@pytest.mark.parametrize("how, word", [("gated", "401"), ("locked", "403"), ("closed", "401"), ("none", "404")])
+def test_a_refusal_says_where_to_ask(how, word, hub, out):
+    hub.how = how
+    ask = f"; ask for access at https://huggingface.co/{REPOSITORY} and log in with `hf auth login`, or download its"
+    refused(lambda: obtain(out), FAILED, word, ask, "models.<name>.source")
+
+
+def test_without_a_commit_the_newest_weights_are_taken_and_told(hub, out, monkeypatch, capsys):
+    monkeypatch.setattr(Sam, "OFFICIAL", (REPOSITORY, None))
+    first = obtain(out, params.Model())
+    told = f"note: {REPOSITORY}: its newest commit {REVISION} is taken; to keep to it give models.<name>.official and "
+    assert capsys.readouterr().err == f"{told}revision in params.yaml\n"
+    assert first == obtain(out)
 
 
 def test_a_hub_out_of_reach_is_told_at_once(hub, out, monkeypatch):

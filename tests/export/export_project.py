@@ -24,18 +24,22 @@ TRAINED = {
     "cells-unet": "network.",
 }
 THRESHOLDS = {"cells-lora": 0.35, "cells-sam2-20": 0.55, "cells-unet": 0.35}
+RELATIVES = ("sam2", "edgetam", "sam_hq", "sam3_tracker")  # of SAM; of none are tiny weights shipped
 SETTINGS = {
     "scale": {"checkpoints": "tiny"},
     "datasets": {"cells": {"raw": "cells", "reader": "folder"}, "clouds": {"raw": "clouds", "reader": "modelnet40"}},
     "models": {
         name: {}
         for name in (
-            "sam", "sam2", "medsam", "clipseg", "unet", "unet_box", "clip_decoder_unet", "whole_image", "pointclip",
+            *RELATIVES, "sam", "medsam", "clipseg", "unet", "unet_box", "clip_decoder_unet", "whole_image", "pointclip",
         )
     },
     "zero_shot": {
         "cells-sam": {"dataset": "cells", "model": "sam", "prompt": {"points": 1}},
         "cells-sam2": {"dataset": "cells", "model": "sam2", "prompt": {"box": True, "per": "instance"}},
+        "cells-edgetam": {"dataset": "cells", "model": "edgetam", "prompt": {"box": True, "per": "instance"}},
+        "cells-hq": {"dataset": "cells", "model": "sam_hq", "prompt": {"box": True, "per": "instance"}},
+        "cells-sam3": {"dataset": "cells", "model": "sam3_tracker", "prompt": {"points": 1}},
         "cells-medsam": {"dataset": "cells", "model": "medsam", "prompt": {"box": True}},
         "cells-clipseg": {"dataset": "cells", "model": "clipseg", "prompt": {"text": ["a disc", 'the "square"']}},
         "cells-box": {"dataset": "cells", "model": "unet_box", "prompt": {"box": True}},
@@ -71,7 +75,7 @@ def make(home):
     (home / "data/summaries/cells.json").write_text('{"train": {"images": 5}}')
     for name in sorted({run.model for run in settings.runs.values()} - {"pointclip"}):
         model = checkpoints.released(name, params.Model(), "tiny", 0)
-        if name == "sam2":  # none is shipped, and logits of the random one are next to nothing
+        if name in RELATIVES:  # logits of the random ones are next to nothing
             _spread(model)
         weights.write(home / "data/checkpoints" / name, model.configuration(), model.state_dict(), model.files())
     for name, run in settings.runs.items():

@@ -35,6 +35,9 @@ CARDS = [  # run, prompt, size of the image
     ("cells-lora", POINTS, SAME),
     ("cells-lora --adapter", POINTS, SAME),
     ("cells-sam2", BOX, SAME),
+    ("cells-edgetam", BOX, SAME),
+    ("cells-hq", BOX, SAME),
+    ("cells-sam3", POINTS, (224, 224)),
     ("cells-sam2-20", POINTS, SAME),
     ("cells-sam2-20 --adapter", POINTS, SAME),
 ]
@@ -131,7 +134,7 @@ def test_the_card_says_what_was_measured(exported):
         "Drawn cells", "licence of the data | none", "5 images with ground truth, 1 without, of 5 groups",
         "1 disc, 2 square", "built-in tiny stand-in", "trained: lora, mask_decoder", "1 random point",
         "threshold | 0.35", "95 % interval", "A floor, which does not look at the image", "| pooled IoU | ",
-        "11 runs were compared", "taken from the ground truth", "value: ",
+        "14 runs were compared", "taken from the ground truth", "value: ",
     ):  # fmt: skip
         assert words in card, words
     cascade = (exported("cells-cascade", "hub") / "README.md").read_text()

@@ -54,7 +54,7 @@ def original(ours: Sam) -> modeling.Sam:
         ),
     )  # fmt: skip
     theirs.load_state_dict(
-        {_renamed(name): value for name, value in ours.network.state_dict().items()} | _scaling(theirs)
+        {renamed(name): value for name, value in ours.network.state_dict().items()} | _scaling(theirs)
     )
     return theirs.eval()
 
@@ -94,7 +94,8 @@ def lively(ours: Sam, image: np.ndarray) -> Sam:
     return ours
 
 
-def _renamed(name: str) -> str:
+def renamed(name: str) -> str:
+    """segment_anything's name of a tensor of SamModel."""
     for pattern, new in RENAMED:
         name = re.sub(pattern, new, name)
     if name == "_":  # the same matrix again

@@ -1,4 +1,4 @@
-"""SAM and SAM 2 against the official code and transformers' processors and models, on the same seeded weights."""
+"""SAM and its relatives against the official code and transformers' processors and models, on the same weights."""
 
 import functools
 
@@ -11,13 +11,23 @@ from promptseg import models
 from promptseg.inference.class_maps import predict_classes
 from promptseg.prompts import Prompt, PromptConfig, PromptSource, build_prompts
 from promptseg.prompts.box import Box
+from promptseg.prompts.mask import Mask
 from promptseg.prompts.points import Points
 from segment_anything import SamPredictor
 from segment_anything.utils.amg import batched_mask_to_box
-from transformers import Sam2ImageProcessor, Sam2Processor, SamImageProcessor, SamProcessor
+from transformers import (
+    Sam2ImageProcessor,
+    Sam2Processor,
+    Sam3ImageProcessor,
+    Sam3TrackerProcessor,
+    SamHQProcessor,
+    SamImageProcessor,
+    SamProcessor,
+)
 
 IMAGE = np.kron(np.random.default_rng(3).integers(0, 256, (15, 20, 3), np.uint8), np.ones((10, 10, 1), np.uint8))
 HEIGHT, WIDTH = IMAGE.shape[:2]
+SAM2_LIKE, FAMILY = ["sam2", "edgetam", "sam3_tracker"], ["sam", "sam_hq", "sam2", "edgetam", "sam3_tracker"]
 POINT, BOX = [70.5, 60.5], [30.0, 20.0, 150.0, 110.0]
 COMBINED = {  # points and their labels, beside a box
     "a point": ([POINT], [1]),
@@ -28,33 +38,36 @@ COMBINED = {  # points and their labels, beside a box
 
 def processor_of(name: str, size: int):
     """The processor of transformers at the size of a tiny model, and its post-processing at that size."""
-    if name == "sam2":
-        processor = Sam2Processor(Sam2ImageProcessor(size={"height": size, "width": size}), target_size=size)
+    if name in SAM2_LIKE:
+        images, kind = (
+            (Sam3ImageProcessor, Sam3TrackerProcessor)
+            if name == "sam3_tracker"
+            else (Sam2ImageProcessor, Sam2Processor)
+        )
+        processor = kind(images(size={"height": size, "width": size}), target_size=size)
         return processor, processor.post_process_masks
     square, half = {"height": size, "width": size}, {"height": size // 2, "width": size // 2}
     images = SamImageProcessor(
         size={"longest_edge": size}, pad_size=square, mask_size={"longest_edge": size // 2}, mask_pad_size=half
     )
-    processor = SamProcessor(images)
+    processor = SamHQProcessor(images) if name == "sam_hq" else SamProcessor(images)
     processor.target_size = size
     return processor, functools.partial(processor.image_processor.post_process_masks, pad_size=square)
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("kind", ["points", "box"])
-@pytest.mark.parametrize("name", ["sam", "sam2"])
+@pytest.mark.parametrize("name", FAMILY)
 def test_the_probability_map_equals_that_of_the_processor_and_its_model(name, kind):
     model = models.load(name).create("tiny", 4)
-    if name == "sam2":
+    if name in SAM2_LIKE:
         model.network.no_memory_embedding += 0.5  # 0 as initialized
     prompt = Prompt.of(Points(np.array([POINT]), np.array([1]))) if kind == "points" else Prompt.of(Box(np.array(BOX)))
     probability = predict_classes(model, model.encode([IMAGE]), [prompt], (1, HEIGHT, WIDTH)).probability[0]
     processor, post_process = processor_of(name, model.transform.size)
     given = {"input_boxes": [[BOX]]}
     if kind == "points":
-        given = (
-            {"input_points": [[[POINT]]], "input_labels": [[[1]]]} if name == "sam2" else {"input_points": [[POINT]]}
-        )
+        given = {"input_points": [[POINT]]} if name == "sam" else {"input_points": [[[POINT]]], "input_labels": [[[1]]]}
     inputs = processor(Image.fromarray(IMAGE), return_tensors="pt", **given)
     sizes = [inputs.pop(key) for key in ("original_sizes", "reshaped_input_sizes") if key in inputs]
     out = model.network(**inputs, multimask_output=kind == "points")
@@ -79,10 +92,69 @@ def with_contrast(name: str) -> torch.nn.Module:
         if key.endswith("weight") and parameter.ndim > 1:
             parameter *= 8.0
     gain = 1 / decode(model, Prompt.of(Box(np.array(BOX))))[0].std()
-    for head in decoder.output_hypernetworks_mlps:
+    for head in [*decoder.output_hypernetworks_mlps, *([decoder.hq_mask_mlp] if name == "sam_hq" else [])]:
         head.proj_out.weight *= gain
         head.proj_out.bias *= gain
     return model
+
+
+def given_to(name: str, parts: list[Points | Box]) -> dict[str, list]:
+    """Points and a box as arguments of a processor of transformers: for an image, for a prompt, ..."""
+    given = {}
+    for part in parts:
+        if isinstance(part, Box):
+            given["input_boxes"] = [[part.corners.tolist()]]
+        else:
+            given |= {"input_points": [[part.coordinates.tolist()]], "input_labels": [[part.labels.tolist()]]}
+    return given
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [Points(np.array([POINT]), np.array([1]))],
+        [Points(np.array([POINT, [130.5, 30.5], [40.5, 100.5]]), np.array([1, 1, 0]))],
+        [Box(np.array(BOX))],
+        [Points(np.array([POINT, [40.5, 100.5]]), np.array([1, 0])), Box(np.array(BOX))],
+    ],
+    ids=["a point", "points of both kinds", "a box", "points and a box"],
+)
+@pytest.mark.parametrize("name", FAMILY)
+def test_logits_and_masks_are_those_of_the_processor_and_its_model(name, parts):
+    """On an image of the input's size, as both sides resize others with libraries of their own."""
+    model = with_contrast(name)
+    size = model.transform.size
+    image = np.random.default_rng(5).integers(0, 256, (size, size, 3), np.uint8)
+    low = model.decode(model.encode([image]), [[Prompt.of(*parts).to_model(model.transform, size, size)]])[0]
+    processor, post_process = processor_of(name, size)
+    inputs = processor(Image.fromarray(image), return_tensors="pt", **given_to(name, parts))
+    sizes = [inputs.pop(key) for key in ("original_sizes", "reshaped_input_sizes") if key in inputs]
+    single_point = len(parts) == 1 and isinstance(parts[0], Points) and len(parts[0].labels) == 1
+    out = model.network(**inputs, multimask_output=single_point)
+    expected = out.pred_masks[:, :, int(out.iou_scores[0, 0].argmax())]
+    assert expected.std() > 0.2
+    torch.testing.assert_close(low, expected[0], rtol=0, atol=1e-4)
+    masks = post_process(expected, *sizes, mask_threshold=0.0)[0][0].bool()
+    ours = model.transform.to_image(low, size, size) > 0
+    assert (masks & ours).sum() / (masks | ours).sum() > 0.999 and 0 < ours.sum() < ours.numel()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", FAMILY)
+def test_a_mask_prompt_is_taken_as_by_the_model(name):
+    model = with_contrast(name)
+    size, side = model.transform.size, model.side
+    image = np.random.default_rng(5).integers(0, 256, (size, size, 3), np.uint8)
+    mask = np.zeros((side, side), np.float32)
+    mask[10:40, 20:50] = 1
+    features = model.encode([image])
+    low = model.decode(features, [[Prompt.of(Mask(mask.repeat(4, 0).repeat(4, 1)))]])[0]
+    logits = torch.from_numpy(20 * mask - 10)[None, None]
+    pixels = model.transform.to_input([image])
+    expected = model.network(pixel_values=pixels, input_masks=logits, multimask_output=False).pred_masks[0, :, 0]
+    torch.testing.assert_close(low, expected, rtol=0, atol=1e-4)
+    assert float((low - model.decode(features, [[Prompt.of(Box(np.array(BOX)))]])[0]).abs().max()) > 0.01
 
 
 @pytest.fixture(scope="module")

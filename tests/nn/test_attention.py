@@ -9,9 +9,11 @@ from promptseg import models
 from promptseg.nn import attention, weights
 from transformers.models.sam.modeling_sam import SamVisionAttention, SamVisionSdpaAttention
 from transformers.models.sam2.modeling_sam2 import Sam2MultiScaleAttention
+from transformers.models.sam_hq.modeling_sam_hq import SamHQVisionAttention, SamHQVisionSdpaAttention
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
-REPLACED = (SamVisionSdpaAttention, Sam2MultiScaleAttention)
+REPLACED = (SamVisionSdpaAttention, SamHQVisionSdpaAttention, Sam2MultiScaleAttention)
+PLAIN = {"sam": SamVisionAttention, "sam_hq": SamHQVisionAttention}  # classes of their own
 
 
 def model_with_positions(name: str):
@@ -34,7 +36,7 @@ def use_forward_of(model, layer_class: type | None = None) -> int:
     return len(layers)
 
 
-@pytest.mark.parametrize("name", ["sam", "sam2"])
+@pytest.mark.parametrize("name", ["sam", "sam_hq", "sam2"])
 @pytest.mark.parametrize("limit", [1, attention.BIAS_BYTES])
 def test_outputs_equal_those_of_transformers_bit_for_bit(name, limit, monkeypatch):
     monkeypatch.setattr(attention, "BIAS_BYTES", limit)
@@ -45,13 +47,13 @@ def test_outputs_equal_those_of_transformers_bit_for_bit(name, limit, monkeypatc
     assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
 
 
-@pytest.mark.parametrize("name", ["sam", "sam2", "clipseg", "clip_decoder_unet"])
+@pytest.mark.parametrize("name", ["sam", "sam_hq", "sam2", "sam3_tracker", "clipseg", "clip_decoder_unet"])
 def test_fused_attention_equals_plain_attention(name):
     model = model_with_positions(name)
     fused = model.encode([IMAGE])
-    replaced = use_forward_of(model, SamVisionAttention if name == "sam" else None)
-    assert (replaced > 0) is (name in ("sam", "sam2"))
-    if name != "sam":
+    replaced = use_forward_of(model, PLAIN.get(name))
+    assert (replaced > 0) is (name in ("sam", "sam_hq", "sam2"))
+    if name not in PLAIN:
         model.network.set_attn_implementation("eager")
     for key, plain in model.encode([IMAGE]).items():
         torch.testing.assert_close(fused[key], plain, rtol=1e-4, atol=1e-4)

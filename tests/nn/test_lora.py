@@ -12,14 +12,16 @@ from promptseg.inference import embedding_cache, prediction
 from promptseg.nn import finetuned_weights, lora, weights
 from promptseg.training import setup, trainer
 
+TARGETS = (".qkv", ".attention.q_proj", ".attention.k_proj", ".attention.v_proj", ".channel_mixer.conv1.c",
+           ".channel_mixer.conv2.c")  # fmt: skip
 IMAGE = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
 
 
-@pytest.mark.parametrize("name", ["sam", "sam2", "medsam"])
+@pytest.mark.parametrize("name", [name for name in models.names() if "lora" in models.load(name).TRAINABLE])
 def test_adapters_have_no_effect_until_trained_and_add_a_matrix_of_their_rank(name):
     model = models.load(name).create("tiny", 0)
     before = model.encode([IMAGE])
-    layers = {key: value.clone() for key, value in model.state_dict().items() if key.endswith("qkv.weight")}
+    layers = {name: module.weight.clone() for name, module in model.named_modules() if name.endswith(TARGETS)}
     adapters = lora.attach(model, model.LORA_TARGETS, Lora(rank=2, alpha=6.0))
     assert all(torch.equal(value, before[key]) for key, value in model.encode([IMAGE]).items())
     pairs = {}
@@ -30,8 +32,9 @@ def test_adapters_have_no_effect_until_trained_and_add_a_matrix_of_their_rank(na
     adapters.merge_and_unload()
     assert len(pairs) == len(layers) > 0
     for key, (a, b) in pairs.items():
-        added = model.state_dict()[f"{key}.weight"] - layers[f"{key}.weight"]
-        torch.testing.assert_close(added, 6.0 / 2 * b @ a, rtol=1e-3, atol=1e-4)  # Hu et al. 2022, section 4.1
+        # Hu et al. 2022, section 4.1; a convolution's kernel is 1 x 1
+        added = (model.state_dict()[f"{key}.weight"] - layers[key]).flatten(1)
+        torch.testing.assert_close(added, 6.0 / 2 * b.flatten(1) @ a.flatten(1), rtol=1e-3, atol=1e-4)
         assert torch.linalg.matrix_rank(added.double(), atol=1e-3) == 2
 
 

@@ -1,6 +1,7 @@
 """Weights as trainers save them are read as the plain state dict is, and a line says what was taken."""
 
 import json
+from collections import OrderedDict
 from functools import partial
 
 import pytest
@@ -61,6 +62,11 @@ class Wrapper(nn.Module):
         ("lightning.ckpt", lambda state: {"state_dict": {**below("model.", state), "loss.weight": X}, "epoch": 1},
          "of 'state_dict' without epoch, those below model. ("),
         ("deep.ckpt", lambda state: {"state_dict": below("model.module.sam.", state)}, "those below model.sam. ("),
+        ("vit_b_em_organelles.pt", OrderedDict, ""),  # as micro-sam releases its weights, and as its trainer saves them
+        ("best.pt", lambda state: {"model_state": below("sam.", state), "decoder_state": {"out.weight": X}, "epoch": 9},
+         "of 'model_state' without decoder_state, epoch, those below sam. ("),
+        ("parallel.pt", lambda state: {"model_state": below("module.sam.", state)},
+         "of 'model_state', names without module., those below sam. ("),
         ("half.pth", lambda state: {"model_state_dict": state, "loss": 0.3}, "of 'model_state_dict' without loss"),
         ("released.bin", dict, ""),
     ],
@@ -125,8 +131,9 @@ def test_two_models_in_one_file_and_a_part_of_one_are_refused(plain, tmp_path):
     path = tmp_path / "a.pth"
     torch.save({**below("student.", plain[0]), **below("teacher.", plain[0])}, path)
     refused(lambda: models.load("sam").convert(path), f"{path}: it holds several models (student, teacher); save the")
-    torch.save({name: tensor for name, tensor in plain[0].items() if name.startswith("mask_decoder")}, path)
-    refused(lambda: models.load("sam").convert(path), f"{path}: no SAM", "it lacks image_encoder.pos_embed")
+    for start in ("mask_decoder", "prompt_encoder"):
+        torch.save({name: tensor for name, tensor in plain[0].items() if name.startswith(start)}, path)
+        refused(lambda: models.load("sam").convert(path), f"{path}: no SAM", "it lacks image_encoder.pos_embed")
 
 
 def test_names_alone_decide_and_nothing_is_said_where_nothing_was_changed(capsys, tmp_path):

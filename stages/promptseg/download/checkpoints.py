@@ -58,7 +58,7 @@ def released(name: str, settings: params.Model, source: str, seed: int) -> Segme
 
 
 def official(model: type[Segmenter], settings: params.Model) -> tuple[str | None, str | None]:
-    """Repository and commit on the hub: those of params.yaml, else the model's own; (None, None) where it has none."""
+    """Repository and commit on the hub: those of params.yaml, else the model's own; None where it has none."""
     return (settings.official, settings.revision) if settings.official else model.OFFICIAL
 
 
@@ -95,9 +95,11 @@ def _existing(source: str, name: str) -> Path:
 def _from_hub(repository: str, revision: str | None, tensors: str) -> Path:
     """Download the released files with Hugging Face's client, its cache and its login; returns their folder.
 
-    `tensors` is the name of the weights' file. PROMPTSEG_MIRROR, where it is set, replaces the address of the hub.
+    Without a revision the newest is taken, and named on stderr. `tensors` is the name of the weights' file.
+    PROMPTSEG_MIRROR, where it is set, replaces the address of the hub.
     """
     from huggingface_hub import constants, snapshot_download
+    from huggingface_hub.errors import RepositoryNotFoundError
     from huggingface_hub.utils import disable_progress_bars, logging
 
     logging.set_verbosity_error()  # it logs every retry
@@ -106,7 +108,7 @@ def _from_hub(repository: str, revision: str | None, tensors: str) -> Path:
     hub = (os.environ.get("PROMPTSEG_MIRROR") or constants.ENDPOINT).rstrip("/")
     failure = _unreachable(hub)
     try:
-        return Path(
+        folder = Path(
             snapshot_download(
                 repository,
                 revision=revision,
@@ -116,11 +118,17 @@ def _from_hub(repository: str, revision: str | None, tensors: str) -> Path:
             )
         )
     except Exception as error:  # its errors and those of httpx and of JSON have no common base
-        reason = _first_line(failure or error)
+        reason, ask = _first_line(failure or error), ""
+        if isinstance(error, RepositoryNotFoundError):  # gated ones too, with or without a login
+            ask = f"ask for access at https://huggingface.co/{repository} and log in with `hf auth login`, or "
         raise UserError(
-            f"{repository}: cannot be downloaded from the hub ({reason}); download its files by hand and give "
+            f"{repository}: cannot be downloaded from the hub ({reason}); {ask}download its files by hand and give "
             "their folder: models.<name>.source in params.yaml, or --checkpoint"
         ) from error
+    if revision is None:
+        keep = "to keep to it give models.<name>.official and revision in params.yaml"
+        print(f"note: {repository}: its newest commit {folder.name} is taken; {keep}", file=sys.stderr)
+    return folder
 
 
 def _unreachable(hub: str) -> Exception | None:

@@ -23,6 +23,7 @@ from promptseg.export.run import ExportedRun
 from promptseg.nn import weights
 from promptseg.nn.image_transform import ImageTransform
 from promptseg.nn.pretrained import PREFIX
+from promptseg.nn.sam2_segmenter import Sam2Segmenter
 from promptseg.nn.segmenter import Segmenter
 
 BILINEAR = 2  # as Pillow and transformers number it
@@ -64,7 +65,7 @@ def _about(run: ExportedRun, segmenter: Segmenter) -> dict[str, Any]:
 
 def _write_network(run: ExportedRun, segmenter: Segmenter, folder: Path) -> str:
     network = segmenter.network
-    if isinstance(network, transformers.Sam2Model):  # fine-tuning switches it off in the network alone
+    if isinstance(segmenter, Sam2Segmenter):  # fine-tuning switches it off in the network alone
         stability = network.mask_decoder.dynamic_multimask_via_stability
         network.config.mask_decoder_config.dynamic_multimask_via_stability = stability
     network.config.promptseg = _about(run, segmenter)
@@ -87,14 +88,14 @@ def _write_processor(segmenter: Segmenter, folder: Path) -> None:
         "image_std": [value / 255 for value in transform.std],
         "resample": BILINEAR,
     }
-    if isinstance(segmenter.network, transformers.SamModel):
+    if isinstance(segmenter.network, transformers.SamModel | transformers.SamHQModel):
         side = segmenter.side
         masks = {"mask_size": {"longest_edge": side}, "mask_pad_size": {"height": side, "width": side}}
         longest = {"longest_edge": transform.size}
-        processor = transformers.SamProcessor(
-            transformers.SamImageProcessor(size=longest, pad_size=size, **masks, **shared)
-        )
-    elif isinstance(segmenter.network, transformers.Sam2Model):
+        images = transformers.SamImageProcessor(size=longest, pad_size=size, **masks, **shared)
+        is_hq = isinstance(segmenter.network, transformers.SamHQModel)
+        processor = transformers.SamHQProcessor(images) if is_hq else transformers.SamProcessor(images)
+    elif isinstance(segmenter, Sam2Segmenter):
         mask_size = {"height": segmenter.side, "width": segmenter.side}
         processor = transformers.Sam2Processor(
             transformers.Sam2ImageProcessor(size=size, mask_size=mask_size, **shared)

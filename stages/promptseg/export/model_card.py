@@ -15,6 +15,7 @@ from promptseg.core.study import Study
 from promptseg.download import checkpoints
 from promptseg.evaluation import counts, metrics, score_table
 from promptseg.export.run import ExportedRun
+from promptseg.nn.sam2_segmenter import Sam2Segmenter
 from promptseg.nn.segmenter import Segmenter
 from promptseg.report import leaderboard, verdict_facts, verdict_remarks, ways
 from promptseg.report.floors import TRIVIAL
@@ -112,7 +113,7 @@ def _table(run: ExportedRun, row: dict, summary: dict) -> dict[str, str]:
     source = run.study.models[entry.model].source
     base = {
         "tiny": "the built-in tiny stand-in, whose scores say nothing of the released model",
-        "official": f"{repository} at {revision}" if repository else "random weights",
+        "official": f"{repository} at {revision or 'its newest commit'}" if repository else "random weights",
         "local": f"files of its user ({Path(source or '').name})",
     }[row["checkpoints"]]
     empty = summary.get("images_empty", 0)
@@ -153,11 +154,13 @@ def _cell(text: str) -> str:
 def _load(run: ExportedRun, segmenter: Segmenter) -> dict[str, Any]:
     """What the code that loads the model needs to know."""
     entry = run.entry
+    network = type(getattr(segmenter, "network", None)).__name__
     text = entry.prompt.text if isinstance(entry, Run) else None
     level = counts.lowest_value(run.threshold) / 256  # as probabilities are compared in eight bits
     return {
         "model": entry.model,
-        "network": type(getattr(segmenter, "network", None)).__name__,
+        "network": network,
+        "processor": "Sam2Processor" if isinstance(segmenter, Sam2Segmenter) else network.replace("Model", "Processor"),
         "phrases": text if isinstance(text, list) else run.classes,
         "prompts": sorted(segmenter.PROMPTS),
         "is_shown": isinstance(entry, Run) and bool(entry.prompt.support),

@@ -1,4 +1,4 @@
-"""Mask decoder of SAM and SAM 2 for very many single points on one image.
+"""Mask decoder of SAM, HQ-SAM and SAM 2 for very many single points on one image.
 
 Its output equals that of the network's own forward, up to rounding, for less than half of the work:
 
@@ -7,8 +7,8 @@ Its output equals that of the network's own forward, up to rounding, for less th
   q . (W k) = (W' q) . k, and the sum of weighted values is projected instead of each value.
 - The predicted IoU depends on a point's tokens alone. Only masks that pass its threshold are upscaled.
 
-Names and order of the layers are those of transformers' SamMaskDecoder and Sam2MaskDecoder (modeling_sam.py,
-modeling_sam2.py).
+Names and order of the layers are those of transformers' SamMaskDecoder, SamHQMaskDecoder and Sam2MaskDecoder
+(modeling_sam.py, modeling_sam_hq.py, modeling_sam2.py).
 """
 
 from collections.abc import Callable
@@ -28,12 +28,14 @@ class DecodedPoints:
     Attributes:
         iou: (n, m) predicted IoU of each point's masks.
         tokens: (n, m, c), of the masks.
+        hq_tokens: (n, c) of HQ-SAM's mask, which is added to each; None for other models.
         image: (n, grid ** 2, c), image tokens.
     """
 
     iou: torch.Tensor
     tokens: torch.Tensor
     image: torch.Tensor
+    hq_tokens: torch.Tensor | None
 
 
 class PointDecoder:
@@ -51,7 +53,9 @@ class PointDecoder:
         *finer, image = embedding if isinstance(embedding, list) else [embedding]
         first = [decoder.obj_score_token.weight] if finer else []
         self._decoder, self._encoder, self._skip = decoder, network.prompt_encoder, len(first)
-        self._output = torch.cat([*first, decoder.iou_token.weight, decoder.mask_tokens.weight])
+        self._hq = _HqMasks(segmenter, features) if hasattr(decoder, "hq_token") else None
+        last = [decoder.hq_token.weight] if self._hq else []
+        self._output = torch.cat([*first, decoder.iou_token.weight, decoder.mask_tokens.weight, *last])
         self._position = network.get_image_wide_positional_embeddings()[0].flatten(1).T.contiguous()
         no_mask = self._encoder.no_mask_embed.weight
         self._image = image[0].flatten(1).T + no_mask
@@ -93,8 +97,9 @@ class PointDecoder:
         tokens = tokens + self._final.from_image(tokens + positions, image + self._position, image)
         tokens = self._decoder.transformer.layer_norm_final_attn(tokens)
         iou = self._decoder.iou_prediction_head(tokens[:, self._skip])
-        of_masks = tokens[:, self._skip + 1 : self._skip + 1 + self._decoder.num_mask_tokens]
-        return DecodedPoints(iou[:, self._masks], of_masks[:, self._masks], image)
+        of_masks = tokens[:, self._skip + 1 : self._skip + 1 + len(self._decoder.mask_tokens.weight)]
+        hq_tokens = tokens[:, len(self._output) - 1] if self._hq else None
+        return DecodedPoints(iou[:, self._masks], of_masks[:, self._masks], image, hq_tokens)
 
     def masks(self, points: DecodedPoints, selected: torch.Tensor) -> torch.Tensor:
         """Compute the logits of selected masks.
@@ -117,8 +122,29 @@ class PointDecoder:
             fine = decoder.activation(self._second(fine) + (self._finer[1] if self._finer else 0))
             chosen = torch.nonzero(selected[point])[:, 0].tolist()
             hyper = torch.stack([heads[i](points.tokens[point, i]) for i in chosen])
-            out.append(_from_blocks(hyper @ fine.flatten(0, -2).T, self._grid))
+            fine = fine.flatten(0, -2).T
+            masks = _from_blocks(hyper @ fine, self._grid)
+            if self._hq and points.hq_tokens is not None:
+                masks = masks + self._hq.mask(_from_blocks(fine, self._grid), points.hq_tokens[point])
+            out.append(masks)
         return torch.cat(out) if out else points.image.new_zeros(0, self.side, self.side)
+
+
+class _HqMasks:
+    """The mask of HQ-SAM's token (Ke et al. 2023), from features of the image that are the same for all points."""
+
+    def __init__(self, segmenter: SamSegmenter, features: Features):
+        self._of = decoder = segmenter.network.mask_decoder
+        early = decoder.compress_vit_conv1(features["early"].permute(0, 3, 1, 2))
+        early = decoder.compress_vit_conv2(decoder.activation(decoder.compress_vit_norm(early)))
+        late = decoder.activation(decoder.encoder_norm(decoder.encoder_conv1(features["image"])))
+        self._features = decoder.encoder_conv2(late) + early
+
+    def mask(self, fine: torch.Tensor, token: torch.Tensor) -> torch.Tensor:
+        """Logits (side, side) from a point's upscaled image tokens (channels, side, side) and its token (c,)."""
+        fine = self._of.activation(self._of.mask_norm(self._of.mask_conv1(fine[None])))
+        fine = self._of.mask_conv2(fine) + self._features
+        return torch.einsum("c,chw->hw", self._of.hq_mask_mlp(token), fine[0])
 
 
 class _CrossAttention:

@@ -4,18 +4,15 @@ Released as facebook/sam2.1-hiera-tiny, -small, -base-plus and -large, and as sa
 of an image are resized to 1024.
 """
 
-import json
 from pathlib import Path
 from typing import Self
 
-import numpy as np
-import torch
 from transformers import Sam2Config, Sam2Model
 
-from promptseg.nn import pretrained, sam2_checkpoint, weights
+from promptseg.nn import sam2_checkpoint, weights
 from promptseg.nn.image_transform import IMAGENET_MEAN, IMAGENET_STD, ImageTransform
-from promptseg.nn.sam_segmenter import SamSegmenter
-from promptseg.nn.segmenter import Features
+from promptseg.nn.sam2_segmenter import Sam2Segmenter
+from promptseg.nn.sam_segmenter import TINY_MASK_DECODER
 
 TINY = {
     "vision_config": dict(
@@ -28,29 +25,16 @@ TINY = {
         fpn_hidden_size=64,
     ),
     "prompt_encoder_config": dict(hidden_size=64, image_size=256, patch_size=16),
-    "mask_decoder_config": dict(hidden_size=64, mlp_dim=128, num_attention_heads=4, iou_head_hidden_dim=64),
+    "mask_decoder_config": TINY_MASK_DECODER,
 }  # fmt: skip
 
 
-class Sam2(SamSegmenter):
+class Sam2(Sam2Segmenter):
     """SAM 2 for images; takes points, a box or both, and masks, and generates masks without a prompt."""
 
     NAME = "sam2"
     OFFICIAL = ("facebook/sam2.1-hiera-tiny", "de431c4043854a71d8101e17995dfe596bf101a5")
     NETWORK, TINY = Sam2Model, TINY
-    # The mask decoder's first convolutions depend on the image alone, so their output is part of the features.
-    ENCODER = ("network.vision_encoder.", "network.no_memory_embedding", "network.mask_decoder.conv_s")
-    # The object-score head has no part in the masks of a single image, so there is no gradient to train it.
-    DECODER = tuple(
-        f"network.mask_decoder.{name}"
-        for name in ("transformer", "mask_tokens", "iou_token", "upscale", "output_hyper", "iou_pred")
-    )
-    TRAINABLE = {
-        "mask_decoder": DECODER,
-        "encoder": ENCODER,
-        "lora": SamSegmenter.TRAINABLE["lora"],
-        "all": (*ENCODER, "network.prompt_encoder.", *DECODER),
-    }
 
     @staticmethod
     def image_transform(config: Sam2Config) -> ImageTransform:
@@ -60,24 +44,4 @@ class Sam2(SamSegmenter):
     def convert(cls, source: Path) -> Self:
         if weights.is_single_file(source):
             return cls(sam2_checkpoint.convert(source)).eval()
-        config, tensors = weights.released(source)
-        config = json.loads(config.read_text())
-        config.pop("model_type", None)  # the hub's files are of the video model, which contains this one
-        return cls(pretrained.fill(Sam2Model, Sam2Config.from_dict(config), weights.tensors(tensors), source)).eval()
-
-    def encode(self, images: list[np.ndarray]) -> Features:
-        decoder = self.network.mask_decoder
-        with self.encoder_context():
-            pixels = self.transform.to_input(images).to(self.device)
-            high, middle, low = self.network.vision_encoder(pixels).fpn_hidden_states
-            low = low + self.network.no_memory_embedding.reshape(1, -1, 1, 1)
-            features = {"high": decoder.conv_s0(high), "middle": decoder.conv_s1(middle), "low": low}
-            return {name: values.float() for name, values in features.items()}
-
-    def prepare_finetuned(self) -> None:
-        super().prepare_finetuned()
-        # Otherwise an unstable single mask is replaced by one of the three, which fine-tuning does not train.
-        self.network.mask_decoder.dynamic_multimask_via_stability = False
-
-    def image_embeddings(self, features: Features) -> list[torch.Tensor]:
-        return [features["high"], features["middle"], features["low"]]
+        return super().convert(source)

@@ -13,12 +13,15 @@ import torch.nn.functional as F
 from torch import nn
 from transformers.models.sam.modeling_sam import SamVisionSdpaAttention
 from transformers.models.sam2.modeling_sam2 import Sam2MultiScaleAttention, do_pool
+from transformers.models.sam_hq.modeling_sam_hq import SamHQVisionSdpaAttention
 
 BIAS_BYTES = 1 << 26  # of relative positions in memory at a time: one head of a global block of SAM
 
 
 def relative_attention(
-    layer: SamVisionSdpaAttention, hidden_states: torch.Tensor, output_attentions: bool = False
+    layer: SamVisionSdpaAttention | SamHQVisionSdpaAttention,
+    hidden_states: torch.Tensor,
+    output_attentions: bool = False,
 ) -> tuple[torch.Tensor, None]:
     """Attention with relative positions, added a few heads at a time (Li et al. 2022, MViTv2, equation 4).
 
@@ -71,7 +74,11 @@ def hiera_attention(layer: Sam2MultiScaleAttention, hidden_states: torch.Tensor,
     return layer.proj(attended.transpose(1, 2).reshape(n, height, width, -1))
 
 
-_FORWARD: dict[type, Callable] = {SamVisionSdpaAttention: relative_attention, Sam2MultiScaleAttention: hiera_attention}
+_FORWARD: dict[type, Callable] = {
+    SamVisionSdpaAttention: relative_attention,
+    SamHQVisionSdpaAttention: relative_attention,
+    Sam2MultiScaleAttention: hiera_attention,
+}
 
 
 def use_efficient(network: nn.Module) -> None:

@@ -13,6 +13,7 @@ from promptseg.data.image_io import to_rgb
 # Mean and standard deviation of the pixel values in [0, 255], red, green, blue.
 IMAGENET_MEAN, IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # SAM's, SAM 2's and CLIPSeg's too
 CLIP_MEAN, CLIP_STD = (122.7709383, 116.7460125, 104.09373615), (68.5005327, 66.6321579, 70.32316305)
+HALF_MEAN, HALF_STD = (127.5, 127.5, 127.5), (127.5, 127.5, 127.5)  # SAM 3's
 MIDDLE_MEAN, MIDDLE_STD = (127.5, 127.5, 127.5), (64.0, 64.0, 64.0)  # for networks that are trained from scratch
 
 

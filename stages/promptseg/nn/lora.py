@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from peft.tuners.lora import LoraModel
 
 
-def attach(network: torch.nn.Module, suffix: str, config: Lora) -> "LoraModel":
-    """Attach adapters to all linear layers whose names have this suffix; their output is 0 until they are trained.
+def attach(network: torch.nn.Module, suffixes: tuple[str, ...], config: Lora) -> "LoraModel":
+    """Attach adapters to all layers whose names have one of these suffixes; their output is 0 until they are trained.
 
     Returns:
         The wrapper of peft, whose `merge_and_unload` adds the adapters to the layers and removes them.
@@ -23,6 +23,6 @@ def attach(network: torch.nn.Module, suffix: str, config: Lora) -> "LoraModel":
     from peft import LoraConfig  # late: the import takes seconds, and few runs need it
     from peft.tuners.lora import LoraModel
 
-    targets = [name for name, _ in network.named_modules() if name.endswith(suffix)]
+    targets = [name for name, _ in network.named_modules() if name.endswith(suffixes)]
     settings = LoraConfig(r=config.rank, lora_alpha=config.alpha, target_modules=targets)
     return LoraModel(network, settings, "default")

@@ -7,6 +7,7 @@ decoder alone, and builds a network of its own that nothing here would use.
 """
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeVar
 
@@ -71,9 +72,9 @@ def load(network_class: type[N], original: dict[str, torch.Tensor], where: Path)
     return pretrained.fill(network_class, infer_config(original, where), rename(original), where)
 
 
-def rename(original: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The same tensors under the names of SamModel."""
-    state = renamed(original, _ENCODER_NAMES + DECODER_NAMES)
+def rename(original: dict[str, torch.Tensor], patterns: Iterable[tuple[str, str]] = ()) -> dict[str, torch.Tensor]:
+    """The same tensors under the names of SamModel, those of `patterns` under further ones."""
+    state = renamed(original, [*_ENCODER_NAMES, *DECODER_NAMES, *patterns])
     if _POSITIONS in state:
         state["shared_image_embedding.positional_embedding"] = state[_POSITIONS]
     return state

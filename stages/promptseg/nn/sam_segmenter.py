@@ -16,13 +16,14 @@ from promptseg.prompts import Prompt
 
 MASK_LOGIT = 10.0  # logit of a pixel inside a mask prompt; its negative outside
 LARGEST_LOGIT = 32.0  # of a prediction that is given back; SAM 2's predictor has the same limit
+TINY_MASK_DECODER = dict(hidden_size=64, mlp_dim=128, num_attention_heads=4, iou_head_hidden_dim=64)
 TINY = {
     "vision_config": dict(
         hidden_size=64, output_channels=64, num_hidden_layers=4, num_attention_heads=4, image_size=256, patch_size=8,
         window_size=8, global_attn_indexes=[1, 3], num_pos_feats=32, mlp_ratio=2.0, initializer_range=0.02,
     ),
     "prompt_encoder_config": dict(hidden_size=64, image_size=256, patch_size=8),
-    "mask_decoder_config": dict(hidden_size=64, mlp_dim=128, num_attention_heads=4, iou_head_hidden_dim=64),
+    "mask_decoder_config": TINY_MASK_DECODER,
 }  # fmt: skip
 
 
@@ -37,14 +38,16 @@ class SamSegmenter(Segmenter):
             single point without a box, which is ambiguous, gets the best of three masks by predicted IoU, and every
             other prompt the single mask (Kirillov et al. 2023, section 3).
         NETWORK: class of the network.
-        TINY: configuration of the tiny network; that of the full one is the default of its class.
+        TINY: configuration of the tiny network.
+        FULL: configuration of the full one, where it is not the default of its class.
     """
 
     NETWORK: ClassVar[type[PreTrainedModel]] = SamModel
     TINY: ClassVar[dict[str, Any]] = TINY
+    FULL: ClassVar[dict[str, Any]] = {}
     PROMPTS = frozenset({"points", "box", "box + points", "mask", "clicks", "automatic"})
     ENCODER: ClassVar[tuple[str, ...]] = ("network.vision_encoder.",)
-    LORA_TARGETS = ".attn.qkv"
+    LORA_TARGETS: ClassVar[tuple[str, ...]] = (".attn.qkv",)
     TRAINABLE = {
         "mask_decoder": ("network.mask_decoder.",),
         "encoder": ENCODER,
@@ -63,7 +66,7 @@ class SamSegmenter(Segmenter):
     @classmethod
     def create(cls, size: str, seed: int) -> Self:
         torch.manual_seed(seed)
-        config = cls.NETWORK.config_class(**(cls.TINY if size == "tiny" else {}))
+        config = cls.NETWORK.config_class(**(cls.TINY if size == "tiny" else cls.FULL))
         return cls(cls.NETWORK(config)).eval()
 
     @classmethod
@@ -93,6 +96,10 @@ class SamSegmenter(Segmenter):
     def image_embeddings(self, features: Features) -> torch.Tensor | list[torch.Tensor]:
         """Features as the network's forward takes them: the embedding, after finer maps where a model has them."""
         return features["image"]
+
+    def image_inputs(self, features: Features) -> dict[str, Any]:
+        """Arguments of the network's forward that hold the features."""
+        return {"image_embeddings": self.image_embeddings(features)}
 
     @property
     def side(self) -> int:
@@ -136,7 +143,7 @@ class SamSegmenter(Segmenter):
         single_point = points is not None and points.shape[2] == 1 and boxes is None and masks is None
         ambiguous = single_point and not self.single_mask
         out = self.network(
-            image_embeddings=self.image_embeddings(features),
+            **self.image_inputs(features),
             input_points=points,
             input_labels=labels,
             input_boxes=boxes,

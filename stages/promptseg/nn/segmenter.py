@@ -42,7 +42,8 @@ class Segmenter(torch.nn.Module):
 
     Attributes:
         NAME: of the model, as in params.yaml.
-        OFFICIAL: repository and commit of the released weights on the Hugging Face hub; (None, None): it has none.
+        OFFICIAL: repository and commit of the released weights on the Hugging Face hub; without a commit the newest is
+            taken; (None, None): it has none.
         RELEASED: name of the released file of tensors.
         BACKBONE: folder in promptseg/tiny that the tiny model is built from, by `convert(folder, "tiny")`, where it has
             no checkpoint of its own there; else empty.
@@ -52,7 +53,8 @@ class Segmenter(torch.nn.Module):
         TRAINABLE: what can be trained: name -> prefixes of parameters' names, in which * matches anything.
         TRAIN_DEFAULTS: settings of `train` where params.yaml gives none.
         ENCODER: prefixes of the parameters that `encode` uses; empty where it uses none.
-        LORA_TARGETS: suffix of the linear layers that get low-rank adapters with trainable `lora`.
+        LORA_TARGETS: suffixes of the linear layers and 1 x 1 convolutions that get low-rank adapters with
+            trainable `lora`.
         CACHED: whether the output of `encode` is cached on disk.
         PRETEXT: prefixes of the parameters that `pretext_loss` trains; empty where the model has no pretext task.
         transform: from images to the model's input.
@@ -61,7 +63,7 @@ class Segmenter(torch.nn.Module):
     """
 
     NAME: ClassVar[str]
-    OFFICIAL: ClassVar[tuple[str, str] | tuple[None, None]] = (None, None)
+    OFFICIAL: ClassVar[tuple[str, str | None] | tuple[None, None]] = (None, None)
     RELEASED: ClassVar[str] = "model.safetensors"
     BACKBONE: ClassVar[str] = ""
     MODALITY: ClassVar[str] = "image"
@@ -69,7 +71,7 @@ class Segmenter(torch.nn.Module):
     TRAINABLE: ClassVar[dict[str, tuple[str, ...]]] = {}
     TRAIN_DEFAULTS: ClassVar[dict[str, Any]] = {}
     ENCODER: ClassVar[tuple[str, ...]] = ()
-    LORA_TARGETS: ClassVar[str] = ""
+    LORA_TARGETS: ClassVar[tuple[str, ...]] = ()
     CACHED: ClassVar[bool] = True
     PRETEXT: ClassVar[tuple[str, ...]] = ()
     transform: ImageTransform

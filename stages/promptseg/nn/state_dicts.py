@@ -1,8 +1,8 @@
 """State dicts as people save them: beside an optimizer, below a prefix of a wrapper, in shards.
 
 Trainers write {"model": ..., "optimizer": ..., "epoch": ...}, Lightning {"state_dict": ...} with the attribute's name
-before each tensor's, DistributedDataParallel `module.`, torch.compile `_orig_mod.`. What is taken and what is left out
-is said on stderr.
+before each tensor's, micro-sam {"model_state": ...} with `sam.`, DistributedDataParallel `module.`, torch.compile
+`_orig_mod.`. What is taken and what is left out is said on stderr.
 """
 
 import re
@@ -15,7 +15,7 @@ import torch
 from promptseg.core.errors import UserError
 
 # Keys under which trainers keep the weights; the first that is there counts.
-KEYS = ("state_dict", "model_state_dict", "model", "net", "network", "weights", "params")
+KEYS = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights", "params")
 _WRAPPERS = ("module", "_orig_mod")
 
 
