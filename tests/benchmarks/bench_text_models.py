@@ -71,7 +71,7 @@ def create_grounding_dino() -> Segmenter:
 
 def clipseg_processor(model: clipseg.ClipSeg):
     size = {"height": clipseg.SIZE, "width": clipseg.SIZE}
-    images = transformers.ViTImageProcessor(size=size, image_mean=[0.485, 0.456, 0.406], image_std=[0.229, 0.224, 0.225])
+    images = transformers.ViTImageProcessor(size=size)
     return transformers.CLIPSegProcessor(images, model.phrases.tokenizer)
 
 

@@ -24,8 +24,6 @@ RNG = np.random.default_rng(3)
 IMAGES = [np.kron(RNG.integers(0, 256, (*size, 3), np.uint8), np.ones((8, 8, 1), np.uint8)) for size in
           ((15, 20), (31, 18), (9, 40))]  # fmt: skip
 PHRASES = ["a fire", "black spots", "?"]
-MASK = np.zeros(IMAGES[1].shape[:2], bool)
-MASK[40:200, 30:120] = True
 DETECTORS = pytest.mark.parametrize("name", ["owlv2", "grounding_dino"])
 
 
@@ -99,7 +97,7 @@ def test_boxes_and_scores_of_each_phrase_equal_those_of_the_processor_and_its_mo
 
 
 def test_phrases_that_owlv2_gets_together_keep_their_boxes_where_they_are_the_best(detectors):
-    """transformers gives each box to its best phrase; here each phrase has all of its boxes."""
+    """The processor gives each box to its best phrase; here each phrase has all of its boxes."""
     theirs = expected(detectors["owlv2"], IMAGES[0], PHRASES, lowest(0.1))
     ours = found(detectors["owlv2"], IMAGES[0], by_phrase(PHRASES))
     assert len(theirs["labels"].unique()) > 1
@@ -113,13 +111,18 @@ def test_phrases_that_owlv2_gets_together_keep_their_boxes_where_they_are_the_be
 @pytest.mark.parametrize("shots", [1, 2])
 def test_a_support_image_is_the_query_of_image_guided_detection(detectors, steps, shots):
     model, image = detectors["owlv2"], IMAGES[0]
-    queries = [SupportImage(shown, MASK[: shown.shape[0], : shown.shape[1]]) for shown in (IMAGES[1], IMAGES[2])[:shots]]
+    queries = []
+    for shown in IMAGES[1 : 1 + shots]:
+        mask = np.zeros(shown.shape[:2], bool)
+        mask[20:60, 30:120] = True
+        queries.append(SupportImage(shown, mask))
     (detections,) = found(model, image, [Prompt.of(Support(tuple(queries), steps, 1.0))])
     side, size = model.transform.size, torch.tensor([image.shape[:2]])
     processor = Owlv2Processor(Owlv2ImageProcessor(size={"height": side, "width": side}), model.phrases.tokenizer)
     outs = []
     for query in queries:
-        inputs = processor(images=Image.fromarray(image), query_images=Image.fromarray(query.image), return_tensors="pt")
+        shown = {"images": Image.fromarray(image), "query_images": Image.fromarray(query.image)}
+        inputs = processor(**shown, return_tensors="pt")
         coverage = model.transform.from_image(query.mask, side)
         inputs["query_pixel_values"] = visual_prompt.prepare(inputs.query_pixel_values[0], coverage, steps)[None]
         outs.append(model.network.image_guided_detection(**inputs))

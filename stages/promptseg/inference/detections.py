@@ -50,12 +50,10 @@ def _detections(rows: list[dict[str, Any]]) -> Detections:
 def check_cascade(config: CascadePrompt) -> None:
     """Raise UserError unless a detector's boxes can become these prompts."""
     if config.by != "box":
-        raise UserError("params.yaml: a detector returns boxes, which are the prompts of its cascade; set prompt.by: box")
+        raise UserError("params.yaml: a detector returns boxes, which prompt by themselves; set prompt.by: box")
 
 
-def box_prompts(
-    found: Sequence[tuple[int, Detections]], config: CascadePrompt, size: tuple[int, ...]
-) -> list[Prompt]:
+def box_prompts(found: Sequence[tuple[int, Detections]], config: CascadePrompt, size: tuple[int, ...]) -> list[Prompt]:
     """Build a prompt for each box of a detector, that of the highest score first; boxes that overlap stay apart.
 
     Args:

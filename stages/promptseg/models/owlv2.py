@@ -48,7 +48,7 @@ class Owlv2Transform(DetectorTransform):
 
     @property
     def processor(self):
-        """transformers' image processor at this size."""
+        """The image processor of transformers at this size."""
         from transformers import Owlv2ImageProcessor  # imports torchvision, which takes seconds
 
         return Owlv2ImageProcessor(size={"height": self.size, "width": self.size})

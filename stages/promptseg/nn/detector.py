@@ -68,6 +68,7 @@ class Detector(Segmenter):
 
     @torch.no_grad()
     def detect(self, features: Features, prompts: list[list[Prompt]]) -> list[list[Detections]]:
+        """Find the boxes of at least LOWEST, at most MAX_BOXES for each prompt, in pixels of the input."""
         found = []
         for index, row in enumerate(prompts):
             own = {name: values[index : index + 1] for name, values in features.items()}
@@ -78,14 +79,16 @@ class Detector(Segmenter):
         return found
 
     def decode(self, features: Features, prompts: list[list[Prompt]]) -> torch.Tensor:
+        """Fill the boxes: logits (n, p, size, size) over the input."""
         return torch.stack([self.fill(row) for row in self.detect(features, prompts)])
 
     def fill(self, found: list[Detections]) -> torch.Tensor:
-        # A pixel is inside where its center is, and the last box that is written there has the highest score.
+        """Fill the boxes of p prompts: logits (p, size, size). A pixel is inside where its center is."""
         logits = np.full((len(found), self.transform.size, self.transform.size), OUTSIDE, np.float32)
         for plane, detections in zip(logits, found):
             corners = np.ceil(detections.boxes - 0.5).clip(0).astype(int)
             values = torch.logit(torch.from_numpy(detections.probability), eps=1e-6).tolist()
+            # The last box that is written has the highest score.
             for (x0, y0, x1, y1), value in reversed([*zip(corners.tolist(), values, strict=True)]):
                 plane[y0:y1, x0:x1] = value
         return torch.from_numpy(logits).to(self.device)
