@@ -40,6 +40,8 @@ TINY = {
     "d_model": 64, "encoder_layers": 2, "decoder_layers": 2, "encoder_ffn_dim": 128, "decoder_ffn_dim": 128,
     "encoder_attention_heads": 4, "decoder_attention_heads": 4, "num_queries": 50,
 }  # fmt: skip
+# Fused in the two networks that it is built of; its own layers have no fused attention in transformers.
+ATTENTION = {"": "eager", "text_config": "sdpa", "backbone_config": "sdpa"}
 
 
 @dataclass(frozen=True)
@@ -92,12 +94,13 @@ class GroundingDino(Detector):
     @classmethod
     def convert(cls, source: Path) -> Self:
         vocabulary = _read_vocabulary(source)
-        return cls(pretrained.convert(GroundingDinoForObjectDetection, source), vocabulary, LONGEST, SHORTEST).eval()
+        network = pretrained.convert(GroundingDinoForObjectDetection, source, ATTENTION)
+        return cls(network, vocabulary, LONGEST, SHORTEST).eval()
 
     @classmethod
     def load(cls, folder: Path, classes: int) -> Self:
         config, tensors = weights.read(folder)
-        network = pretrained.load(GroundingDinoForObjectDetection, config, tensors, folder)
+        network = pretrained.load(GroundingDinoForObjectDetection, config, tensors, folder, ATTENTION)
         model = cls(network, _read_vocabulary(folder), config["longest"], config["shortest"])
         return precision.stored(model, config).eval()
 
