@@ -15,6 +15,7 @@ from promptseg.nn import finetuned_weights, weights
 from promptseg.prompts import Prompt
 from promptseg.prompts.box import Box
 from promptseg.prompts.points import Points
+from promptseg.prompts.text import Text
 from refusing import refused
 
 
@@ -80,6 +81,21 @@ def test_a_phrase_is_a_class(image):
     assert result.classes == ["red circle", "green"] and result.probability.shape == (2, 96, 128)
     one = model.segment(image, text="red circle")
     np.testing.assert_allclose(one.probability[0], result.probability[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["owlv2", "grounding_dino"])
+def test_a_detector_returns_its_boxes_as_masks(name, image):
+    model = promptseg.load(name, source="tiny")
+    result = model.segment(image, text=["red circle", "green"], threshold=0.3)
+    image_prompts = [Prompt.of(Text(phrase), target=n) for n, phrase in enumerate(result.classes, 1)]
+    maps = predict_classes(model.segmenter, model.segmenter.encode([image]), image_prompts, (2, 96, 128))
+    for detections, probability in zip(maps.detections, result.probability, strict=True):
+        assert probability.max() == pytest.approx(detections.probability[0], abs=1e-5)
+        apart = np.abs(np.unique(probability)[:, None] - np.append(detections.probability, 0.0)).min(axis=1)
+        assert apart.max() < 1e-5, "each pixel has the value of a box, or none"
+        x, y = detections.boxes[0].reshape(2, 2).mean(axis=0).astype(int)
+        assert probability[y, x] == probability.max()
+    assert result.mask.any()
 
 
 def test_a_checkpoint_and_a_fine_tuned_run_are_loaded_from_their_folders(tmp_path, sam, image):

@@ -106,6 +106,12 @@ def test_what_cannot_work_is_one_line_that_names_the_entry(key, value, message, 
     refused(lambda: checked(key, value), message)
 
 
+def test_the_boxes_of_a_detector_are_the_prompts_of_its_cascade(checked):
+    base = changed("zero_shot/em-clipseg/model", "owlv2", changed("models/owlv2", {}, BASE))
+    refused(lambda: checked(base=base), "cascade.em-cascade: a detector returns boxes", "set prompt.by: box")
+    checked("cascade/em-cascade/prompt", {"by": "box"}, base)
+
+
 @pytest.mark.parametrize(
     "key, value, datasets",
     [

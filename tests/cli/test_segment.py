@@ -188,6 +188,18 @@ def test_a_cascade_refines_probability_maps_as_its_stage_does(folder, run, tmp_p
     assert entry()["weights"] == "data/weights/pets"
 
 
+def test_a_cascade_takes_the_boxes_of_a_detector(run, tmp_path, image, entry, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tiny = "--checkpoint", "tiny", "--text", "fire"
+    run(image, "--model", "owlv2", *tiny, "--cascade", "sam")
+    about = entry()
+    assert about["cascade"]["prompt"]["by"] == "box"
+    phrase, *boxes = about["prompts"]
+    reached = [each["box"] for each in phrase["detections"] if each["probability"] >= 0.5]
+    assert phrase["text"] == "fire" and 0 < len(boxes) <= min(len(reached), CascadePrompt().max_components)
+    assert all(box.keys() == {"target", "box"} for box in boxes)
+
+
 def test_the_threshold_is_that_of_the_run_unless_another_is_given(run, image, entry):
     tuned = "--weights", "data/weights/tuned"
     run(image, *tuned)

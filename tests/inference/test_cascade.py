@@ -13,6 +13,7 @@ from promptseg.core.runs import Cascade, CascadePrompt
 from promptseg.data import records
 from promptseg.inference import cascade, prediction
 from promptseg.inference.class_maps import predict_classes
+from promptseg.inference.component_prompts import component_prompts
 from promptseg.nn import weights
 from promptseg.prompts import Prompt
 from promptseg.prompts.box import Box
@@ -90,7 +91,7 @@ def test_refined_maps_are_the_models_own_predictions_for_the_prompts(name):
     probability = np.zeros((36, 48), np.float32)
     probability[12:30, 6:40] = 0.9
     for by in ("points", "mask", "box + points", "box + mask"):
-        (prompt,) = cascade.component_prompts(probability, CascadePrompt(by=by))
+        (prompt,) = component_prompts(probability, CascadePrompt(by=by))
         maps = predict_classes(model, features, [prompt], (1, 36, 48)).probability
         parts = []
         if "points" in by:

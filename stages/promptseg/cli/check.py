@@ -14,6 +14,7 @@ from promptseg.core.runs import Cascade, FineTune, Run
 from promptseg.core.search import Search
 from promptseg.core.searched import Searched
 from promptseg.core.study import Study
+from promptseg.inference import detections
 from promptseg.nn import precision
 from promptseg.preprocessing import class_selection
 
@@ -114,6 +115,8 @@ def _check_cascade(run: Cascade, settings: Study) -> None:
     if not {"points", "box", "mask"} <= models.load(run.model).PROMPTS:
         raise UserError(f"{run.model} takes no points, boxes and masks, as a cascade needs; use sam or sam2")
     source = settings.run(run.source)
+    if models.load(source.model).DETECTS:
+        detections.check_cascade(run.prompt)
     if isinstance(source, Run) and not isinstance(source, Searched) and source.prompt.kind == "automatic":
         raise UserError(
             f"from: {run.source} has automatic masks, which have no probability maps to refine; choose another run"

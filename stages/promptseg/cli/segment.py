@@ -21,10 +21,10 @@ from promptseg.core.errors import UserError
 from promptseg.core.runs import CascadePrompt
 from promptseg.data import generated_masks, image_io, rle
 from promptseg.evaluation import counts
+from promptseg.inference import detections
 from promptseg.inference.class_maps import predict_classes
-from promptseg.inference.component_prompts import component_prompts
+from promptseg.inference.component_prompts import cascade_prompts
 from promptseg.nn.segmenter import Features, Segmenter
-from promptseg.prompts import Prompt
 from promptseg.prompts.automatic import AutomaticMasks
 
 
@@ -122,14 +122,16 @@ def _class_masks(model: LoadedModel, pixels: np.ndarray, image: InputImage, thre
     shape = (len(model.classes), height, width)
     image_prompts = model.request.prompts(*shape, image.name)
     features = _encode(model.segmenter, pixels, image)
-    maps = predict_classes(model.segmenter, features, image_prompts, shape).quantized()
+    predicted = predict_classes(model.segmenter, features, image_prompts, shape)
+    maps, described = predicted.quantized(), detections.to_json(image_prompts, predicted.detections)
     metadata: dict[str, Any] = {"threshold": threshold}
+    entries = json.loads(described)
     if model.refiner is not None:
-        config = CascadePrompt()
-        refining = _component_prompts(maps, config)
+        config = CascadePrompt(by="box") if model.segmenter.DETECTS else CascadePrompt()
+        refining = cascade_prompts(maps, described, config)
         features = _encode(model.refiner, pixels, image)
         maps = predict_classes(model.refiner, features, refining, shape).quantized()
-        image_prompts = image_prompts + refining
+        image_prompts, entries = image_prompts + refining, entries + json.loads(prompts.to_json(refining))
         metadata["cascade"] = {"model": model.refiner.NAME, "prompt": config.model_dump()}
     mask = counts.label_map(maps, threshold)
     annotations = _annotations(mask, model.classes)
@@ -137,17 +139,9 @@ def _class_masks(model: LoadedModel, pixels: np.ndarray, image: InputImage, thre
         mask,
         overlay.class_overlay(pixels, mask, model.classes, image_prompts),
         annotations,
-        {"prompts": json.loads(prompts.to_json(image_prompts)), **metadata},
+        {"prompts": entries, **metadata},
         ", ".join(f"{each['category']} {each['area'] / mask.size:.1%}" for each in annotations),
     )
-
-
-def _component_prompts(maps: np.ndarray, config: CascadePrompt) -> list[Prompt]:
-    """Prompts for the connected components of probability maps in eight bits, as the cascade stage builds them."""
-    probability = maps.astype(np.float32) / 256
-    return [
-        prompt for target, values in enumerate(probability, 1) for prompt in component_prompts(values, config, target)
-    ]
 
 
 def _automatic_masks(model: LoadedModel, settings: AutomaticMasks, pixels: np.ndarray, image: InputImage) -> Result:

@@ -37,6 +37,9 @@ class FineTune(Run):
 class CascadePrompt(Settings):
     """Prompts for SAM from the probability map of another run, one for each connected component.
 
+    Of a detector each box is a prompt, with `by: box`, in place of the components of its map; `threshold` is then of
+    the box's probability (nn.detector), `min_area` of its area, and `max_components` of the boxes.
+
     The default of `by` is the best of a measurement with SAM 2 Hiera-tiny on 20 real images (6 of fires, 8 of pets, 6
     of COCO). As real CLIPSeg was not available, the maps were made from the ground truth: 22 x 22, blurred and noisy
     (tests/benchmarks/bench_cascade.py). Mean IoU: the maps 0.792, points 0.784, box 0.815, mask 0.824, box + mask

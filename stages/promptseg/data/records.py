@@ -68,7 +68,8 @@ class Prediction:
         id: of the record.
         probability: PNG bytes of (classes * h, w) uint8, the probability maps of the classes one below the other, as
             `quantize` makes them. For point clouds p is relative to the most probable class.
-        prompts: the prompts of the model, as JSON.
+        prompts: the prompts of the model, as JSON; those of a detector with the boxes that it found for each
+            (`inference.detections`).
         generated_masks: masks of automatic mask generation (`generated_masks.to_json`); they have no classes, and
             `probability` is empty then. Otherwise "".
         sweep: of a run in several steps, as JSON, `counts`: tp, fp and fn by step and class, and `objects`: of clicks,

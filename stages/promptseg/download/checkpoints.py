@@ -11,7 +11,7 @@ from promptseg.core.errors import UserError
 from promptseg.nn import precision, weights
 from promptseg.nn.segmenter import Segmenter
 
-_FILES = ["config.json", "vocab.json", "merges.txt"]  # beside the tensors
+_FILES = ["config.json", "vocab.json", "merges.txt", "vocab.txt"]  # beside the tensors
 TIMEOUT = 10  # seconds for the hub's first response
 
 

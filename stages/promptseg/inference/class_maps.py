@@ -1,8 +1,8 @@
 """Predict the classes of one image: from features and prompts to probability maps."""
 
 import itertools
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import torch
 from promptseg.core.params import BACKGROUND
 from promptseg.data import class_order, records
 from promptseg.nn import batch_sizes
-from promptseg.nn.segmenter import Features, Segmenter
+from promptseg.nn.segmenter import Detections, Features, Segmenter
 from promptseg.prompts import Prompt, PromptSource, build_prompts
 
 
@@ -23,10 +23,12 @@ class ClassMaps:
         probability: (classes, h, w) float32 in [0, 1]; 0 for a class without a prompt.
         best: (h, w) uint8, index of the class with the highest logit, the lower one of two with equal logits. It is
             not known from the probabilities: in float32 these are all 1 above a logit of 17.
+        detections: of a detector, for each prompt the boxes that its map is made of, in pixels of the image.
     """
 
     probability: np.ndarray
     best: np.ndarray
+    detections: Sequence[Detections] = ()
 
     @classmethod
     def of(cls, logits: np.ndarray, exclusive: bool = False, background: int | None = None) -> "ClassMaps":
@@ -62,8 +64,9 @@ def predict_classes(
             their softmax relative to the most probable class, which is stored as 1 in eight bits.
         background: index of the class that takes what no other claims, of `unprompted_background`; None: there is none.
     """
-    maps = _decoded(segmenter, features, image_prompts, *shape[1:])
-    return _joined(image_prompts, maps, shape, exclusive, background)
+    found: list[Detections] = []
+    maps = _decoded(segmenter, features, image_prompts, *shape[1:], found)
+    return replace(_joined(image_prompts, maps, shape, exclusive, background), detections=found)
 
 
 def predict_candidates(
@@ -85,20 +88,27 @@ def predict_candidates(
     """
     for _, group in itertools.groupby(candidates, lambda prompts: prompts and sorted(prompts[0].parts)):
         alike = list(group)
-        maps = _decoded(segmenter, features, [prompt for prompts in alike for prompt in prompts], *size)
+        maps = _decoded(segmenter, features, [prompt for prompts in alike for prompt in prompts], *size, [])
         for prompts in alike:
             yield _joined(prompts, maps, (len(classes), *size), exclusive, unprompted_background(classes, prompts))
 
 
 @torch.inference_mode()
 def _decoded(
-    segmenter: Segmenter, features: Features, prompts: list[Prompt], height: int, width: int
+    segmenter: Segmenter, features: Features, prompts: list[Prompt], height: int, width: int, found: list[Detections]
 ) -> Iterator[np.ndarray]:
-    """Yield the logits of each prompt, (height, width) float32."""
+    """Yield the logits of each prompt, (height, width) float32; a detector's boxes are appended to `found`."""
     size = batch_sizes.for_device(batch_sizes.PROMPTS, next(iter(features.values())).device) if prompts else 1
     for start in range(0, len(prompts), size):
         inputs = [prompt.to_model(segmenter.transform, height, width) for prompt in prompts[start : start + size]]
-        yield from segmenter.transform.to_image(segmenter.decode(features, [inputs])[0], height, width).cpu().numpy()
+        if segmenter.DETECTS:
+            (boxes,) = segmenter.detect(features, [inputs])
+            logits = segmenter.fill(boxes)
+            scale = np.tile(segmenter.transform.scale(height, width), 2)
+            found += [each._replace(boxes=each.boxes / scale) for each in boxes]
+        else:
+            (logits,) = segmenter.decode(features, [inputs])
+        yield from segmenter.transform.to_image(logits, height, width).cpu().numpy()
 
 
 def _joined(

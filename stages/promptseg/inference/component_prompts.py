@@ -1,4 +1,4 @@
-"""Prompts from a probability map: one for each connected component."""
+"""Prompts of a cascade from a probability map, one for each connected component, or from the boxes of a detector."""
 
 import cv2
 import numpy as np
@@ -6,6 +6,7 @@ import numpy as np
 from promptseg.core.runs import CascadePrompt
 from promptseg.data import masks
 from promptseg.data.masks import Region
+from promptseg.inference import detections
 from promptseg.prompts import Prompt
 from promptseg.prompts.base import PromptPart
 from promptseg.prompts.box import Box
@@ -14,6 +15,23 @@ from promptseg.prompts.points import Points
 
 SMOOTHING = 1 / 44  # of a map's longer side: half a patch of CLIPSeg, whose upsampling leaves a pattern in each
 MARGIN = 0.25  # of a component's box, on each side: where its negative points lie
+
+
+def cascade_prompts(maps: np.ndarray, prompts: str, config: CascadePrompt) -> list[Prompt]:
+    """Build the prompts of a cascade: the boxes of a detector, or one for each component of a map.
+
+    Args:
+        maps: (classes, h, w) uint8, floor(256 p).
+        prompts: `Prediction.prompts` of the run that is refined.
+        config: what becomes a prompt.
+    """
+    found = detections.from_json(prompts)
+    if found is not None:
+        return detections.box_prompts(found, config, maps.shape[1:])
+    probability = maps.astype(np.float32) / 256
+    return [
+        prompt for target, values in enumerate(probability, 1) for prompt in component_prompts(values, config, target)
+    ]
 
 
 def component_prompts(probability: np.ndarray, config: CascadePrompt, target: int = 1) -> list[Prompt]:

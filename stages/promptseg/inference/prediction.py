@@ -15,7 +15,7 @@ from promptseg.core.runs import Run
 from promptseg.data import generated_masks, point_clouds, records
 from promptseg.data.records import Prediction, Record, RecordReader
 from promptseg.evaluation.run_scores import RunScores
-from promptseg.inference import absent_phrase, embedding_cache, sweeps, training_support
+from promptseg.inference import absent_phrase, detections, embedding_cache, sweeps, training_support
 from promptseg.inference.class_maps import predict_source
 from promptseg.inference.prediction_file import write_predictions
 from promptseg.inference.training_support import TrainingSupport
@@ -232,7 +232,7 @@ def predict_record(
         swept = sweeps.predict_sweep(segmenter, features, prompt, source)
         return Prediction(record.id, swept.maps.packed(), prompts.to_json(swept.prompts), sweep=swept.scores)
     maps, image_prompts = predict_source(segmenter, features, prompt, source, point_clouds.is_point_cloud(metadata))
-    return Prediction(record.id, maps.packed(), prompts.to_json(image_prompts))
+    return Prediction(record.id, maps.packed(), detections.to_json(image_prompts, maps.detections))
 
 
 def prompt_source(

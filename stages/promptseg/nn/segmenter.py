@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -37,6 +37,21 @@ class LossContext:
     seeds: list[int]
 
 
+class Detections(NamedTuple):
+    """Boxes that a detector finds for one prompt, by falling score.
+
+    Attributes:
+        boxes: (k, 4) float32, x0, y0, x1, y1: the edges of the box, so that it is x1 - x0 wide.
+        scores: (k,) float32 in [0, 1], as transformers' post-processing returns them.
+        probability: (k,) float32 in [0, 1], as thresholds take it: 0.5 at the score from which on transformers keeps a
+            box by default.
+    """
+
+    boxes: np.ndarray
+    scores: np.ndarray
+    probability: np.ndarray
+
+
 class Segmenter(torch.nn.Module):
     """A promptable model: `decode(encode(images), prompts)`.
 
@@ -56,6 +71,7 @@ class Segmenter(torch.nn.Module):
         LORA_TARGETS: suffixes of the linear layers and 1 x 1 convolutions that get low-rank adapters with
             trainable `lora`.
         CACHED: whether the output of `encode` is cached on disk.
+        DETECTS: whether the model finds boxes by `detect`, which `fill` makes its masks of (nn.detector).
         PRETEXT: prefixes of the parameters that `pretext_loss` trains; empty where the model has no pretext task.
         transform: from images to the model's input.
         encoder_trainable: whether `set_trainable` made a parameter of the encoder trainable.
@@ -73,6 +89,7 @@ class Segmenter(torch.nn.Module):
     ENCODER: ClassVar[tuple[str, ...]] = ()
     LORA_TARGETS: ClassVar[tuple[str, ...]] = ()
     CACHED: ClassVar[bool] = True
+    DETECTS: ClassVar[bool] = False
     PRETEXT: ClassVar[tuple[str, ...]] = ()
     transform: ImageTransform
     encoder_trainable: bool = False
@@ -151,6 +168,18 @@ class Segmenter(torch.nn.Module):
 
         Returns:
             Logits (p, side, side) over the input.
+        """
+        raise NotImplementedError
+
+    def detect(self, features: Features, prompts: list[list[Prompt]]) -> list[list[Detections]]:
+        """Find boxes for each prompt, in pixels of the input; arguments as of `decode`. Only models with DETECTS."""
+        raise NotImplementedError
+
+    def fill(self, found: list[Detections]) -> torch.Tensor:
+        """Fill the boxes of p prompts, each with the logit of its probability. Only models with DETECTS have it.
+
+        Returns:
+            Logits (p, side, side) over the input; where boxes overlap, of the highest score.
         """
         raise NotImplementedError
 
