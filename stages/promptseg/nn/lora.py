@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from peft.tuners.lora import LoraModel
 
 
-def attach(network: torch.nn.Module, suffix: str, config: Lora) -> "LoraModel":
-    """Attach adapters to all linear layers whose names have this suffix; their output is 0 until they are trained.
+def attach(network: torch.nn.Module, suffix: str | tuple[str, ...], config: Lora) -> "LoraModel":
+    """Attach adapters to all linear layers whose names have this suffix, or one of several; their output is 0 until they are trained.
 
     Returns:
         The wrapper of peft, whose `merge_and_unload` adds the adapters to the layers and removes them.
