@@ -39,8 +39,9 @@ def measure(job: "Job", prompt: PromptConfig) -> dict[str, str | float]:
 
     Returns:
         `absent_phrase`, and `absent_phrase_area`: the mean over at most MAX_RECORDS evenly spaced records of the share
-        of pixels with a probability of at least 0.5, rounded to 6 digits. Empty where the prompt has no text or an oracle
-        part beside it, for point clouds, in which each point has a class, and where no phrase is certain to be absent.
+        of pixels with a probability of at least 0.5, rounded to 6 digits. Empty where the prompt has no text or has
+        exemplars beside it, for point clouds, in which each point has a class, and where no phrase is certain to be
+        absent.
     """
     count = len(job.records)
     if prompt.text is None or prompt.oracle or count == 0 or point_clouds.is_point_cloud(job.records.metadata):

@@ -14,7 +14,7 @@ from transformers import SamConfig
 
 from promptseg.data.image_io import to_rgb
 from promptseg.nn import pretrained
-from promptseg.nn.image_transform import ProbabilityTransform
+from promptseg.nn.image_transform import ImageTransform, ProbabilityTransform
 from promptseg.nn.sam_segmenter import SamSegmenter
 
 

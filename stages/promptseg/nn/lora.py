@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def attach(network: torch.nn.Module, suffix: str | tuple[str, ...], config: Lora) -> "LoraModel":
-    """Attach adapters to all linear layers whose names have this suffix, or one of several; their output is 0 until they are trained.
+    """Attach adapters to all linear layers whose names have one of these suffixes; their output is 0 until trained.
 
     Returns:
         The wrapper of peft, whose `merge_and_unload` adds the adapters to the layers and removes them.

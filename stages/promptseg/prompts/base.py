@@ -91,8 +91,8 @@ class PromptPart(ABC):
         KIND: name of the kind, which is also its main key in params.yaml.
         Config: its keys in params.yaml, all with defaults; the main key is None or False where it is not used.
         ORACLE: whether it is taken from the ground truth.
-        OF_CLASS: whether an oracle prompt is for all of a class, so that `from_source` takes it and not `from_mask`, for
-            each region.
+        OF_CLASS: whether an oracle prompt is for all of a class: `from_source` takes it, and not `from_mask` for each
+            region.
         MODEL_KIND: the kind of what `to_model` returns, where it is another: a model that takes that kind takes this.
         COMBINES: kinds that it may stand beside in one prompt.
         OPTIONS: its options on the command line.

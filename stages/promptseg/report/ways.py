@@ -102,9 +102,8 @@ def cost(study: Study, run: str, number: float | None, unit: str) -> str:
     if number is None or not found.prompt.oracle:
         return ""
     clicks = ("click", "clicks")
-    nouns = {
-        "points": clicks, "clicks": clicks, "box": ("box", "boxes"), "exemplars": ("box", "boxes"), "mask": ("mask", "masks"),
-    }  # fmt: skip
+    boxes = ("box", "boxes")
+    nouns = {"points": clicks, "clicks": clicks, "box": boxes, "exemplars": boxes, "mask": ("mask", "masks")}
     kind = "box + points" if found.prompt.start == "box" else found.prompt.kind.removeprefix("text + ")
     one, many = nouns.get(kind, ("prompt", "prompts"))
     text = f"{number:.1f}".removesuffix(".0")
