@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from transformers import Sam3ImageProcessor, Sam3Processor
 
 SIZE = sam3.TINY["vision_config"]["backbone_config"]["image_size"]
-FIRST, SECOND, THIRD = [20.0, 10.0, 60.0, 50.0], [70.5, 60.0, 120.0, 140.5], [5.0, 100.0, 30.0, 130.0]
+FIRST, SECOND, THIRD = [10.0, 5.0, 30.0, 25.0], [35.5, 30.0, 60.0, 70.5], [2.0, 50.0, 15.0, 65.0]
 PHRASE, OTHER = Text("a cat"), Text("two long-haired dogs")
 GIVEN = {
     "text": [PHRASE],
@@ -202,4 +202,4 @@ def test_the_instances_readout_is_for_predictions_of_sam3_alone():
 
 
 def test_a_batch_of_sizes_that_the_cache_stores_is_the_output_of_the_encoder(model):
-    assert {name: tuple(each.shape) for name, each in model.encode([image()]).items()} == {"image": (1, 400, 64)}
+    assert {name: tuple(each.shape) for name, each in model.encode([image()]).items()} == {"image": (1, 100, 64)}

@@ -28,22 +28,22 @@ MIDDLE = (127.5, 127.5, 127.5)  # mean and standard deviation of the pixel value
 VISUAL = "visual"  # the phrase beside exemplars without text
 PADDING = -10  # label of a box that is none
 NEAR_ONE = -1e-7  # logarithm of the largest probability, which float32 tells from 1
-WIDTH = dict(hidden_size=64, intermediate_size=128, num_attention_heads=4, num_layers=2)
+WIDTH = dict(hidden_size=32, num_attention_heads=4)
+LAYERS = dict(intermediate_size=64, num_layers=2, **WIDTH)
 TINY = {
     "vision_config": dict(
         backbone_config=dict(
             model_type="sam3_vit_model", hidden_size=64, intermediate_size=128, num_hidden_layers=4,
-            num_attention_heads=4, image_size=160, patch_size=8, window_size=10, global_attn_indexes=[1, 3],
-            pretrain_image_size=80,
+            num_attention_heads=4, image_size=80, patch_size=8, window_size=5, global_attn_indexes=[1, 3],
+            pretrain_image_size=40,
         ),
-        fpn_hidden_size=64, backbone_feature_sizes=[[80, 80], [40, 40], [20, 20]],
+        fpn_hidden_size=32, backbone_feature_sizes=[[40, 40], [20, 20], [10, 10]],
     ),
     "text_config": dict(
-        model_type="clip_text_model", max_position_embeddings=32, projection_dim=64, **text_encoder.TINY_TEXT
+        model_type="clip_text_model", max_position_embeddings=32, projection_dim=32, **text_encoder.TINY_TEXT
     ),
-    "geometry_encoder_config": dict(roi_size=3, **WIDTH), "detr_encoder_config": WIDTH,
-    "detr_decoder_config": dict(num_queries=16, **WIDTH),
-    "mask_decoder_config": dict(hidden_size=64, num_attention_heads=4),
+    "geometry_encoder_config": dict(roi_size=3, **LAYERS), "detr_encoder_config": LAYERS,
+    "detr_decoder_config": dict(num_queries=16, **LAYERS), "mask_decoder_config": WIDTH,
 }  # fmt: skip
 
 
