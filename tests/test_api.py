@@ -14,6 +14,7 @@ from promptseg.inference.class_maps import predict_classes
 from promptseg.nn import finetuned_weights, weights
 from promptseg.prompts import Prompt
 from promptseg.prompts.box import Box
+from promptseg.prompts.exemplars import Exemplars
 from promptseg.prompts.points import Points
 from promptseg.prompts.text import Text
 from refusing import refused
@@ -96,6 +97,20 @@ def test_a_detector_returns_its_boxes_as_masks(name, image):
         x, y = detections.boxes[0].reshape(2, 2).mean(axis=0).astype(int)
         assert probability[y, x] == probability.max()
     assert result.mask.any()
+
+
+def test_exemplars_are_one_prompt_with_a_phrase_or_without(image):
+    model = promptseg.load("sam3", source="tiny")
+    shown = Exemplars.of([CORNERS], [[0, 0, 9, 9]])
+    for parts, given in (([shown], {}), ([Text("a disc"), shown], {"text": "a disc"})):
+        result = model.segment(image, exemplars=[CORNERS], negative_exemplars=[[0, 0, 9, 9]], **given)
+        features = model.segmenter.encode([image])
+        expected = predict_classes(model.segmenter, features, [Prompt.of(*parts)], (1, 96, 128)).probability
+        assert np.array_equal(result.probability, expected) and result.classes == [given.get("text", "object")]
+    refused(lambda: model.segment(image, exemplars=[CORNERS], text=["a", "b"]), "exemplars: with them give one text")
+    refused(lambda: model.segment(image, exemplars=[CORNERS], box=CORNERS), "given: box and exemplars")
+    refused(lambda: model.segment(image, negative_exemplars=[CORNERS]), "negative exemplars say what is not meant")
+    refused(lambda: model.segment(image, exemplars=[[0, 0, 200, 9]]), "image: the box 0,0,200,9 exceeds the image")
 
 
 def test_a_checkpoint_and_a_fine_tuned_run_are_loaded_from_their_folders(tmp_path, sam, image):

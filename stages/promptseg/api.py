@@ -28,6 +28,7 @@ from promptseg.nn import finetuned_weights, weights
 from promptseg.nn.segmenter import Segmenter
 from promptseg.prompts import Prompt
 from promptseg.prompts.box import Box
+from promptseg.prompts.exemplars import Exemplars
 from promptseg.prompts.points import Points
 from promptseg.prompts.text import Text
 
@@ -77,11 +78,13 @@ class Model:
         negative_points: Sequence[Sequence[float]] = (),
         box: Sequence[float] | Sequence[Sequence[float]] = (),
         text: str | Sequence[str] = (),
+        exemplars: Sequence[Sequence[float]] = (),
+        negative_exemplars: Sequence[Sequence[float]] = (),
         threshold: float | None = None,
     ) -> Result:
         """Segment an image.
 
-        Give prompts of one kind, points with one box, or none for a model that takes none.
+        Give prompts of one kind, points with one box, exemplars with one phrase, or none for a model that takes none.
 
         Args:
             image: a PNG, JPEG, TIFF or WebP file; a (h, w) or (h, w, 3) uint8 array; or an image of Pillow.
@@ -89,6 +92,8 @@ class Model:
             negative_points: x, y in pixels that are not on it.
             box: x0, y0, x1, y1 in pixels; or several, an object each.
             text: a phrase, or one for each class.
+            exemplars: x0, y0, x1, y1 in pixels of objects in the image, which ask for all that are alike.
+            negative_exemplars: of objects that are not meant.
             threshold: probability in (0, 1) from which on a pixel is foreground; left out, the one that was chosen on
                 the validation split of a fine-tuned run, or 0.5.
 
@@ -99,6 +104,8 @@ class Model:
         threshold = self.threshold if threshold is None else threshold
         phrases = [text] if isinstance(text, str) else list(text)
         image_prompts = [*_object_prompts(points, negative_points, box), *_text_prompts(phrases)]
+        if len(exemplars) or len(negative_exemplars):
+            image_prompts = [_with_exemplars(image_prompts, exemplars, negative_exemplars)]
         self._check(image_prompts, threshold)
         height, width = pixels.shape[:2]
         for part in (part for prompt in image_prompts for part in prompt.parts.values()):
@@ -233,6 +240,16 @@ def _object_prompts(points, negative_points, box) -> list[Prompt]:
 
 def _text_prompts(phrases: list[str]) -> list[Prompt]:
     return [Prompt.of(Text(phrase), target=target) for target, phrase in enumerate(phrases, 1)]
+
+
+def _with_exemplars(image_prompts: list[Prompt], positive, negative) -> Prompt:
+    """The one prompt that there is beside exemplars, or none, with these."""
+    shown = Exemplars.of(*(_rows(boxes, 4, "exemplars") for boxes in (positive, negative)))
+    if not image_prompts:
+        shown.check_alone()
+    if len(image_prompts) > 1:
+        raise UserError("exemplars: with them give one text")
+    return Prompt.of(*(part for prompt in image_prompts for part in prompt.parts.values()), shown)
 
 
 def _rows(values, count: int, name: str) -> np.ndarray:

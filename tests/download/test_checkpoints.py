@@ -238,7 +238,7 @@ def test_a_source_that_is_none_is_named(originals, tmp_path):
     missing = "conv1.weight is missing in place of (64, 3, 7, 7); a ResNet-34 is expected"
     assert missing in refused(tmp_path, "unet", folder)
     assert "unet_box has no released weights" in refused(tmp_path, "unet_box", folder)
-    assert refused(tmp_path, "sam3").startswith("unknown model 'sam3'; known: ")
+    assert refused(tmp_path, "sam9").startswith("unknown model 'sam9'; known: ")
 
 
 def test_the_repository_of_params_comes_before_the_model_s_own():

@@ -104,7 +104,7 @@ def test_random_points_are_drawn_with_each_seed(folder):
 
 
 @pytest.mark.parametrize(("prompt", "words"), [
-    ({"text": ["a"], "seeds": [0, 1]}, "seeds belongs to box and points"),
+    ({"text": ["a"], "seeds": [0, 1]}, "seeds belongs to box and exemplars and points"),
     ({"points": 1, "sampling": "center", "seeds": [0, 1]}, "nothing else is random here"),
     ({"box": True, "seeds": [0, 1]}, "nothing else is random here"),
     ({"points": 1, "seeds": [0, 0]}, "each seed once"),

@@ -12,6 +12,7 @@ from promptseg.nn import finetuned_weights, lora, weights
 from promptseg.nn.trivial import TrivialSegmenter
 from promptseg.prompts import Prompt, PromptConfig
 from promptseg.prompts.box import Box
+from promptseg.prompts.exemplars import Exemplars
 from promptseg.prompts.mask import Mask
 from promptseg.prompts.points import Points
 from promptseg.prompts.support import Support, SupportImage
@@ -26,6 +27,8 @@ KINDS = {
     "mask": [PromptConfig(mask=True)],
     "clicks": [PromptConfig(clicks=2)],
     "text": [PromptConfig(text=["black spots"])],
+    "exemplars": [PromptConfig(exemplars=2)],
+    "text + exemplars": [PromptConfig(text=["black spots"], exemplars=2)],
     "support": [PromptConfig(support=True)],
     "text + support": [PromptConfig(text=["black spots"], support=True)],
     "none": [PromptConfig()],
@@ -64,6 +67,8 @@ def build_prompt(config: PromptConfig, shift: float = 0.0) -> Prompt:
         parts.append(Mask(mask))
     if config.text:
         parts.append(Text(config.text[0] + ("!" if shift else "")))
+    if config.exemplars:
+        parts.append(Exemplars.of([[10 + shift, 12, 50 + 9 * shift, 40]], [[20, 30 + shift, 60, 55]]))
     if config.support:
         mask = np.zeros((60, 80), bool)
         mask[10:40, 20:60] = True
@@ -173,7 +178,7 @@ def test_what_a_model_does_not_take_is_refused_in_one_line(name):
 
 
 def test_an_unknown_model_is_refused_with_the_known_ones():
-    refused(lambda: models.load("sam3"), "unknown model 'sam3'; known: ", "clipseg, ", "unet")
+    refused(lambda: models.load("sam9"), "unknown model 'sam9'; known: ", "clipseg, ", "unet")
 
 
 @TRAINABLE

@@ -42,6 +42,10 @@ INSTANCE = {"per": "instance"}
             {"text": "caption", "support": True, "visual_prompt": []},
             "text + support", "text + support", "caption + 0.75 support image (plain)",
         ),
+        ({"exemplars": 1}, "exemplars", ORACLE, "1 exemplar"),
+        ({"exemplars": 3, "negatives": 2}, "exemplars", ORACLE, "3 exemplars and 2 of other classes"),
+        ({"text": "class", "exemplars": 1, "readout": "instances"}, "text + exemplars", ORACLE,
+         "class names + 1 exemplar, instances readout"),
         ({"automatic": True}, "automatic", MATCHED, "automatic masks"),
     ],
 )  # fmt: skip
@@ -78,6 +82,10 @@ def test_kinds_are_joined_as_models_list_them():
     [
         ({"points": 1, "mask": True}, "do not go together"),
         ({"text": "class", "points": 1}, "do not go together"),
+        ({"exemplars": 1, "box": True}, "do not go together"),
+        ({"text": "class", "negatives": 1}, "negatives belongs to exemplars"),
+        ({"points": 1, "readout": "instances"}, "readout belongs to exemplars and text"),
+        ({"exemplars": 1, **INSTANCE}, "per belongs to box"),
         ({"text": "class", "sampling": "center"}, "sampling belongs to points"),
         ({"points": 1, "jitter": 0.1}, "jitter belongs to box"),
         ({"text": "class", "image_weight": 0.5}, "image_weight belongs to support"),

@@ -137,6 +137,16 @@ def test_a_run_in_several_steps_has_a_sentence_of_its_curve(tmp_path, prompt, ab
     assert sentences[1] == f"Somebody clicks or draws in each image: {way}." and words in sentences
 
 
+@pytest.mark.parametrize(("prompt", "words"), [
+    ({"exemplars": 1}, "draw a box around an object in each image, 1.5 boxes an image"),
+    ({"text": "class", "exemplars": 3, "negatives": 2},
+     "type the class names and draw boxes around 3 objects in each image and 2 of other classes, 1.5 boxes an image"),
+])  # fmt: skip
+def test_exemplars_are_boxes_around_some_objects(prompt, words):
+    study = parsed(zero_shot=[("run", ("em", "clipseg", prompt))])
+    assert f"{ways.describe(study, 'run', 1)}, {ways.cost(study, 'run', 1.5, 'image')}" == words
+
+
 def test_the_baseline_may_be_named_even_if_it_is_a_floor(tmp_path):
     assert "tuned against filled, the baseline that params.yaml names (" in gain_of(cracks(tmp_path, baseline="filled"))
 

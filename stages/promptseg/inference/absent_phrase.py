@@ -39,18 +39,20 @@ def measure(job: "Job", prompt: PromptConfig) -> dict[str, str | float]:
 
     Returns:
         `absent_phrase`, and `absent_phrase_area`: the mean over at most MAX_RECORDS evenly spaced records of the share
-        of pixels with a probability of at least 0.5, rounded to 6 digits. Empty where the prompt has no text, for point
-        clouds, in which each point has a class, and where no phrase is certain to be absent.
+        of pixels with a probability of at least 0.5, rounded to 6 digits. Empty where the prompt has no text or has
+        exemplars beside it, for point clouds, in which each point has a class, and where no phrase is certain to be
+        absent.
     """
     count = len(job.records)
-    if prompt.text is None or count == 0 or point_clouds.is_point_cloud(job.records.metadata):
+    if prompt.text is None or prompt.oracle or count == 0 or point_clouds.is_point_cloud(job.records.metadata):
         return {}
     indexes = sorted({count * step // MAX_RECORDS for step in range(MAX_RECORDS)})
     phrase = choose_phrase([*_words(job, prompt), *(job.records[index].text for index in indexes)])
     if phrase is None:
         return {}
+    absent = Prompt.of(Text(phrase), readout=prompt.readout)
     own = indexes[job.processes.rank :: job.processes.world]
-    shares = job.processes.gather([_foreground(job, index, phrase) for index in own])
+    shares = job.processes.gather([_foreground(job, index, absent) for index in own])
     area = math.fsum(share for part in shares for share in part) / len(indexes)
     return {"absent_phrase": phrase, "absent_phrase_area": round(area, 6)}
 
@@ -73,9 +75,9 @@ def _tokens(text: str) -> set[str]:
     return {word for word in re.findall(r"[^\W_]+", text.lower()) if word not in FILLERS}
 
 
-def _foreground(job: "Job", index: int, phrase: str) -> float:
-    """Share of a record's pixels that are foreground for a phrase."""
+def _foreground(job: "Job", index: int, prompt: Prompt) -> float:
+    """Share of a record's pixels that are foreground for a prompt."""
     record = job.records[index]
     shape = (1, record.height, record.width)
-    maps = predict_classes(job.segmenter, job.features([index]), [Prompt.of(Text(phrase))], shape)
+    maps = predict_classes(job.segmenter, job.features([index]), [prompt], shape)
     return float(np.mean(maps.probability >= 0.5))

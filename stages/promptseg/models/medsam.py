@@ -14,12 +14,12 @@ from transformers import SamConfig
 
 from promptseg.data.image_io import to_rgb
 from promptseg.nn import pretrained
-from promptseg.nn.image_transform import ImageTransform
+from promptseg.nn.image_transform import ImageTransform, ProbabilityTransform
 from promptseg.nn.sam_segmenter import SamSegmenter
 
 
 @dataclass(frozen=True)
-class MinMaxTransform(ImageTransform):
+class MinMaxTransform(ProbabilityTransform):
     """Resize to a square without keeping the aspect, then scale values to [0, 1] between the image's own extremes.
 
     The image is resized in 8 bits before its extremes are taken, over all channels at once. The authors resize with
@@ -40,10 +40,6 @@ class MinMaxTransform(ImageTransform):
             low, high = values.min(), values.max()
             target[:] = torch.from_numpy((values - low) / max(high - low, 1e-8)).permute(2, 0, 1)
         return out
-
-    def to_image(self, logits: torch.Tensor, height: int, width: int) -> torch.Tensor:
-        """Resample to the size of the image as the authors do: probabilities, not logits, are interpolated."""
-        return torch.logit(super().to_image(torch.sigmoid(logits.float()), height, width), eps=1e-6)
 
 
 class MedSam(SamSegmenter):

@@ -102,3 +102,12 @@ class ImageTransform:
         interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
         out[:height, :width] = cv2.resize(mask.astype(np.float32), (width, height), interpolation=interpolation)
         return out
+
+
+@dataclass(frozen=True)
+class ProbabilityTransform(ImageTransform):
+    """A transform whose `to_image` interpolates probabilities, not logits, as MedSAM's and SAM 3's own code does."""
+
+    def to_image(self, logits: torch.Tensor, height: int, width: int) -> torch.Tensor:
+        """Resample to the size of the image; the logits are finite."""
+        return torch.logit(super().to_image(torch.sigmoid(logits.float()), height, width), eps=1e-6)

@@ -1,7 +1,7 @@
 """LRU cache of embeddings of phrases, which repeat in all images, and of support images, which do in all epochs."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any
 
 import torch
@@ -13,17 +13,19 @@ class LRUCache:
     """Embeddings by item, each computed once; of more than MAX_ENTRIES the oldest are dropped.
 
     Args:
-        embed: n items -> (n, width); called without gradients.
+        embed: n items -> (n, width), or a tensor for each item; called without gradients.
         key: item -> what identifies it; the item itself by default.
     """
 
-    def __init__(self, embed: Callable[[list], torch.Tensor], key: Callable[[Any], Hashable] = lambda item: item):
+    def __init__(
+        self, embed: Callable[[list], Iterable[torch.Tensor]], key: Callable[[Any], Hashable] = lambda item: item
+    ):
         self._embed, self._key = embed, key
         self._entries: OrderedDict[Hashable, torch.Tensor] = OrderedDict()
 
     @torch.no_grad()
     def __call__(self, items: list) -> list[torch.Tensor]:
-        """Look up or compute the embedding (width,) of each item.
+        """Look up or compute the embedding of each item.
 
         New items of a call form one batch, which reads the network's weights once. A batch never spans calls, so the
         result of a call does not depend on earlier ones.

@@ -65,6 +65,7 @@ class Segmenter(torch.nn.Module):
         MODALITY: "image", or "point_cloud" for clouds stored as (points, 2, 3) images of equally many points; their
             logits are by point, (n, p, points, 2), and the transform is depth_maps.Views.
         PROMPTS: kinds of prompts that it takes, as PromptConfig.kind names them.
+        READOUTS: what PromptConfig.readout may be, the default first; empty where there is no choice.
         TRAINABLE: what can be trained: name -> prefixes of parameters' names, in which * matches anything.
         TRAIN_DEFAULTS: settings of `train` where params.yaml gives none.
         ENCODER: prefixes of the parameters that `encode` uses; empty where it uses none.
@@ -84,6 +85,7 @@ class Segmenter(torch.nn.Module):
     BACKBONE: ClassVar[str] = ""
     MODALITY: ClassVar[str] = "image"
     PROMPTS: ClassVar[frozenset[str]]
+    READOUTS: ClassVar[tuple[str, ...]] = ()
     TRAINABLE: ClassVar[dict[str, tuple[str, ...]]] = {}
     TRAIN_DEFAULTS: ClassVar[dict[str, Any]] = {}
     ENCODER: ClassVar[tuple[str, ...]] = ()
@@ -232,6 +234,8 @@ class Segmenter(torch.nn.Module):
         if config.model_kind not in cls.PROMPTS:
             what = f"takes no {config.kind} prompt" if config.kind != "none" else "needs a prompt"
             raise UserError(f"params.yaml: {cls.NAME} {what}; it takes {', '.join(sorted(cls.PROMPTS))}")
+        if config.readout and config.readout not in cls.READOUTS:
+            raise UserError(f"params.yaml: {cls.NAME} has no readout {config.readout!r}; leave it out")
 
     @classmethod
     def check_trainable(cls, names: list[str] | None) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
@@ -25,16 +25,18 @@ class PhraseEmbeddings(LRUCache):
     Args:
         files: contents of the tokenizer's files by name.
         max_length: number of positions of the text encoder, tokens.
-        encode: tokens (ids and attention mask, (n, length)) -> embeddings (n, width).
+        encode: tokens (ids and attention mask, (n, length)) -> embeddings (n, width), or one of any shape a phrase.
     """
 
-    def __init__(self, files: dict[str, bytes], max_length: int, encode: Callable[[BatchEncoding], torch.Tensor]):
+    def __init__(
+        self, files: dict[str, bytes], max_length: int, encode: Callable[[BatchEncoding], Iterable[torch.Tensor]]
+    ):
         super().__init__(self._embed_texts)
         self.files, self.tokenizer = files, tokenizer(files)
         self._max_length, self._encode = max_length, encode
         self._cut: set[str] = set()  # phrases that are too long, said so
 
-    def _embed_texts(self, texts: list[str]) -> torch.Tensor:
+    def _embed_texts(self, texts: list[str]) -> Iterable[torch.Tensor]:
         for phrase, ids in zip(texts, self.tokenizer(texts)["input_ids"], strict=True):
             if len(ids) > self._max_length and phrase not in self._cut:
                 self._cut.add(phrase)

@@ -4,7 +4,6 @@ A kind is a subclass of `PromptPart` in a module of this package; all modules ar
 A prompt holds the parts of one or more kinds for one class.
 """
 
-import hashlib
 import importlib
 import json
 import pkgutil
@@ -12,7 +11,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pydantic
 
 from promptseg.core.errors import UserError
@@ -22,7 +20,7 @@ from promptseg.prompts.base import PromptPart, PromptSource, Sweep
 if TYPE_CHECKING:
     from promptseg.data.masks import Region
     from promptseg.prompts.automatic import AutomaticMasks
-    from promptseg.prompts.base import Per, Values
+    from promptseg.prompts.base import Per, Readout, Values
 
 __all__ = [
     "KINDS", "Prompt", "PromptConfig", "PromptPart", "PromptSource", "build_prompts", "from_json", "join_kinds",
@@ -61,6 +59,8 @@ class _PromptConfig(Settings):
         seeds: list[int] | None
         per: Per
         together: bool
+        exemplars: int | None
+        readout: Readout | None
         automatic: bool | AutomaticMasks
 
     @pydantic.model_validator(mode="after")
@@ -84,8 +84,9 @@ class _PromptConfig(Settings):
                 raise ValueError(f"{key} belongs to {' and '.join(owners)}")
         if "image_weight" in self.model_fields_set and self.kind != "text + support":
             raise ValueError("image_weight belongs to support with text")
-        if self.seeds and not (self.jitter or (self.points and self.sampling == "random")):
-            raise ValueError("seeds belongs to random points and to boxes with jitter; nothing else is random here")
+        if self.seeds and not (self.jitter or self.exemplars or (self.points and self.sampling == "random")):
+            random = "random points, boxes with jitter and exemplars"
+            raise ValueError(f"seeds belongs to {random}; nothing else is random here")
         if self.together and (self.kind != "points" or self.per != "instance"):
             raise ValueError("together belongs to points alone, with per: instance")
         if isinstance(self.jitter, list) and isinstance(self.offset, list):
@@ -111,6 +112,16 @@ class _PromptConfig(Settings):
     def oracle(self) -> bool:
         """Whether prompts are taken from the ground truth, so that scores are not those of a system in use."""
         return any(KINDS[name].ORACLE for name in self.kinds)
+
+    @property
+    def per_region(self) -> bool:
+        """Whether each region of the ground truth has a prompt of its own, not each class."""
+        return self.oracle and not any(KINDS[name].OF_CLASS for name in self.kinds)
+
+    @property
+    def of_instances(self) -> bool:
+        """Whether prompts depend on which instances there are."""
+        return self.per == "instance" or self.exemplars is not None
 
     @property
     def source(self) -> str:
@@ -150,6 +161,7 @@ class _PromptConfig(Settings):
         words = " + ".join(KINDS[name].describe(self) for name in self.kinds) or "none"
         words += " an instance" if self.oracle and self.per == "instance" else ""
         words += ", all in one prompt" if self.together else ""
+        words += f", {self.readout} readout" if self.readout else ""
         for name in ("jitter", "offset"):
             value = getattr(self, name)
             if value:
@@ -186,16 +198,20 @@ class Prompt:
         target: number of the class, 1, 2, ...
         parts: by kind; empty where the model is not prompted.
         is_classification: the whole image is of one class, so logits are the same everywhere.
+        readout: of the model's predictions; None: its default.
     """
 
     target: int = 1
     parts: dict[str, PromptPart] = field(default_factory=dict)
     is_classification: bool = False
+    readout: "Readout | None" = None
 
     @classmethod
-    def of(cls, *parts: PromptPart, target: int = 1, is_classification: bool = False) -> "Prompt":
+    def of(
+        cls, *parts: PromptPart, target: int = 1, is_classification: bool = False, readout: "Readout | None" = None
+    ) -> "Prompt":
         """Build a prompt from its parts."""
-        return cls(target, {part.KIND: part for part in parts}, is_classification)
+        return cls(target, {part.KIND: part for part in parts}, is_classification, readout)
 
     def get(self, kind: str) -> Any:
         """The part of this kind, of the kind's class, or None."""
@@ -242,15 +258,15 @@ def build_prompts(config: Any, source: PromptSource) -> "tuple[list[Prompt], lis
     from promptseg.data import masks
     from promptseg.prompts.points import Points
 
-    rng = np.random.default_rng(
-        np.frombuffer(hashlib.sha256(f"{source.seed}/{source.id}".encode()).digest(), np.uint32)
-    )
+    rng = source.generator()
     prompts, regions = [], []
     for target in range(1, len(source.classes) + 1):
         if source.requested is not None and target not in source.requested:
             continue
         of_class = source.mask == target
-        if config.oracle:
+        if config.oracle and not of_class.any():
+            continue
+        if config.per_region:
             found = masks.regions(of_class, config.per == "instance", source.instances)
             made = [[KINDS[name].from_mask(config, region, rng) for name in config.kinds] for region in found]
             if config.together and made:
@@ -262,7 +278,8 @@ def build_prompts(config: Any, source: PromptSource) -> "tuple[list[Prompt], lis
         built = [KINDS[name].from_source(config, source, target) for name in config.kinds]
         parts = [part for part in built if part is not None]
         if parts or not config.kinds:
-            prompts.append(Prompt.of(*parts, target=target, is_classification=source.is_classification))
+            about: dict[str, Any] = {"is_classification": source.is_classification, "readout": config.readout}
+            prompts.append(Prompt.of(*parts, target=target, **about))
             regions.append(masks.whole_region(of_class))
     if config.support and not prompts:
         names = ", ".join(source.classes)

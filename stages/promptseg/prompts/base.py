@@ -5,6 +5,7 @@ its first and of its last pixel, as segment_anything's `batched_mask_to_box` and
 adds half a pixel of its input to them.
 """
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from promptseg.report.prompt_layer import PromptLayer
 
 Per = Literal["image", "instance"]  # one prompt for the whole mask of a class, or one for each of its instances
+# What becomes the probability map of a prompt that asks for all instances: the semantic map, or at each pixel the best
+# of the instances
+Readout = Literal["semantic", "instances"]
 Values = Annotated[list[Fraction], Field(min_length=2)]  # all of which one run tries, see `Sweep`
 
 
@@ -65,6 +69,11 @@ class PromptSource:
     instances: np.ndarray | None = None
     words: Sequence[str] = ()
 
+    def generator(self) -> np.random.Generator:
+        """A generator that depends on (seed, id) alone, whatever process asks for it."""
+        digest = hashlib.sha256(f"{self.seed}/{self.id}".encode()).digest()
+        return np.random.default_rng(np.frombuffer(digest, np.uint32))
+
 
 @dataclass(frozen=True)
 class Option:
@@ -81,7 +90,9 @@ class PromptPart(ABC):
     Attributes:
         KIND: name of the kind, which is also its main key in params.yaml.
         Config: its keys in params.yaml, all with defaults; the main key is None or False where it is not used.
-        ORACLE: whether `from_mask` takes it from the ground truth.
+        ORACLE: whether it is taken from the ground truth.
+        OF_CLASS: whether an oracle prompt is for all of a class: `from_source` takes it, and not `from_mask` for each
+            region.
         MODEL_KIND: the kind of what `to_model` returns, where it is another: a model that takes that kind takes this.
         COMBINES: kinds that it may stand beside in one prompt.
         OPTIONS: its options on the command line.
@@ -90,6 +101,7 @@ class PromptPart(ABC):
     KIND: ClassVar[str]
     Config: ClassVar[type[Settings]]
     ORACLE: ClassVar[bool] = False
+    OF_CLASS: ClassVar[bool] = False
     MODEL_KIND: ClassVar[str | None] = None
     COMBINES: ClassVar[frozenset[str]] = frozenset()
     OPTIONS: ClassVar[tuple[Option, ...]] = ()
@@ -101,7 +113,7 @@ class PromptPart(ABC):
 
     @classmethod
     def from_source(cls, config: Any, source: PromptSource, target: int) -> Self | None:
-        """Build the part for class `target` without the ground truth; None where there is none for this class."""
+        """Build the part for all of class `target`; None where there is none for this class."""
         raise NotImplementedError
 
     @classmethod

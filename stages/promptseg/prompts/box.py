@@ -73,11 +73,11 @@ class Box(PromptPart):
     def parse(cls, values: dict[str, Any], window: tuple[float, float] | None) -> list[list[Self]]:
         boxes = [cls(np.array(numbers(text, 4, "--box"))) for text in values["--box"]]
         for box in boxes:
-            box._check_filled("--box")
+            box.check_filled("--box")
         return [boxes]
 
     def check_inside(self, height: int, width: int, name: str) -> None:
-        self._check_filled(f"{name}: the box")
+        self.check_filled(f"{name}: the box")
         x0, y0, x1, y1 = self.corners
         if x0 < 0 or y0 < 0 or x1 > width or y1 > height:
             raise UserError(f"{name}: the box {as_text(self.corners)} exceeds the image, which is {width}x{height}")
@@ -98,7 +98,7 @@ class Box(PromptPart):
     def from_json(cls, entry: dict[str, Any]) -> Self | None:
         return cls(np.array(entry["box"], float)) if "box" in entry else None
 
-    def _check_filled(self, what: str) -> None:
+    def check_filled(self, what: str) -> None:
         """Raise UserError where the box has no area, or a corner is NaN."""
         x0, y0, x1, y1 = self.corners
         if not (x0 < x1 and y0 < y1):

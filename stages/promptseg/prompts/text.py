@@ -8,13 +8,14 @@ from pydantic import field_validator
 from promptseg.core.errors import UserError
 from promptseg.core.params import BACKGROUND
 from promptseg.core.settings import Settings
-from promptseg.prompts.base import Option, PromptPart, PromptSource
+from promptseg.prompts.base import Option, PromptPart, PromptSource, Readout
 
 
 class Config(Settings):
     """Keys of text in a prompt of params.yaml."""
 
     text: list[str] | Literal["class", "caption"] | None = None  # a phrase a class; class names; the record's caption
+    readout: Readout | None = None  # of the model's predictions; None: its default
 
     @field_validator("text")
     @classmethod
@@ -34,7 +35,7 @@ class Text(PromptPart):
 
     KIND: ClassVar[str] = "text"
     Config: ClassVar[type[Settings]] = Config
-    COMBINES: ClassVar[frozenset[str]] = frozenset({"support"})
+    COMBINES: ClassVar[frozenset[str]] = frozenset({"support", "exemplars"})
     OPTIONS: ClassVar[tuple[Option, ...]] = (Option("--text", "what to segment; several: a class each"),)
 
     phrase: str

@@ -64,6 +64,10 @@ def describe(study: Study, run: str, classes: int) -> str:
         words.append(
             "show a support image" if shots is None else f"show {shots} training image{'s' * (shots > 1)} once"
         )
+    if prompt.exemplars:
+        boxes = "a box around an object" if prompt.exemplars == 1 else f"boxes around {prompt.exemplars} objects"
+        others = f" and {prompt.negatives} of other classes" * bool(prompt.negatives)
+        words.append(f"draw {boxes} {'of' if classes > 1 else 'in'} {where}{others}")
     if prompt.box or prompt.start == "box":
         words.append(
             "draw a box around each object" if each else f"draw one box {'around' if classes > 1 else 'in'} {where}"
@@ -98,8 +102,9 @@ def cost(study: Study, run: str, number: float | None, unit: str) -> str:
     if number is None or not found.prompt.oracle:
         return ""
     clicks = ("click", "clicks")
-    nouns = {"points": clicks, "clicks": clicks, "box": ("box", "boxes"), "mask": ("mask", "masks")}
-    kind = "box + points" if found.prompt.start == "box" else found.prompt.kind
+    boxes = ("box", "boxes")
+    nouns = {"points": clicks, "clicks": clicks, "box": boxes, "exemplars": boxes, "mask": ("mask", "masks")}
+    kind = "box + points" if found.prompt.start == "box" else found.prompt.kind.removeprefix("text + ")
     one, many = nouns.get(kind, ("prompt", "prompts"))
     text = f"{number:.1f}".removesuffix(".0")
     return f"{text} {one if text == '1' else many} {'an' if unit == 'image' else 'a'} {unit}"

@@ -111,7 +111,7 @@ class RecordSplit(TrainingSplit):
         id = f"{record.id}/epoch{epoch}"
         image = records.image(record) if self._stored_features is None else None
         mask = self._mask(index)
-        instances = records.instances(record) if self._prompt.per == "instance" else None
+        instances = records.instances(record) if self._prompt.of_instances else None
         if self._augment and epoch and image is not None:
             if instances is not None:  # uncovered pixels are ignored in the mask, whatever they become here
                 _, instances = augmentation.augment(image, instances, self._augment, self.seed, id)
