@@ -19,18 +19,20 @@ from promptseg.core.errors import UserError
 from promptseg.nn import weights
 
 PREFIX = "network."
+FUSED = "sdpa"  # attention of the networks that have it
 
 
-def convert(network_class: type[PreTrainedModel], source: Path) -> PreTrainedModel:
+def convert(network_class: type[PreTrainedModel], source: Path, attention: str = FUSED) -> PreTrainedModel:
     """Build a network from a folder in the layout of the hub. Raises UserError where the files do not fit it."""
     config, tensors = weights.released(source)
     settings = network_class.config_class.from_dict(json.loads(config.read_text()))
-    return fill(network_class, settings, weights.tensors(tensors), source)
+    return fill(network_class, settings, weights.tensors(tensors), source, attention)
 
 
 def load(
-    network_class: type[PreTrainedModel], config: dict, tensors: dict[str, torch.Tensor], folder: Path
-) -> PreTrainedModel:
+    network_class: type[PreTrainedModel], config: dict, tensors: dict[str, torch.Tensor], folder: Path,
+    attention: str = FUSED,
+) -> PreTrainedModel:  # fmt: skip
     """Build a network from one of our checkpoints.
 
     Args:
@@ -38,18 +40,20 @@ def load(
         config: config.json of the checkpoint.
         tensors: of the checkpoint; those without the prefix `network.` are ignored.
         folder: where they are from, for messages.
+        attention: as for `fill`.
 
     Raises:
         UserError: the tensors do not fit the configuration.
     """
     of_network = {name: tensor for name, tensor in tensors.items() if name.startswith(PREFIX)}
     settings = network_class.config_class.from_dict(config["network"])
-    return fill(network_class, settings, weights.without_prefix(of_network, PREFIX), folder)
+    return fill(network_class, settings, weights.without_prefix(of_network, PREFIX), folder, attention)
 
 
 def fill(
-    network_class: type[PreTrainedModel], config: PretrainedConfig, state: dict[str, torch.Tensor], where: Path
-) -> PreTrainedModel:
+    network_class: type[PreTrainedModel], config: PretrainedConfig, state: dict[str, torch.Tensor], where: Path,
+    attention: str = FUSED,
+) -> PreTrainedModel:  # fmt: skip
     """Build a network and fill in its tensors, with transformers' own loader, which ties tensors and renames keys.
 
     Args:
@@ -57,9 +61,10 @@ def fill(
         config: its configuration.
         state: tensors by name; those of other networks in the same official file are ignored.
         where: folder or file that they are from, for messages.
+        attention: transformers' name of the implementation, whatever a released config.json says.
 
     Returns:
-        The network in float32 and eval mode, with fused attention.
+        The network in float32 and eval mode.
 
     Raises:
         UserError: a tensor is missing or has another shape than the configuration says.
@@ -72,7 +77,7 @@ def fill(
                 state_dict=state,
                 output_loading_info=True,
                 dtype=torch.float32,
-                attn_implementation="sdpa",  # fused, whatever a released config.json says
+                attn_implementation=attention,
                 ignore_mismatched_sizes=True,  # transformers' own error does not name them
             )
     except (RuntimeError, ValueError) as error:

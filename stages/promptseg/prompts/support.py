@@ -99,7 +99,9 @@ class Support(PromptPart):
             shots = config.support.shots
             weight += "of " * bool(weight)
             images = f"{shots} support image{'s' * (shots > 1)} of the training split"
-        return f"{weight}{images} ({', '.join(config.visual_prompt) or 'plain'})"
+        # The default is named by no model's table: only CLIPSeg processes support images.
+        stated = config.visual_prompt != cls.Config().visual_prompt
+        return f"{weight}{images}" + f" ({', '.join(config.visual_prompt) or 'plain'})" * stated
 
     @classmethod
     def parse(cls, values: dict[str, Any], window: tuple[float, float] | None) -> list[list[Self]]:
