@@ -31,11 +31,11 @@ KINDS = {
     "none": [PromptConfig()],
     "automatic": [PromptConfig(automatic=True)],
 }
-UNPINNED = {"seggpt"}
 TRIVIAL = [name for name in models.names() if issubclass(models.load(name), TrivialSegmenter)]
 MODELS = pytest.mark.parametrize("name", models.names())
 POINT_CLOUD_MODELS = [name for name in models.names() if models.load(name).MODALITY == "point_cloud"]
 TRAINABLE = pytest.mark.parametrize("name", [name for name in models.names() if models.load(name).TRAINABLE])
+NEWEST = {"seggpt"}  # whose newest weights are taken
 POINTS = np.array([[20.5, 30.5], [40.5, 10.5], [5.5, 50.5]])
 
 
@@ -93,11 +93,11 @@ def checkpoint(name, tiny, tmp_path):
     return tmp_path / "c"
 
 
-def test_official_weights_are_pinned_to_a_commit_but_for_those_whose_commits_are_not_known():
-    pinned = {name: models.load(name).OFFICIAL for name in models.names() if models.load(name).OFFICIAL[0]}
-    assert pinned.keys() >= {"sam", "sam2", "medsam", "clipseg"}
-    assert {name for name, (_, commit) in pinned.items() if commit is None} <= UNPINNED
-    for repository, commit in pinned.values():
+def test_official_weights_are_pinned_to_a_commit():
+    released = {name: models.load(name).OFFICIAL for name in models.names() if models.load(name).OFFICIAL[0]}
+    assert released.keys() >= {"sam", "sam2", "medsam", "clipseg"}
+    assert {name for name, (_, commit) in released.items() if commit is None} == NEWEST
+    for repository, commit in released.values():
         assert repository.count("/") == 1 and (commit is None or len(commit) == 40 and int(commit, 16))
 
 

@@ -23,7 +23,7 @@ from promptseg.nn import pretrained, weights
 from promptseg.nn.image_transform import IMAGENET_MEAN, IMAGENET_STD, ImageTransform
 from promptseg.nn.segmenter import Features, Segmenter
 from promptseg.prompts import Prompt, PromptConfig
-from promptseg.prompts.support import Support
+from promptseg.prompts.support import STEPS, Support
 
 TINY = dict(
     hidden_size=32, num_hidden_layers=4, num_attention_heads=4, image_size=(192, 96), patch_size=8,
@@ -96,7 +96,7 @@ class SegGpt(Segmenter):
     @classmethod
     def check_prompt(cls, config: PromptConfig) -> None:
         super().check_prompt(config)
-        if config.visual_prompt not in ([], PromptConfig().visual_prompt):
+        if config.visual_prompt not in ([], STEPS):
             raise UserError(f"params.yaml: {cls.NAME} takes support images as they are; leave out visual_prompt")
 
     def encode(self, images: list[np.ndarray]) -> Features:

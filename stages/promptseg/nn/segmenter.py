@@ -42,8 +42,8 @@ class Segmenter(torch.nn.Module):
 
     Attributes:
         NAME: of the model, as in params.yaml.
-        OFFICIAL: repository and commit of the released weights on the Hugging Face hub, where no commit is known its
-            newest; (None, None): it has none.
+        OFFICIAL: repository and commit of the released weights on the Hugging Face hub; without a commit the newest is
+            taken; (None, None): it has none.
         RELEASED: name of the released file of tensors.
         BACKBONE: folder in promptseg/tiny that the tiny model is built from, by `convert(folder, "tiny")`, where it has
             no checkpoint of its own there; else empty.
