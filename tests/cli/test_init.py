@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from promptseg import studies
+from promptseg import models, studies
 from promptseg.cli import check, init, main
 from promptseg.core import study
 from promptseg.inspection import timing, write
@@ -36,7 +36,8 @@ def project(tmp_path, monkeypatch, root):
 def timed(stated: dict[str, timing.Weights]) -> timing.Survey:
     """What `timing.survey` returns, without a process and without running a model."""
     weights = timing.locate(stated)
-    return timing.Survey(weights, dict.fromkeys(weights, FAST), [])
+    added = {name: models.load(name).PROMPTS for name in weights if name not in timing.MODELS}
+    return timing.Survey(weights, dict.fromkeys(weights, FAST), [], added)
 
 
 def run(*arguments: str, answers: str = "") -> str:
@@ -85,6 +86,16 @@ def test_options_answer_beforehand(project):
     assert found.zero_shot["images-text"].prompt.text == ["crack"]
     assert found.search["images-text-search"].phrases == ["crack", "a dark line"]
     assert found.good_enough == 0.7 and found.models["unet"].source == "tiny"
+
+
+def test_further_models_join_the_study_with_what_they_take(project):
+    cases.plates_in_names(project.parent / "images")
+    printed = run("../images", "--yes", "--models", "seggpt,sam", "--weights", "seggpt=tiny", "--weights", "sam=tiny")
+    found = study.load()
+    assert check.check().startswith("params.yaml: 1 dataset") and "seggpt: five such images" in printed
+    runs = {name: run for name, run in found.zero_shot.items() if run.model in ("seggpt", "sam")}
+    assert list(runs) == ["images-shots-1-seggpt", "images-shots-5-seggpt", "images-box-sam", "images-point-sam"]
+    assert found.models["seggpt"].source == "tiny" and runs["images-shots-5-seggpt"].prompt.support.shots == 5
 
 
 def test_a_thorough_study_is_valid(project):
@@ -178,7 +189,8 @@ def test_the_shipped_study_comes_back_and_what_is_left_of_the_other_one_is_said(
         (["--study", "other"], ["--study other", "known: default"]),
         (["../nothing", "--yes"], ["../nothing", "no such folder"]),
         (["../images", "--yes", "--weights", "sam2"], ["--weights sam2", "NAME=PATH"]),
-        (["../images", "--yes", "--weights", "sam9=x"], ["sam9", "known: sam2"]),
+        (["../images", "--yes", "--weights", "sam9=x"], ["sam9", "known: autoencoder"]),
+        (["../images", "--yes", "--models", "sam9"], ["--models", "sam9", "known: autoencoder"]),
         (["../images", "--yes", "--weights", "sam2=../none"], ["nothing at ../none"]),
         (["../images", "--yes", "--group", "(x"], ["group", "not a regular expression"]),
         (["../images", "--yes", "--group", "(nothing)"], ["options.group", "does not match"]),

@@ -33,6 +33,7 @@ SHRUNKEN: dict[str, dict[str, object]] = {
     "folder": {"PLANTS": 8, "VIEWS": 1},
     "fss": {"IMAGES_PER_CLASS": 2},
     "lucchi_pp": {"SLICES": 2, "SIDE": 128},
+    "pascal_context": {"COUNTS": {"train": 7, "val": 1}},
     "pets": {"COUNTS": {"trainval.txt": 5, "test.txt": 5}},
     "phrasecut": {"COUNTS": {"train": 3, "val": 1, "miniv": 1, "test": 1}},
     "qata": {"COUNTS": {"Train Set": 5, "Test Set": 5}},

@@ -128,3 +128,45 @@ def test_a_thorough_study_adds_a_search_for_the_number_of_clicks_and_seeds_and_t
     seconds = {name: run.seconds for name, run in zip(suffixes(short.runs), short.runs, strict=True)}
     assert by_name["point"].seconds == pytest.approx(3 * seconds["point"])
     assert by_name["decoder"].seconds > 2 * seconds["decoder"]
+
+
+ADDED = {
+    "sam_x": frozenset({"points", "box", "box + points", "mask", "clicks"}), "words_x": frozenset({"text"}),
+    "few_x": frozenset({"support"}), "box_x": frozenset({"box"}),
+}  # fmt: skip
+
+
+def test_further_models_get_the_runs_that_they_take_prompts_for():
+    speeds = FAST | dict.fromkeys(ADDED, Speed(1.0, 0.5, 0.0))
+    plan = choose.plan(findings(), [], speeds, 1.0, added=ADDED)
+    own = [run for run in plan.runs if run.name.removeprefix("images-") not in ALL]
+    assert suffixes(own) == [
+        "box-sam_x", "point-sam_x", "text-words_x", "words_x-sam2", "shots-1-few_x", "shots-5-few_x", "box-box_x",
+    ]  # fmt: skip
+    by_name = dict(zip(suffixes(own), own, strict=True))
+    assert by_name["words_x-sam2"].entry == {"dataset": "images", "from": "images-text-words_x", "model": "sam2"}
+    assert by_name["words_x-sam2"].needs == "images-text-words_x"
+    assert by_name["shots-5-few_x"].entry["prompt"] == {"support": {"from": "train", "shots": 5}}
+    seconds = {name: run.seconds for name, run in by_name.items()}
+    assert seconds["box-sam_x"] - seconds["point-sam_x"] == pytest.approx(40), "features are computed once"
+    assert (seconds["shots-1-few_x"], seconds["shots-5-few_x"]) == (40 + 20, 100)
+    assert [name for name in suffixes(plan.runs) if name in ALL] == ALL
+
+
+def test_without_training_images_no_model_is_shown_any():
+    speeds = FAST | dict.fromkeys(ADDED, Speed(1.0, 0.5, 0.0))
+    runs = choose.plan(findings(train=0), [], speeds, 1.0, added=ADDED).runs
+    assert not [name for name in suffixes(runs) if "few_x" in name] and "text-words_x" in suffixes(runs)
+
+
+def test_names_of_runs_of_a_further_model_stay_apart_where_they_are_cut():
+    found = findings()
+    long = replace(found, description=replace(found.description, name="a" * 20))
+    added = {
+        "grounding_dino": frozenset({"text"}),
+        "sam3_tracker": frozenset({"points", "box"}),
+        "seggpt": ADDED["few_x"],
+    }
+    plan = choose.plan(long, [], FAST | dict.fromkeys(added, Speed(0.1, 0.1, 0.1)), 9.0, added=added)
+    names = [run.name for run in plan.runs]
+    assert len(set(names)) == len(names) and max(map(len, names)) <= 41

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from promptseg.inspection import timing
+from promptseg.training import memory
 from refusing import refused
 
 
@@ -27,31 +28,75 @@ def test_weights_beside_the_project_are_found_and_those_of_the_user_come_first(o
     (offline / "weights" / "sam2-hiera-tiny").mkdir(parents=True)
     (offline / "other").mkdir()
     assert timing.locate({})["sam2"].source == "../weights/sam2-hiera-tiny"
-    assert timing.locate(timing.parse(["sam2=../other"]))["sam2"].source == "../other"
-    assert timing.locate(timing.parse(["sam2=tiny"]))["sam2"].tiny
+    assert timing.locate(timing.parse("", ["sam2=../other"]))["sam2"].source == "../other"
+    assert timing.locate(timing.parse("", ["sam2=tiny"]))["sam2"].tiny
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
-    [("sam2", "NAME=PATH"), ("sam2=", "NAME=PATH"), ("sam7=x", "known: sam2"), ("sam2=x", "nothing at x")],
+    ("names", "given", "words"),
+    [
+        ("", "sam2", ["--weights sam2", "NAME=PATH"]),
+        ("", "sam2=", ["--weights sam2=", "NAME=PATH"]),
+        ("", "sam7=x", ["--weights sam7=x", "unknown model 'sam7'; known: autoencoder, ", ", sam2, "]),
+        ("", "sam2=x", ["--weights sam2=x", "nothing at x"]),
+        ("medsam, sam7", "sam2=tiny", ["--models", "unknown model 'sam7'; known: autoencoder, "]),
+    ],
 )
-def test_what_names_no_weights_is_refused(offline, text, words):
-    refused(lambda: timing.parse([text]), text, words)
+def test_what_names_no_model_or_no_weights_is_refused(offline, names, given, words):
+    refused(lambda: timing.parse(names, [given]), *words)
 
 
-def test_one_image_is_timed_in_each_model_and_one_without_weights_is_assumed(offline):
-    weights = {name: timing.Weights("tiny", "") for name in timing.MODELS}
+def test_further_models_are_named_alone_or_with_their_weights(offline):
+    stated = timing.parse("medsam, sam", ["pa_sam=tiny", "sam=tiny"])
+    assert stated == {"medsam": None, "sam": timing.Weights("tiny", "tiny"), "pa_sam": timing.Weights("tiny", "tiny")}
+    assert list(timing.locate(stated)) == [*timing.MODELS, "medsam", "sam", "pa_sam"]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("unet_box", ["it is not prompted on images"]),
+        ("nothing", ["it is not prompted on images"]),
+        ("pointclip", ["it is not prompted on images"]),
+        ("clip_decoder_unet", ["it has to be trained first", "finetune"]),
+        ("medsam", ["the hub cannot be reached", "give --weights medsam=PATH"]),
+        ("pa_sam", ["nothing was released", "give --weights pa_sam=PATH"]),
+        ("filled_box", ["nothing was released"]),
+    ],
+)
+def test_a_further_model_that_cannot_run_is_refused(offline, name, words):
+    refused(
+        lambda: timing.surveyed(np.zeros((32, 48, 3), np.uint8), {name: None}, "a crack"), f"--models {name}: ", *words
+    )
+
+
+def test_one_image_is_measured_in_each_model_and_one_without_weights_is_assumed(offline):
+    weights = {name: timing.Weights("tiny", "") for name in (*timing.MODELS, "medsam", "seggpt")}
     image = np.zeros((64, 96, 3), np.uint8)
-    speeds, assumed = timing.measure(image, weights, "a crack")
-    assert all(min(speed.encode, speed.decode, speed.step) > 0 for speed in speeds.values()) and not assumed
-    speeds, assumed = timing.measure(image, {"clipseg": timing.Weights("official", "")}, "a crack")
+    speeds, assumed = timing.measured(image, weights, "a crack")
+    assert all(min(speed.encode, speed.decode, speed.memory) > 0 for speed in speeds.values()) and not assumed
+    assert {name for name, speed in speeds.items() if speed.step == 0} == {"seggpt"}
+    assert {name: speed.features for name, speed in speeds.items()} == {
+        "sam2": 2 * (8 * 64 * 64 + 16 * 32 * 32 + 64 * 16 * 16), "clipseg": 2 * 3 * 64 * 401, "unet": 0,
+        "medsam": 2 * 64 * 32 * 32, "seggpt": 0,
+    }  # fmt: skip
+    speeds, assumed = timing.measured(image, {"clipseg": timing.Weights("official", "")}, "a crack")
     assert assumed == ["clipseg"] and speeds["clipseg"].encode > 0
 
 
+def test_an_image_that_needs_more_memory_than_there_is_is_refused(offline, monkeypatch):
+    monkeypatch.setattr(memory, "limit", lambda processes: 10**6)
+    weights = {"sam2": timing.Weights("tiny", "")}
+    message = "sam2: one image of 96x64 needs more memory than the 1.0 MB that are available"
+    refused(lambda: timing.measured(np.zeros((64, 96, 3), np.uint8), weights, "a crack"), message)
+
+
 def test_a_survey_of_the_models_runs_in_a_process_of_its_own(offline):
-    stated = {name: timing.Weights("tiny", "built in") for name in ("sam2", "clipseg")}
+    stated = {name: timing.Weights("tiny", "built in") for name in ("sam2", "clipseg", "medsam")}
     found = timing.survey(np.zeros((32, 48, 3), np.uint8), stated, "a crack")
     assert {name: each.words for name, each in found.weights.items()} == {
-        "sam2": "built in", "clipseg": "built in", "unet": "random ones, as nothing was released"
+        "sam2": "built in", "clipseg": "built in", "unet": "random ones, as nothing was released",
+        "medsam": "built in",
     }  # fmt: skip
-    assert list(found.speeds) == list(timing.MODELS) and not found.assumed
+    assert list(found.speeds) == [*timing.MODELS, "medsam"] and not found.assumed
+    assert found.added == {"medsam": frozenset({"box"})}

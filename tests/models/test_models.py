@@ -38,7 +38,7 @@ TRIVIAL = [name for name in models.names() if issubclass(models.load(name), Triv
 MODELS = pytest.mark.parametrize("name", models.names())
 POINT_CLOUD_MODELS = [name for name in models.names() if models.load(name).MODALITY == "point_cloud"]
 TRAINABLE = pytest.mark.parametrize("name", [name for name in models.names() if models.load(name).TRAINABLE])
-NEWEST = {"edgetam", "sam3_tracker", "sam_hq"}  # whose newest weights are taken; the commit is then told
+NEWEST = {"sam_hq", "seggpt"}  # whose newest weights are taken; the commit is then told
 POINTS = np.array([[20.5, 30.5], [40.5, 10.5], [5.5, 50.5]])
 
 

@@ -30,7 +30,8 @@ class Options:
         group: regular expression for the groups.
         classes: names, with commas.
         text: text prompts, several with | between them; with several classes, a phrase for each with commas.
-        weights: of `timing.parse`.
+        models: further ones beside those of every study, with commas.
+        weights: NAME=PATH, of `timing.parse`.
         hours: that the study may take.
         thorough: add searches, curves over clicks and loose boxes, and repetitions with other seeds.
         good_enough: score from which on a run is good enough.
@@ -41,6 +42,7 @@ class Options:
     group: str | None = None
     classes: str | None = None
     text: Sequence[str] = ()
+    models: str = ""
     weights: Sequence[str] = ()
     hours: float = 1.0
     thorough: bool = False
@@ -60,7 +62,7 @@ def init(folder: Path, options: Options) -> None:
     """
     raw = _raw(folder)
     _check_project(options.force)
-    stated = timing.parse(options.weights)
+    stated = timing.parse(options.models, options.weights)
     description = describe.describe(Path(raw), parse_classes(options.classes) if options.classes else [])
     print(raw)
     _print(evidence.of_description(description))
@@ -79,9 +81,9 @@ def init(folder: Path, options: Options) -> None:
     for name, found in models.weights.items():
         print(f"  {name:<10}{found.words}")
     for name, speed in models.speeds.items():
-        said = f"encode {speed.encode:.2f} s, decode {speed.decode:.3f} s, training step {speed.step:.2f} s"
-        print(f"  {name:<10}an image: {said}" + (" (assumed: not here to be timed)" if name in models.assumed else ""))
-    plan = choose.plan(findings, phrases, models.speeds, options.hours, options.thorough)
+        assumed = " (assumed: not here to be timed)" if name in models.assumed else ""
+        print(f"  {name:<10}an image: {speed.describe()}{assumed}")
+    plan = choose.plan(findings, phrases, models.speeds, options.hours, options.thorough, models.added)
     _print_plan(plan, options.hours)
     text = write.study_text(raw, description.name, description.entry, plan, models.weights, options.good_enough)
     _replace(text, options.force)

@@ -47,6 +47,9 @@ def init(
             "repeatable"
         ),
     ] = None,
+    models: Annotated[
+        str, typer.Option(help="further promptable models to try, with commas: medsam,seggpt; see docs/models.md")
+    ] = "",
     weights: Annotated[
         list[str] | None,
         typer.Option(help="NAME=PATH: released weights, as sam2=../weights/sam2-hiera-tiny; repeatable"),
@@ -73,8 +76,8 @@ def init(
     init.check_interactive(yes)
     os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")  # released weights are fetched by `dvc repro` alone
     options = init.Options(
-        interactive=not yes, group=group, classes=classes, text=text or (), weights=weights or (), hours=hours,
-        thorough=thorough, good_enough=good_enough, force=force,
+        interactive=not yes, group=group, classes=classes, text=text or (), models=models, weights=weights or (),
+        hours=hours, thorough=thorough, good_enough=good_enough, force=force,
     )  # fmt: skip
     init.init(folder, options)
 
@@ -170,7 +173,7 @@ def _listed():
 @app.command()
 def doctor(
     fit: Annotated[
-        str | None, typer.Option(metavar="RUN", help="only whether this fine-tuned run fits, and how long it takes")
+        str | None, typer.Option(metavar="RUN", help="only whether this run fits, and how long it takes")
     ] = None,
 ):
     """Show what this machine has, which data and weights of params.yaml are here, and how to get the rest."""

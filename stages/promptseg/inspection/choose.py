@@ -1,7 +1,9 @@
 """From what a folder holds to the runs that are worth their time on it."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from promptseg.inspection import costs, tiling
@@ -60,16 +62,18 @@ class Plan:
 
 
 def plan(
-    findings: Findings, phrases: list[list[str]], speeds: dict[str, Speed], hours: float, thorough: bool = False
+    findings: Findings, phrases: list[list[str]], speeds: dict[str, Speed], hours: float, thorough: bool = False,
+    added: Mapping[str, frozenset[str]] = MappingProxyType({}),
 ) -> Plan:  # fmt: skip
     """Choose the runs of a study, the most valuable first, until the time is used up.
 
     Args:
         findings: of the folder.
         phrases: of the user or the shipped study, each a text prompt with a phrase for each class.
-        speeds: of `sam2`, `clipseg` and `unet`.
+        speeds: of `sam2`, `clipseg` and `unet`, and of those that are added.
         hours: that the study may take.
         thorough: add what tells how much the score depends on clicks, loose boxes and chance.
+        added: kinds of prompts that further models take, by name.
 
     Returns:
         The plan. Where even the first runs take too long, it is about fewer images.
@@ -78,7 +82,7 @@ def plan(
     largest = max(findings.samples.values())
     sizes = [None, *(most for most in _IMAGES if most < largest)]
     for most in sizes:
-        runs = _runs(findings, phrases, thorough, Clock(speeds, costs.amount(findings, cut, most)))
+        runs = _runs(findings, phrases, thorough, added, Clock(speeds, costs.amount(findings, cut, most)))
         kept, left_out = _cut(runs, 3600 * hours)
         if _is_enough(kept, runs):
             break
@@ -103,7 +107,9 @@ def _cut(runs: list[PlannedRun], seconds: float) -> tuple[list[PlannedRun], list
     return kept, left_out
 
 
-def _runs(findings: Findings, phrases: list[list[str]], thorough: bool, clock: Clock) -> list[PlannedRun]:
+def _runs(
+    findings: Findings, phrases: list[list[str]], thorough: bool, added: Mapping[str, frozenset[str]], clock: Clock
+) -> list[PlannedRun]:
     """All runs that make sense, the most valuable first."""
     name, work = findings.description.name, clock.amount
     trained, validated = findings.samples["train"] > 0, findings.samples["val"] > 0
@@ -151,13 +157,32 @@ def _runs(findings: Findings, phrases: list[list[str]], thorough: bool, clock: C
         runs.append(
             tuned("decoder", sam2, point, repeated, "SAM 2's decoder, fine-tuned with a click an object", seconds)
         )
-    cascade = {"from": _run_name(name, "text"), "model": sam2}
-    runs.append(
-        PlannedRun(
-            _run_name(name, "text-sam2"), "cascade", cascade, "words, whose masks SAM 2 refines",
-            clock.predict(sam2, prompts), _run_name(name, "text"),
-        )
-    )  # fmt: skip
+
+    def refined(suffix: str, source: str) -> PlannedRun:
+        """The masks of another run as prompts of SAM 2."""
+        run, comment = _run_name(name, source), "words, whose masks SAM 2 refines"
+        seconds = clock.predict(sam2, prompts)
+        return PlannedRun(_run_name(name, suffix), "cascade", {"from": run, "model": sam2}, comment, seconds, run)
+
+    runs.append(refined("text-sam2", "text"))
+    shots = {number: {"support": {"from": "train", "shots": number}} for number in (1, 5)}
+    offered: list[
+        tuple[str, str, dict[str, Any], str, float]
+    ] = [  # kind of prompt, name, prompt, what for, how many an image
+        ("box", "box", box, "a box around each object", prompts),
+        ("points", "point", point, "a click on each object", prompts),
+        ("text", "text", text, "words", work.classes),
+        ("support", "shots-1", shots[1], "an image with its mask in place of words", work.classes),
+        ("support", "shots-5", shots[5], "five such images", 5 * work.classes),
+    ]
+    for model, kinds in added.items():
+        for kind, suffix, prompt, comment, number in offered:
+            if kind not in kinds or (kind == "support" and not trained):
+                continue
+            seconds = clock.encode(model, "test") + clock.predict(model, number)
+            runs.append(zero(f"{suffix}-{model}", model, prompt, f"{model}: {comment}", seconds))
+            if kind == "text":
+                runs.append(refined(f"{model}-sam2", f"text-{model}"))
     if validated:
         wordings = words if len(words) > 1 else words[0]
         others = [phrase if len(phrase) > 1 else phrase[0] for phrase in phrases]
@@ -168,7 +193,6 @@ def _runs(findings: Findings, phrases: list[list[str]], thorough: bool, clock: C
         seconds = clock.predict(clipseg, work.classes)
         runs.append(zero(f"text-{_slug(phrase[0])}", clipseg, {"text": phrase}, "other words", seconds))
     if trained:
-        shots = {shots: {"support": {"from": "train", "shots": shots}} for shots in (1, 5)}
         seconds = clock.predict(clipseg, work.classes)
         runs.append(zero("shots-1", clipseg, shots[1], "an image with its mask in place of words", seconds))
         for share, suffix in fraction.items():

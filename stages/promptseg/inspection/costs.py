@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass, field
 
+from promptseg.core.units import format_bytes
 from promptseg.inspection.look import Findings
 from promptseg.inspection.tiling import Tiling
 
@@ -11,11 +12,27 @@ _FORWARDS = 3  # a backward pass through an encoder costs two forward passes
 
 @dataclass(frozen=True)
 class Speed:
-    """Seconds of a model on this machine. encode: an image; decode: a prompt; step: of training, a prompt."""
+    """What one image takes in a model on this machine.
+
+    Attributes:
+        encode: seconds of an image.
+        decode: seconds of a prompt.
+        step: seconds of training with a prompt; 0 where nothing is trainable.
+        features: bytes of an image's features on the disk.
+        memory: bytes at the peak of all that; 0: not measured.
+    """
 
     encode: float
     decode: float
     step: float
+    features: int = 0
+    memory: int = 0
+
+    def describe(self) -> str:
+        """Describe it in a line."""
+        step = f", training step {self.step:.2f} s" if self.step else ""
+        bytes = f"; features {format_bytes(self.features)}, memory {format_bytes(self.memory)}" if self.memory else ""
+        return f"encode {self.encode:.2f} s, decode {self.decode:.3f} s{step}{bytes}"
 
 
 @dataclass(frozen=True)

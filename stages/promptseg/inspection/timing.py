@@ -1,25 +1,25 @@
-"""Time of one image in each model on this machine, and where the models' weights are."""
+"""Where the models' weights are, and what one image takes in each on this machine."""
 
 import functools
 import multiprocessing
 import os
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from promptseg.core import fingerprint
 from promptseg.core.errors import UserError
 from promptseg.core.params import Model
 from promptseg.inspection.costs import Speed
 
-MODELS = ("sam2", "clipseg", "unet")
+MODELS = ("sam2", "clipseg", "unet")  # of every study; others are added by their names
+PROMPTED = frozenset({"points", "box", "text", "support"})  # one of these an added model must take
 WEIGHTS = Path("../weights")
+UNRELEASED = "random ones, as nothing was released"
 _UNTIMED = Speed(encode=1.5, decode=0.05, step=0.2)  # of CLIPSeg and SAM 2 Hiera-tiny on one core of 2020
-_REPEATS = 3
-_OBJECTS = 4  # in the image that is timed
 _TIMEOUT = 3.0  # seconds for the hub
 
 
@@ -43,47 +43,90 @@ class Weights:
 
 @dataclass(frozen=True)
 class Survey:
-    """What is known of the models. weights: of each; speeds: of each; assumed: those that could not be timed."""
+    """What is known of the models.
+
+    Attributes:
+        weights: of each.
+        speeds: of each.
+        assumed: those that could not be measured.
+        added: what the models take that are not in MODELS, by name: kinds of prompts.
+    """
 
     weights: dict[str, Weights]
     speeds: dict[str, Speed]
     assumed: list[str]
+    added: dict[str, frozenset[str]] = field(default_factory=dict)
 
 
-def survey(image: np.ndarray, stated: dict[str, Weights], phrase: str) -> Survey:
-    """Find the weights of the models and time one image in each, in a process of its own, as torch keeps its memory.
+def survey(image: np.ndarray, stated: dict[str, Weights | None], phrase: str) -> Survey:
+    """Find the weights of the models and measure one image in each, in a process of its own, as torch keeps its memory.
 
     Args:
         image: (h, w) or (h, w, 3) uint8, as large as those that will be segmented.
-        stated: weights that the user named, from `parse`.
+        stated: of `parse`.
         phrase: a text prompt.
+
+    Raises:
+        UserError: of a model that the user named there are no weights, or it takes no prompt for images, or a model
+            needs more memory than there is.
     """
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(_survey, image, stated, phrase).result()
+        return pool.submit(surveyed, image, stated, phrase).result()
 
 
-def _survey(image: np.ndarray, stated: dict[str, Weights], phrase: str) -> Survey:
+def surveyed(image: np.ndarray, stated: dict[str, Weights | None], phrase: str) -> Survey:
+    """Do what `survey` does in this process."""
+    from promptseg import models
+
     weights = locate(stated)
-    return Survey(weights, *measure(image, weights, phrase))
+    added = {name: models.load(name) for name in weights if name not in MODELS}
+    for name, model in added.items():
+        if not model.PROMPTS & PROMPTED or model.MODALITY != "image":
+            raise UserError(f"--models {name}: it is not prompted on images; leave it out")
+        if model.BACKBONE:
+            raise UserError(f"--models {name}: it has to be trained first; write a line of its own under finetune")
+        if not stated[name] and (weights[name].tiny or weights[name].words == UNRELEASED):
+            raise UserError(f"--models {name}: its weights are {weights[name].words}; give --weights {name}=PATH")
+    kinds = {name: model.PROMPTS for name, model in added.items()}
+    return Survey(weights, *measured(image, weights, phrase), kinds)
 
 
-def locate(stated: dict[str, Weights]) -> dict[str, Weights]:
+def locate(stated: dict[str, Weights | None]) -> dict[str, Weights]:
     """Find the weights of each model: as the user says, in ../weights, in the hub's cache, on the hub, or built in."""
     online: Callable[[], bool] = functools.cache(_hub_answers)
-    return {name: stated.get(name) or _found(name, online) for name in MODELS}
+    return {name: stated.get(name) or _found(name, online) for name in dict.fromkeys([*MODELS, *stated])}
 
 
-def parse(given: Sequence[str]) -> dict[str, Weights]:
-    """Parse NAME=PATH of the user. Raises UserError for unknown models, and where there is nothing at a path."""
-    return dict(_parsed(text) for text in given)
+def parse(names: str, given: Sequence[str]) -> dict[str, Weights | None]:
+    """Parse what the user says of models.
+
+    Args:
+        names: of further models, with commas.
+        given: NAME=PATH of each model whose weights are stated; it need not be among `names`.
+
+    Returns:
+        Weights by name; None where they are to be found.
+
+    Raises:
+        UserError: a model is unknown, or there is nothing at a path.
+    """
+    further = [name for each in names.split(",") if (name := each.strip())]
+    for name in further:
+        _check_known(name, "--models")
+    return {**dict.fromkeys(further), **dict(_parsed(text) for text in given)}
+
+
+def _check_known(name: str, option: str) -> None:
+    known = fingerprint.names("promptseg.models.{}")
+    if name not in known:
+        raise UserError(f"{option}: unknown model {name!r}; known: {', '.join(known)}")
 
 
 def _parsed(text: str) -> tuple[str, Weights]:
     name, equals, path = text.partition("=")
     if not equals or not path:
         raise UserError(f"--weights {text}: give NAME=PATH, such as sam2=../weights/sam2-hiera-tiny")
-    if name not in MODELS:
-        raise UserError(f"--weights {text}: unknown model {name!r}; known: {', '.join(MODELS)}")
+    _check_known(name, f"--weights {text}")
     if path not in ("tiny", "official") and not Path(path).expanduser().exists():
         raise UserError(f"--weights {text}: nothing at {path}")
     return name, Weights(path, path)
@@ -97,12 +140,11 @@ def _found(name: str, online: Callable[[], bool]) -> Weights:
     local = sorted(WEIGHTS.glob(f"{name}*")) if WEIGHTS.is_dir() else []
     if local:
         return Weights(local[0].as_posix(), local[0].as_posix())
-    module = models.load(name)
-    repository, revision = getattr(module, "OFFICIAL", (None, None))
+    model = models.load(name)
+    repository, revision = model.OFFICIAL
     if repository is None:
-        return Weights("official", "random ones, as nothing was released")
-    file = getattr(module, "RELEASED", "model.safetensors")
-    if isinstance(try_to_load_from_cache(repository, file, revision=revision), str):
+        return Weights("official", UNRELEASED)
+    if isinstance(try_to_load_from_cache(repository, model.RELEASED, revision=revision), str):
         return Weights("official", f"{repository}, in the hub's cache")
     if online():
         return Weights("official", f"{repository}, which the hub has")
@@ -123,8 +165,8 @@ def _hub_answers() -> bool:
     return True
 
 
-def measure(image: np.ndarray, weights: dict[str, Weights], phrase: str) -> tuple[dict[str, Speed], list[str]]:
-    """Time one image in each model.
+def measured(image: np.ndarray, weights: dict[str, Weights], phrase: str) -> tuple[dict[str, Speed], list[str]]:
+    """Measure one image in each model.
 
     Args:
         image: (h, w) or (h, w, 3) uint8, as large as those that will be segmented.
@@ -132,43 +174,22 @@ def measure(image: np.ndarray, weights: dict[str, Weights], phrase: str) -> tupl
         phrase: a text prompt.
 
     Returns:
-        Speeds, and the names of models that could not be timed, whose speed is assumed.
+        Speeds, and the names of models that could not be measured, whose speed is assumed.
+
+    Raises:
+        UserError: a model needs more memory than there is.
     """
+    from promptseg.core import devices
+    from promptseg.inspection.measure import measure
+
+    devices.configure_torch(devices.Processes())
     speeds, assumed = {}, []
     for name, found in weights.items():
-        speed = _speed(name, found, image, phrase)
-        speeds[name] = speed or _UNTIMED
-        if speed is None:
+        segmenter = _load(name, found)
+        speeds[name] = _UNTIMED if segmenter is None else measure(segmenter, image, phrase)
+        if segmenter is None:
             assumed.append(name)
     return speeds, assumed
-
-
-def _speed(name: str, found: Weights, image: np.ndarray, phrase: str) -> Speed | None:
-    """Seconds of encoding, decoding and a training step; None for a model whose weights must be fetched first."""
-    import torch
-
-    from promptseg.core import devices
-    from promptseg.core.devices import Processes
-
-    processes = Processes()
-    devices.configure_torch(processes)
-    segmenter = _load(name, found)
-    if segmenter is None:
-        return None
-    segmenter = segmenter.to(processes.device)
-    row = _prompts(segmenter.PROMPTS, image, phrase)
-    prompts, count = [row], len(row)
-    with torch.no_grad():
-        encode = _seconds(lambda: segmenter.encode([image]))
-        features = segmenter.encode([image])
-        decode = _seconds(lambda: segmenter.decode(features, prompts))
-    segmenter.set_trainable(segmenter.TRAIN_DEFAULTS["trainable"])
-
-    def step() -> None:
-        segmenter.decode(features, prompts).float().mean().backward()
-        segmenter.zero_grad()
-
-    return Speed(encode, decode / count, _seconds(step) / count)
 
 
 def _load(name: str, found: Weights):
@@ -176,38 +197,9 @@ def _load(name: str, found: Weights):
     from promptseg import models
     from promptseg.download import checkpoints
 
-    module = models.load(name)
     if found.source != "official":
         return checkpoints.released(name, Model(), found.source, 0)
     try:
-        return module.create("full", 0)
+        return models.load(name).create("full", 0)
     except UserError:
         return None  # a model with a vocabulary has no random one
-
-
-def _prompts(kinds: frozenset[str], image: np.ndarray, phrase: str) -> list:
-    """Prompts of an image: points on several objects, which a decoder takes together; else a phrase, or none."""
-    from promptseg.prompts import Prompt
-    from promptseg.prompts.points import Points
-    from promptseg.prompts.text import Text
-
-    if "points" not in kinds:
-        return [Prompt.of(Text(phrase)) if "text" in kinds else Prompt(1)]
-    height, width = image.shape[:2]
-    places = [(width * (place + 0.5) / _OBJECTS, height / 2) for place in range(_OBJECTS)]
-    return [Prompt.of(Points(np.array([place]), np.array([1]))) for place in places]
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    """The shortest time of a few, after a first call that allocates."""
-    import torch
-
-    def timed() -> float:
-        start = time.perf_counter()
-        work()
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        return time.perf_counter() - start
-
-    timed()
-    return min(timed() for _ in range(_REPEATS))

@@ -22,7 +22,7 @@ class EdgeTam(Sam2Segmenter):
     """EdgeTAM; takes points, a box or both, and masks, and generates masks without a prompt."""
 
     NAME = "edgetam"
-    OFFICIAL = ("yonigozlan/EdgeTAM-hf", None)
+    OFFICIAL = ("yonigozlan/EdgeTAM-hf", "c266ce53b3fc00f0f495b583f6a116c4e57f53bb")
     NETWORK = EdgeTamModel
     TINY = {
         "vision_config": dict(

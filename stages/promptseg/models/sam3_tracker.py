@@ -20,7 +20,7 @@ class Sam3Tracker(Sam2Segmenter):
     """The tracker of SAM 3; takes points, a box or both, and masks, and generates masks without a prompt."""
 
     NAME = "sam3_tracker"
-    OFFICIAL = ("facebook/sam3", None)
+    OFFICIAL = ("facebook/sam3", "3c879f39826c281e95690f02c7821c4de09afae7")
     NETWORK = Sam3TrackerModel
     TINY = {
         "vision_config": dict(

@@ -19,9 +19,8 @@ from promptseg.core.errors import UserError
 from promptseg.nn import weights
 
 PREFIX = "network."
-Attention = (
-    str | dict[str, str]
-)  # as transformers takes it; by the name of a part of the configuration, "" for the rest
+# As transformers takes it: a name, or one for each part of the configuration, with "" for the rest.
+Attention = str | dict[str, str]
 
 
 def convert(network_class: type[PreTrainedModel], source: Path, attention: Attention = "sdpa") -> PreTrainedModel:

@@ -14,6 +14,7 @@ from promptseg.core.settings import Settings
 from promptseg.prompts.base import Option, PromptPart, PromptSource
 
 Step = Literal["darken", "blur", "crop"]
+STEPS: list[Step] = ["darken", "blur", "crop"]  # of CLIPSeg's paper
 
 
 class FromTraining(Settings):
@@ -30,7 +31,7 @@ class Config(Settings):
 
     # true: the record's own support image, as one-shot datasets have them; or {from: train, shots: k}
     support: bool | FromTraining = False
-    visual_prompt: list[Step] = ["darken", "blur", "crop"]  # processing of the support image
+    visual_prompt: list[Step] = STEPS  # processing of the support image
     image_weight: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.75  # beside text; CLIPSeg was trained with 0.5 to 1
 
     @field_validator("visual_prompt")
@@ -99,7 +100,9 @@ class Support(PromptPart):
             shots = config.support.shots
             weight += "of " * bool(weight)
             images = f"{shots} support image{'s' * (shots > 1)} of the training split"
-        return f"{weight}{images} ({', '.join(config.visual_prompt) or 'plain'})"
+        # Only what differs is named: the default is CLIPSeg's own, and SegGPT takes the images as they are.
+        steps = f" ({', '.join(config.visual_prompt) or 'plain'})" if config.visual_prompt != STEPS else ""
+        return f"{weight}{images}{steps}"
 
     @classmethod
     def parse(cls, values: dict[str, Any], window: tuple[float, float] | None) -> list[list[Self]]:

@@ -7,8 +7,9 @@ from promptseg.core import devices
 from promptseg.core.devices import Processes
 from promptseg.core.errors import UserError
 from promptseg.core.train_config import CompleteTrain, Lora, Train
+from promptseg.core.units import format_bytes
 from promptseg.training import forecast
-from promptseg.training.forecast import ResourceForecast, format_bytes
+from promptseg.training.forecast import ResourceForecast
 from promptseg.training.setup import Inputs, Job, Setup, set_up
 
 LONG_RUN = 500  # images over all epochs from which on a run is measured first, about 50 times what that takes

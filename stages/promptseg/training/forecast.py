@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 
 from promptseg.core.devices import Processes
+from promptseg.core.units import format_bytes, format_seconds
 from promptseg.inference import embedding_cache
 from promptseg.training import memory
 from promptseg.training.running_metrics import MetricSums
@@ -143,17 +144,6 @@ def measure(setup: Setup, cache: Path, processes: Processes) -> ResourceForecast
         free_bytes=shutil.disk_usage(existing).free,
     )
     return min(processes.gather(forecast), key=lambda each: each.limit - (each.peaks[0] or math.inf))
-
-
-def format_bytes(bytes: float) -> str:
-    return f"{bytes / 1e9:.1f} GB" if bytes >= 1e8 else f"{bytes / 1e6:.1f} MB"
-
-
-def format_seconds(seconds: float) -> str:
-    for unit, length in (("h", 3600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.1f} {unit}"
-    return f"{seconds:.1f} s"
 
 
 def _extrapolate(one: float, two: float, count: int) -> float:

@@ -53,14 +53,14 @@ def write(folder: Path, seed: int) -> None:
         home.mkdir(parents=True)
         maps.mkdir(parents=True)
         for index, number in enumerate(sorted(rng.choice(np.arange(1, 582000), count, replace=False))):
-            image, labels = _scene(rng, *SCENES[index % len(SCENES)])
+            image, labels = scene(rng, *SCENES[index % len(SCENES)])
             pixels = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY if index == 5 else cv2.COLOR_RGB2BGR)
             jpeg = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 90])[1]
             (home / f"{number:012d}.jpg").write_bytes(jpeg.tobytes())
             (maps / f"{number:012d}.png").write_bytes(image_io.encode_png(labels))
 
 
-def _scene(rng: np.random.Generator, grounds: tuple, things: dict) -> tuple[np.ndarray, np.ndarray]:
+def scene(rng: np.random.Generator, grounds: tuple, things: dict) -> tuple[np.ndarray, np.ndarray]:
     """Render an image, (192, 256, 3) uint8, and its label map, (192, 256) uint8."""
     canvas = Canvas(rng, HEIGHT, WIDTH)
     for name, material, top, wave in grounds:

@@ -149,7 +149,7 @@ def _find_items(folder: Path) -> list[Item]:
     present = [name for name in LISTS if (lists / f"{name}.txt").is_file()]
     if len(present) == 1:
         raise UserError(f"{lists}: of train.txt and val.txt only {present[0]}.txt exists; restore the other one")
-    splits = _read_lists(lists) if present else dict.fromkeys(masks)  # an unlisted image may belong to another task
+    splits = read_lists(lists) if present else dict.fromkeys(masks)  # an unlisted image may belong to another task
     files = (lambda name: root / f"JPEGImages/{name}.jpg"), (lambda name: root / f"SegmentationClass/{name}.png")
     check_pairs(images & splits.keys(), masks & splits.keys(), *files)
     items = [Item(name, split, files[0](name), files[1](name)) for name, split in splits.items() if name in images]
@@ -163,11 +163,17 @@ def _find_root(folder: Path) -> Path:
     return find_root(folder, ("", "VOCdevkit", "VOC2012", "VOCdevkit/VOC2012"), ["SegmentationClass"], remedy)
 
 
-def _read_lists(folder: Path) -> dict[str, str]:
-    """Read the split of every name in train.txt and val.txt. Raises UserError for invalid or repeated names."""
+def read_lists(folder: Path) -> dict[str, str]:
+    """Read the split of every name in train.txt and val.txt.
+
+    Raises:
+        UserError: one of them is missing, or a name is invalid or repeated.
+    """
     splits = {}
     for list_name, split in LISTS.items():
         path = folder / f"{list_name}.txt"
+        if not path.is_file():
+            raise UserError(f"{path}: not found; unpack the archive again")
         for number, line in enumerate(path.read_bytes().decode("utf-8", "replace").splitlines(), 1):
             name = line.strip()
             if name and not _NAME.fullmatch(name):
