@@ -69,10 +69,11 @@ def scored(root, run, inputs, predictions):
     shutil.rmtree(root / "plots")
 
 
-def test_dvc_resolves_the_graph_of_the_study(root, tmp_path):
+def test_dvc_resolves_the_graph_of_the_study(root, tmp_path, monkeypatch):
     for name in ("dvc.yaml", ".dvcignore"):
         shutil.copyfile(root / name, tmp_path / name)
     shutil.copyfile(studies.FOLDER / "today.yaml", tmp_path / "params.yaml")
+    monkeypatch.chdir(tmp_path)  # by which DVC names stages
     with contextlib.closing(Repo.init(str(tmp_path), no_scm=True)) as repo:
         stages = {stage.addressing for stage in repo.index.stages}
     expected = {f"evaluate_zero_shot@{name}" for name in STUDY.zero_shot}
