@@ -36,7 +36,6 @@ CARDS = [  # run, prompt, size of the image
     ("cells-lora --adapter", POINTS, SAME),
     ("cells-sam2", BOX, SAME),
     ("cells-edgetam", BOX, SAME),
-    ("cells-hq", BOX, SAME),
     ("cells-sam3", POINTS, (224, 224)),
     ("cells-sam2-20", POINTS, SAME),
     ("cells-sam2-20 --adapter", POINTS, SAME),
@@ -110,7 +109,9 @@ def test_the_code_on_the_card_needs_no_promptseg_and_gives_the_same_mask(cards, 
         assert np.array_equal(again.segment(image, **prompt).mask, expected)
 
 
-@pytest.mark.parametrize(("run", "prompt"), [("cells-unet", {}), ("cells-box", BOX), ("cells-clip", PHRASES)])
+@pytest.mark.parametrize(
+    ("run", "prompt"), [("cells-unet", {}), ("cells-hq", BOX), ("cells-box", BOX), ("cells-clip", PHRASES)]
+)
 def test_an_architecture_of_promptseg_loads_with_it_and_the_card_says_so(exported, project, run, prompt):
     folder, image = exported(run, "hub"), export_project.draw(3)[0]
     expected = own_mask(project, run, prompt, image)

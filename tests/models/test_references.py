@@ -135,7 +135,7 @@ def test_logits_and_masks_are_those_of_the_processor_and_its_model(name, parts):
     expected = out.pred_masks[:, :, int(out.iou_scores[0, 0].argmax())]
     assert expected.std() > 0.2
     torch.testing.assert_close(low, expected[0], rtol=0, atol=1e-4)
-    masks = post_process(expected, *sizes, mask_threshold=0.0)[0][0].bool()
+    masks = post_process(expected[:, :, None], *sizes)[0][0]
     ours = model.transform.to_image(low, size, size) > 0
     assert (masks & ours).sum() / (masks | ours).sum() > 0.999 and 0 < ours.sum() < ours.numel()
 

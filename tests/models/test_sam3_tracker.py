@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import torch
 from promptseg import models
+from promptseg.core import params
+from promptseg.download import checkpoints
 from promptseg.models.sam3_tracker import Sam3Tracker
 from refusing import refused
 from safetensors.torch import save_file
@@ -71,4 +73,5 @@ def test_an_image_is_encoded_as_the_first_frame_of_a_video_is(video):
 def test_the_files_of_another_model_are_refused(video, tmp_path):
     folder = tmp_path / "sam2"
     models.load("sam2").create("tiny", 0).network.save_pretrained(folder)
-    refused(lambda: models.load("sam3_tracker").convert(folder), str(folder))
+    words = f"{folder}: not the released weights of sam3_tracker ("
+    refused(lambda: checkpoints.released("sam3_tracker", params.Model(), str(folder), 0), words, "fetch them again")

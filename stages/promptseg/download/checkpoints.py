@@ -99,7 +99,7 @@ def _from_hub(repository: str, revision: str | None, tensors: str) -> Path:
     PROMPTSEG_MIRROR, where it is set, replaces the address of the hub.
     """
     from huggingface_hub import constants, snapshot_download
-    from huggingface_hub.errors import RepositoryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
     from huggingface_hub.utils import disable_progress_bars, logging
 
     logging.set_verbosity_error()  # it logs every retry
@@ -119,7 +119,8 @@ def _from_hub(repository: str, revision: str | None, tensors: str) -> Path:
         )
     except Exception as error:  # its errors and those of httpx and of JSON have no common base
         reason, ask = _first_line(failure or error), ""
-        if isinstance(error, RepositoryNotFoundError):  # gated ones too, with or without a login
+        closed = isinstance(error, HfHubHTTPError) and error.response.status_code == 401
+        if closed or isinstance(error, RepositoryNotFoundError):  # gated ones too, with or without a login
             ask = f"ask for access at https://huggingface.co/{repository} and log in with `hf auth login`, or "
         raise UserError(
             f"{repository}: cannot be downloaded from the hub ({reason}); {ask}download its files by hand and give "

@@ -47,8 +47,10 @@ def write(run: ExportedRun, folder: Path, adapter: bool = False) -> str:
 
 
 def _is_theirs(segmenter: Segmenter) -> bool:
-    """Whether all of a model is a network that transformers has."""
+    """Whether all of a model is a network that transformers has, and computes as its authors do."""
     network = getattr(segmenter, "network", None)
+    if isinstance(network, transformers.SamHQModel):  # see models/sam_hq.py
+        return False
     inside = all(name.startswith(PREFIX) for name in segmenter.state_dict())
     return type(network).__module__.startswith("transformers.") and inside
 
@@ -88,13 +90,13 @@ def _write_processor(segmenter: Segmenter, folder: Path) -> None:
         "image_std": [value / 255 for value in transform.std],
         "resample": BILINEAR,
     }
-    if isinstance(segmenter.network, transformers.SamModel | transformers.SamHQModel):
+    if isinstance(segmenter.network, transformers.SamModel):
         side = segmenter.side
         masks = {"mask_size": {"longest_edge": side}, "mask_pad_size": {"height": side, "width": side}}
         longest = {"longest_edge": transform.size}
-        images = transformers.SamImageProcessor(size=longest, pad_size=size, **masks, **shared)
-        is_hq = isinstance(segmenter.network, transformers.SamHQModel)
-        processor = transformers.SamHQProcessor(images) if is_hq else transformers.SamProcessor(images)
+        processor = transformers.SamProcessor(
+            transformers.SamImageProcessor(size=longest, pad_size=size, **masks, **shared)
+        )
     elif isinstance(segmenter, Sam2Segmenter):
         mask_size = {"height": segmenter.side, "width": segmenter.side}
         processor = transformers.Sam2Processor(

@@ -15,7 +15,7 @@ from promptseg.nn.sam_segmenter import TINY_MASK_DECODER
 
 def _repvit(**sizes: list[int]) -> dict[str, Any]:
     arguments = dict(in_chans=3, features_only=True, out_indices=[0, 1, 2, 3], **sizes)
-    return dict(model_type="timm_wrapper", architecture="repvit_m1", model_args=arguments)
+    return dict(model_type="timm_wrapper", architecture="repvit_m1", num_classes=0, model_args=arguments)
 
 
 class EdgeTam(Sam2Segmenter):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import torch
 from transformers import SamHQConfig, SamHQModel
 
 from promptseg.nn import pretrained, sam_checkpoint, sam_segmenter, weights
@@ -49,6 +50,10 @@ class SamHq(SamSegmenter):
     def image_transform(config: SamHQConfig) -> ImageTransform:
         return ImageTransform(config.vision_config.image_size, True, IMAGENET_MEAN, IMAGENET_STD)
 
+    def __init__(self, network: SamHQModel):
+        super().__init__(network)
+        _use_updated_tokens(network.mask_decoder)
+
     @classmethod
     def convert(cls, source: Path) -> Self:
         if not weights.is_single_file(source):
@@ -74,3 +79,21 @@ class SamHq(SamSegmenter):
 
     def image_inputs(self, features: Features) -> dict[str, Any]:
         return {**super().image_inputs(features), "intermediate_embeddings": [features["early"]]}
+
+
+def _use_updated_tokens(decoder: torch.nn.Module) -> None:
+    """Let a SamHQMaskDecoder upscale the image tokens that its transformer returns, as the authors' does.
+
+    That of transformers 5.23 drops them and upscales those from before, with height and width exchanged. Where a later
+    one does not, nothing changes.
+    """
+    updated: list[torch.Tensor] = []
+
+    def keep(_module: torch.nn.Module, _inputs: tuple, out: tuple[torch.Tensor, torch.Tensor]) -> None:
+        updated[:] = [out[1]]
+
+    def replace(_module: torch.nn.Module, inputs: tuple[torch.Tensor]) -> tuple[torch.Tensor]:
+        return (updated.pop().transpose(2, 3).reshape(inputs[0].shape),)
+
+    decoder.transformer.register_forward_hook(keep)
+    decoder.upscale_conv1.register_forward_pre_hook(replace)
