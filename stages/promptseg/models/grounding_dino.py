@@ -75,6 +75,7 @@ class GroundingDino(Detector):
     PROMPTS = frozenset({"text"})
     SCORES = {"text": 0.25}
     ENCODER = ("network.model.backbone.",)
+    transform: GroundingDinoTransform
 
     def __init__(self, network: GroundingDinoForObjectDetection, vocabulary: bytes, longest: int, shortest: int):
         super().__init__()

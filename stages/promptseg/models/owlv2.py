@@ -64,6 +64,7 @@ class Owlv2(Detector):
     # Of a query image transformers keeps any box by default; 0.9 is what its documentation of that detection uses.
     SCORES = {"text": 0.1, "support": 0.9}
     ENCODER = ("network.owlv2.vision_model.", "network.layer_norm.")
+    transform: Owlv2Transform
 
     def __init__(self, network: Owlv2ForObjectDetection, tokenizer: dict[str, bytes]):
         super().__init__()
