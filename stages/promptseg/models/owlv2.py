@@ -44,7 +44,7 @@ class Owlv2Transform(DetectorTransform):
 
     def to_input(self, images: list[np.ndarray]) -> torch.Tensor:
         """Convert images (h, w[, 3]) uint8 to (n, 3, size, size) float32."""
-        shown = [to_rgb(image) for image in images]
+        shown = [np.array(to_rgb(image)) for image in images]  # torch warns of arrays that cannot be written
         return self.processor(shown, input_data_format="channels_last", return_tensors="pt").pixel_values
 
     @property
