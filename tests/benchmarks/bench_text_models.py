@@ -36,13 +36,11 @@ class Case(NamedTuple):
 
     Attributes:
         create: -> ours, with random weights in the layout of the release.
-        processor: ours -> transformers' processor of its inputs.
-        texts: phrases -> what the processor takes as text for as many images.
+        inputs: ours, an image for each of PHRASES -> what transformers' processor makes of them.
     """
 
     create: Callable[[], Segmenter]
-    processor: Callable
-    texts: Callable[[tuple[str, ...]], list] = list
+    inputs: Callable[..., transformers.BatchFeature]
 
 
 def create_clipseg() -> Segmenter:
@@ -69,26 +67,29 @@ def create_grounding_dino() -> Segmenter:
     return size.GroundingDino(network, size.letters(), size.LONGEST, size.SHORTEST)
 
 
-def clipseg_processor(model: clipseg.ClipSeg):
+def clipseg_inputs(model: clipseg.ClipSeg, images: list[Image.Image]) -> transformers.BatchFeature:
     size = {"height": clipseg.SIZE, "width": clipseg.SIZE}
-    images = transformers.ViTImageProcessor(size=size)
-    return transformers.CLIPSegProcessor(images, model.phrases.tokenizer)
+    processor = transformers.CLIPSegProcessor(transformers.ViTImageProcessor(size=size), model.phrases.tokenizer)
+    return processor(text=list(PHRASES), images=images, padding=True, return_tensors="pt")
 
 
-def owlv2_processor(model: owlv2.Owlv2):
-    return transformers.Owlv2Processor(model.transform.processor, model.phrases.tokenizer)
+def owlv2_inputs(model: owlv2.Owlv2, images: list[Image.Image]) -> transformers.BatchFeature:
+    processor = transformers.Owlv2Processor(model.transform.processor, model.phrases.tokenizer)
+    texts = [[phrase] for phrase in PHRASES]
+    return processor(
+        text=texts, images=images, padding="max_length", max_length=16, truncation=True, return_tensors="pt"
+    )
 
 
-def grounding_dino_processor(model: grounding_dino.GroundingDino):
-    return transformers.GroundingDinoProcessor(transformers.GroundingDinoImageProcessor(), model.tokenizer)
+def grounding_dino_inputs(model: grounding_dino.GroundingDino, images: list[Image.Image]) -> transformers.BatchFeature:
+    processor = transformers.GroundingDinoProcessor(transformers.GroundingDinoImageProcessor(), model.tokenizer)
+    return processor(text=[[phrase] for phrase in PHRASES], images=images, padding=True, return_tensors="pt")
 
 
 MODELS = {
-    "clipseg": Case(create_clipseg, clipseg_processor),
-    "owlv2": Case(create_owlv2, owlv2_processor, lambda phrases: [[phrase] for phrase in phrases]),
-    "grounding_dino": Case(
-        create_grounding_dino, grounding_dino_processor, lambda phrases: [[phrase] for phrase in phrases]
-    ),
+    "clipseg": Case(create_clipseg, clipseg_inputs),
+    "owlv2": Case(create_owlv2, owlv2_inputs),
+    "grounding_dino": Case(create_grounding_dino, grounding_dino_inputs),
 }
 
 
@@ -96,13 +97,11 @@ def measure(name: str) -> None:
     torch.manual_seed(0)
     case, prompts = MODELS[name], [Prompt.of(Text(phrase), target=n) for n, phrase in enumerate(PHRASES, 1)]
     model = case.create().eval()
-    processor = case.processor(model)
     image = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
 
     @torch.inference_mode()
     def usual() -> None:
-        texts, images = case.texts(PHRASES), [Image.fromarray(image)] * len(PHRASES)
-        model.network(**processor(text=texts, images=images, padding=True, return_tensors="pt"))
+        model.network(**case.inputs(model, [Image.fromarray(image)] * len(PHRASES)))
 
     @torch.inference_mode()
     def encode() -> dict[str, torch.Tensor]:

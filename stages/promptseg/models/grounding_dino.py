@@ -63,8 +63,8 @@ class GroundingDinoTransform(DetectorTransform):
         from transformers import GroundingDinoImageProcessor  # imports torchvision, which takes seconds
 
         processor = GroundingDinoImageProcessor(size={"shortest_edge": self.shortest, "longest_edge": self.size})
-        (image,) = images
-        return processor(to_rgb(image), input_data_format="channels_last", return_tensors="pt").pixel_values
+        shown = np.array(to_rgb(*images))  # torch warns of arrays that cannot be written
+        return processor(shown, input_data_format="channels_last", return_tensors="pt").pixel_values
 
 
 class GroundingDino(Detector):
@@ -75,6 +75,7 @@ class GroundingDino(Detector):
     PROMPTS = frozenset({"text"})
     SCORES = {"text": 0.25}
     ENCODER = ("network.model.backbone.",)
+    transform: GroundingDinoTransform
 
     def __init__(self, network: GroundingDinoForObjectDetection, vocabulary: bytes, longest: int, shortest: int):
         super().__init__()

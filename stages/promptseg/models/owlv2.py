@@ -29,7 +29,8 @@ TINY = {
     "vision_config": dict(
         hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4, image_size=128, patch_size=16
     ),
-    "text_config": text_encoder.TINY_TEXT, "projection_dim": 64,
+    "text_config": {**text_encoder.TINY_TEXT, "initializer_factor": 4.0}, "projection_dim": 64,
+    "initializer_factor": 0.1,  # of the heads, whose scores are all 0 or 1 otherwise
 }  # fmt: skip
 
 
@@ -43,7 +44,7 @@ class Owlv2Transform(DetectorTransform):
 
     def to_input(self, images: list[np.ndarray]) -> torch.Tensor:
         """Convert images (h, w[, 3]) uint8 to (n, 3, size, size) float32."""
-        shown = [to_rgb(image) for image in images]
+        shown = [np.array(to_rgb(image)) for image in images]  # torch warns of arrays that cannot be written
         return self.processor(shown, input_data_format="channels_last", return_tensors="pt").pixel_values
 
     @property
@@ -63,6 +64,7 @@ class Owlv2(Detector):
     # Of a query image transformers keeps any box by default; 0.9 is what its documentation of that detection uses.
     SCORES = {"text": 0.1, "support": 0.9}
     ENCODER = ("network.owlv2.vision_model.", "network.layer_norm.")
+    transform: Owlv2Transform
 
     def __init__(self, network: Owlv2ForObjectDetection, tokenizer: dict[str, bytes]):
         super().__init__()
