@@ -54,6 +54,7 @@ def test_it_is_the_mean_share_of_foreground_for_the_phrase_alone(job):
     expected = np.mean([share(job(3), index) for index in range(3)])
     assert found == {"absent_phrase": "a grand piano", "absent_phrase_area": pytest.approx(expected, abs=1e-6)}
     assert 0 < found["absent_phrase_area"] < 1
+    assert absent_phrase.measure(job(3), PromptConfig(text=["bright disc"], exemplars=1)) == {}
 
 
 def test_at_most_32_evenly_spaced_records_are_predicted(job, monkeypatch):
