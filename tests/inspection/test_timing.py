@@ -27,6 +27,8 @@ def test_offline_only_tiny_weights_are_at_hand(offline):
 def test_weights_beside_the_project_are_found_and_those_of_the_user_come_first(offline):
     (offline / "weights" / "sam2-hiera-tiny").mkdir(parents=True)
     (offline / "other").mkdir()
+    (offline / "weights" / "sam_vit_b_01ec64.pth").touch()
+    assert timing.locate({"sam": None})["sam"].source == "../weights/sam_vit_b_01ec64.pth", "not sam2's"
     assert timing.locate({})["sam2"].source == "../weights/sam2-hiera-tiny"
     assert timing.locate(timing.parse("", ["sam2=../other"]))["sam2"].source == "../other"
     assert timing.locate(timing.parse("", ["sam2=tiny"]))["sam2"].tiny
