@@ -57,7 +57,8 @@ def test_further_models_are_named_alone_or_with_their_weights(offline):
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("unet_box", ["it is not prompted on images"]),
+        ("autoencoder", ["it is not prompted on images"]),
+        ("unet_box", ["nothing was released"]),
         ("nothing", ["it is not prompted on images"]),
         ("pointclip", ["it is not prompted on images"]),
         ("clip_decoder_unet", ["it has to be trained first", "finetune"]),
@@ -78,10 +79,7 @@ def test_one_image_is_measured_in_each_model_and_one_without_weights_is_assumed(
     speeds, assumed = timing.measured(image, weights, "a crack")
     assert all(min(speed.encode, speed.decode, speed.memory) > 0 for speed in speeds.values()) and not assumed
     assert {name for name, speed in speeds.items() if speed.step == 0} == {"seggpt"}
-    assert {name: speed.features for name, speed in speeds.items()} == {
-        "sam2": 2 * (8 * 64 * 64 + 16 * 32 * 32 + 64 * 16 * 16), "clipseg": 2 * 3 * 64 * 401, "unet": 0,
-        "medsam": 2 * 64 * 32 * 32, "seggpt": 0,
-    }  # fmt: skip
+    assert {name for name, speed in speeds.items() if speed.features == 0} == {"unet", "seggpt"}, "what is not cached"
     speeds, assumed = timing.measured(image, {"clipseg": timing.Weights("official", "")}, "a crack")
     assert assumed == ["clipseg"] and speeds["clipseg"].encode > 0
 
