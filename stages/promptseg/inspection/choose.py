@@ -166,9 +166,8 @@ def _runs(
 
     runs.append(refined("text-sam2", "text"))
     shots = {number: {"support": {"from": "train", "shots": number}} for number in (1, 5)}
-    offered: list[
-        tuple[str, str, dict[str, Any], str, float]
-    ] = [  # kind of prompt, name, prompt, what for, how many an image
+    # Kind of prompt, name of the run, prompt, what for, and how many an image.
+    offered: list[tuple[str, str, dict[str, Any], str, float]] = [
         ("box", "box", box, "a box around each object", prompts),
         ("points", "point", point, "a click on each object", prompts),
         ("text", "text", text, "words", work.classes),

@@ -116,10 +116,14 @@ def parse(names: str, given: Sequence[str]) -> dict[str, Weights | None]:
     return {**dict.fromkeys(further), **dict(_parsed(text) for text in given)}
 
 
+def _known() -> list[str]:
+    """Names of all models, without importing any."""
+    return fingerprint.names("promptseg.models.{}")
+
+
 def _check_known(name: str, option: str) -> None:
-    known = fingerprint.names("promptseg.models.{}")
-    if name not in known:
-        raise UserError(f"{option}: unknown model {name!r}; known: {', '.join(known)}")
+    if name not in _known():
+        raise UserError(f"{option}: unknown model {name!r}; known: {', '.join(_known())}")
 
 
 def _parsed(text: str) -> tuple[str, Weights]:
@@ -137,7 +141,8 @@ def _found(name: str, online: Callable[[], bool]) -> Weights:
 
     from promptseg import models
 
-    local = sorted(WEIGHTS.glob(f"{name}*")) if WEIGHTS.is_dir() else []
+    longer = tuple(other for other in _known() if other.startswith(name) and other != name)  # sam2, sam3 of sam
+    local = sorted(path for path in WEIGHTS.glob(f"{name}*") if not path.name.startswith(longer))
     if local:
         return Weights(local[0].as_posix(), local[0].as_posix())
     model = models.load(name)

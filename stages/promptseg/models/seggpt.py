@@ -52,7 +52,9 @@ class PaintingTransform(ImageTransform):
 
     def paint(self, mask: np.ndarray) -> torch.Tensor:
         """Paint a mask (h, w) bool white on black, normalized like an image: (3, size, size) float32."""
-        values = F.interpolate(torch.from_numpy(mask)[None, None].float(), (self.size, self.size), mode="nearest")[0]
+        values = F.interpolate(
+            torch.from_numpy(mask)[None, None].float(), (self.size, self.size), mode="nearest-exact"
+        )[0]
         return (255 * values - self._channels(self.mean)) / self._channels(self.std)
 
     def painted(self, values: torch.Tensor) -> torch.Tensor:
