@@ -122,7 +122,10 @@ def given_to(name: str, parts: list[Points | Box]) -> dict[str, list]:
 )
 @pytest.mark.parametrize("name", FAMILY)
 def test_logits_and_masks_are_those_of_the_processor_and_its_model(name, parts):
-    """On an image of the input's size, as both sides resize others with libraries of their own."""
+    """On an image of the input's size, as both sides resize others with libraries of their own.
+
+    HQ-SAM's network is transformers' with the image tokens of its authors (models/sam_hq.py).
+    """
     model = with_contrast(name)
     size = model.transform.size
     image = np.random.default_rng(5).integers(0, 256, (size, size, 3), np.uint8)

@@ -8,6 +8,7 @@ from promptseg import models
 from promptseg.prompts import Prompt
 from promptseg.prompts.box import Box
 from refusing import refused
+from transformers import SamHQModel
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
 # transformers' names -> the authors', where SAM has none.
@@ -63,3 +64,14 @@ def test_masks_hang_on_both_tokens_and_on_early_features(model):
     for changed, settings in (({}, {"hq_token_only": True}), ({"early": torch.zeros_like(features["early"])}, {})):
         other = model.network(**model.image_inputs({**features, **changed}), **inputs, **settings).pred_masks[:, :, 0]
         assert float((other - model.decode(features, prompts)).abs().max()) > 1e-6
+
+
+@torch.no_grad()
+def test_transformers_own_decoder_drops_the_updated_image_tokens(model):
+    """Where this fails, transformers has changed, and `_use_updated_tokens` of models/sam_hq.py may be superfluous."""
+    plain = SamHQModel(model.network.config).eval()
+    plain.load_state_dict(model.network.state_dict())
+    inputs = model.image_inputs(model.encode([IMAGE]))
+    inputs |= {"input_boxes": torch.tensor([[[20.0, 30.0, 150.0, 110.0]]]), "multimask_output": False}
+    ours, theirs = model.network(**inputs).pred_masks, plain(**inputs).pred_masks
+    assert float((ours - theirs).abs().max()) > 0.01 * float(ours.std())
