@@ -33,7 +33,7 @@ TINY = dict(
 
 @dataclass(frozen=True)
 class PaintingTransform(ImageTransform):
-    """Resize as SegGPT's processor does: images bicubic, masks to the nearest centers; paintings to the nearest pixel."""
+    """Resize as SegGPT's processor does: images bicubic, masks to the nearest centers, paintings to the nearest."""
 
     keep_aspect: bool = False
     mean: tuple[float, float, float] = IMAGENET_MEAN
