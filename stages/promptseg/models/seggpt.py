@@ -33,7 +33,7 @@ TINY = dict(
 
 @dataclass(frozen=True)
 class PaintingTransform(ImageTransform):
-    """Resize images as SegGPT's processor does: bicubic to the input, nearest from it."""
+    """Resize as SegGPT's processor does: images bicubic, masks to the nearest centers, paintings to the nearest."""
 
     keep_aspect: bool = False
     mean: tuple[float, float, float] = IMAGENET_MEAN
