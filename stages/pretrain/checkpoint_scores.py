@@ -30,8 +30,8 @@ def score_checkpoints(
     """Score checkpoints.
 
     Args:
-        segmenters: by the name of their model; metrics of other models are left out. SAM 2, which is not trained here,
-            shows by its released weights how difficult the images are.
+        segmenters: by the name of their model; metrics of other models are left out. The released SAM 2
+            shows how difficult the images are.
         config: number of images and prompts.
         seed: of images and prompts.
         phrases: Parquet file of the test phrases.

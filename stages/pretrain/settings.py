@@ -34,7 +34,7 @@ class Training(Settings):
 
 
 class SamTraining(Prompts, Training):
-    """Training of SAM or a relative. Corrections and a curriculum are SAM's alone; see sam_models.py."""
+    """Training of SAM or a relative. Corrections and a curriculum are those of SAM and SAM 2 alone; see sam_models.py."""
 
     images: PositiveInt  # of an epoch
     val_images: PositiveInt
@@ -78,6 +78,7 @@ class Pretraining(Settings):
     seed: NonNegativeInt = 0
     phrases: PhraseSplits
     sam: SamTraining
+    sam2: SamTraining
     medsam: SamTraining
     pa_sam: SamTraining
     clip: ClipTraining
@@ -86,8 +87,9 @@ class Pretraining(Settings):
 
     @model_validator(mode="after")
     def _prompts_fit_models(self):
-        if self.sam.boxes != self.sam.points:
-            raise ValueError("sam: as many points as boxes are needed")
+        for name in ("sam", "sam2"):
+            if getattr(self, name).boxes != getattr(self, name).points:
+                raise ValueError(f"{name}: as many points as boxes are needed")
         if self.medsam.points or self.pa_sam.points:
             raise ValueError("medsam and pa_sam are trained with boxes alone; leave out points")
         return self

@@ -35,7 +35,7 @@ def test_every_stage_depends_on_all_code_that_it_imports():
     with Repo(PRETRAIN) as repo:
         stages = list(repo.index.stages)
     expected = {f"phrases@{name}" for name in ("train", "val", "test", "support")} | {"preview", "evaluate"}
-    assert {stage.name for stage in stages} == expected | {"sam", "medsam", "pa_sam", "clip", "clipseg"}
+    assert {stage.name for stage in stages} == expected | {"sam", "sam2", "medsam", "pa_sam", "clip", "clipseg"}
     for stage in stages:
         deps = {(PRETRAIN / dep.def_path).resolve() for dep in stage.deps}
         assert {dep for dep in deps if not dep.exists() and PRETRAIN / "data" not in dep.parents} == set()
@@ -57,6 +57,7 @@ TRAIN = {key: value for key, value in RAW["sam"]["train"].items() if key != "bat
     [
         ("sam", {"kinds": {"foggy": 1.0}}, "foggy"),
         ("sam", {"boxes": 3}, "as many"),
+        ("sam2", {"points": 3}, "sam2: as many"),
         ("sam", {"speed": 1}, "speed"),
         ("sam", {"train": TRAIN}, "batch_size"),
         ("sam", {"train": {**TRAIN, "batch_size": "auto"}}, "batch_size"),
