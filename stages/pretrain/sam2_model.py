@@ -1,10 +1,11 @@
 """SAM 2, which is trained from the tiny SAM in minutes instead of hours.
 
-It takes over SAM's prompt encoder and mask decoder, whose layers it has too, and the blocks of SAM's encoder as those of
-Hiera's third stage, which has as many positions. In the pretext epochs Hiera is fitted to SAM's encoder block by block
-on rendered images (distillation; Romero et al. 2015, FitNets): its first stages replace SAM's patch embedding, and the
-attention learns to do without relative positions. Then everything is trained interactively as SAM is. What its
-decoder lacks starts at zero: the skips from the first two stages, and the token of the object score, which is not trained.
+It takes over SAM's prompt encoder and mask decoder, whose layers it has too, and the blocks of SAM's encoder as blocks
+of Hiera's third stage, which has as many positions. In the pretext epochs Hiera is fitted to SAM's encoder block by
+block on rendered images (distillation; Romero et al. 2015, FitNets): its first stages replace SAM's patch embedding, and
+the attention learns to do without relative positions. Then everything is trained interactively as SAM is. What SAM's
+decoder lacks starts at zero: the skips from the first two stages, and the token of the object score, which is not
+trained.
 """
 
 import functools
@@ -26,12 +27,8 @@ from transformers import Sam2Config, Sam2Model, SamModel
 
 FIRST_BLOCK = 3  # of Hiera that is one of SAM's: after a block each in two stages, and the one that pools for the third
 QUALITY_SLOPE = 4.0  # of the logit of a predicted IoU where that is 0.5: SAM 2 applies a sigmoid to it and SAM does not
-_NAMES = [
-    (r"^vision_encoder\.layers\.(\d+)\.", lambda match: f"vision_encoder.backbone.blocks.{FIRST_BLOCK + int(match[1])}."),
-    (r"\.mlp\.lin1\.", ".mlp.proj_in."),
-    (r"\.mlp\.lin2\.", ".mlp.proj_out."),
-    (r"\.out_proj\.", ".o_proj."),
-]
+_NAMES = [(".mlp.lin1.", ".mlp.proj_in."), (".mlp.lin2.", ".mlp.proj_out."), (".out_proj.", ".o_proj.")]
+_BLOCK = re.compile(r"^vision_encoder\.layers\.(\d+)\.")
 _POINTS = "prompt_encoder.point_embed"
 _QUALITY = "mask_decoder.iou_prediction_head.proj_out"
 
@@ -58,6 +55,8 @@ def initialize(network: Sam2Model, sam: SamModel) -> Sam2Model:
     for layer in (decoder.conv_s0, decoder.conv_s1, decoder.obj_score_token):  # what SAM's decoder has not
         for parameter in layer.parameters():
             nn.init.zeros_(parameter)
+    positions = network.vision_encoder.backbone.pos_embed
+    positions.data[0] = initial_weights.sinusoids(*positions.shape[2:], positions.shape[1]).movedim(-1, 0)
     network.load_state_dict(network.state_dict() | _of_sam(sam.state_dict(), network.state_dict().keys()))
     return network
 
@@ -66,8 +65,9 @@ def _of_sam(state: dict[str, torch.Tensor], known: set[str]) -> dict[str, torch.
     """SAM's tensors under the names of Sam2Model, where that has them; relative positions and the neck it has not."""
     tensors = {f"{_POINTS}.weight": torch.cat([state[f"{_POINTS}.{label}.weight"] for label in range(4)])}
     for name, tensor in state.items():
-        for pattern, replacement in _NAMES:
-            name = re.sub(pattern, replacement, name)
+        name = _BLOCK.sub(lambda match: f"vision_encoder.backbone.blocks.{FIRST_BLOCK + int(match[1])}.", name)
+        for own, of_sam2 in _NAMES:
+            name = name.replace(own, of_sam2)
         if name in known:
             tensors[name] = tensor
     tensors[f"{_QUALITY}.weight"] = QUALITY_SLOPE * tensors[f"{_QUALITY}.weight"]
@@ -79,7 +79,7 @@ def distillation_losses(
     sam: SamModel, segmenter: InteractiveSam2, config: CompleteTrain, split: RenderedSplit, items: list[TrainingItem],
     epoch: int, sums: MetricSums,
 ) -> list[torch.Tensor]:  # fmt: skip
-    """Compute the losses (n,) of a batch as a Phase takes them: squared errors relative to the variance of SAM's values.
+    """Compute the losses (n,) of a batch as a Phase takes them: squared errors relative to the variance in SAM.
 
     That of the image embedding counts as much as those of all blocks together.
     """

@@ -34,7 +34,7 @@ class Training(Settings):
 
 
 class SamTraining(Prompts, Training):
-    """Training of SAM or a relative. Corrections and a curriculum are those of SAM and SAM 2 alone; see sam_models.py."""
+    """Training of SAM or a relative. Corrections and a curriculum are for SAM and SAM 2; see sam_models.py."""
 
     images: PositiveInt  # of an epoch
     val_images: PositiveInt
