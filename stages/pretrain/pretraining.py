@@ -52,15 +52,17 @@ class Setup:
     part: tuple[str, dict] | None = None
     # Losses of `train.pretext_epochs` epochs before, as `losses`, which train the parameters of the model's PRETEXT.
     pretext_losses: Callable | None = None
+    pretext_lr: float | None = None  # in place of `train.lr`
 
     def phases(self, settings: CompleteTrain) -> list[Phase]:
         """The pretext task, where there is one, and the training; the model is left as the last one needs it."""
         segmenter, phases = self.segmenter, []
         if self.pretext_losses:
-            without_ema = settings.model_copy(update={"ema_decay": None})  # training continues from the last weights
+            # Training continues from the last weights and not from their average.
+            own = settings.model_copy(update={"ema_decay": None, "lr": self.pretext_lr or settings.lr})
             trainable = segmenter.set_trainable_prefixes(segmenter.PRETEXT)
-            losses = functools.partial(self.pretext_losses, segmenter, settings)
-            phases.append(Phase(PRETEXT, settings.pretext_epochs, without_ema, trainable, losses, order_key=(1,)))
+            losses = functools.partial(self.pretext_losses, segmenter, own)
+            phases.append(Phase(PRETEXT, own.pretext_epochs, own, trainable, losses, order_key=(1,)))
         if self.part:
             trainable = segmenter.set_trainable_prefixes(self.part[:1])
         else:

@@ -2,9 +2,9 @@
 
 It takes over SAM's prompt encoder and mask decoder, whose layers it has too, and the blocks of SAM's encoder as blocks
 of Hiera's third stage, which has as many positions. In the pretext epochs Hiera is fitted to SAM's encoder block by
-block on rendered images (distillation; Romero et al. 2015, FitNets): its first stages replace SAM's patch embedding, and
-the attention learns to do without relative positions. Then everything is trained interactively as SAM is. What SAM's
-decoder lacks starts at zero: the skips from the first two stages, and the token of the object score, which is not
+block on rendered images (distillation; Romero et al. 2015, FitNets): its first stages replace SAM's patch embedding,
+and the attention learns to do without relative positions. Then everything is trained interactively as SAM is. What
+SAM's decoder lacks starts at zero: the skips from the first two stages, and the token of the object score, which is not
 trained.
 """
 
@@ -26,6 +26,9 @@ from torch import nn
 from transformers import Sam2Config, Sam2Model, SamModel
 
 FIRST_BLOCK = 3  # of Hiera that is one of SAM's: after a block each in two stages, and the one that pools for the third
+# Factors of initial weights, for values about as large as SAM's: its tokens have a standard deviation of 3.9, and its
+# image embedding one of 0.33.
+TOKEN, EMBEDDING = 3.0, 0.05
 QUALITY_SLOPE = 4.0  # of the logit of a predicted IoU where that is 0.5: SAM 2 applies a sigmoid to it and SAM does not
 _NAMES = [(".mlp.lin1.", ".mlp.proj_in."), (".mlp.lin2.", ".mlp.proj_out."), (".out_proj.", ".o_proj.")]
 _BLOCK = re.compile(r"^vision_encoder\.layers\.(\d+)\.")
@@ -44,8 +47,8 @@ def build_sam2(config: SamTraining, seed: int, start: Path) -> Setup:
     sam = Sam.load(start, 1).network.requires_grad_(False)
     segmenter = InteractiveSam2(initialize(Sam2Model(Sam2Config(**Sam2.TINY)), sam))
     segmenter.configure(config)
-    losses = functools.partial(distillation_losses, sam)
-    return Setup(segmenter, prompted_splits(segmenter, config, seed), pretext_losses=losses)
+    losses, splits = functools.partial(distillation_losses, sam), prompted_splits(segmenter, config, seed)
+    return Setup(segmenter, splits, pretext_losses=losses, pretext_lr=config.pretext_lr)
 
 
 def initialize(network: Sam2Model, sam: SamModel) -> Sam2Model:
@@ -55,7 +58,11 @@ def initialize(network: Sam2Model, sam: SamModel) -> Sam2Model:
     for layer in (decoder.conv_s0, decoder.conv_s1, decoder.obj_score_token):  # what SAM's decoder has not
         for parameter in layer.parameters():
             nn.init.zeros_(parameter)
-    positions = network.vision_encoder.backbone.pos_embed
+    hiera, neck = network.vision_encoder.backbone, network.vision_encoder.neck
+    hiera.blocks[FIRST_BLOCK - 1].proj.weight.data *= TOKEN
+    for convolution in neck.convs[:2]:  # of the last two stages
+        convolution.weight.data *= EMBEDDING
+    positions = hiera.pos_embed
     positions.data[0] = initial_weights.sinusoids(*positions.shape[2:], positions.shape[1]).movedim(-1, 0)
     network.load_state_dict(network.state_dict() | _of_sam(sam.state_dict(), network.state_dict().keys()))
     return network

@@ -40,6 +40,7 @@ class SamTraining(Prompts, Training):
     val_images: PositiveInt
     corrections: NonNegativeInt = 0  # points after the first prompt, each where the previous mask is wrong
     corrected_share: Fraction = 0.0  # of the images that get corrections
+    pretext_lr: PositiveFloat | None = None  # of SAM 2's pretext epochs; None: that of `train`
     curriculum: dict[Kind, PositiveInt] = {}  # kinds of the first epochs, in this order: number of epochs
 
 

@@ -71,8 +71,6 @@ def make(home):
     (home / "data/summaries/cells.json").write_text('{"train": {"images": 5}}')
     for name in sorted({run.model for run in settings.runs.values()} - {"pointclip"}):
         model = checkpoints.released(name, params.Model(), "tiny", 0)
-        if name == "sam2":  # none is shipped, and logits of the random one are next to nothing
-            _spread(model)
         weights.write(home / "data/checkpoints" / name, model.configuration(), model.state_dict(), model.files())
     for name, run in settings.runs.items():
         if run.dataset == "cells":
@@ -122,14 +120,6 @@ def write_clouds(path):
     path.parent.mkdir(parents=True)
     with records.RecordWriter(path, records.Record, {"classes": ["chair"], "modality": "point_cloud"}):
         pass
-
-
-def _spread(model):
-    """Draw matrices anew, so that logits are as far apart as those of a trained network."""
-    torch.manual_seed(0)
-    for parameter in model.parameters():
-        if parameter.ndim > 1:
-            torch.nn.init.xavier_normal_(parameter)
 
 
 def _run(data, name, run, split):

@@ -22,12 +22,12 @@ from promptseg.nn.segmenter import Features
 TINY = {
     "vision_config": dict(
         backbone_config=dict(
-            model_type="sam2_hiera_det_model", hidden_size=32, image_size=[128, 128], patch_stride=[2, 2],
-            mlp_ratio=2.0, blocks_per_stage=[1, 1, 8, 1], embed_dim_per_stage=[32, 64, 128, 160],
+            model_type="sam2_hiera_det_model", hidden_size=16, image_size=[128, 128], patch_stride=[2, 2],
+            mlp_ratio=2.0, blocks_per_stage=[1, 1, 8, 1], embed_dim_per_stage=[16, 64, 128, 160],
             num_attention_heads_per_stage=[1, 2, 4, 5], window_size_per_stage=[8, 8, 8, 8],
             global_attention_blocks=[5, 8, 9], window_positional_embedding_background_size=[16, 16],
         ),
-        backbone_channel_list=[160, 128, 64, 32], backbone_feature_sizes=[[64, 64], [32, 32], [16, 16]],
+        backbone_channel_list=[160, 128, 64, 16], backbone_feature_sizes=[[64, 64], [32, 32], [16, 16]],
         fpn_hidden_size=96,
     ),
     "prompt_encoder_config": dict(hidden_size=96, image_size=128, patch_size=8),
