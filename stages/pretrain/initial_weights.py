@@ -83,9 +83,7 @@ def zero_initialize_adapter(decoder: AdaptedMaskDecoder) -> None:
 
 def _initialize_encoder(network: SamModel) -> None:
     encoder = network.vision_encoder
-    _, rows, columns, width = encoder.pos_embed.shape
-    y, x = (_sinusoids(side, width // 2) for side in (rows, columns))
-    encoder.pos_embed.data[0] = torch.cat([y[:, None].expand(-1, columns, -1), x[None].expand(rows, -1, -1)], dim=-1)
+    encoder.pos_embed.data[0] = sinusoids(*encoder.pos_embed.shape[1:])
     for layer in encoder.layers:
         layer.attn.proj.weight.data *= ENCODER_BRANCH
         layer.mlp.lin2.weight.data *= ENCODER_BRANCH
@@ -153,6 +151,12 @@ def _initialize_mask_head(decoder: SamMaskDecoder, directions: torch.Tensor, mea
         network.proj_out.weight.data *= DECODER_BRANCH
         network.proj_out.weight.data[:, : 2 * count] = LOGIT * balanced
         network.proj_out.bias.data[-1] = -OFFSET
+
+
+def sinusoids(rows: int, columns: int, width: int) -> torch.Tensor:
+    """Sines and cosines of the positions of tokens, (rows, columns, width): of y in one half, of x in the other."""
+    y, x = (_sinusoids(side, width // 2) for side in (rows, columns))
+    return torch.cat([y[:, None].expand(-1, columns, -1), x[None].expand(rows, -1, -1)], dim=-1)
 
 
 def _sinusoids(side: int, count: int) -> torch.Tensor:

@@ -8,11 +8,12 @@ from pathlib import Path
 import torch
 from promptseg.core import devices, fingerprint
 from promptseg.core.devices import Processes
+from promptseg.core.train_config import CompleteTrain
 from promptseg.nn import weights
 from promptseg.nn.segmenter import Segmenter
 from promptseg.training import epochs, train_settings, trainer
 from promptseg.training.checkpoint_manager import CheckpointManager
-from promptseg.training.training_run import TRAIN, Phase, TrainingRun
+from promptseg.training.training_run import PRETEXT, TRAIN, Phase, TrainingRun
 from promptseg.training.training_split import TrainingSplit
 from settings import Training
 
@@ -49,6 +50,25 @@ class Setup:
     # Prefix of the parameters that alone are trained and written, and their config.json; None: all are written, and the
     # settings name those that are trained.
     part: tuple[str, dict] | None = None
+    # Losses of `train.pretext_epochs` epochs before, as `losses`, which train the parameters of the model's PRETEXT.
+    pretext_losses: Callable | None = None
+    pretext_lr: float | None = None  # in place of `train.lr`
+
+    def phases(self, settings: CompleteTrain) -> list[Phase]:
+        """The pretext task, where there is one, and the training; the model is left as the last one needs it."""
+        segmenter, phases = self.segmenter, []
+        if self.pretext_losses:
+            # Training continues from the last weights and not from their average.
+            own = settings.model_copy(update={"ema_decay": None, "lr": self.pretext_lr or settings.lr})
+            trainable = segmenter.set_trainable_prefixes(segmenter.PRETEXT)
+            losses = functools.partial(self.pretext_losses, segmenter, own)
+            phases.append(Phase(PRETEXT, own.pretext_epochs, own, trainable, losses, order_key=(1,)))
+        if self.part:
+            trainable = segmenter.set_trainable_prefixes(self.part[:1])
+        else:
+            trainable = segmenter.set_trainable(settings.trainable)
+        losses = functools.partial(self.losses, segmenter, settings)
+        return [*phases, Phase(TRAIN, settings.epochs, settings, trainable, losses)]
 
     def write(self, folder: Path, trained: dict[str, torch.Tensor]) -> None:
         """Write a checkpoint in fp16, with the trained parameters by name."""
@@ -79,13 +99,7 @@ def train(
     setup = build(config, seed, start)
     segmenter = setup.segmenter.to(processes.device)
     settings = train_settings.check(config.train.completed(segmenter.TRAIN_DEFAULTS))
-    if setup.part:
-        trainable = segmenter.set_trainable_prefixes(setup.part[:1])
-    else:
-        trainable = segmenter.set_trainable(settings.trainable)
-    losses = functools.partial(setup.losses, segmenter, settings)
-    phase = Phase(TRAIN, settings.epochs, settings, trainable, losses)
-    run = TrainingRun(segmenter, *setup.splits, [phase], processes, seed)
+    run = TrainingRun(segmenter, *setup.splits, setup.phases(settings), processes, seed)
     inputs = {
         "model": name, "settings": config.model_dump(mode="json"), "seed": seed,
         "start": start and weights.digest(start), "code": fingerprint.digest(Path(__file__).parent.rglob("*.py")),

@@ -21,6 +21,7 @@ from promptseg.models.medsam import MedSam
 from promptseg.models.pa_sam import PaSam
 from promptseg.models.sam import Sam
 from promptseg.nn.prompt_adapter import AdaptedSam
+from promptseg.nn.sam_segmenter import SamSegmenter
 from promptseg.nn.segmenter import Features, Loss, LossContext, Segmenter
 from promptseg.prompts import Prompt
 from promptseg.training.losses import dice, dice_bce, focal
@@ -45,8 +46,8 @@ MAX_LOGIT = 32.0  # of a mask prompt, as in SAM
 Targets = tuple[torch.Tensor, torch.Tensor]  # targets and weights, (m, side, side) each
 
 
-class InteractiveSam(Sam):
-    """SAM with its interactive training.
+class InteractiveSegmenter(SamSegmenter):
+    """SAM's interactive training, for SAM and SAM 2.
 
     Attributes:
         corrections: number of points after the first prompt.
@@ -55,6 +56,11 @@ class InteractiveSam(Sam):
     """
 
     corrections, corrected_share, curriculum_epochs = 0, 0.0, 0
+
+    def configure(self, config: SamTraining) -> None:
+        """Take the corrections and the curriculum from the settings."""
+        self.corrections, self.corrected_share = config.corrections, config.corrected_share
+        self.curriculum_epochs = sum(config.curriculum.values())
 
     def compute_loss(
         self, features: Features, prompts: list[list[Prompt]], context: LossContext
@@ -137,6 +143,10 @@ class InteractiveSam(Sam):
         return point[:, None], positive.flatten(1).gather(1, pixel).long()[:, None]
 
 
+class InteractiveSam(InteractiveSegmenter, Sam):
+    """SAM with its interactive training."""
+
+
 def _focal_dice(logits: torch.Tensor, target: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     return FOCAL_WEIGHT * focal(logits, target, weight) + dice(logits, target, weight)
 
@@ -153,14 +163,14 @@ def build_sam(config: SamTraining, seed: int, start: None) -> Setup:
     segmenter = InteractiveSam(SamModel(SamConfig(**NETWORK)))
     images = [rendering.render(seed, "train", index, "general").image for index in range(INITIAL_IMAGES)]
     initial_weights.initialize_sam(segmenter.network, segmenter.transform.to_input(images))
-    segmenter.corrections, segmenter.corrected_share = config.corrections, config.corrected_share
-    segmenter.curriculum_epochs = sum(config.curriculum.values())
-    return _setup(segmenter, config, seed)
+    segmenter.configure(config)
+    return Setup(segmenter, prompted_splits(segmenter, config, seed))
 
 
 def build_medsam(config: SamTraining, seed: int, start: Path) -> Setup:
     """Set up MedSAM (Ma et al. 2024) from SAM: its image transform, box prompts alone, a single mask."""
-    return _setup(MedSam(Sam.load(start, 1).network), config, seed)
+    segmenter = MedSam(Sam.load(start, 1).network)
+    return Setup(segmenter, prompted_splits(segmenter, config, seed))
 
 
 def build_pa_sam(config: SamTraining, seed: int, start: Path) -> Setup:
@@ -174,12 +184,13 @@ def build_pa_sam(config: SamTraining, seed: int, start: Path) -> Setup:
     initial_weights.zero_initialize_adapter(network.mask_decoder)
     segmenter = PaSam(network)
     segmenter.samples_hard_points = False
-    return _setup(segmenter, config, seed)
+    return Setup(segmenter, prompted_splits(segmenter, config, seed))
 
 
-def _setup(segmenter: Segmenter, config: SamTraining, seed: int) -> Setup:
+def prompted_splits(segmenter: Segmenter, config: SamTraining, seed: int) -> list[PromptedSplit]:
+    """Return the splits to train and to validate on."""
     counts = {"train": config.images, "val": config.val_images}
-    return Setup(segmenter, [PromptedSplit(*each, segmenter, config, seed) for each in counts.items()])
+    return [PromptedSplit(*each, segmenter, config, seed) for each in counts.items()]
 
 
 BUILDERS = {"sam": build_sam, "medsam": build_medsam, "pa_sam": build_pa_sam}

@@ -34,12 +34,13 @@ class Training(Settings):
 
 
 class SamTraining(Prompts, Training):
-    """Training of SAM or a relative. Corrections and a curriculum are SAM's alone; see sam_models.py."""
+    """Training of SAM or a relative. Corrections and a curriculum are for SAM and SAM 2; see sam_models.py."""
 
     images: PositiveInt  # of an epoch
     val_images: PositiveInt
     corrections: NonNegativeInt = 0  # points after the first prompt, each where the previous mask is wrong
     corrected_share: Fraction = 0.0  # of the images that get corrections
+    pretext_lr: PositiveFloat | None = None  # of SAM 2's pretext epochs; None: that of `train`
     curriculum: dict[Kind, PositiveInt] = {}  # kinds of the first epochs, in this order: number of epochs
 
 
@@ -78,6 +79,7 @@ class Pretraining(Settings):
     seed: NonNegativeInt = 0
     phrases: PhraseSplits
     sam: SamTraining
+    sam2: SamTraining
     medsam: SamTraining
     pa_sam: SamTraining
     clip: ClipTraining
@@ -86,8 +88,9 @@ class Pretraining(Settings):
 
     @model_validator(mode="after")
     def _prompts_fit_models(self):
-        if self.sam.boxes != self.sam.points:
-            raise ValueError("sam: as many points as boxes are needed")
+        for name in ("sam", "sam2"):
+            if getattr(self, name).boxes != getattr(self, name).points:
+                raise ValueError(f"{name}: as many points as boxes are needed")
         if self.medsam.points or self.pa_sam.points:
             raise ValueError("medsam and pa_sam are trained with boxes alone; leave out points")
         return self

@@ -91,7 +91,8 @@ def refused(tmp_path, *arguments, **settings) -> str:
 
 def answer(name: str, network: torch.nn.Module) -> torch.Tensor:
     """What a transformers network says to one question."""
-    side = network.config.vision_config.image_size if name != "sam2" else 256
+    config = network.config.prompt_encoder_config if name == "sam2" else network.config.vision_config
+    side = config.image_size
     question = {"pixel_values": torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(1))}
     if name == "clipseg":
         question |= {"input_ids": torch.tensor([[512, 65, 66, 513]]), "interpolate_pos_encoding": True}

@@ -24,14 +24,14 @@ TRAINED = {
     "cells-unet": "network.",
 }
 THRESHOLDS = {"cells-lora": 0.35, "cells-sam2-20": 0.55, "cells-unet": 0.35}
-RELATIVES = ("sam2", "edgetam", "sam_hq", "sam3_tracker")  # of SAM; of none are tiny weights shipped
+RELATIVES = ("edgetam", "sam_hq", "sam3_tracker")  # of SAM, without tiny weights
 SETTINGS = {
     "scale": {"checkpoints": "tiny"},
     "datasets": {"cells": {"raw": "cells", "reader": "folder"}, "clouds": {"raw": "clouds", "reader": "modelnet40"}},
     "models": {
         name: {}
         for name in (
-            *RELATIVES, "sam", "medsam", "clipseg", "unet", "unet_box", "clip_decoder_unet", "whole_image", "pointclip",
+            *RELATIVES, "sam", "sam2", "medsam", "clipseg", "unet", "unet_box", "clip_decoder_unet", "whole_image", "pointclip",
         )
     },
     "zero_shot": {
@@ -126,14 +126,6 @@ def write_clouds(path):
     path.parent.mkdir(parents=True)
     with records.RecordWriter(path, records.Record, {"classes": ["chair"], "modality": "point_cloud"}):
         pass
-
-
-def _spread(model):
-    """Draw matrices anew, so that logits are as far apart as those of a trained network."""
-    torch.manual_seed(0)
-    for parameter in model.parameters():
-        if parameter.ndim > 1:
-            torch.nn.init.xavier_normal_(parameter)
 
 
 def _run(data, name, run, split):

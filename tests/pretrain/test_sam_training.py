@@ -4,13 +4,15 @@ import initial_weights
 import numpy as np
 import pretraining
 import pytest
+import sam2_model
 import sam_models
 import settings
 import torch
 from prompted_images import sample_prompted_image
-from promptseg import models
+from promptseg import models, tiny
 from promptseg.models.pa_sam import PaSam
 from promptseg.models.sam import Sam
+from promptseg.models.sam2 import Sam2
 from promptseg.nn import weights
 from promptseg.nn.image_transform import IMAGENET_MEAN, IMAGENET_STD, ImageTransform
 from promptseg.nn.segmenter import LossContext
@@ -20,9 +22,10 @@ from promptseg.training import checkpoint_manager
 from promptseg.training.checkpoint_manager import CheckpointManager
 from promptseg.training.losses import dice
 from promptseg.training.trainer import Outputs
+from sam2_model import InteractiveSam2
 from sam_models import InteractiveSam, _iou
 from synthetic_scenes import RAW, sam_training
-from transformers import SamConfig, SamModel
+from transformers import Sam2Config, Sam2Model, SamConfig, SamModel
 
 
 def initialized() -> SamModel:
@@ -57,10 +60,34 @@ def test_before_training_a_point_selects_similar_pixels_and_weights_depend_on_th
     assert -2.5 < logits.mean() < 0, "neither everything nor nothing is foreground"
 
 
-@pytest.fixture(scope="module")
-def batch():
+@torch.no_grad()
+def test_before_training_sam2_has_the_blocks_and_the_decoder_of_its_sam():
+    """Exactly, but for SAM's relative positions, SAM 2's padding point of a box, and its token of the object score."""
+    torch.manual_seed(0)
+    sam = Sam.load(tiny.FOLDER / "sam", 1)
+    segmenter = Sam2(sam2_model.initialize(Sam2Model(Sam2Config(**Sam2.TINY)), sam.network)).eval()
+    image = sample_prompted_image(0, "test", 0, sam_training()).image
+    side, points = min(image.shape[:2]), torch.tensor([[[[40.0, 60.0]]], [[[90.0, 30.0]]]])
+    embedding = sam.encode([image[:side, :side]])["image"].expand(2, -1, -1, -1)
+    skips = [torch.zeros(2, channels, size, size) for channels, size in ((12, 64), (24, 32))]
+    found, expected = (
+        network(image_embeddings=embeddings, input_points=points, input_labels=torch.ones(2, 1, 1, dtype=torch.long))
+        for network, embeddings in ((segmenter.network, [*skips, embedding]), (sam.network, embedding))
+    )
+    correlation = torch.corrcoef(torch.stack([each.pred_masks.flatten() for each in (found, expected)]))[0, 1]
+    assert correlation > 0.95
+    assert (found.iou_scores.argmax(dim=-1) == expected.iou_scores.argmax(dim=-1)).all()
+    hidden = torch.randn(2, 16, 16, 128)
+    blocks = segmenter.network.vision_encoder.backbone.blocks[sam2_model.FIRST_BLOCK :]
+    for block, layer in zip(blocks, sam.network.vision_encoder.layers):
+        layer.attn.rel_pos_h.zero_(), layer.attn.rel_pos_w.zero_()
+        torch.testing.assert_close(block(hidden), layer(hidden), rtol=1e-4, atol=1e-4)
+
+
+@pytest.fixture(scope="module", params=[InteractiveSam, InteractiveSam2])
+def batch(request):
     """A segmenter with features, prompts and loss context of two images."""
-    segmenter, config = InteractiveSam.create("tiny", 0), sam_training()
+    segmenter, config = request.param.create("tiny", 0), sam_training()
     config = config.model_copy(update={"kinds": {"flat": 1.0}})
     samples = [sample_prompted_image(0, "train", index, config) for index in (0, 1)]
     transform, side = segmenter.transform, segmenter.side
@@ -112,15 +139,15 @@ def test_curriculum_epochs_have_cross_entropy_and_the_others_focal_loss(batch):
 
 def test_corrections_lie_in_the_error_region_with_the_label_of_the_target(batch):
     segmenter, *_ = batch
-    target = torch.zeros(2, 128, 128)
-    target[:, 20:60, 30:90] = 1
+    target = torch.zeros(2, segmenter.side, segmenter.side)
+    target[:, 10:30, 15:45] = 1
     logits = torch.where(target > 0, 5.0, -5.0)
-    logits[0, 20:25, 30:90] = -5  # false negative
-    logits[1, 100:110, 100:110] = 5  # false positive
+    logits[0, 10:13, 15:45] = -5  # false negative
+    logits[1, 50:55, 50:55] = 5  # false positive
     points, labels = segmenter._sample_correction(logits, target, torch.ones_like(target), torch.Generator())
     assert labels[:, 0, 0].tolist() == [1, 0]
     (x0, y0), (x1, y1) = (points[:, 0, 0] * segmenter.side / segmenter.transform.size).tolist()
-    assert 20 <= y0 < 25 and 30 <= x0 < 90 and 100 <= y1 < 110 and 100 <= x1 < 110
+    assert 10 <= y0 < 13 and 15 <= x0 < 45 and 50 <= y1 < 55 and 50 <= x1 < 55
 
 
 def test_iou_of_logits():
@@ -131,12 +158,22 @@ def test_iou_of_logits():
     assert _iou(logits, target, weight).item() == pytest.approx(10 / (24 + 20 - 10))
 
 
-def test_trained_checkpoint_loads_as_sam_and_resuming_gives_the_same_bytes(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "model, build, phases, start",
+    [
+        ("sam", sam_models.build_sam, ["train", "train"], None),
+        ("sam2", sam2_model.build_sam2, ["pretext", "train", "train"], tiny.FOLDER / "sam"),
+    ],
+)
+def test_trained_checkpoint_loads_and_resuming_gives_the_same_bytes(model, build, phases, start, tmp_path, monkeypatch):
     monkeypatch.setattr(sam_models, "INITIAL_IMAGES", 4)
+    config = sam_training()
+    settings = config.train.model_copy(update={"pretext_epochs": phases.count("pretext")})
+    config = config.model_copy(update={"train": settings})
 
     def train(name):
         outputs = Outputs(tmp_path / "state", tmp_path / name, tmp_path / f"{name}.csv")
-        pretraining.train("sam", sam_models.build_sam, sam_training(), 0, outputs)
+        pretraining.train(model, build, config, 0, outputs, start)
         return [(tmp_path / name / "model.safetensors").read_bytes(), (tmp_path / f"{name}.csv").read_bytes()]
 
     whole, real = train("whole"), CheckpointManager.save
@@ -156,7 +193,9 @@ def test_trained_checkpoint_loads_as_sam_and_resuming_gives_the_same_bytes(tmp_p
     assert (tmp_path / "state").exists()
     assert train("resumed") == whole and not (tmp_path / "state").exists()
     assert {value.dtype for value in weights.read(tmp_path / "whole")[1].values()} == {torch.float16}
-    segmenter = models.load("sam").load(tmp_path / "whole", 1)
+    rows = (tmp_path / "whole.csv").read_text().splitlines()[1:]
+    assert [row.split(",")[1] for row in rows] == phases
+    segmenter = models.load(model).load(tmp_path / "whole", 1)
     assert all(value.dtype == torch.float32 for value in segmenter.parameters())
 
 

@@ -12,20 +12,26 @@ from transformers import Sam2Config, Sam2Model
 from promptseg.nn import sam2_checkpoint, weights
 from promptseg.nn.image_transform import IMAGENET_MEAN, IMAGENET_STD, ImageTransform
 from promptseg.nn.sam2_segmenter import Sam2Segmenter
-from promptseg.nn.sam_segmenter import TINY_MASK_DECODER
 
+# 128 pixels with patches of 2, so that the embedding has 16 x 16 positions and masks have 64 x 64. The third stage has
+# the blocks of the tiny SAM's encoder after its first block, from which it is trained.
 TINY = {
     "vision_config": dict(
         backbone_config=dict(
-            model_type="sam2_hiera_det_model", hidden_size=16, num_attention_heads=1, image_size=[256, 256],
-            blocks_per_stage=[1, 1, 2, 1], embed_dim_per_stage=[16, 32, 64, 128], global_attention_blocks=[3],
-            num_attention_heads_per_stage=[1, 2, 4, 8], window_size_per_stage=[8, 4, 8, 4],
+            model_type="sam2_hiera_det_model", hidden_size=16, image_size=[128, 128], patch_stride=[2, 2],
+            mlp_ratio=2.0, blocks_per_stage=[1, 1, 8, 1], embed_dim_per_stage=[16, 64, 128, 160],
+            num_attention_heads_per_stage=[1, 2, 4, 5], window_size_per_stage=[8, 8, 8, 8],
+            global_attention_blocks=[5, 8, 9], window_positional_embedding_background_size=[16, 16],
         ),
-        backbone_channel_list=[128, 64, 32, 16], backbone_feature_sizes=[[64, 64], [32, 32], [16, 16]],
-        fpn_hidden_size=64,
+        backbone_channel_list=[160, 128, 64, 16], backbone_feature_sizes=[[64, 64], [32, 32], [16, 16]],
+        fpn_hidden_size=96,
     ),
-    "prompt_encoder_config": dict(hidden_size=64, image_size=256, patch_size=16),
-    "mask_decoder_config": TINY_MASK_DECODER,
+    "prompt_encoder_config": dict(hidden_size=96, image_size=128, patch_size=8),
+    # The stability of a mask of 64 x 64 says little: a pixel of a small object is more than its threshold allows.
+    "mask_decoder_config": dict(
+        hidden_size=96, mlp_dim=192, num_attention_heads=4, iou_head_hidden_dim=96,
+        dynamic_multimask_via_stability=False,
+    ),
 }  # fmt: skip
 
 
