@@ -31,7 +31,8 @@ SETTINGS = {
     "models": {
         name: {}
         for name in (
-            *RELATIVES, "sam", "sam2", "medsam", "clipseg", "unet", "unet_box", "clip_decoder_unet", "whole_image", "pointclip",
+            *RELATIVES, "sam", "sam2", "medsam", "clipseg", "unet", "unet_box", "clip_decoder_unet", "whole_image",
+            "pointclip",
         )
     },
     "zero_shot": {
@@ -126,6 +127,14 @@ def write_clouds(path):
     path.parent.mkdir(parents=True)
     with records.RecordWriter(path, records.Record, {"classes": ["chair"], "modality": "point_cloud"}):
         pass
+
+
+def _spread(model):
+    """Draw matrices anew, so that logits are as far apart as those of a trained network."""
+    torch.manual_seed(0)
+    for parameter in model.parameters():
+        if parameter.ndim > 1:
+            torch.nn.init.xavier_normal_(parameter)
 
 
 def _run(data, name, run, split):
