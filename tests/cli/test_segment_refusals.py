@@ -49,8 +49,8 @@ def run(folder, tmp_path, monkeypatch):
         ("--model pa_sam --point 6,4 --box 1,2,3,4", "pa_sam takes no --box with --point; give --box"),
         ("--model sam --point 6,4 --classes a,b", "--classes names 2, but there is 1"),
         ("--model clipseg --auto", "clipseg takes no --auto; give --support or --text"),
-        ("--model sam --auto --box 1,2,3,4", "give one of --auto, --box, --point, --support, --text (only --box and "
-         "--point, --support and --text go "),
+        ("--model sam --auto --box 1,2,3,4", "give one of --auto, --box, --exemplar, --point, --support, --text (only "
+         "--box and --point, --exemplar and --text, --support and --text go "),
         ("--model sam --box 1,2,3,4 --auto-points 9", "--auto-points belongs to --auto"),
         ("--model sam --auto-points 9", "--auto-points belongs to --auto"),
         ("--model sam --auto --auto-points 0", "--auto-points 0: at least 1"),

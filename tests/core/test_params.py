@@ -36,6 +36,7 @@ DEFAULTS = {  # ...: required
         "points": None, "sampling": "random", "box": False, "jitter": 0.0, "mask": False, "per": "image", "text": None,
         "support": False, "visual_prompt": ["darken", "blur", "crop"], "image_weight": 0.75, "automatic": False,
         "together": False, "offset": 0.0, "clicks": None, "start": "point", "seeds": None,
+        "exemplars": None, "negatives": 0, "readout": None,
     },
     AutomaticMasks: {
         "points": 32, "iou": 0.88, "stability": 0.95, "nms": 0.7, "crop_layers": 0, "crop_nms": 0.7,

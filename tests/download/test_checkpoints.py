@@ -144,12 +144,12 @@ def test_the_hub_s_video_model_gives_its_picture_part(originals, released, tmp_p
 
 @pytest.mark.parametrize(
     "name, source, scale",
-    [("sam2", "tiny", "official"), ("sam", None, "tiny")]
-    + [(name, "tiny", "official") for name in ("medsam", "pa_sam", "clipseg")],
+    [("edgetam", "tiny", "official"), ("sam", None, "tiny")]
+    + [(name, "tiny", "official") for name in ("sam2", "medsam", "pa_sam", "clipseg")],
 )
 def test_the_built_in_weights_come_with_the_project_or_follow_from_the_seed(name, source, scale, tmp_path):
     found = obtain(name, tmp_path / "ours", source, checkpoints_of_scale=scale, seed=3)
-    if name == "sam2":
+    if name == "edgetam":
         expected = models.load(name).create("tiny", 3).state_dict()
     else:
         (shipped,) = (tiny.FOLDER / name).glob("*.safetensors")

@@ -154,10 +154,12 @@ def test_the_doctor_describes_a_run_with_the_defaults_of_its_model_and_names_wha
         "zero_shot: {z: {dataset: em, model: sam, prompt: {points: 1}}}\n"
         "finetune: {r: {dataset: em, model: sam, prompt: {points: 1}, train: {epochs: 3, prompt: {points: 1}}}}\n"
     )
-    with pytest.raises(UserError, match="^z .*; fine-tuned runs: r"):
-        plan.plan("z")
-    with pytest.raises(UserError, match="^data/prepared/em: not .*`dvc repro preprocess@em checkpoint@sam` makes it"):
-        plan.plan("r")
+    with pytest.raises(UserError, match="unknown run 'x'; known: z, r"):
+        plan.plan("x")
+    for name in ("z", "r"):
+        expected = "^data/prepared/em: not .*`dvc repro preprocess@em checkpoint@sam` makes it"
+        with pytest.raises(UserError, match=expected):
+            plan.plan(name)
     (tmp_path / "data/prepared/em").mkdir(parents=True)
     for path in (inputs.train, inputs.val):
         path.rename(tmp_path / "data/prepared/em" / path.name)
