@@ -62,7 +62,9 @@ def init(
     force: Annotated[
         bool, typer.Option("--force", help="overwrite edits of params.yaml that are in no commit")
     ] = False,
-    study: Annotated[str | None, typer.Option(help="bring back a shipped study instead: default, published")] = None,
+    study: Annotated[
+        str | None, typer.Option(help="bring back a shipped study instead: default, published, today")
+    ] = None,
 ):
     """Look at a folder of images and masks, say what is in it, and write a small study of it to params.yaml."""
     from promptseg.cli import init

@@ -20,11 +20,10 @@ from transformers.models.sam3.modeling_sam3 import Sam3ImageSegmentationOutput, 
 from promptseg.core.errors import UserError
 from promptseg.core.train_config import Train
 from promptseg.nn import precision, pretrained, text_encoder, weights
-from promptseg.nn.image_transform import ProbabilityTransform
+from promptseg.nn.image_transform import HALF_MEAN, HALF_STD, ProbabilityTransform
 from promptseg.nn.segmenter import Features, Segmenter
 from promptseg.prompts import Prompt
 
-MIDDLE = (127.5, 127.5, 127.5)  # mean and standard deviation of the pixel values
 VISUAL = "visual"  # the phrase beside exemplars without text
 PADDING = -10  # label of a box that is none
 NEAR_ONE = -1e-7  # logarithm of the largest probability, which float32 tells from 1
@@ -74,7 +73,10 @@ class Sam3(Segmenter):
 
     def __init__(self, network: Sam3Model, tokenizer: dict[str, bytes]):
         super().__init__()
-        self.network, self.transform = network, ProbabilityTransform(network.config.image_size, False, MIDDLE, MIDDLE)
+        self.network, self.transform = (
+            network,
+            ProbabilityTransform(network.config.image_size, False, HALF_MEAN, HALF_STD),
+        )
         for module in network.modules():
             if isinstance(module, torch.nn.Dropout):
                 module.p = 0.0  # training does not depend on the number of processes
