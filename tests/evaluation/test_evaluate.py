@@ -18,7 +18,7 @@ from promptseg.core.errors import UserError
 from promptseg.data import image_io, records
 from promptseg.data.records import Prediction
 from promptseg.data.tiling import windows
-from promptseg.evaluation import metrics, score_table
+from promptseg.evaluation import evaluate, metrics, score_table
 from promptseg.evaluation.run_scores import RunScores
 from promptseg.evaluation.run_summary import Evaluation, summarize
 from promptseg.report import run_figure
@@ -193,7 +193,8 @@ def test_the_figure_shows_the_worst_the_median_and_the_best(tmp_path, quick, mon
 
 
 @pytest.mark.parametrize("tile", [None, 24])
-def test_one_image_at_a_time_is_held(tmp_path, quick, tile, monkeypatch):
+def test_a_thread_holds_one_image_at_a_time(tmp_path, quick, tile, monkeypatch):
+    monkeypatch.setattr(evaluate, "MAX_THREADS", 1)
     paths = cut(tmp_path, windows(40, 56, tile), [scene(seed) for seed in range(6)])
     alive, held, add, unpack = weakref.WeakSet(), [], RunScores.add, records.unpack
 

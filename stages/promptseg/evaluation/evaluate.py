@@ -5,11 +5,14 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from promptseg.core import files
+from promptseg.core.distributed import Ranks
 from promptseg.core.errors import UserError
+from promptseg.core.thread_pool import ThreadPool
 from promptseg.data import point_clouds, records
 from promptseg.data.image_io import IGNORED
 from promptseg.data.records import RecordReader
@@ -17,11 +20,12 @@ from promptseg.evaluation import histogram, metrics, score_table, sweep
 from promptseg.evaluation.point_cloud_scores import PointCloudScoring
 from promptseg.evaluation.run_scores import RunScores
 from promptseg.evaluation.run_summary import Evaluation, summarize
-from promptseg.evaluation.scored_images import ScoredImages
+from promptseg.evaluation.scored_images import ScoredImage, ScoredImages
 from promptseg.evaluation.scoring import ImageScoring
 from promptseg.report import run_figure
 
 SHOWN = 3  # images in the figure
+MAX_THREADS = 8  # each holds an image with a probability map for each class
 THRESHOLDS, IMAGES, SWEEP = "thresholds.csv", "images.png", "sweep.csv"
 
 
@@ -61,14 +65,14 @@ def evaluate(split: Path, predictions: Path, outputs: Outputs) -> None:
         raise UserError(f"{predictions}: no oracle in its metadata; delete it and run `dvc repro`")
     classes = reader.metadata["classes"]
     images, scoring = ScoredImages(reader, predicted), _scoring(reader)
-    scores, best_single, ids, prompt_counts = RunScores(classes), [], [], []
-    for image in images:
-        ids.append(image.id)
-        scores.add(image.id, image.group, image.target, image.probability)
-        if (image.target % IGNORED > 0).any():
-            prompt_counts.append(sum(prompt.effort for prompt in image.prompts))
-        if image.best_single is not None:
-            best_single.append(image.best_single)
+    scores, best_single, prompt_counts = RunScores(classes), [], []
+    with ThreadPool(min(Ranks().cores, MAX_THREADS)) as pool:
+        for counted in pool.map_ordered(lambda index: _count(images[index], classes), range(len(images))):
+            scores.include(counted.scores)
+            if counted.prompts is not None:
+                prompt_counts.append(counted.prompts)
+            if counted.best_single is not None:
+                best_single.append(counted.best_single)
     rows = scores.rows(scoring.task)
     image_scores = scoring.image_scores(rows)
     swept = sweep.read(reader, predicted, images.indices)
@@ -100,7 +104,22 @@ def evaluate(split: Path, predictions: Path, outputs: Outputs) -> None:
         files.write_text(aside / THRESHOLDS, _csv(scores.histogram.curve()))
         if swept is not None:
             files.write_text(aside / SWEEP, _csv(swept.curve()))
-        _write_figure(aside / IMAGES, images, scoring, [image_scores.get(id) for id in ids], classes)
+        _write_figure(aside / IMAGES, images, scoring, [image_scores.get(id) for id in images.ids], classes)
+
+
+class _CountedImage(NamedTuple):
+    """What is kept of one image: its scores, its clicks and boxes if it has ground truth, and its best masks."""
+
+    scores: RunScores
+    prompts: int | None
+    best_single: np.ndarray | None
+
+
+def _count(image: ScoredImage, classes: list[str]) -> _CountedImage:
+    scores = RunScores(classes)
+    scores.add(image.id, image.group, image.target, image.probability)
+    has_truth = (image.target % IGNORED > 0).any()
+    return _CountedImage(scores, sum(p.effort for p in image.prompts) if has_truth else None, image.best_single)
 
 
 def _threshold(predictions: RecordReader) -> float | None:
