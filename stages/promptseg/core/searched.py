@@ -44,8 +44,8 @@ def take_winner(run: Searched, path: Path) -> tuple[Searched, dict[str, Any]]:
     Returns:
         The run with that prompt, and what was found: `prompt` as params.yaml would have it; `score`, the headline
         metric on the validation split; `candidates`, their number; `encoder_passes` and `decoder_passes`, the images
-        and the prompts that went through the model; `ranking`, all candidates as `prompt`, in words, and `iou`, the
-        best first.
+        and the prompts that went through the model; `ranking`, all candidates as `prompt`, in words, `iou`, and
+        `images`, the number that this is of, the best first.
 
     Raises:
         UserError: the file is missing or damaged.

@@ -1,9 +1,11 @@
 """Search for the best prompt on a validation split, where each image is encoded once for all candidates."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from promptseg import models, prompts
 from promptseg.core import files, progress
@@ -11,9 +13,11 @@ from promptseg.core.errors import UserError
 from promptseg.core.search import Search
 from promptseg.data import point_clouds, records
 from promptseg.data.records import Prediction, UnpackedPrediction
+from promptseg.evaluation.run_scores import RunScores
 from promptseg.inference import training_support
 from promptseg.inference.class_maps import predict_candidates
 from promptseg.inference.prediction import Inputs, Job, load, needs_foreground, prompt_source
+from promptseg.inference.racing import Standing, race
 from promptseg.inference.training_support import TrainingSupport
 from promptseg.inference.validation import ValidationSplit, unused_columns
 from promptseg.prompts import PromptConfig
@@ -28,7 +32,7 @@ class Outputs:
 
     Attributes:
         winner: JSON, see `searched.take_winner`.
-        ranking: CSV with `rank`, `prompt` in words and `iou`, the score on the validation split.
+        ranking: CSV with `rank`, `prompt` in words, `iou` on the validation split, and `images`, of how many.
     """
 
     winner: Path
@@ -36,7 +40,9 @@ class Outputs:
 
 
 def search(settings: Search, inputs: Inputs, outputs: Outputs) -> None:
-    """Score all candidates on a validation split and write the best, the first of equal ones, and their ranking.
+    """Score candidates on a validation split and write the best, the first of equal ones, and their ranking.
+
+    Many candidates are scored in rounds (`racing`).
 
     Args:
         settings: model and candidates.
@@ -54,17 +60,17 @@ def search(settings: Search, inputs: Inputs, outputs: Outputs) -> None:
     job, unused = prepare_split(inputs.split), min(map(unused_columns, candidates), key=len)
     support = [training_support.choose(prompt, inputs.train) if inputs.train else None for prompt in candidates]
     scoring = _Scoring(replace(job, records=records.open_split(inputs.split, unused)), candidates, support)
-    scores, passes = scoring.run()
-    if not scores:
-        raise UserError(f"{inputs.split}: no image has a mask that would tell which prompt is best; raise val_fraction")
-    order = sorted(range(len(scores)), key=lambda number: -scores[number])
-    ranking = [{"prompt": candidates[number].describe(), "iou": round(scores[number], DIGITS)} for number in order]
+    standings, passes = scoring.run()
+    ranking = [
+        {"prompt": candidates[each.candidate].describe(), "iou": round(each.score, DIGITS), "images": each.images}
+        for each in standings
+    ]
     if job.processes.main:
-        winner = candidates[order[0]].model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        winner = candidates[standings[0].candidate].model_dump(mode="json", by_alias=True, exclude_defaults=True)
         about = {"prompt": winner, "score": ranking[0]["iou"], "candidates": len(candidates), **passes}
         files.write_json(outputs.winner, about | {"ranking": ranking})
         rows = [{"rank": rank, **row} for rank, row in enumerate(ranking, 1)]
-        tables.write_rows(outputs.ranking, ["rank", "prompt", "iou"], rows)
+        tables.write_rows(outputs.ranking, ["rank", "prompt", "iou", "images"], rows)
     job.processes.close()
 
 
@@ -75,30 +81,42 @@ class _Scoring:
     job: Job
     candidates: list[Any]
     support: list[TrainingSupport | None]
-    encoded: int = 0
+    encoded: set[int] = field(default_factory=set)  # numbers of records
     decoded: int = 0
 
-    def run(self) -> tuple[list[float], dict[str, int]]:
-        """Compute the score of each candidate, none without ground truth, and the passes of all processes by name."""
-        processes = self.job.processes
-        validation = ValidationSplit(self.job.records, processes)
-        indexes = progress.bar(validation.indexes, desc="search", main=processes.main)
-        predictions = (list(self._predict(index)) for index in indexes)
-        scores = validation.score_candidates(predictions, len(self.candidates))
-        encoded, decoded = zip(*processes.gather((self.encoded, self.decoded)), strict=True)
-        passes = {"encoder_passes": sum(encoded), "decoder_passes": sum(decoded)}
-        return [total.headline() for total in scores], passes
+    def run(self) -> tuple[list[Standing], dict[str, int]]:
+        """Rank the candidates, and count the passes of all processes by name."""
+        processes, split = self.job.processes, self.job.records
+        images = ValidationSplit(split, processes).with_truth
+        if not images:
+            raise UserError(
+                f"{split.path}: no image has a mask that would tell which prompt is best; raise val_fraction"
+            )
+        # Neighbors of a stack or a clip are alike: the first images of a split say little about the others.
+        shuffled = np.random.default_rng(split.metadata["seed"]).permutation(images).tolist()
+        standings = race(len(self.candidates), shuffled, self._score)
+        encoded, decoded = zip(*processes.gather((len(self.encoded), self.decoded)), strict=True)
+        return standings, {"encoder_passes": sum(encoded), "decoder_passes": sum(decoded)}
 
-    def _predict(self, index: int) -> Iterator[Prediction]:
-        """Predict a record for each candidate."""
+    def _score(self, candidates: list[int], images: Sequence[int]) -> list[RunScores]:
+        """Score these candidates on these images."""
+        validation = ValidationSplit(self.job.records, self.job.processes, images)
+        indexes = progress.bar(validation.indexes, desc="search", main=self.job.processes.main)
+        predictions = (list(self._predict(index, candidates)) for index in indexes)
+        return validation.score_candidates(predictions, len(candidates))
+
+    def _predict(self, index: int, candidates: list[int]) -> Iterator[Prediction]:
+        """Predict a record for each of these candidates."""
         record, metadata = self.job.records[index], self.job.records.metadata
         plain = prompt_source(record, metadata, PromptConfig(), None)  # so that its mask is decoded once
         built = []
-        for prompt, support in zip(self.candidates, self.support, strict=True):
+        for candidate in candidates:
+            prompt, support = self.candidates[candidate], self.support[candidate]
             source = prompt_source(record, metadata, prompt, support) if prompt.support else plain
             built.append(prompts.build_prompts(prompt, source)[0])
         features = self.job.features([index]) if any(built) else {}
-        self.encoded += any(map(len, built))
+        if any(map(len, built)):
+            self.encoded.add(index)
         self.decoded += sum(map(len, built))
         size, exclusive = (record.height, record.width), point_clouds.is_point_cloud(metadata)
         is_tile = metadata["score"] != "tile" and size != (record.source_height, record.source_width)

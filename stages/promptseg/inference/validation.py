@@ -24,18 +24,26 @@ class ValidationSplit:
     Args:
         split: records; their images are not needed, but for automatic masks.
         ranks: of the processes.
+        images: numbers of the images that are scored; None: all.
 
     Attributes:
         records: of the split.
         indexes: of this process's records, in the order in which `score` takes their predictions.
     """
 
-    def __init__(self, split: RecordReader, ranks: Ranks):
+    def __init__(self, split: RecordReader, ranks: Ranks, images: Sequence[int] | None = None):
         self.records, self._ranks, self._held = split, ranks, _Held(split)
         self._images = ScoredImages(split, self._held)  # type: ignore[arg-type]  # it has all that is read of a file
-        start, stop = (len(self._images) * rank // ranks.world for rank in (ranks.rank, ranks.rank + 1))
-        self._share = range(start, stop)
+        images = range(len(self._images)) if images is None else images
+        start, stop = (len(images) * rank // ranks.world for rank in (ranks.rank, ranks.rank + 1))
+        self._share = images[start:stop]
         self.indexes = [index for image in self._share for index in self._images.indices[image]]
+
+    @property
+    def with_truth(self) -> list[int]:
+        """Numbers of the images that have ground truth."""
+        foreground = self.records.column("foreground")
+        return [number for number, rows in enumerate(self._images.indices) if any(foreground[row] for row in rows)]
 
     def score(self, predictions: Iterable[Prediction]) -> RunScores | None:
         """Score predictions; those of one image are held at a time. All processes must call this.
