@@ -13,6 +13,8 @@ import promptseg
 import pytest
 from export_project import exported, project
 from PIL import Image
+from promptseg.cli import load_model
+from promptseg.cli.prompt_options import PromptRequest
 from promptseg.core.errors import UserError
 from promptseg.export import export
 from promptseg.export.run import ExportedRun
@@ -107,6 +109,15 @@ def test_the_code_on_the_card_needs_no_promptseg_and_gives_the_same_mask(cards, 
         again = promptseg.load(source=folder)
         assert again.threshold == export_project.THRESHOLDS.get(run, 0.5)
         assert np.array_equal(again.segment(image, **prompt).mask, expected)
+
+
+def test_an_exported_folder_brings_its_model_classes_and_threshold_to_segment(exported):
+    folder = exported("cells-unet", "hub")
+    loaded = load_model.load(load_model.Selection(checkpoint=str(folder)), PromptRequest("none"))
+    assert (loaded.segmenter.NAME, loaded.classes) == ("unet", promptseg.load(source=folder).classes)
+    assert loaded.threshold == export_project.THRESHOLDS["cells-unet"]
+    with pytest.raises(UserError, match="is a run of unet; leave --model out"):
+        load_model.load(load_model.Selection(model="sam", checkpoint=str(folder)), PromptRequest("none"))
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,9 @@ def _check_prompt(model: str, prompt: Any, classes: list[str]) -> None:
 def _check_cascade(run: Cascade, settings: Study) -> None:
     """Raise UserError unless the model takes the prompts of a cascade and the other run has probability maps."""
     if not {"points", "box", "mask"} <= models.load(run.model).PROMPTS:
-        raise UserError(f"{run.model} takes no points, boxes and masks, as a cascade needs; use sam or sam2")
+        raise UserError(
+            f"{run.model} takes no points, boxes and masks, as a cascade needs; use a model that does, such as sam2"
+        )
     source = settings.run(run.source)
     if models.load(source.model).DETECTS:
         detections.check_cascade(run.prompt)

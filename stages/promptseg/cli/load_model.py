@@ -23,10 +23,10 @@ class Selection:
     """The model as the command line names it.
 
     Attributes:
-        model: its name; None where `finetuned` tells.
+        model: its name; None where `finetuned` or an exported `checkpoint` tells.
         finetuned: folder of a fine-tuned run's weights.
-        checkpoint: folder or file of released weights, `tiny` or `official`; None: those of the run or of the model in
-            data/checkpoints, or official ones where a model has none there.
+        checkpoint: folder or file of released weights, folder of `promptseg export --format hub`, `tiny` or `official`;
+            None: those of the run or of the model in data/checkpoints, or official ones where a model has none there.
         cascade: name of the model that refines the masks, with `tiny` or `official` weights too where that is given.
         classes: names of the classes; empty: as the prompts or the run have them.
     """
@@ -48,8 +48,8 @@ class LoadedModel:
         classes: names of the labels 1, 2, ... in its masks.
         source: folder of its weights, that of the fine-tuned ones where there are such; or `tiny` or `official`.
         refiner: model of the cascade.
-        threshold: probability from which on a pixel is foreground, unless another is given: of a fine-tuned run the one
-            that was chosen on its validation split.
+        threshold: probability from which on a pixel is foreground, unless another is given: of a fine-tuned or exported
+            run the one that was chosen on its validation split.
     """
 
     segmenter: Segmenter
@@ -67,16 +67,17 @@ def load(selection: Selection, request: PromptRequest) -> LoadedModel:
         UserError: the options do not fit each other, which is checked before weights are read, or weights are missing.
     """
     run = _finetuned_config(selection.finetuned) if selection.finetuned else {}
-    name = _model_name(selection, run)
+    about = run or api.exported(selection.checkpoint or "")
+    name = _model_name(selection, about)
     kind = models.load(name)
     if kind.MODALITY != "image":
         modality = kind.MODALITY.replace("_", " ")
         raise UserError(f"{name} takes {modality}s, and only images can be segmented here; give another --model")
-    request = _complete(request, selection.classes, kind, run)
+    request = _complete(request, selection.classes, kind, about)
     request.check(name, kind.PROMPTS)
     if selection.cascade is not None:
         _check_cascade(selection.cascade, request)
-    classes = _classes(request, selection.classes, name, run)
+    classes = _classes(request, selection.classes, name, about)
     source = selection.checkpoint or _checkpoint(name, run)
     segmenter = _load_checkpoint(name, source, len(classes), fetch=not run)
     if selection.finetuned:
@@ -91,7 +92,7 @@ def load(selection: Selection, request: PromptRequest) -> LoadedModel:
         refiner.to(processes.device)
     # That of a run is for its own maps, and not for those of a model that refines them; automatic masks have no maps.
     own_maps = refiner is None and request.generator is None
-    threshold = run.get("threshold", DEFAULT_THRESHOLD) if own_maps else DEFAULT_THRESHOLD
+    threshold = about.get("threshold", DEFAULT_THRESHOLD) if own_maps else DEFAULT_THRESHOLD
     return LoadedModel(segmenter.to(processes.device), request, classes, source, refiner, threshold)
 
 
@@ -106,8 +107,9 @@ def _finetuned_config(folder: Path) -> dict:
 
 
 def _model_name(selection: Selection, run: dict) -> str:
-    name, folder = selection.model, selection.finetuned
-    if name is None and folder is None:
+    """Name of the model. run: what its folder says of a fine-tuned or exported run; empty of another."""
+    name, folder = selection.model, selection.finetuned or selection.checkpoint
+    if name is None and not run:
         raise UserError(f"give --model ({', '.join(models.names())}), or --weights with the folder of a fine-tuned run")
     if name and run and name != run["model"]:
         raise UserError(f"--model {name}: {folder} is a run of {run['model']}; leave --model out")
@@ -143,7 +145,7 @@ def _classes(request: PromptRequest, given: list[str], name: str, run: dict) -> 
 def _check_cascade(name: str, request: PromptRequest) -> None:
     """Raise UserError unless a model can refine the masks."""
     if not CASCADE_PROMPTS <= models.load(name).PROMPTS:
-        raise UserError(f"--cascade {name}: it takes no points, boxes and masks; give sam or sam2")
+        raise UserError(f"--cascade {name}: it takes no points, boxes and masks; give a model that does, such as sam2")
     if request.generator is not None:
         raise UserError(f"--cascade {name}: automatic masks have no probability maps to refine; leave it out")
 

@@ -33,7 +33,8 @@ def predict_cascade(run: Cascade, inputs: Inputs, source: Path, out: Path) -> No
     """
     if not {"points", "box", "mask"} <= models.load(run.model).PROMPTS:
         raise UserError(
-            f"params.yaml: {run.model} takes no points, boxes and masks, as a cascade needs; use sam or sam2"
+            f"params.yaml: {run.model} takes no points, boxes and masks, as a cascade needs; use a model that does,"
+            " such as sam2"
         )
     coarse = records.open_predictions(source)
     if coarse.column("id") != records.open_split(inputs.split).column("id"):
