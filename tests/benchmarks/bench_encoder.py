@@ -1,12 +1,13 @@
 """Encoders compared with the machine's matmul: the share of its rate that they reach, and where the rest is spent.
 
-    PYTHONPATH=stages:tests python tests/benchmarks/bench_encoder.py [sam sam2 clipseg]
+    PYTHONPATH=stages:tests python tests/benchmarks/bench_encoder.py [sam sam2 clipseg owlv2 ...]
 
-Random weights at full size: SAM ViT-B and SAM 2 Hiera-tiny at 1024, CLIPSeg's vision encoder at 352. From an image of
-1024x768 to features, including the image transform. In each round the encoder, matmuls of 2048x2048 and the encoder's
-linear layers alone are timed in turn, in fp32 and in bf16 (`nn.precision`); reported is the least processor time of
-each on one thread, which other processes affect least. FLOPs are counted by torch, for products, convolutions and
-attention. The share of bf16 is of the rate of a bf16 matmul, though not all operations of the encoder are in bf16.
+Random weights at full size (`full_size`), such as SAM ViT-B and SAM 2 Hiera-tiny at 1024, CLIPSeg's vision encoder at
+352. From an image of 1024x768 to features, including the image transform. In each round the encoder, matmuls of
+2048x2048 and the encoder's linear layers alone are timed in turn, in fp32 and in bf16 (`nn.precision`); reported is the
+least processor time of each on one thread, which other processes affect least. FLOPs are counted by torch, for
+products, convolutions and attention. The share of bf16 is of the rate of a bf16 matmul, though not all operations of
+the encoder are in bf16.
 """
 
 import sys
@@ -14,11 +15,10 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
 
+import full_size
 import numpy as np
 import torch
 import torch.nn.functional as F
-from bench_clipseg import create_network, create_segmenter
-from promptseg import models
 from promptseg.core.devices import Processes, configure_torch
 from promptseg.nn import precision
 from promptseg.nn.segmenter import Segmenter
@@ -86,8 +86,7 @@ def profile_shares(model: Segmenter, image: np.ndarray) -> str:
 
 
 def measure(name: str) -> None:
-    model = create_segmenter(create_network()) if name == "clipseg" else models.load(name).create("full", 0)
-    model.requires_grad_(False)
+    model = full_size.create(name).requires_grad_(False)
     image = np.random.default_rng(0).integers(0, 256, (768, 1024, 3), np.uint8)
     with FlopCounterMode(display=False) as counter:
         model.encode([image])
