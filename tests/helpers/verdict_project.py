@@ -26,19 +26,23 @@ class Scored:
             (self.summaries / f"{name}.json").write_text(json.dumps(summary))
 
     def add(self, run: str, ious, groups=None, classes=("a",), **summary) -> None:
-        """Write the table of a run whose images have these IoUs, (images,) or (images, K); groups: each its own."""
+        """Write the table of a run whose images have these IoUs, (images,) or (images, K), NaN without the class.
+
+        groups: of the images; None: each is its own.
+        """
         ious = np.reshape(np.asarray(ious, float), (-1, len(classes)))
         groups = list(range(len(ious))) if groups is None else list(groups)
         rows = [
             {"id": f"i{number}", "group": f"g{groups[number]}", "class": name}
-            | {"tp": round(PIXELS * iou), "fp": 0, "fn": PIXELS - round(PIXELS * iou)}
-            for number, values in enumerate(ious) for name, iou in zip(classes, values, strict=True)
+            | {"tp": round(PIXELS * iou), "fp": 0, "fn": (PIXELS if known else 0) - round(PIXELS * iou)}
+            for number, values in enumerate(ious)
+            for name, known, iou in zip(classes, ~np.isnan(values), np.nan_to_num(values), strict=True)
         ]  # fmt: skip
         about = {
             "headline": "iou_mean" if len(classes) == 1 else "iou_pooled", "images": len(ious), "images_empty": 0,
             "groups": len(set(groups)), "group_unit": "image", "score": "image",
             "oracle": getattr(self.study.run(run).prompt, "oracle", False),
-            "iou_mean": float(ious.mean()), "iou_pooled": float(ious.mean()), "boundary_iou": 0.5,
+            "iou_mean": float(np.nanmean(ious)), "iou_pooled": float(np.nanmean(ious)), "boundary_iou": 0.5,
         }  # fmt: skip
         score_table.write_table(self.scores / f"{run}.parquet", rows, about | summary)
 

@@ -243,6 +243,23 @@ def test_each_class_has_sentences_of_its_own(tmp_path):
     ]
 
 
+def test_of_several_classes_it_is_said_where_most_images_and_all_pixels_disagree_and_where_few_show_the_class(tmp_path):
+    study = parsed(
+        zero_shot=[("text", ("em", "clipseg", {"text": "class"}))],
+        finetune=[("tuned", ("em", "clipseg", {"text": "class"}, {"epochs": 2, "prompt": {"text": "class"}}))],
+    )
+    project = Scored(tmp_path, study)
+    rare = np.where(np.arange(8) < 3, 0.4, np.nan)
+    project.add("text", np.stack([np.full(8, 0.5), rare], axis=1), classes=("leaf", "spot"))
+    tuned = np.array([0.9, *[0.48] * 7])
+    project.add("tuned", np.stack([tuned, rare + 0.1], axis=1), classes=("leaf", "spot"))
+    leaf, spot = (words[-1] for words in project.verdict().by_class.values())
+    assert leaf.endswith(
+        "better on 1, equal on 0, worse on 7 of 8 images, while the score is that of the pixels of all images together."
+    )
+    assert "paired over 8 groups, too few of which show it for a test); better on 3, equal on 0, worse on 0" in spot
+
+
 def test_floors_alone_are_no_verdict(tmp_path):
     project = Scored(tmp_path, parsed(zero_shot=[("whole", ("em", "whole_image", {}))]))
     project.add("whole", [0.5])

@@ -39,7 +39,7 @@ def measure(segmenter: Segmenter, image: np.ndarray, phrase: str) -> Speed:
     processes = Processes()
     segmenter = segmenter.to(processes.device)
     limit = memory.limit(processes)
-    row = [prompt.to_model(segmenter.transform, *image.shape[:2]) for prompt in _prompts(segmenter, image, phrase)]
+    row = [prompt.to_model(segmenter.transform, *image.shape[:2]) for prompt in image_prompts(segmenter, image, phrase)]
 
     def step() -> None:
         segmenter.decode(features, [row]).float().mean().backward()
@@ -63,7 +63,7 @@ def measure(segmenter: Segmenter, image: np.ndarray, phrase: str) -> Speed:
     return Speed(encode, decode / len(row), train / len(row), size, peak.bytes)
 
 
-def _prompts(segmenter: Segmenter, image: np.ndarray, phrase: str) -> list[Prompt]:
+def image_prompts(segmenter: Segmenter, image: np.ndarray, phrase: str) -> list[Prompt]:
     """Prompts of an image: points or boxes on several objects, which a decoder takes together; else one prompt."""
     height, width = image.shape[:2]
     centers = [(width * (place + 0.5) / _OBJECTS, height / 2) for place in range(_OBJECTS)]

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
+from promptseg.evaluation.permutation import MINIMUM_GROUPS
 from promptseg.report import verdict_remarks
-from promptseg.report.paired import Comparison, Difference
+from promptseg.report.paired import EQUAL, Comparison, Difference
 from promptseg.report.verdict_facts import Candidate, Facts, Gain, best
 from promptseg.report.ways import PROMPTERS, Prompter
 from promptseg.report.wording import exact, groups, p_text, signed
@@ -68,7 +69,7 @@ def evidence(comparison: Comparison, difference: Difference) -> str:
         each = "; ".join(f"{name} {signed(value)}" for name, value in comparison.by_group.items())
         parts.append(f"too few for a test: {each}")
     else:
-        parts.append("too few for a test")
+        parts.append(f"{'too few' if comparison.groups < MINIMUM_GROUPS else 'too few of which show it'} for a test")
     return ", ".join(parts)
 
 
@@ -109,7 +110,10 @@ def _described(candidate: Candidate, facts: Facts, digits: str = "") -> str:
 
 def _gain(gain: Gain, difference: Difference) -> str:
     other, change = WHY[gain.why].format(gain.before.name), difference.gain
-    told = f"({evidence(gain.comparison, difference)}); {images(difference, gain.after.row['score'])}"
+    unit = gain.after.row["score"]
+    told = f"({evidence(gain.comparison, difference)}); {images(difference, unit)}"
+    if gain.comparison.by_class and change * (difference.better - difference.worse) < 0 and abs(change) > EQUAL:
+        told += f", while the score is that of the pixels of all {unit}s together"
     if difference.is_shown:
         verb = "gains" if change > 0 else "loses"
         return f"Fine-tuning {verb} {abs(change):.2f}: {gain.after.name} against {other} {told}."
