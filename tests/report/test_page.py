@@ -144,6 +144,9 @@ def test_page_says_that_a_small_run_is_not_the_study(unchanged, project):
     assert "not the numbers of the full study" not in Page(project.render(study(**full))).text
     part = Page(project.render(study(**full | {"scale": {"max_images": 1}}))).text
     assert "at most 1 image a split" in part and "say nothing about" not in part
+    models = {**SETTINGS["models"], "sam": {"source": "../sam"}, "clipseg": {"source": "tiny"}}
+    mixed = Page(project.render(study(**full | {"models": models}))).text
+    assert "not the numbers of the full study" not in mixed and "took the place of the released clipseg." in mixed
 
 
 def test_settings_stand_with_their_runs_and_datasets_without_paths_of_this_machine(unchanged):

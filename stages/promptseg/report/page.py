@@ -101,6 +101,7 @@ def write_page(path: Path, study: Study, rows: list[dict], sources: Sources, ver
         searches=_searches(rows, study, sources.folders.scores),
         limits=_limits(study, rows),
         stand_ins=bool(_stand_ins(rows)),
+        tiny_models=_tiny_models(rows),
         best_single=any(row.get("iou_best_single") is not None for row in rows),
         images=images,
         same_as=_same_as(images),
@@ -161,13 +162,20 @@ def _best(study: Study, rows: list[dict]) -> dict[str, dict | None]:
 
 
 def _stand_ins(rows: list[dict]) -> list[str]:
-    """What replaces official data and weights, in words."""
+    """What replaces official data, and official weights where no run has any, in words."""
     words = []
     if any(row["data"] == "sample" for row in rows):
         words.append("small generated stand-ins for the official images (data: sample)")
-    if any(row["checkpoints"] == "tiny" for row in rows):
+    sources = {row["checkpoints"] for row in rows}
+    if "tiny" in sources and "local" not in sources:
         words.append("tiny stand-ins for the released weights (checkpoints: tiny)")
     return words
+
+
+def _tiny_models(rows: list[dict]) -> list[str]:
+    """The models with tiny stand-ins, where others have released weights."""
+    tiny = sorted({row["model"] for row in rows if row["checkpoints"] == "tiny"})
+    return tiny if any(row["checkpoints"] == "local" for row in rows) else []
 
 
 def _limits(study: Study, rows: list[dict]) -> list[str]:
