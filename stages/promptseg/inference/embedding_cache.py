@@ -197,9 +197,10 @@ def _fill(
         for name, shape in shapes.items()
     }
     sums = np.memmap(folder / "rows.u64", np.uint64, "r+")
+    if not any(processes.gather(any(not sums[index] for index in needed))):
+        return
     # Whole chunks only: the last bit of an image's features may depend on the batch that it is in.
-    chunk_size = max(1, batch_sizes.for_device(batch_sizes.PIXELS, processes.device) // segmenter.transform.size**2)
-    chunks = _chunks(reader, chunk_size)[processes.rank :: processes.world]
+    chunks = _chunks(reader, _batch_size(segmenter, reader, processes))[processes.rank :: processes.world]
     missing = [chunk for chunk in chunks if any(not sums[index] and index in needed for index in chunk)]
     with ThreadPool(processes.cores) as pool:
         images = pool.map_ordered(lambda chunk: [records.image(reader[i]) for i in chunk], missing)
@@ -216,6 +217,13 @@ def _fill(
     for written in maps.values():
         written.flush()
     sums.flush()
+
+
+def _batch_size(segmenter: Segmenter, reader: RecordReader, processes: Processes) -> int:
+    """Number of images that are encoded at a time, the same in all processes."""
+    first = records.image(reader[0])
+    size = batch_sizes.images(lambda: segmenter.encode([first]), segmenter.transform.size, processes.device)
+    return min(processes.gather(size))
 
 
 def _chunks(reader: RecordReader, size: int) -> list[list[int]]:
