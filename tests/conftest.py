@@ -28,7 +28,8 @@ SLOW = (
     "nn/test_attention.py", "nn/test_lora.py", "nn/test_precision.py", "nn/test_pretrained.py",
     "nn/test_sam_checkpoint.py", "nn/test_unets.py", "preprocessing/test_prepare.py", "pretrain/", "test_api.py",
     "training/test_checkpoint_manager.py", "training/test_event_log.py", "training/test_fit_check.py",
-    "training/test_forecast.py", "training/test_setup.py", "training/test_trainer.py", "training/test_training_loop.py",
+    "training/test_forecast.py", "training/test_many_machines.py", "training/test_setup.py", "training/test_trainer.py",
+    "training/test_training_loop.py",
 )  # fmt: skip
 
 
