@@ -146,12 +146,12 @@ def check(out: Path, chosen: dict[str, Row], deadline: float, rig_of: Callable[[
 
 
 def _import_all() -> None:
-    """Import what the rows need, as far as it is there, so that not each process does."""
+    """Import what the rows need, as far as possible, so that not each process does; the rest is left to the rows."""
     for name in ("promptseg.models", "bench_automatic", "bench_training"):
-        with suppress(ImportError):
+        with suppress(Exception):
             module = importlib.import_module(name)
             for model in module.names() if name == "promptseg.models" else ():
-                with suppress(ImportError):
+                with suppress(Exception):
                     module.load(model)
 
 
