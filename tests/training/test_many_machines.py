@@ -51,6 +51,7 @@ class Cluster:
 
     def __init__(self, folder: Path, root: Path):
         self.folder, self._root = folder, root
+        self.started: list[subprocess.Popen] = []
         self._inputs = make_inputs(self._split, folder, "sam", 5, 3)
         entry = json.dumps(make_job("sam", **TRAIN).run.model_dump(exclude_defaults=True))
         # The tiny scale, at which the bytes do not depend on the number of threads.
@@ -77,7 +78,8 @@ class Cluster:
         shared = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
         env = {**os.environ, "PATH": path, "PYTHONPATH": str(self._root / "stages"), **shared, **env}
         with open(self.folder / log, "w") as file:
-            return subprocess.Popen(command, cwd=self.folder, env=env, stdout=file, stderr=file)
+            self.started.append(subprocess.Popen(command, cwd=self.folder, env=env, stdout=file, stderr=file))
+        return self.started[-1]
 
     def start_agent(self, out: str, port: int, log: str, **env: str) -> subprocess.Popen:
         """Start torchrun on one machine of two."""
@@ -90,11 +92,7 @@ class Cluster:
 
     def wait(self, process: subprocess.Popen, log: str, code: int = 0) -> str:
         """Wait for a process; returns what it wrote."""
-        try:
-            done = process.wait(TIMEOUT)
-        finally:
-            process.kill()
-        text = (self.folder / log).read_text()
+        done, text = process.wait(TIMEOUT), (self.folder / log).read_text()
         assert done == code, text[-3000:]
         return text
 
@@ -125,7 +123,10 @@ def wait_for(port: int) -> None:
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory, root):
-    return Cluster(tmp_path_factory.mktemp("cluster"), root)
+    cluster = Cluster(tmp_path_factory.mktemp("cluster"), root)
+    yield cluster
+    for process in cluster.started:
+        process.kill()
 
 
 @pytest.fixture(scope="module")
