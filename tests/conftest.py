@@ -21,14 +21,15 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported; se
 ROOT = Path(__file__).parent.parent
 # Tests that train, start torchrun, run a pipeline, or go through all models or datasets: not in `make test-fast`.
 SLOW = (
-    "cli/test_doctor.py", "cli/test_repro.py", "cli/test_segment.py", "core/test_distributed.py",
-    "core/test_fingerprint.py", "core/test_portable.py", "datasets/test_cityscapes",
+    "cli/test_doctor.py", "cli/test_repro.py", "cli/test_segment.py", "contracts/test_gpu_check.py",
+    "core/test_distributed.py", "core/test_fingerprint.py", "core/test_portable.py", "datasets/test_cityscapes",
     "datasets/test_datasets.py", "datasets/test_em.py", "datasets/test_fires.py", "datasets/test_lucchi_pp.py",
     "datasets/test_stand_ins.py", "download/test_checkpoint", "end_to_end/", "export/", "inference/", "models/",
     "nn/test_attention.py", "nn/test_lora.py", "nn/test_precision.py", "nn/test_pretrained.py",
     "nn/test_sam_checkpoint.py", "nn/test_unets.py", "preprocessing/test_prepare.py", "pretrain/", "test_api.py",
     "training/test_checkpoint_manager.py", "training/test_event_log.py", "training/test_fit_check.py",
-    "training/test_forecast.py", "training/test_setup.py", "training/test_trainer.py", "training/test_training_loop.py",
+    "training/test_forecast.py", "training/test_many_machines.py", "training/test_setup.py", "training/test_trainer.py",
+    "training/test_training_loop.py",
 )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ the real SAM 2 on a real image, with SAM's own thresholds, compared with transfo
 
 Times are processor seconds on one thread. Run:
 
-    PYTHONPATH=stages:tests python tests/benchmarks/bench_automatic.py [POINTS A SIDE] [IMAGE]
+    PYTHONPATH=stages:tests/helpers python tests/benchmarks/bench_automatic.py [POINTS A SIDE] [IMAGE]
 """
 
 import os

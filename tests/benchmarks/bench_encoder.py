@@ -1,6 +1,6 @@
 """Encoders compared with the machine's matmul: the share of its rate that they reach, and where the rest is spent.
 
-    PYTHONPATH=stages:tests python tests/benchmarks/bench_encoder.py [sam sam2 clipseg owlv2 ...]
+    PYTHONPATH=stages python tests/benchmarks/bench_encoder.py [sam sam2 clipseg owlv2 ...]
 
 Random weights at full size (`full_size`), such as SAM ViT-B and SAM 2 Hiera-tiny at 1024, CLIPSeg's vision encoder at
 352. From an image of 1024x768 to features, including the image transform. In each round the encoder, matmuls of

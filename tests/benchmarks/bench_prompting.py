@@ -1,6 +1,6 @@
 """64 points and 64 boxes for one image: ours, one prompt at a time on one embedding, and the usual call for each.
 
-    PYTHONPATH=stages:tests python tests/benchmarks/bench_prompting.py [IMAGE]
+    PYTHONPATH=stages:tests/helpers python tests/benchmarks/bench_prompting.py [IMAGE]
 
 SAM ViT-B with random weights at full size, compared with segment_anything's SamPredictor on the same weights; with
 PROMPTSEG_SAM2, a folder in the hub's layout, also the real SAM 2, compared with transformers' forward on a given

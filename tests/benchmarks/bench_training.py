@@ -54,7 +54,7 @@ def draw(number: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def write_split(folder: Path, name: str, count: int) -> Path:
-    with records.RecordWriter(folder / name, records.Record, {"classes": ["disc"], "score": "image"}) as out:
+    with records.RecordWriter(folder / name, records.Record, {"classes": ["disc"], "score": "image", "seed": 0}) as out:
         for number in range(count):
             id, (image, mask) = f"{name}/{number}", map(image_io.encode_png, draw(number))
             inside = (BOX[2] - BOX[0]) * (BOX[3] - BOX[1])

@@ -161,8 +161,10 @@ def test_a_row_that_changed_on_disk_is_refused(cache):
 
 
 def test_too_small_a_disk_and_features_that_exceed_half_precision_are_refused(cache, monkeypatch):
-    large = {"image": torch.full((2, 2), 1e6)}
-    refused(lambda: cache.open(encode=lambda *_: large), "exceed half precision, first in the batch of test/000")
+    for value in (1e6, -1e6, float("nan")):
+        wrong = {"image": torch.tensor([[1.0, value], [2.0, 3.0]])}
+        message = "exceed half precision, first in the batch of test/000"
+        refused(lambda: cache.open(f"digest of {value}", lambda *_: wrong), message)
     monkeypatch.setattr(embedding_cache.shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
     refused(lambda: cache.open("another digest"), "take 0.0 GB and 0.0 GB are free; free some space")
     assert cache.calls == [1]

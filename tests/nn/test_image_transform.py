@@ -154,3 +154,10 @@ def test_a_mask_prompt_is_where_the_image_is_in_the_input(keep_aspect, height):
     expected = np.zeros((32, 32), np.float32)
     expected[height // 2 : height, 16:] = 1
     np.testing.assert_allclose(resampled, expected, atol=1e-6)
+
+
+@BOTH
+def test_images_of_a_batch_are_those_of_their_own(keep_aspect):
+    images = [random_image(100, 160), random_image(61, 64, 1)[..., 0], random_image(7, 9, 2)]
+    batch = transform(keep_aspect=keep_aspect).to_input(images)
+    assert torch.equal(batch, torch.cat([transform(keep_aspect=keep_aspect).to_input([image]) for image in images]))

@@ -50,7 +50,7 @@ class Processes(Ranks):
 
 
 def configure_torch(processes: Processes) -> None:
-    """Set torch up for this process: deterministic algorithms, its share of the cores, and memory that is reused.
+    """Set torch up for this process: deterministic algorithms, fp32, its share of the cores, memory that is reused.
 
     Global and idempotent; a stage's entry calls it once, before it computes anything.
     """
@@ -59,6 +59,7 @@ def configure_torch(processes: Processes) -> None:
     # compiled.
     torch.set_deterministic_debug_mode("warn")
     torch.utils.deterministic.fill_uninitialized_memory = False  # a slow debugging aid; nothing here reads such memory
+    torch.backends.cudnn.allow_tf32 = False  # by default convolutions of fp32 have 10 bits on a GPU
     torch.set_num_threads(1 if portable.held() else processes.cores)
     _keep_memory()
 

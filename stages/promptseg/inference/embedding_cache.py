@@ -197,18 +197,21 @@ def _fill(
         for name, shape in shapes.items()
     }
     sums = np.memmap(folder / "rows.u64", np.uint64, "r+")
+    if not any(processes.gather(any(not sums[index] for index in needed))):
+        return
     # Whole chunks only: the last bit of an image's features may depend on the batch that it is in.
-    chunk_size = max(1, batch_sizes.for_device(batch_sizes.PIXELS, processes.device) // segmenter.transform.size**2)
-    chunks = _chunks(reader, chunk_size)[processes.rank :: processes.world]
+    chunks = _chunks(reader, _batch_size(segmenter, reader, processes))[processes.rank :: processes.world]
     missing = [chunk for chunk in chunks if any(not sums[index] and index in needed for index in chunk)]
     with ThreadPool(processes.cores) as pool:
         images = pool.map_ordered(lambda chunk: [records.image(reader[i]) for i in chunk], missing)
         for chunk in progress.bar(missing, desc="encode", main=processes.main):
             encoded = segmenter.encode(next(images))
-            rows = {name: values.to(torch.float16).cpu().numpy() for name, values in encoded.items()}
-            if not all(np.isfinite(values).all() for values in rows.values()):
+            half = {name: values.to(torch.float16) for name, values in encoded.items()}
+            # The extremes are NaN where any value is; asked value by value, this takes ten times as long.
+            if not all(torch.stack(values.aminmax()).isfinite().all() for values in half.values()):
                 name, id = segmenter.NAME, reader[chunk[0]].id
                 raise UserError(f"{reader.path}: features of {name} exceed half precision, first in the batch of {id}")
+            rows = {name: values.cpu().numpy() for name, values in half.items()}
             for position, index in enumerate(chunk):
                 for name, values in rows.items():
                     maps[name][index] = values[position]
@@ -216,6 +219,13 @@ def _fill(
     for written in maps.values():
         written.flush()
     sums.flush()
+
+
+def _batch_size(segmenter: Segmenter, reader: RecordReader, processes: Processes) -> int:
+    """Number of images that are encoded at a time, the same in all processes."""
+    first = records.image(reader[0])
+    size = batch_sizes.images(lambda: segmenter.encode([first]), segmenter.transform.size, processes.device)
+    return min(processes.gather(size))
 
 
 def _chunks(reader: RecordReader, size: int) -> list[list[int]]:

@@ -1,5 +1,6 @@
 """Image transform: from an image to a model's square input, and back for prompts, masks and logits."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import cv2
@@ -54,14 +55,23 @@ class ImageTransform:
         Returns:
             (n, 3, size, size) float32; padding is 0 after normalization.
         """
-        mean, std = torch.tensor(self.mean)[:, None, None], torch.tensor(self.std)[:, None, None]
-        out = torch.zeros(len(images), 3, self.size, self.size)
-        for target, image in zip(out, images):
+        out = np.zeros((len(images), 3, self.size, self.size), np.float32)
+        mean, std = (np.array(values, np.float32)[:, None, None] for values in (self.mean, self.std))
+
+        def fill(target: np.ndarray, image: np.ndarray) -> None:
             height, width = self.content_size(*image.shape[:2])
+            content = target[:, :height, :width]
             resized = Image.fromarray(to_rgb(image)).resize((width, height), Image.Resampling.BILINEAR)
-            values = torch.from_numpy(np.array(resized)).permute(2, 0, 1)
-            target[:, :height, :width] = (values - mean) / std
-        return out
+            content[...] = np.asarray(resized).transpose(2, 0, 1)
+            content -= mean
+            content /= std
+
+        if len(images) == 1:
+            fill(out[0], images[0])
+        else:  # a batch, as a GPU takes it, which would wait for one core
+            with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+                list(pool.map(fill, out, images))
+        return torch.from_numpy(out)
 
     def to_image(self, logits: torch.Tensor, height: int, width: int) -> torch.Tensor:
         """Resample logits over the input to the size of the image, bilinearly.
