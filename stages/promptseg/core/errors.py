@@ -1,4 +1,9 @@
-"""The exception for bad input."""
+"""The exception for bad input, and the error numbers of a full disk."""
+
+import errno
+
+# EFBIG: a limit on the size of files (`ulimit -f`).
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class UserError(Exception):

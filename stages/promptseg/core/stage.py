@@ -9,14 +9,13 @@ import sys
 from collections.abc import Callable
 
 from promptseg.core import portable
-from promptseg.core.errors import UserError
+from promptseg.core.errors import DISK_FULL, UserError
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
-_DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 # What a user can remedy where the error names the file: a wrong path, missing rights, a full or read-only disk.
-_REMEDIABLE = _DISK_FULL | {
-    errno.ENOENT, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EROFS, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG,
-    errno.EMFILE, errno.ENFILE,
+_REMEDIABLE = DISK_FULL | {
+    errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EMFILE,
+    errno.ENFILE,
 }  # fmt: skip
 
 
@@ -54,7 +53,7 @@ def guarded(app: Callable) -> None:
     except UserError as error:
         _exit(str(error))
     except OSError as error:
-        if not (error.errno in _DISK_FULL or error.filename and error.errno in _REMEDIABLE):
+        if not (error.errno in DISK_FULL or error.filename and error.errno in _REMEDIABLE):
             raise
         _exit(f"{error.filename or 'output'}: {error.strerror or os.strerror(error.errno)}")
 

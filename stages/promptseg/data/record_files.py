@@ -53,16 +53,17 @@ class RecordWriter:
         self._bytes = self.count = 0
 
     def __enter__(self) -> "RecordWriter":
-        self._aside = self._replacing.__enter__()
-        # Images are compressed already; plain pages without a dictionary save memory and time.
-        self._file = pq.ParquetWriter(
-            self._aside,
-            self._schema,
-            compression="none",
-            use_dictionary=False,
-            write_statistics=False,
-            write_page_checksum=True,
-        )
+        with contextlib.ExitStack() as stack:
+            # Images are compressed already; plain pages without a dictionary save memory and time.
+            self._file = pq.ParquetWriter(
+                stack.enter_context(self._replacing),
+                self._schema,
+                compression="none",
+                use_dictionary=False,
+                write_statistics=False,
+                write_page_checksum=True,
+            )
+            stack.pop_all()  # ended by `__exit__`; only a full disk ends it here
         return self
 
     def add(self, row: object) -> None:

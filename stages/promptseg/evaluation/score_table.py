@@ -84,7 +84,7 @@ def read_counts(path: Path) -> TableCounts:
 
     columns = ["id", "group", "class", "tp", "fp", "fn"]
     with _named(path):
-        table = pyarrow.parquet.read_table(path, columns=columns).to_pydict()
+        table = pyarrow.parquet.read_table(path, columns=columns, page_checksum_verification=True).to_pydict()
         names = list(dict.fromkeys(table["class"]))
         step = len(names)
         counts = np.stack([np.array(table[name], np.int64).reshape(-1, step) for name in columns[3:]], axis=-1)
