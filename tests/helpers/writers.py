@@ -33,7 +33,8 @@ def _split(path: Path) -> None:
 
 
 def _scores(path: Path) -> None:
-    rows = [{"id": f"image {number}", "tp": number, "iou": number / 40} for number in range(40)]
+    counts = {"group": "g", "class": "disc", "tp": 3, "fp": 2, "fn": 1}
+    rows = [{"id": f"image {number}", **counts, "iou": number / 40} for number in range(40)]
     score_table.write_table(path, rows, {"iou_mean": 0.5})
 
 

@@ -195,6 +195,8 @@ def _checked(archive: Path, folder: Path, members: Iterator[Member]) -> dict[Pur
         if form in by_form and not (by_form[form].isdir() and info.isdir()):
             raise UserError(f"{where} and {by_form[form].name!r} would be one file on some disks; rename one of them")
         by_form[form], chosen[path] = info, (info, opener)
+    if not by_form:  # zeros are an empty .tar
+        raise UserError(f"{archive}: truncated or damaged (there are no files in it); fetch it again")
     if links:
         print(f"note: {archive.name}: {links} links were skipped", file=sys.stderr)
     return chosen
