@@ -8,6 +8,7 @@
 The parent of all of them adopts what a killed process leaves behind, so `Server.processes` shows every one.
 """
 
+import ctypes
 import json
 import os
 import signal
@@ -83,7 +84,7 @@ def _run(job: dict, out: int) -> None:
     """Become a stage, in the child, that prints into a pipe, since a file would have limits. Never returns.
 
     file_bytes: no file may be longer; full: whether a longer one is an error, as on a full disk, or the end, as a kill
-    at that byte. open_files: how many at a time. environment: more variables. umask: of new files.
+    at that byte. open_files: how many at a time. heeds_modes: whether root is refused what the modes of files refuse.
     """
     import resource
     import runpy
@@ -94,15 +95,15 @@ def _run(job: dict, out: int) -> None:
         for descriptor, source in ((0, os.open(os.devnull, os.O_RDONLY)), (1, out), (2, out)):
             os.dup2(source, descriptor)
         os.chdir(job["folder"])
-        os.environ.update(job.get("environment", {}))
-        if "umask" in job:
-            os.umask(job["umask"])
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         if "open_files" in job:
             resource.setrlimit(resource.RLIMIT_NOFILE, (job["open_files"],) * 2)
         if "file_bytes" in job:
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN if job["full"] else signal.SIG_DFL)
             resource.setrlimit(resource.RLIMIT_FSIZE, (job["file_bytes"],) * 2)
+        if job.get("heeds_modes"):
+            header, none = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+            assert ctypes.CDLL(None).capset(header, none) == 0  # no capabilities, capset(2)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         sys.argv = job["argv"]
         runpy.run_path(sys.argv[0], run_name="__main__")
@@ -118,7 +119,6 @@ def _run(job: dict, out: int) -> None:
 
 
 def _serve() -> None:
-    import ctypes
     import importlib
 
     from promptseg.core import portable

@@ -10,7 +10,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-from promptseg.core.errors import DISK_FULL
+from promptseg.core.errors import DISK_FULL, REFUSED
 
 
 @contextlib.contextmanager
@@ -28,7 +28,7 @@ def replacing(path: Path) -> Iterator[Path]:
         and is removed otherwise.
 
     Raises:
-        OSError: where the disk is full, with `path` as its file name, whatever the block was writing.
+        OSError: where the system refuses to write, with `path` as its file name, whatever the block was writing.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -43,7 +43,8 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(aside, path)
         _sync_folder(path.parent)
     except OSError as error:
-        if error.errno in DISK_FULL:
+        of_output = error.filename is None or str(error.filename).startswith(str(aside))
+        if error.errno in DISK_FULL or error.errno in REFUSED and of_output:
             error.filename, error.filename2 = str(path), None
         raise
     finally:

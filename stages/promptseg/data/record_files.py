@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from promptseg.core.errors import UserError
+from promptseg.core.errors import UserError, of_system
 from promptseg.core.files import replacing
 from promptseg.data import arrow_columns, parquet_integrity
 
@@ -195,7 +195,8 @@ def _user_errors(path: Path) -> Iterator[None]:
     except FileNotFoundError:
         raise UserError(f"{path}: not found; `dvc repro` makes it") from None
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path}: damaged, or not made by this project; delete it and run `dvc repro`") from error
+        damaged = UserError(f"{path}: damaged, or not made by this project; delete it and run `dvc repro`")
+        raise of_system(error, path) or damaged from error
 
 
 def shard_path(folder: Path, number: int) -> Path:

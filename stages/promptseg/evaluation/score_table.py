@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from promptseg.core.errors import UserError
+from promptseg.core.errors import UserError, of_system
 from promptseg.core.files import replacing
 
 METADATA = b"promptseg"  # key of the JSON in the metadata of the file
@@ -100,8 +100,9 @@ def _named(path: Path) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise UserError(f"{path}: not found; `dvc repro` makes it") from None
-    except (pyarrow.ArrowException, OSError, KeyError, TypeError, ValueError):
-        raise UserError(f"{path}: damaged, or not a table of scores; delete it and run `dvc repro`") from None
+    except (pyarrow.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
+        damaged = UserError(f"{path}: damaged, or not a table of scores; delete it and run `dvc repro`")
+        raise of_system(error, path) or damaged from None
 
 
 def _refuse(constant: str):

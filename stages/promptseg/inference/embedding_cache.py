@@ -11,6 +11,7 @@ import hashlib
 import importlib.metadata
 import inspect
 import json
+import os
 import shutil
 import zlib
 from collections.abc import Sequence
@@ -181,9 +182,10 @@ def _allocate(folder: Path, segmenter: Segmenter, reader: RecordReader, key: dic
             "free; free some space, link data/embeddings to a larger disk or lower scale.max_images"
         )
     for name, values in first.items():
-        with open(folder / f"{name}.f16", "wb") as file:
-            file.truncate(size({name: values}) * len(reader))
-    np.zeros(len(reader), np.uint64).tofile(folder / "rows.u64")
+        path = folder / f"{name}.f16"
+        path.write_bytes(b"")
+        os.truncate(path, size({name: values}) * len(reader))  # unlike a file's method it names the file where it fails
+    (folder / "rows.u64").write_bytes(bytes(np.zeros(len(reader), np.uint64)))
     files.write_json(folder / "about.json", {"shapes": shapes, "count": len(reader), "key": key})
 
 

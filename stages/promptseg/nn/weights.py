@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save
 
-from promptseg.core.errors import UserError
+from promptseg.core.errors import UserError, of_system
 from promptseg.core.files import replacing, sha256
 from promptseg.nn import state_dicts
 
@@ -158,7 +158,8 @@ def _load(path: Path) -> Any:
             ) from error
         raise UserError(f"{path}: it holds more than tensors, or is damaged; it is not opened") from error
     except Exception as error:  # damage makes torch raise whatever its parts do: KeyError, OSError, RuntimeError
-        raise UserError(f"{path}: no readable weights ({type(error).__name__}); fetch it again") from error
+        damaged = UserError(f"{path}: no readable weights ({type(error).__name__}); fetch it again")
+        raise of_system(error, path) or damaged from error
 
 
 def _check_zip(path: Path) -> None:
