@@ -62,6 +62,16 @@ def server():
 
 
 @pytest.fixture(scope="session")
+def whole_study(server, tmp_path_factory):
+    """The small study after each of its stages has run, and what they made; tests restore what they change."""
+    import kills
+    import small_study
+
+    folder = tmp_path_factory.mktemp("whole") / "study"
+    return folder, kills.reference(server, folder, small_study.stages())
+
+
+@pytest.fixture(scope="session")
 def written_sample(tmp_path_factory) -> Callable[[str], Path]:
     """The folder of a dataset's sample with seed 0, written once for all tests and workers; tests do not change it."""
     home = tmp_path_factory.getbasetemp()

@@ -46,11 +46,11 @@ def set_aside(folder: Path, stage: Stage, old: bool) -> dict[str, str | None]:
 def end_early(
     server: Server, folder: Path, stage: Stage, whole: dict[str, str | None], seconds: float, old: bool,
     number: int = signal.SIGKILL,
-) -> bool:  # fmt: skip
+) -> tuple[bool, float]:  # fmt: skip
     """End a stage after some time by a signal, check what it leaves, and run it again.
 
     Returns:
-        Whether the signal came before the stage ended by itself.
+        Whether the signal came before the stage ended by itself, and the seconds of the whole run after it.
     """
     before = set_aside(folder, stage, old)
     running = server.start(stage.script, stage.arguments, folder)
@@ -64,8 +64,10 @@ def end_early(
         assert digest in (None, before[name], whole[name]), f"{stage.name}: half of {name} after {seconds:.3f} s"
     if number != signal.SIGKILL:
         assert leftovers(folder) == [], f"{stage.name} after {seconds:.3f} s"
+    start = time.monotonic()
     again = server.start(stage.script, stage.arguments, folder).wait()
+    seconds_of_whole = time.monotonic() - start
     assert again.code == 0, f"{stage.name}: {again.output}"
     assert digests(folder, stage) == whole, f"{stage.name}: other bytes after a kill at {seconds:.3f} s"
     assert leftovers(folder) == []
-    return ended.code != 0
+    return ended.code != 0, seconds_of_whole

@@ -19,6 +19,7 @@ STUDY = {
     "datasets": {"discs": {"raw": "data/raw/discs", "reader": "folder"}},
     "models": {"sam": {"source": None}, "unet": {"source": None}},
     "zero_shot": {"discs-sam": {"dataset": "discs", "model": "sam", "prompt": {"box": True}}},
+    "cascade": {},
     "finetune": {
         "discs-unet": {"dataset": "discs", "model": "unet", "prompt": {}, "train": {"epochs": 2, "batch_size": 2}}
     },
