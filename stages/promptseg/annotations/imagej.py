@@ -28,7 +28,7 @@ _MAX_BYTES = 64 << 20  # of one ROI: 8 million points
 # What zipfile raises; encrypted members are a RuntimeError.
 _DAMAGE = (
     zipfile.BadZipFile, OSError, EOFError, RuntimeError, NotImplementedError, ValueError, OverflowError, struct.error,
-    zlib.error, lzma.LZMAError,
+    IndexError, zlib.error, lzma.LZMAError,
 )  # fmt: skip
 _NO_AREAS = ("LINE", "FREELINE", "POLYLINE", "NOROI", "ANGLE", "POINT")
 

@@ -44,7 +44,7 @@ MAX_HEADER = 16 << 20  # bytes: tarfile reads a long name whole, whatever length
 CHUNK = 1 << 20
 _DAMAGE = (
     zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError,
-    ValueError, OverflowError, struct.error,
+    ValueError, OverflowError, IndexError, struct.error,
 )  # fmt: skip
 
 Member = tuple[tarfile.TarInfo, Callable[[], IO[bytes]]]  # also of a .zip; the function opens the bytes of a file
