@@ -42,6 +42,7 @@ MAX_MEMBERS = 1_000_000
 MAX_RATIO, SMALL = 300, 1 << 30  # bytes out for each byte in, checked for archives that hold more than 1 GiB
 MAX_HEADER = 16 << 20  # bytes: tarfile reads a long name whole, whatever length a crafted header declares
 CHUNK = 1 << 20
+_ZIP_END = (1 << 16) + 22  # bytes: the last record of a .zip and the longest comment behind it
 _DAMAGE = (
     zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError,
     ValueError, OverflowError, IndexError, struct.error,
@@ -126,6 +127,8 @@ def _opened(archive: Path) -> Iterator[Iterator[Member]]:
 def _zip_members(archive: Path, file: zipfile.ZipFile) -> Iterator[Member]:
     """Members of a .zip, with the types that they would have in a .tar."""
     entries = file.infolist()
+    if _declared_entries(archive) not in (len(entries) & 0xFFFF, 0xFFFF):
+        raise zipfile.BadZipFile("it lists other members than it declares")
     if sum(entry.compress_size for entry in entries) > archive.stat().st_size:
         raise zipfile.BadZipFile("its members overlap")
     for entry in entries:
@@ -141,6 +144,15 @@ def _zip_members(archive: Path, file: zipfile.ZipFile) -> Iterator[Member]:
         elif kind not in (0, stat.S_IFREG, stat.S_IFDIR):
             info.type = tarfile.CHRTYPE
         yield info, functools.partial(file.open, entry)
+
+
+def _declared_entries(archive: Path) -> int:
+    """The number of members that a .zip declares at its end, in 16 bits; zipfile stops where their list seems to."""
+    with open(archive, "rb") as file:
+        file.seek(max(0, archive.stat().st_size - _ZIP_END))
+        tail = file.read()
+    at = tail.rfind(b"PK\x05\x06")
+    return int.from_bytes(tail[at + 10 : at + 12], "little")
 
 
 def _tar_members(tar: tarfile.TarFile, stream: io.BufferedIOBase) -> Iterator[Member]:
