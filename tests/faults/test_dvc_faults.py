@@ -11,7 +11,7 @@ import pytest
 from dvc_project import TARGET, made, run
 from small_study import leftovers
 
-pytestmark = pytest.mark.xdist_group("faults")
+pytestmark = pytest.mark.xdist_group("dvc faults")  # beside those that share a server
 FORCED = ["dvc", "repro", "--force", "--single-item", TARGET]
 
 

@@ -7,7 +7,7 @@ import kills
 import pytest
 import small_study
 
-KILLS = 20
+KILLS = 12
 
 pytestmark = pytest.mark.xdist_group("faults")
 

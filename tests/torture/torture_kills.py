@@ -1,5 +1,6 @@
 """240 kills, and 24 signals that ask to end: every stage at any moment, by itself, with DVC, and through DVC."""
 
+import contextlib
 import os
 import random
 import shutil
@@ -57,7 +58,7 @@ def project(tmp_path_factory):
 @pytest.mark.parametrize("whom", ["dvc alone", "dvc and its stage"])
 def test_dvc_is_killed(whom, project):
     folder, whole = project
-    choose, early, seconds = random.Random(whom), 0, 5.0
+    choose, early, locks, seconds = random.Random(whom), 0, 0, 5.0
     for _ in range(scaled(25)):
         start = time.monotonic()
         running = subprocess.Popen(
@@ -67,13 +68,19 @@ def test_dvc_is_killed(whom, project):
         time.sleep(choose.uniform(0.1, 1.0) * seconds)
         children = psutil.Process(running.pid).children(recursive=True)
         early += running.poll() is None
-        running.kill() if whom == "dvc alone" else os.killpg(running.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it has ended
+            running.kill() if whom == "dvc alone" else os.killpg(running.pid, signal.SIGKILL)
         running.wait()
         assert psutil.wait_procs(children, timeout=20)[1] == []
         assert all(digest in (None, whole[name]) for name, digest in made(folder).items())
         start = time.monotonic()
+        rwlock = folder / ".dvc/tmp/rwlock"
+        if rwlock.exists() and not rwlock.read_bytes():  # DVC's own, written in place: docs/limits.md says what to do
+            assert "Unable to read RWLock-file" in run(folder, "dvc", "repro", TARGET, code=255)
+            rwlock.unlink()
+            locks += 1
         run(folder, "dvc", "repro", TARGET)
         seconds = max(2.0, time.monotonic() - start)
         assert made(folder) == whole and leftovers(folder) == []
     shutil.rmtree(folder / ".dvc/tmp", ignore_errors=True)
-    print(f"kills of {whom}: {scaled(25)} tried, {early} before the end")
+    print(f"kills of {whom}: {scaled(25)} tried, {early} before the end, {locks} left an empty .dvc/tmp/rwlock")
