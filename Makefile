@@ -1,6 +1,7 @@
 # make repro: install what is missing, then rebuild everything, JOBS stages at a time.
 # make test: install what is missing, then run all tests.
 # make test-fast: tests that take no training, no torchrun and no whole pipeline.
+# make torture: kills, flipped bits, fuzzing, removed guards; half an hour, less by TORTURE_SCALE=0.1.
 # make lint: style and types of the code; needs ruff and mypy (the extra `lint`).
 # make pretrain: train the tiny checkpoints anew; hours, and no part of the other two.
 PYTHON ?= python3
@@ -8,7 +9,7 @@ VENV := .venv
 JOBS ?= 2
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: repro test test-fast lint pretrain install clean
+.PHONY: repro test test-fast torture lint pretrain install clean
 
 repro: install
 	promptseg check
@@ -20,6 +21,9 @@ test: install
 
 test-fast: install
 	python -m pytest -n auto --dist loadgroup -m "not slow"
+
+torture: install
+	python -m pytest -n 2 --dist loadgroup -rP -o python_files='torture_*.py' tests/torture
 
 lint:
 	ruff check stages docs tests

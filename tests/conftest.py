@@ -24,8 +24,8 @@ SLOW = (
     "cli/test_doctor.py", "cli/test_repro.py", "cli/test_segment.py", "contracts/test_gpu_check.py",
     "core/test_distributed.py", "core/test_fingerprint.py", "core/test_portable.py", "datasets/test_cityscapes",
     "datasets/test_datasets.py", "datasets/test_em.py", "datasets/test_fires.py", "datasets/test_lucchi_pp.py",
-    "datasets/test_stand_ins.py", "download/test_checkpoint", "end_to_end/", "export/", "inference/", "models/",
-    "nn/test_attention.py", "nn/test_lora.py", "nn/test_precision.py", "nn/test_pretrained.py",
+    "datasets/test_stand_ins.py", "download/test_checkpoint", "end_to_end/", "export/", "faults/", "inference/",
+    "models/", "nn/test_attention.py", "nn/test_lora.py", "nn/test_precision.py", "nn/test_pretrained.py",
     "nn/test_sam_checkpoint.py", "nn/test_unets.py", "preprocessing/test_prepare.py", "pretrain/", "test_api.py",
     "training/test_checkpoint_manager.py", "training/test_event_log.py", "training/test_fit_check.py",
     "training/test_forecast.py", "training/test_many_machines.py", "training/test_setup.py", "training/test_trainer.py",
@@ -51,6 +51,25 @@ def one_thread():
 @pytest.fixture(scope="session")
 def root() -> Path:
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def server():
+    """A process that starts stages at once; its tests are of the group `faults`, so that there is one."""
+    from stage_server import Server
+
+    with Server() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def whole_study(server, tmp_path_factory):
+    """The small study after each of its stages has run, and what they made; tests restore what they change."""
+    import kills
+    import small_study
+
+    folder = tmp_path_factory.mktemp("whole") / "study"
+    return folder, kills.reference(server, folder, small_study.stages())
 
 
 @pytest.fixture(scope="session")

@@ -124,6 +124,7 @@ BOMB = '<!DOCTYPE a [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a
     ('<annotations><meta/><track id="0" label="cell"/></annotations>', 'it is a "CVAT for video" file'),
     ('<annotations><meta/><image id="3" width="1"/></annotations>', "image 3: it has no name"),
     ('<annotations><meta/><image name="a" width="wide"/></annotations>', "image a: its width 'wide' is not a number"),
+    ('<annotations><meta/><image name="a" width="99999" height="1e15"/></annotations>', "image a: its 99999 x 1000000"),
     ("<annotation><folder/></annotation>", "its root is <annotation>"),
     ('<annotations><meta/><image name="a">', "damaged XML"),
     ("<annotations><meta></annotations>", "damaged XML"),

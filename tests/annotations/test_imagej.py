@@ -144,6 +144,18 @@ def test_a_truncated_archive_and_a_member_that_is_no_roi_by_far_are_refused(tmp_
         shapes_of(path)
 
 
+def test_a_member_that_does_not_decompress_is_refused(tmp_path):
+    path = tmp_path / "RoiSet.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as opened:
+        opened.writestr("a.roi", roi(RECTANGLE))
+    data = bytearray(path.read_bytes())
+    data[39:43] = b"\xff\xff\xff\xff"  # behind the header of 30 bytes and the name
+    path.write_bytes(data)
+    assert imagej.matches(path)
+    with pytest.raises(UserError, match="RoiSet.zip: damaged archive"):
+        shapes_of(path)
+
+
 def test_without_roifile_the_message_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "roifile", None)
     with pytest.raises(UserError, match=r"^[^\n]*cell.roi: ROIs of ImageJ need [^\n]*`pip install roifile`$"):

@@ -18,6 +18,11 @@ def test_an_ellipse_is_within_a_fiftieth_of_a_pixel_and_has_few_points(x_radius,
     assert gaps.max() <= 0.02 and len(points) <= 2500
 
 
+@pytest.mark.parametrize("radius", [1e9, 1e17, 1e300])
+def test_an_ellipse_larger_than_any_image_has_few_points_too(radius):
+    assert len(outlines.ellipse(0, 0, radius, 3)) < 10_000
+
+
 @pytest.mark.parametrize("degrees", [0, 30, 90, -45, 400])
 def test_what_is_turned_keeps_its_center_and_its_sides(degrees):
     corners = outlines.rectangle(2, 1, 10, 5, degrees)

@@ -1,6 +1,7 @@
 """Atomic files: outputs are whole or absent, whatever happens to the writer."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -102,6 +103,22 @@ with replacing(Path({str(out)!r})) as aside:
     assert child.returncode == -signal.SIGKILL and out.read_text() == "old"
     write_text(out, "new")
     assert out.read_text() == "new" and os.listdir(tmp_path) == ["out"]
+
+
+def test_an_old_folder_is_removed_after_the_new_one_is_in_its_place(tmp_path, monkeypatch):
+    """In place, a kill would leave half of it."""
+    out, whole = tmp_path / "out", []
+    fill(out, "old", "folder")
+    remove = shutil.rmtree
+
+    def removed(path, **named):
+        whole.append((path.name != "out", content(out)))
+        remove(path, **named)
+
+    monkeypatch.setattr(shutil, "rmtree", removed)
+    with replacing(out) as aside:
+        fill(aside, "new", "folder")
+    assert whole == [(True, WHOLE["folder"])] and os.listdir(tmp_path) == ["out"]
 
 
 @KINDS

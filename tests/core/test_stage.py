@@ -78,14 +78,19 @@ def guarded(error):
 
 REMEDIABLE = [
     "ENOENT", "EACCES", "EPERM", "EFBIG", "EROFS", "EISDIR", "ENOTDIR", "ENAMETOOLONG", "EMFILE", "ENFILE", "ENOSPC",
-    "EDQUOT",
+    "EDQUOT", "ENOMEM",
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
     "error, line",
     [(OSError(getattr(errno, name), name, "a.png"), f"a.png: {name}") for name in REMEDIABLE]
-    + [(OSError(errno.ENOSPC, "No space"), "output: No space"), (OSError(errno.EDQUOT, "Quota"), "output: Quota")],
+    + [
+        (OSError(errno.ENOSPC, "No space"), "output: No space"),
+        (OSError(errno.EDQUOT, "Quota"), "output: Quota"),
+        (OSError(errno.EFBIG, "Limit"), "output: Limit"),
+        (OSError(errno.EMFILE, "Many"), "ulimit -n: Many"),
+    ],
 )
 def test_what_the_user_can_fix_is_one_line(error, line, capsys):
     with pytest.raises(SystemExit) as ended:

@@ -236,6 +236,18 @@ def test_a_damaged_image_is_refused_or_changes_no_type(tmp_path, kind, options):
     assert all(found is None or found.dtype == np.uint8 for found in flipped)
 
 
+def test_a_flipped_bit_in_the_pixels_of_a_png_is_noticed(tmp_path):
+    """Most of them decompress, to other pixels; a mask has few bytes, which say much."""
+    mask = np.zeros((48, 64), np.uint8)
+    mask[10:30, 20:50] = mask[33:40, 5:60] = 255
+    data = image_io.encode_png(mask)
+    start = data.index(b"IDAT") + 4
+    for at in range(start, len(data) - 16):
+        damaged = bytearray(data)
+        damaged[at] ^= 8
+        assert outcome(tmp_path / "a.png", damaged) is None, f"byte {at}"
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -228,6 +228,8 @@ TWO = {"x": bytes(512), "y": b"1"}
     [
         ("a.zip", {"goodXname": b""}, lambda data: data.replace(b"goodXname", b"good\0name"), "unprintable"),
         ("a.zip", TWO, lambda data: flipped(data, data.index(b"PK\x01\x02") + 8), "'x' is encrypted"),
+        ("a.zip", TWO, lambda data: flipped(data, len(data) - 10), "truncated or damaged"),  # the list's length
+        ("a.zip", TWO, lambda data: data[:-12] + b"\1" + data[-11:], "lists other members than it declares"),
         ("a.tar", TWO, lambda data: data[:1024], "ends before its end mark"),
         ("a.tar", TWO, lambda data: flipped(data, 1024 + 100), "truncated or damaged"),
         ("a.tar", TWO, lambda data: data + bytes(50_000), "continues after its end mark"),

@@ -224,7 +224,7 @@ def test_a_complete_file_that_could_not_be_moved_is_not_requested_again(server, 
 
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "move", move)
-        refused(server.url, out, "disk full", ".out.tif")
+        refused(server.url, out, "disk full", f"writing {out} failed")
     fetch(server.url, out)
     assert out.read_bytes() == BODY and len(server.ranges) == 1
 

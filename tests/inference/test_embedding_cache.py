@@ -160,6 +160,17 @@ def test_a_row_that_changed_on_disk_is_refused(cache):
     refused(lambda: features([1, 2]), cache.folders[0], "row 2 changed on disk; delete the folder")
 
 
+@pytest.mark.parametrize("name, change", [
+    ("about.json", lambda data: data[:-9]), ("about.json", lambda data: data.replace(b'"shapes"', b'"shapez"')),
+    ("about.json", lambda data: b"[]"), ("image.f16", lambda data: data[:-1]), ("rows.u64", lambda data: b""),
+])  # fmt: skip
+def test_files_that_are_not_as_written_are_refused(cache, name, change):
+    cache.open()
+    file = cache.folders[0] / name
+    file.write_bytes(change(file.read_bytes()))
+    refused(cache.open, cache.folders[0], "damaged; delete the folder and run again")
+
+
 def test_too_small_a_disk_and_features_that_exceed_half_precision_are_refused(cache, monkeypatch):
     for value in (1e6, -1e6, float("nan")):
         wrong = {"image": torch.tensor([[1.0, value], [2.0, 3.0]])}

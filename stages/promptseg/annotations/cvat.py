@@ -116,7 +116,10 @@ class _Target:
             self.has_image, self._image = True, attributes
             self._shapes, self._instances, self._count, self._skipped = [], {}, 0, 0
             self._at = f"image {attributes.get('name') or attributes.get('id', '')}"
-            self._size = (_integer(attributes, "height", None), _integer(attributes, "width", None))
+            height, width = (_integer(attributes, key, None) for key in ("height", "width"))
+            self._size = height, width
+            if (height or 0) * (width or 0) > MAX_PIXELS:
+                raise ValueError(f"its {width} x {height} pixels are more than promptseg reads ({MAX_PIXELS:,})")
         elif parent == "image" and tag in (*_RINGS, "mask", *_NO_AREAS):
             self._count += 1
             if tag in _NO_AREAS:

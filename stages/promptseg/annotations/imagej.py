@@ -5,8 +5,10 @@ points are not. A name such as 0001-0123-0456 is a place and no class, so all ar
 on top. Coordinates are corners of pixels, as ImageJ has them for areas. Rounded corners of rectangles are not rounded.
 """
 
+import lzma
 import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,11 @@ SUFFIXES = (".roi", ".zip")
 _CLASS = "object"
 _MAGIC = b"Iout"
 _MAX_BYTES = 64 << 20  # of one ROI: 8 million points
+# What zipfile raises; encrypted members are a RuntimeError.
+_DAMAGE = (
+    zipfile.BadZipFile, OSError, EOFError, RuntimeError, NotImplementedError, ValueError, OverflowError, struct.error,
+    IndexError, zlib.error, lzma.LZMAError,
+)  # fmt: skip
 _NO_AREAS = ("LINE", "FREELINE", "POLYLINE", "NOROI", "ANGLE", "POINT")
 
 
@@ -34,7 +41,7 @@ def matches(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             names = [info.filename for info in archive.infolist() if not _is_aside(info)]
-    except (OSError, zipfile.BadZipFile):
+    except _DAMAGE:
         return False
     return bool(names) and all(name.lower().endswith(".roi") for name in names)
 
@@ -84,8 +91,7 @@ def _contents(path: Path) -> Iterator[tuple[str, bytes]]:
                 if info.file_size > _MAX_BYTES:
                     raise UserError(f"{path}: {info.filename} is larger than any ROI; save it again from ImageJ")
                 yield info.filename, archive.read(info)
-    # zlib's error has no other base; encrypted members raise RuntimeError.
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, OSError) as error:
+    except _DAMAGE as error:
         raise UserError(f"{path}: damaged archive ({error}); save it again from ImageJ") from None
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 _SAGITTA = 0.02  # pixels that an ellipse lies outside of its polygon at most
 _LEAST = 32  # points of an ellipse
+_LARGEST = 200_000.0  # pixels of a radius; one that is larger has as many points, and no image
 
 
 def ring(points: object) -> np.ndarray:
@@ -76,7 +77,7 @@ def ellipse(x: float, y: float, x_radius: float, y_radius: float, degrees: float
     longer = max(abs(x_radius), abs(y_radius), 1.0)
     if not math.isfinite(longer):
         raise ValueError("its radius is not a number")
-    count = max(_LEAST, math.ceil(math.pi / math.acos(1 - _SAGITTA / longer)))
+    count = max(_LEAST, math.ceil(math.pi / math.acos(1 - _SAGITTA / min(longer, _LARGEST))))
     angles = 2 * np.pi * np.arange(count) / count
     points = np.stack([x + x_radius * np.cos(angles), y + y_radius * np.sin(angles)], axis=1)
     return ring(_turned(points, (x, y), degrees))

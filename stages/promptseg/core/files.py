@@ -10,6 +10,8 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+from promptseg.core.errors import DISK_FULL, REFUSED
+
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -24,20 +26,30 @@ def replacing(path: Path) -> Iterator[Path]:
     Yields:
         A temporary path beside `path` for the block to fill; it becomes `path` when the block ends without an exception
         and is removed otherwise.
+
+    Raises:
+        OSError: where the system refuses to write, with `path` as its file name, whatever the block was writing.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(path)
-    aside = path.parent / f".{path.name}.{socket.gethostname()}.{os.getpid()}.tmp"
+    aside, old = (path.parent / f".{path.name}.{socket.gethostname()}{kind}.{os.getpid()}.tmp" for kind in ("", ".old"))
     try:
         yield aside
         _sync(aside)
         if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)  # os.replace cannot put a folder over a filled one
+            # os.replace cannot put a folder over a filled one, and of one that is removed in place a kill leaves half.
+            os.replace(path, old)
         os.replace(aside, path)
         _sync_folder(path.parent)
+    except OSError as error:
+        of_output = error.filename is None or str(error.filename).startswith(str(aside))
+        if error.errno in DISK_FULL or error.errno in REFUSED and of_output:
+            error.filename, error.filename2 = str(path), None
+        raise
     finally:
         _remove(aside)
+        _remove(old)
 
 
 def write_text(path: Path, text: str) -> None:

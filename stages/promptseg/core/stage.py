@@ -9,15 +9,13 @@ import sys
 from collections.abc import Callable
 
 from promptseg.core import portable
-from promptseg.core.errors import UserError
+from promptseg.core.errors import DISK_FULL, REFUSED, UserError
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
-_DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 # What a user can remedy where the error names the file: a wrong path, missing rights, a full or read-only disk.
-_REMEDIABLE = _DISK_FULL | {
-    errno.ENOENT, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EROFS, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG,
-    errno.EMFILE, errno.ENFILE,
-}  # fmt: skip
+_REMEDIABLE = REFUSED | {errno.ENOENT, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG}
+# What is named where the error names no file; without an entry it is a bug.
+_UNNAMED = dict.fromkeys(DISK_FULL, "output") | dict.fromkeys((errno.EMFILE, errno.ENFILE), "ulimit -n")
 
 
 def run(main: Callable, *, network: bool = False) -> None:
@@ -46,17 +44,17 @@ def guarded(app: Callable) -> None:
     """Call `app` and end with one line on stderr and exit code 1 for errors that the user can fix.
 
     These are UserError, an OSError with a file name and an error number that a user can remedy (no such file, no
-    permission, too many open files, ...), and a full disk, with or without a file name. Everything else propagates with
-    its traceback.
+    permission, ...), and a full disk or too many open files, with or without a file name. Everything else propagates
+    with its traceback.
     """
     try:
         app()
     except UserError as error:
         _exit(str(error))
     except OSError as error:
-        if not (error.errno in _DISK_FULL or error.filename and error.errno in _REMEDIABLE):
+        if not (error.errno in _UNNAMED or error.filename and error.errno in _REMEDIABLE):
             raise
-        _exit(f"{error.filename or 'output'}: {error.strerror or os.strerror(error.errno)}")
+        _exit(f"{error.filename or _UNNAMED[error.errno]}: {error.strerror or os.strerror(error.errno)}")
 
 
 def _exit(message: str) -> None:

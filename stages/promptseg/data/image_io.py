@@ -21,10 +21,12 @@ own, of which more kinds are read, are in `label_images`.
 """
 
 import io
+import os
 import warnings
+import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, TypeVar
 
 import cv2
 import numpy as np
@@ -158,13 +160,17 @@ def encode_png(array: np.ndarray) -> bytes:
 
 
 def jpeg_bytes(path: Path) -> bytes | None:
-    """Read the bytes of an upright gray or RGB JPEG, for which `decode_image` equals `read_image`; otherwise None."""
+    """Read the bytes of an upright gray or RGB JPEG, for which `decode_image` equals `read_image`; otherwise None.
+
+    Raises UserError where the header is damaged.
+    """
     if file_kinds.kind(path) != "JPEG":
         return None
-    data = Path(path).read_bytes()
-    with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
-        upright = image.getexif().get(ExifTags.Base.Orientation, 1) == 1
-        return data if image.mode in ("L", "RGB") and upright else None
+
+    def as_it_is(image: ImageFile.ImageFile) -> bool:
+        return image.mode in ("L", "RGB") and image.getexif().get(ExifTags.Base.Orientation, 1) == 1
+
+    return Path(path).read_bytes() if _opened(path, False, as_it_is) else None
 
 
 def decode_image(data: bytes) -> np.ndarray:
@@ -202,7 +208,7 @@ def to_8_bits(values: np.ndarray, window: tuple[float, float] | None, where: Pat
 
 def _open(path: Path, lossless: bool = False) -> Image.Image:
     """Decode a file and apply its orientation. Raises UserError for files that are refused whatever their mode."""
-    return _opened(path, lossless, ImageOps.exif_transpose)
+    return _opened(path, lossless, _upright)
 
 
 def _opened(path: Path, lossless: bool, use: Callable[[ImageFile.ImageFile], T]) -> T:
@@ -226,6 +232,26 @@ def _opened(path: Path, lossless: bool, use: Callable[[ImageFile.ImageFile], T])
         if isinstance(error, OSError) and error.strerror:  # the system's, such as missing permission
             raise UserError(f"{path}: cannot be read ({error.strerror})") from None
         raise UserError(f"{path}: truncated or damaged ({error}); fetch it again") from None
+
+
+def _upright(image: ImageFile.ImageFile) -> Image.Image:
+    """Decode an image and apply its orientation."""
+    if image.format == "PNG":
+        _check_sums(image.fp)  # type: ignore[arg-type]  # open until it is decoded
+    return ImageOps.exif_transpose(image)
+
+
+def _check_sums(png: IO[bytes]) -> None:
+    """Verify the checksums of the pixels in a PNG: Pillow takes what decompresses. Raises ValueError."""
+    place = png.tell()
+    png.seek(8)
+    while len(header := png.read(8)) == 8:
+        length, kind = int.from_bytes(header[:4], "big"), header[4:]
+        if kind != b"IDAT":
+            png.seek(length + 4, os.SEEK_CUR)
+        elif zlib.crc32(png.read(length), zlib.crc32(kind)) != int.from_bytes(png.read(4), "big"):
+            raise ValueError("the checksum of its pixels differs")
+    png.seek(place)
 
 
 def _upright_size(image: ImageFile.ImageFile) -> tuple[int, int]:

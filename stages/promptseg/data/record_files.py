@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from promptseg.core.errors import UserError
+from promptseg.core.errors import UserError, of_system
 from promptseg.core.files import replacing
 from promptseg.data import arrow_columns, parquet_integrity
 
@@ -53,16 +53,17 @@ class RecordWriter:
         self._bytes = self.count = 0
 
     def __enter__(self) -> "RecordWriter":
-        self._aside = self._replacing.__enter__()
-        # Images are compressed already; plain pages without a dictionary save memory and time.
-        self._file = pq.ParquetWriter(
-            self._aside,
-            self._schema,
-            compression="none",
-            use_dictionary=False,
-            write_statistics=False,
-            write_page_checksum=True,
-        )
+        with contextlib.ExitStack() as stack:
+            # Images are compressed already; plain pages without a dictionary save memory and time.
+            self._file = pq.ParquetWriter(
+                stack.enter_context(self._replacing),
+                self._schema,
+                compression="none",
+                use_dictionary=False,
+                write_statistics=False,
+                write_page_checksum=True,
+            )
+            stack.pop_all()  # ended by `__exit__`; only a full disk ends it here
         return self
 
     def add(self, row: object) -> None:
@@ -194,7 +195,8 @@ def _user_errors(path: Path) -> Iterator[None]:
     except FileNotFoundError:
         raise UserError(f"{path}: not found; `dvc repro` makes it") from None
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path}: damaged, or not made by this project; delete it and run `dvc repro`") from error
+        damaged = UserError(f"{path}: damaged, or not made by this project; delete it and run `dvc repro`")
+        raise of_system(error, path) or damaged from error
 
 
 def shard_path(folder: Path, number: int) -> Path:

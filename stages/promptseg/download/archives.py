@@ -21,6 +21,7 @@ import io
 import lzma
 import shutil
 import stat
+import struct
 import sys
 import tarfile
 import unicodedata
@@ -41,9 +42,10 @@ MAX_MEMBERS = 1_000_000
 MAX_RATIO, SMALL = 300, 1 << 30  # bytes out for each byte in, checked for archives that hold more than 1 GiB
 MAX_HEADER = 16 << 20  # bytes: tarfile reads a long name whole, whatever length a crafted header declares
 CHUNK = 1 << 20
+_ZIP_END = (1 << 16) + 22  # bytes: the last record of a .zip and the longest comment behind it
 _DAMAGE = (
     zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError,
-    ValueError, OverflowError,
+    ValueError, OverflowError, IndexError, struct.error,
 )  # fmt: skip
 
 Member = tuple[tarfile.TarInfo, Callable[[], IO[bytes]]]  # also of a .zip; the function opens the bytes of a file
@@ -125,6 +127,8 @@ def _opened(archive: Path) -> Iterator[Iterator[Member]]:
 def _zip_members(archive: Path, file: zipfile.ZipFile) -> Iterator[Member]:
     """Members of a .zip, with the types that they would have in a .tar."""
     entries = file.infolist()
+    if _declared_entries(archive) not in (len(entries) & 0xFFFF, 0xFFFF):
+        raise zipfile.BadZipFile("it lists other members than it declares")
     if sum(entry.compress_size for entry in entries) > archive.stat().st_size:
         raise zipfile.BadZipFile("its members overlap")
     for entry in entries:
@@ -140,6 +144,15 @@ def _zip_members(archive: Path, file: zipfile.ZipFile) -> Iterator[Member]:
         elif kind not in (0, stat.S_IFREG, stat.S_IFDIR):
             info.type = tarfile.CHRTYPE
         yield info, functools.partial(file.open, entry)
+
+
+def _declared_entries(archive: Path) -> int:
+    """The number of members that a .zip declares at its end, in 16 bits; zipfile stops where their list seems to."""
+    with open(archive, "rb") as file:
+        file.seek(max(0, archive.stat().st_size - _ZIP_END))
+        tail = file.read()
+    at = tail.rfind(b"PK\x05\x06")
+    return int.from_bytes(tail[at + 10 : at + 12], "little")
 
 
 def _tar_members(tar: tarfile.TarFile, stream: io.BufferedIOBase) -> Iterator[Member]:
@@ -195,6 +208,8 @@ def _checked(archive: Path, folder: Path, members: Iterator[Member]) -> dict[Pur
         if form in by_form and not (by_form[form].isdir() and info.isdir()):
             raise UserError(f"{where} and {by_form[form].name!r} would be one file on some disks; rename one of them")
         by_form[form], chosen[path] = info, (info, opener)
+    if not by_form:  # zeros are an empty .tar
+        raise UserError(f"{archive}: truncated or damaged (there are no files in it); fetch it again")
     if links:
         print(f"note: {archive.name}: {links} links were skipped", file=sys.stderr)
     return chosen

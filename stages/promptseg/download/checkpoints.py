@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from promptseg import models, tiny
-from promptseg.core import params, user_paths
+from promptseg.core import files, params, user_paths
 from promptseg.core.errors import UserError
 from promptseg.nn import precision, weights
 from promptseg.nn.segmenter import Segmenter
@@ -126,10 +126,19 @@ def _from_hub(repository: str, revision: str | None, tensors: str) -> Path:
             f"{repository}: cannot be downloaded from the hub ({reason}); {ask}download its files by hand and give "
             "their folder: models.<name>.source in params.yaml, or --checkpoint"
         ) from error
+    _check_blobs(folder)
     if revision is None:
         keep = "to keep to it give models.<name>.official and revision in params.yaml"
         print(f"note: {repository}: its newest commit {folder.name} is taken; {keep}", file=sys.stderr)
     return folder
+
+
+def _check_blobs(folder: Path) -> None:
+    """Verify files of the hub's cache, which its client does not; large ones link to blobs named by their sha256."""
+    for path in sorted(folder.iterdir()):
+        blob = path.resolve()
+        if re.fullmatch("[0-9a-f]{64}", blob.name) and files.sha256(blob) != blob.name:
+            raise UserError(f"{path}: damaged since the hub sent it, or on the way; delete {blob} and try again")
 
 
 def _unreachable(hub: str) -> Exception | None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from promptseg.core.errors import UserError
+from promptseg.core.errors import UserError, of_system
 from promptseg.core.files import replacing
 
 METADATA = b"promptseg"  # key of the JSON in the metadata of the file
@@ -84,7 +84,7 @@ def read_counts(path: Path) -> TableCounts:
 
     columns = ["id", "group", "class", "tp", "fp", "fn"]
     with _named(path):
-        table = pyarrow.parquet.read_table(path, columns=columns).to_pydict()
+        table = pyarrow.parquet.read_table(path, columns=columns, page_checksum_verification=True).to_pydict()
         names = list(dict.fromkeys(table["class"]))
         step = len(names)
         counts = np.stack([np.array(table[name], np.int64).reshape(-1, step) for name in columns[3:]], axis=-1)
@@ -100,8 +100,9 @@ def _named(path: Path) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise UserError(f"{path}: not found; `dvc repro` makes it") from None
-    except (pyarrow.ArrowException, OSError, KeyError, TypeError, ValueError):
-        raise UserError(f"{path}: damaged, or not a table of scores; delete it and run `dvc repro`") from None
+    except (pyarrow.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
+        damaged = UserError(f"{path}: damaged, or not a table of scores; delete it and run `dvc repro`")
+        raise of_system(error, path) or damaged from None
 
 
 def _refuse(constant: str):

@@ -107,7 +107,7 @@ def _ious(path: Path) -> dict[str, float]:
     from promptseg.evaluation import score_table
 
     score_table.read_summary(path)  # says so where the file is missing or damaged
-    table = pd.read_parquet(path, columns=["id", "iou"])
+    table = pd.read_parquet(path, columns=["id", "iou"], page_checksum_verification=True)
     return table.groupby("id")["iou"].mean().dropna().round(6).to_dict()
 
 

@@ -11,6 +11,8 @@ import hashlib
 import importlib.metadata
 import inspect
 import json
+import math
+import os
 import shutil
 import zlib
 from collections.abc import Sequence
@@ -67,8 +69,7 @@ class Cached:
 
     def __init__(self, folder: Path, device: torch.device):
         self._device = device
-        about = json.loads((folder / "about.json").read_text())
-        shapes, count = about["shapes"], about["count"]
+        shapes, count = _about(folder)
         self._maps = {
             name: np.memmap(folder / f"{name}.f16", np.float16, "r", shape=(count, *shape))
             for name, shape in shapes.items()
@@ -181,17 +182,34 @@ def _allocate(folder: Path, segmenter: Segmenter, reader: RecordReader, key: dic
             "free; free some space, link data/embeddings to a larger disk or lower scale.max_images"
         )
     for name, values in first.items():
-        with open(folder / f"{name}.f16", "wb") as file:
-            file.truncate(size({name: values}) * len(reader))
-    np.zeros(len(reader), np.uint64).tofile(folder / "rows.u64")
+        path = folder / f"{name}.f16"
+        path.write_bytes(b"")
+        os.truncate(path, size({name: values}) * len(reader))  # unlike a file's method it names the file where it fails
+    (folder / "rows.u64").write_bytes(bytes(np.zeros(len(reader), np.uint64)))
     files.write_json(folder / "about.json", {"shapes": shapes, "count": len(reader), "key": key})
+
+
+def _about(folder: Path) -> tuple[dict[str, list[int]], int]:
+    """Shape of each feature of a row, and the number of rows. Raises UserError where the files are not as written."""
+    try:
+        about = json.loads((folder / "about.json").read_text())
+        shapes, count = about["shapes"], about["count"]
+        sizes = {f"{name}.f16": 2 * count * math.prod(shape) for name, shape in shapes.items()} | {
+            "rows.u64": 8 * count
+        }
+        whole = all((folder / name).stat().st_size >= size for name, size in sizes.items())
+    except (ValueError, KeyError, TypeError, AttributeError, FileNotFoundError):
+        whole = False
+    if not whole:
+        raise UserError(f"{folder}: damaged; delete the folder and run again")
+    return shapes, count
 
 
 def _fill(
     folder: Path, segmenter: Segmenter, reader: RecordReader, processes: Processes, needed: frozenset[int]
 ) -> None:
     """Encode this process's share of the missing rows that are needed."""
-    shapes = json.loads((folder / "about.json").read_text())["shapes"]
+    shapes, _ = _about(folder)
     maps = {
         name: np.memmap(folder / f"{name}.f16", np.float16, "r+", shape=(len(reader), *shape))
         for name, shape in shapes.items()

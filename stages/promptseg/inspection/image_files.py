@@ -114,7 +114,7 @@ def _header(folder: Path, path: str) -> _Header:
             stack.close()
             return _Header(kind, (height, width), len(stack), with_window)
         size = image_io.image_size(folder / path)
-        with Image.open(folder / path) as image:
+        with Image.open(folder / path, formats=("PNG", "JPEG", "WEBP")) as image:
             return _Header(str(kind), size, 1, image.mode in _DEEP)
     except UserError as error:
         return _Header(kind or "unknown", error=str(error))

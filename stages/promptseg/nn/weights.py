@@ -2,19 +2,20 @@
 
 A folder of weights holds config.json, model.safetensors, whatever else the model needs (a tokenizer), and SHA256SUMS
 over all of them. A flipped byte in safetensors reads back silently different, so checksums are verified before a file
-is opened.
+is opened; so are those inside of what torch.save wrote.
 """
 
 import json
 import pickle
 import re
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file, save
 
-from promptseg.core.errors import UserError
+from promptseg.core.errors import UserError, of_system
 from promptseg.core.files import replacing, sha256
 from promptseg.nn import state_dicts
 
@@ -143,6 +144,8 @@ def _load(path: Path) -> Any:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
+        if zipfile.is_zipfile(path):
+            _check_zip(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UserError(f"{path}: not found") from None
@@ -155,7 +158,16 @@ def _load(path: Path) -> Any:
             ) from error
         raise UserError(f"{path}: it holds more than tensors, or is damaged; it is not opened") from error
     except Exception as error:  # damage makes torch raise whatever its parts do: KeyError, OSError, RuntimeError
-        raise UserError(f"{path}: no readable weights ({type(error).__name__}); fetch it again") from error
+        damaged = UserError(f"{path}: no readable weights ({type(error).__name__}); fetch it again")
+        raise of_system(error, path) or damaged from error
+
+
+def _check_zip(path: Path) -> None:
+    """Verify the checksums in a file of torch.save, which torch.load does not. Raises BadZipFile where one differs."""
+    with zipfile.ZipFile(path) as file:
+        # All are 0 where it was saved without, by torch.serialization.set_crc32_options(False).
+        if any(entry.CRC for entry in file.infolist()) and (damaged := file.testzip()) is not None:
+            raise zipfile.BadZipFile(f"the checksum of {damaged} differs")
 
 
 def without_prefix(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

@@ -19,7 +19,7 @@ def figure(path: Path, scale: float) -> str:
         UserError: the file is missing or damaged.
     """
     try:
-        with Image.open(path) as opened:
+        with Image.open(path, formats=("PNG",)) as opened:
             image = opened.convert("RGB")
     except FileNotFoundError:
         raise UserError(f"{path}: not found; `dvc repro` makes it") from None
