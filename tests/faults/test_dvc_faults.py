@@ -57,7 +57,7 @@ def test_a_killed_dvc_takes_its_stage_along_and_the_next_one_finishes(project):
         stages = [child for child in psutil.Process(running.pid).children(recursive=True)
                   if any(part.endswith("preprocess.py") for part in child.cmdline())]  # fmt: skip
         time.sleep(0.01)
-    time.sleep(0.3)
+    time.sleep(0.1)
     running.kill()
     running.wait()
     assert psutil.wait_procs(stages, timeout=10)[1] == []
