@@ -143,7 +143,9 @@ def _load(path: Path) -> Any:
     """Content of a file of tensors. Raises UserError if it is missing or damaged, or holds more than plain values."""
     try:
         if path.suffix == ".safetensors":
-            return load_file(path)
+            # Where a tensor begins in the file is no multiple of 64 bytes, as torch's own memory is, and on some
+            # processors the last bits of a product depend on that.
+            return {name: tensor.clone() for name, tensor in load_file(path).items()}
         if zipfile.is_zipfile(path):
             _check_zip(path)
         return torch.load(path, map_location="cpu", weights_only=True)
