@@ -18,14 +18,15 @@ ALL = [
 ]  # fmt: skip
 
 
-def findings(train=40, test=40, side=512, area=2000.0, classes=("crack",), **entry) -> Findings:
-    """A folder with so many images."""
+def findings(train=40, test=40, side=512, area=2000.0, classes=("crack",), groups=None, **entry) -> Findings:
+    """A folder with so many images. groups: those of the training split; None: each image is one."""
     one = ClassContents(images=train + test, instances=3 * (train + test), median_area=area, share=0.1)
     description = Description(Path("images"), "images", {"reader": "folder", **entry}, classes, True)
     contents = Contents(measured=train + test, classes=[one] * len(classes), sides=[(side, side)])
     return Findings(
         description, train + test, {"train": train, "val": min(train, 5), "test": test}, (), train + test, "image",
-        ((side, side),) * 3, contents, Duplicates(0, 0, 0), classes, dict.fromkeys(classes, one),
+        train if groups is None else groups, ((side, side),) * 3, contents, Duplicates(0, 0, 0), classes,
+        dict.fromkeys(classes, one),
     )  # fmt: skip
 
 
@@ -74,6 +75,12 @@ def test_a_large_folder_is_cut_to_fewer_images_rather_than_to_floors():
 
 def test_images_are_not_cut_where_that_saves_nothing():
     assert choose.plan(findings(train=20, test=20), [], SLOW, 0.01).max_images is None
+
+
+@pytest.mark.parametrize(("groups", "parts"), [(1, []), (2, ["half"]), (3, ["half", "quarter"])])
+def test_shares_of_few_groups_that_would_be_the_same_images_are_left_out(groups, parts):
+    names = suffixes(choose.plan(findings(groups=groups), [], FAST, 1.0).runs)
+    assert [name.removeprefix("decoder-") for name in names if name.startswith("decoder-")] == parts
 
 
 def test_without_training_images_nothing_is_trained():

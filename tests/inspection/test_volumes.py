@@ -93,7 +93,8 @@ def test_splits_are_blocks_in_their_order_with_a_gap_between_them(tmp_path):
     cases.slices(tmp_path)
     description = describe.describe(tmp_path, [])
     findings = look.examine(description, str(tmp_path))
-    assert findings.samples == {"train": 10, "val": 5, "test": 23} and findings.groups == 10
+    assert findings.samples == {"train": 10, "val": 5, "test": 23}
+    assert (findings.groups, findings.train_groups) == (10, 2)
     lines = list(evidence.of_findings(findings))
     assert "  groups    10; a group is: block of 5 consecutive images" in lines
     assert any("10 between two splits are left out" in line for line in lines)

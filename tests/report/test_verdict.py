@@ -219,6 +219,15 @@ def test_more_labels_and_words(tmp_path, steps, absent, labels, listens):
     assert labels in doubled and sum(listens in text for text in told) == 1
 
 
+def test_shares_of_so_few_groups_that_both_runs_are_the_same_say_nothing_of_more_labels(tmp_path):
+    project = Scored(tmp_path, parsed(zero_shot=[("text", ("em", "clipseg", TEXT))], finetune=LABELS), train_images=5)
+    project.add("text", [0.2] * 8)
+    for name in ("quarter", "half", "all"):
+        project.add(name, np.arange(8) / 10)
+    told = [text for text in project.verdict().sentences if "training groups" in text]
+    assert told == ["half and all are equal: 50 % of so few training groups are 100 % of them."]
+
+
 def test_each_class_has_sentences_of_its_own(tmp_path):
     study = parsed(
         zero_shot=[("text", ("em", "clipseg", {"text": "class"})), ("points", ("em", "sam", {"points": 2}))],

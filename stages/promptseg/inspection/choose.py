@@ -1,5 +1,6 @@
 """From what a folder holds to the runs that are worth their time on it."""
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -195,6 +196,9 @@ def _runs(
         seconds = clock.predict(clipseg, work.classes)
         runs.append(zero("shots-1", clipseg, shots[1], "an image with its mask in place of words", seconds))
         for share, suffix in fraction.items():
+            fewer, more = (math.ceil(times * float(share) * findings.train_groups) for times in (1, 2))
+            if fewer == more:  # shares of so few groups are the same
+                continue
             part = {**decoder, "train_fraction": float(share)}
             seconds = clock.train(sam2, decoder["epochs"], prompts, float(share)) + clock.predict(sam2, prompts)
             comment = f"with {100 * float(share):.0f} % of the training images: would more labels help?"

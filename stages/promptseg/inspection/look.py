@@ -23,6 +23,7 @@ class Findings:
         samples: of each split, as preprocessing will assign them.
         own_splits: splits that the folder has itself.
         groups: number of groups; group_unit: what one is.
+        train_groups: number of groups in the training split.
         sides: (height, width) of the smallest, the median and the largest image, by their areas.
         contents: of the classes of the study.
         duplicates: images that are alike.
@@ -36,6 +37,7 @@ class Findings:
     own_splits: tuple[str, ...]
     groups: int
     group_unit: str
+    train_groups: int
     sides: tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
     contents: Contents
     duplicates: Duplicates
@@ -90,6 +92,7 @@ def examine(description: Description, raw: str) -> Findings:
         own_splits=tuple(split for split in split_assignment.SPLITS if any(each.split == split for each in samples)),
         groups=len({sample.group for sample in samples}),
         group_unit=datasets.group_unit(module, *options),
+        train_groups=len({each.group for each, split in zip(samples, assigned, strict=True) if split == "train"}),
         sides=(sides[0], sides[len(sides) // 2], sides[-1]),
         contents=measured,
         duplicates=duplicates,

@@ -4,6 +4,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from promptseg.core.runs import Cascade, FineTune
 from promptseg.core.study import Study
 from promptseg.evaluation import class_means, score_table
@@ -70,12 +72,14 @@ class Doubling:
         whole: name of the run with all of them.
         fractions: of the training groups, of both runs.
         difference: of the two.
+        is_same: all their predictions score the same, as where half of so few groups are all of them.
     """
 
     half: str
     whole: str
     fractions: tuple[float, float]
     difference: Difference
+    is_same: bool
 
 
 @dataclass(frozen=True)
@@ -228,6 +232,9 @@ def _doublings(study: Study, facts: Facts, scores: Path) -> list[Doubling]:
         largest = max(runs)
         if largest / 2 in runs:
             half, whole = runs[largest / 2], runs[largest]
-            difference = compare(scores / f"{half}.parquet", scores / f"{whole}.parquet").overall
-            found.append(Doubling(half, whole, (largest / 2, largest), difference))
+            tables = [scores / f"{name}.parquet" for name in (half, whole)]
+            first, second = (score_table.read_counts(table).counts for table in tables)
+            is_same = np.array_equal(first, second) and bool(first[..., :2].any())  # true and false positives
+            difference = compare(*tables).overall
+            found.append(Doubling(half, whole, (largest / 2, largest), difference, is_same))
     return found

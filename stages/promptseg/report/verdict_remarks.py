@@ -41,6 +41,8 @@ def _more_labels(doubling: Doubling) -> str:
     small, large = (f"{100 * fraction:g} %" for fraction in doubling.fractions)
     difference = doubling.difference
     runs = f"{doubling.half} to {doubling.whole}"
+    if doubling.is_same:
+        return f"{doubling.half} and {doubling.whole} are equal: {small} of so few training groups are {large} of them."
     start = f"From {small} to {large} of the training groups, the score changes by {signed(difference.gain)}"
     if difference.interval is None:
         return f"{start} ({runs}); too few groups of test images to say whether more labels would help."
