@@ -10,7 +10,7 @@ from typing import NamedTuple
 from promptseg.evaluation.run_scores import RunScores
 
 ALL_SCORED = 10  # candidates up to which each is scored on all images; more of them cost no more than these
-SEMIFINALISTS, FINALISTS = 8, 4
+SEMIFINALISTS, FINALISTS = 8, 3
 
 
 class Round(NamedTuple):
