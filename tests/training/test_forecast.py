@@ -1,6 +1,7 @@
 """Forecast of memory, time and disk: limits, peaks, extrapolation, words, and that measuring changes nothing."""
 
 import math
+import threading
 from dataclasses import replace
 
 import pytest
@@ -14,16 +15,30 @@ from tiny_training import FORECAST, GB, make_inputs, make_job
 def test_peaks_are_measured_and_work_beyond_the_limit_fails():
     processes = Processes()
     limit = memory.limit(processes)
-    with memory.track_peak(processes, limit) as small:
-        torch.ones(1000)
-    with memory.track_peak(processes, limit) as large:
-        torch.ones(75_000_000)
-    assert 250e6 < large.bytes - small.bytes < 450e6
-    with pytest.raises(memory.MemoryLimitError), memory.track_peak(processes, small.bytes + 200_000_000):
-        torch.ones(1_000_000_000)
+    _, small = memory.measured(lambda: torch.ones(1000), processes, limit)
+    ones, large = memory.measured(lambda: torch.ones(75_000_000), processes, limit)
+    assert len(ones) == 75_000_000 and 250e6 < large - small < 450e6
+    with pytest.raises(memory.MemoryLimitError):
+        memory.measured(lambda: torch.ones(1_000_000_000), processes, small + 200_000_000)
     torch.ones(75_000_000)  # the limit is gone
-    with pytest.raises(RuntimeError, match="shape"), memory.track_peak(processes, limit):
-        torch.ones(3).reshape(2, 2)
+    with pytest.raises(RuntimeError, match="shape"):
+        memory.measured(lambda: torch.ones(3).reshape(2, 2), processes, limit)
+
+
+def test_on_a_cpu_work_that_may_be_refused_memory_runs_in_a_thread_of_its_own():
+    """Where oneDNN got no memory for the code of one layer, it makes no further one in that thread."""
+    processes, threads = Processes(), []
+
+    def work() -> None:
+        threads.append(threading.get_ident())
+        raise RuntimeError("could not create a primitive")
+
+    with pytest.raises(memory.MemoryLimitError):
+        memory.measured(work, processes, memory.limit(processes))
+    assert len(threads) == 1 and threads[0] != threading.get_ident()
+    with pytest.raises(memory.MemoryLimitError):
+        memory.measured(work, processes, memory.psutil.Process().memory_info().rss)
+    assert len(threads) == 1, "nothing is started where next to nothing is free"
 
 
 def test_the_limit_of_a_container_counts_and_its_page_cache_does_not(tmp_path, monkeypatch):

@@ -41,26 +41,29 @@ def measure(segmenter: Segmenter, image: np.ndarray, phrase: str) -> Speed:
     limit = memory.limit(processes)
     row = [prompt.to_model(segmenter.transform, *image.shape[:2]) for prompt in image_prompts(segmenter, image, phrase)]
 
-    def step() -> None:
-        segmenter.decode(features, [row]).float().mean().backward()
-        segmenter.zero_grad()
+    def work() -> tuple[float, float, float, dict[str, torch.Tensor]]:
+        with torch.no_grad():
+            encode, features = _seconds(lambda: segmenter.encode([image]))
+            decode, _ = _seconds(lambda: segmenter.decode(features, [row]))
+        if not segmenter.TRAINABLE:
+            return encode, decode, 0.0, features
+
+        def step() -> None:
+            segmenter.decode(features, [row]).float().mean().backward()
+            segmenter.zero_grad()
+
+        segmenter.set_trainable(segmenter.TRAIN_DEFAULTS["trainable"])
+        return encode, decode, _seconds(step)[0], features
 
     try:
-        with memory.track_peak(processes, limit) as peak:
-            with torch.no_grad():
-                encode, features = _seconds(lambda: segmenter.encode([image]))
-                decode, _ = _seconds(lambda: segmenter.decode(features, [row]))
-            train = 0.0
-            if segmenter.TRAINABLE:
-                segmenter.set_trainable(segmenter.TRAIN_DEFAULTS["trainable"])
-                train, _ = _seconds(step)
+        (encode, decode, train, features), peak = memory.measured(work, processes, limit)
     except memory.MemoryLimitError:
         raise UserError(
             f"{segmenter.NAME}: one image of {image.shape[1]}x{image.shape[0]} needs more memory than the "
             f"{format_bytes(limit)} that are available; take smaller tiles or another model"
         ) from None
     size = embedding_cache.size(features) if segmenter.CACHED else 0
-    return Speed(encode, decode / len(row), train / len(row), size, peak.bytes)
+    return Speed(encode, decode / len(row), train / len(row), size, peak)
 
 
 def image_prompts(segmenter: Segmenter, image: np.ndarray, phrase: str) -> list[Prompt]:

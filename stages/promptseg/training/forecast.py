@@ -112,16 +112,20 @@ def measure(setup: Setup, cache: Path, processes: Processes) -> ResourceForecast
     peaks: list[int | None] = [None, None]
     step_seconds = [math.nan, math.nan]
     encode_seconds, validate_seconds, cache_bytes = math.nan, math.nan, 0
+
+    @torch.no_grad()
+    def encode() -> tuple[int, float]:
+        size = missing * embedding_cache.size(train.features(items[:1]))
+        seconds = _seconds(lambda: train.features(items[:1]), processes)
+        if train.cacheable:
+            train.pin_features([*largest[:2], *items[:2]])
+        return size, seconds
+
     try:
-        with memory.track_peak(processes, limit), torch.no_grad():
-            cache_bytes = missing * embedding_cache.size(train.features(items[:1]))
-            encode_seconds = _seconds(lambda: train.features(items[:1]), processes)
-            if train.cacheable:
-                train.pin_features([*largest[:2], *items[:2]])
+        (cache_bytes, encode_seconds), _ = memory.measured(encode, processes, limit)
         for i, count in enumerate((1, 2)):
-            with memory.track_peak(processes, limit) as peak:
-                _train_step(setup, largest[:count])
-            peaks[i] = peak.bytes + _optimizer_bytes(setup)
+            _, peak = memory.measured(functools.partial(_train_step, setup, largest[:count]), processes, limit)
+            peaks[i] = peak + _optimizer_bytes(setup)
             step_seconds[i] = _seconds(functools.partial(_train_step, setup, items[:count]), processes)
             if i == 0:
                 validate_seconds = _seconds(lambda: _validation_step(setup, items[:1]), processes)

@@ -6,9 +6,10 @@ On a GPU these are bytes of the GPU, on a CPU those of this process.
 import contextlib
 import ctypes
 import resource
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
 import torch
@@ -18,18 +19,14 @@ from promptseg.core.devices import Processes
 CGROUP = Path("/sys/fs/cgroup")  # of a container: how much of the machine's memory it may have
 STATUS, CLEAR_REFS = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 REFUSED = ("allocate memory", "bad_alloc", "memory object")  # words of torch, of C++, of oneDNN
+NO_CODE = "could not create a primitive"  # all that oneDNN says where it gets no memory for the code of a layer
+LEAST = 2**25  # bytes: with less, code that does not expect a refusal would crash before a large tensor is refused
+T = TypeVar("T")
 RESERVE = 0.2  # of what is free: long runs were seen to grow by 15 to 25 % after their first steps, by fragmentation
 
 
 class MemoryLimitError(Exception):
     """The work needs more memory than the limit."""
-
-
-@dataclass
-class Peak:
-    """bytes: peak memory, once the work is done."""
-
-    bytes: int = 0
 
 
 def total() -> int:
@@ -51,36 +48,54 @@ def limit(processes: Processes) -> int:
     return int(psutil.Process().memory_info().rss + (1 - RESERVE) * free / processes.local_world_size)
 
 
-@contextlib.contextmanager
-def track_peak(processes: Processes, limit: int) -> Iterator[Peak]:
-    """Context that measures the peak memory of its block.
+def measured(work: Callable[[], T], processes: Processes, limit: int) -> tuple[T, int]:
+    """Call a function, and measure the peak memory meanwhile.
 
     Args:
+        work: the function; on a CPU it runs in a thread of its own.
         processes: whose device counts.
         limit: bytes; on a CPU with Linux, requests beyond it fail.
 
+    Returns:
+        What `work` returned, and the peak in bytes.
+
     Raises:
-        MemoryLimitError: the block needs more than `limit`, as far as can be measured.
+        MemoryLimitError: `work` needs more memory than `limit`, as far as can be measured.
     """
-    peak, device = Peak(), processes.device
+    device = processes.device
     try:
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
-            yield peak
-            peak.bytes = torch.cuda.max_memory_reserved(device)
+            result, peak = work(), torch.cuda.max_memory_reserved(device)
         else:
-            _reset_peak()
-            with _limited(limit - psutil.Process().memory_info().rss):
-                yield peak
-            peak.bytes = _peak()
+            result, peak = _in_thread(work, limit)
     except torch.OutOfMemoryError as error:
         raise MemoryLimitError from error
     except (MemoryError, RuntimeError) as error:  # torch's CPU allocator has no exception of its own
-        if isinstance(error, RuntimeError) and not any(words in str(error) for words in REFUSED):
-            raise
-        raise MemoryLimitError from error
-    if peak.bytes > limit:
+        if isinstance(error, MemoryError) or str(error) == NO_CODE or any(words in str(error) for words in REFUSED):
+            raise MemoryLimitError from error
+        raise
+    if peak > limit:
         raise MemoryLimitError
+    return result, peak
+
+
+def _in_thread(work: Callable[[], T], limit: int) -> tuple[T, int]:
+    """Call a function in a new thread: one to which oneDNN could not give memory for code gets no new layer again."""
+
+    def limited() -> tuple[T, int]:
+        _reset_peak()
+        more = limit - psutil.Process().memory_info().rss
+        if more < LEAST:
+            raise MemoryLimitError
+        with _limited(more):
+            return work(), _peak()
+
+    try:
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(limited).result()
+    finally:
+        _trim()
 
 
 @contextlib.contextmanager
@@ -89,7 +104,7 @@ def _limited(more: int) -> Iterator[None]:
     before = resource.getrlimit(resource.RLIMIT_DATA)
     held = _status("VmData")
     if held is not None:
-        resource.setrlimit(resource.RLIMIT_DATA, (held + max(more, 0), before[1]))
+        resource.setrlimit(resource.RLIMIT_DATA, (held + more, before[1]))
     try:
         yield
     finally:
@@ -97,12 +112,16 @@ def _limited(more: int) -> Iterator[None]:
 
 
 def _reset_peak() -> None:
-    """Return unused memory to the system (core.devices keeps it for the next layers), and start a new peak."""
+    _trim()
+    with contextlib.suppress(OSError):  # where the system has no such file, the peak is that of the whole process
+        CLEAR_REFS.write_text("5")
+
+
+def _trim() -> None:
+    """Return unused memory to the system: core.devices keeps it for the next layers, and a thread has its own."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim:
         trim(0)
-    with contextlib.suppress(OSError):  # where the system has no such file, the peak is that of the whole process
-        CLEAR_REFS.write_text("5")
 
 
 def _peak() -> int:
