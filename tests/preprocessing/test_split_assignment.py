@@ -83,3 +83,14 @@ def test_more_samples_and_groups_move_no_group(seed):
         for p, split in zip(given, splits, strict=True):
             assert first_splits.setdefault(p.group, split) == split
     assert set(first_splits.values()) == set(SPLITS)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_split_of_small_groups_is_filled_to_half_of_its_share_by_groups_that_fit(seed):
+    samples = samples_of(100, group_of=lambda i: "clip" if i < 60 else f"photo{i}")
+    splits = assign(samples, Dataset(test_fraction=0.0, val_fraction=0.2), seed, False)
+    where = {p.group: split for p, split in zip(samples, splits, strict=True)}
+    if where["clip"] == "train":
+        assert 10 <= splits.count("val") <= 20
+    else:
+        assert splits.count("val") >= 60, "chosen by its own digest"
