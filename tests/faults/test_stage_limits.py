@@ -48,5 +48,7 @@ def test_limits(run):
     assert names_a_file(line) and "File too large" in line and ".tmp" not in line and not left
     line, left = run(heeds_modes=True)
     assert names_a_file(line) and "Permission denied" in line and not left
+    line, left = run(more_bytes=300_000)
+    assert not left and (not line or "not enough memory" in line)
     line, _ = run(open_files=12)
     assert not line or (names_a_file(line) or "ulimit -n" in line) and "Too many open files" in line

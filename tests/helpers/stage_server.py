@@ -84,7 +84,8 @@ def _run(job: dict, out: int) -> None:
     """Become a stage, in the child, that prints into a pipe, since a file would have limits. Never returns.
 
     file_bytes: no file may be longer; full: whether a longer one is an error, as on a full disk, or the end, as a kill
-    at that byte. open_files: how many at a time. heeds_modes: whether root is refused what the modes of files refuse.
+    at that byte. more_bytes: of memory, beyond what the parent has. open_files: how many at a time. heeds_modes:
+    whether root is refused what the modes of files refuse.
     """
     import resource
     import runpy
@@ -98,6 +99,9 @@ def _run(job: dict, out: int) -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         if "open_files" in job:
             resource.setrlimit(resource.RLIMIT_NOFILE, (job["open_files"],) * 2)
+        if "more_bytes" in job:
+            pages = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
+            resource.setrlimit(resource.RLIMIT_DATA, (pages + job["more_bytes"],) * 2)
         if "file_bytes" in job:
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN if job["full"] else signal.SIG_DFL)
             resource.setrlimit(resource.RLIMIT_FSIZE, (job["file_bytes"],) * 2)

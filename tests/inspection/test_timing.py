@@ -1,5 +1,8 @@
 """Where the weights of models are, and the time of one image."""
 
+import os
+import signal
+
 import numpy as np
 import pytest
 from promptseg.inspection import timing
@@ -100,3 +103,12 @@ def test_a_survey_of_the_models_runs_in_a_process_of_its_own(offline):
     }  # fmt: skip
     assert list(found.speeds) == [*timing.MODELS, "medsam"] and not found.assumed
     assert found.added == {"medsam": frozenset({"box"})}
+
+
+def _killed(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_where_that_process_is_killed_the_user_reads_one_line(offline, monkeypatch):
+    monkeypatch.setattr(timing, "surveyed", _killed)  # sent by name, so the new process finds it here
+    refused(lambda: timing.survey(np.zeros((32, 48, 3), np.uint8), {}, "a crack"), "was killed, perhaps for its memory")

@@ -1,4 +1,4 @@
-"""The exception for bad input, and error numbers by which the system refuses to read or write a file."""
+"""The exception for bad input, and how the system refuses files, memory and threads."""
 
 import errno
 import os
@@ -7,6 +7,10 @@ import os
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 # They say nothing about the content of a file.
 REFUSED = DISK_FULL | {errno.EACCES, errno.EPERM, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+_NOT_CONTENT = REFUSED | {errno.EIO, errno.EISDIR, errno.ESTALE}
+NO_CODE = "could not create a primitive"  # all that oneDNN says where it gets no memory for the code of a layer
+# Words of torch on a CPU and on a GPU, of C++, of oneDNN, of Python where a thread gets no stack.
+_NO_MEMORY = ("allocate memory", "out of memory", "bad_alloc", "memory object", "can't start new thread")
 
 
 class UserError(Exception):
@@ -17,8 +21,25 @@ class UserError(Exception):
     """
 
 
-def of_system(error: Exception, path: object) -> UserError | None:
+class NotEnoughMemoryError(Exception):
+    """The system gave no more memory; the message is one line. No UserError, so that no file is taken for damaged."""
+
+    def __init__(self, where: object, error: BaseException):
+        reason = (str(error).splitlines() or [""])[0] or type(error).__name__
+        super().__init__(f"{where}: not enough memory ({reason:.120}); smaller images, tiles or batches take less")
+
+
+def memory_refused(error: BaseException) -> bool:
+    """Return whether the system gave no more memory, whatever library says so."""
+    if isinstance(error, RuntimeError):
+        return str(error) == NO_CODE or any(words in str(error) for words in _NO_MEMORY)
+    return isinstance(error, (MemoryError, NotEnoughMemoryError)) or getattr(error, "errno", None) == errno.ENOMEM
+
+
+def of_system(error: Exception, path: object) -> Exception | None:
     """The refusal of the system to read a file, in words; None where the error is about the content of the file."""
-    if isinstance(error, OSError) and error.errno in REFUSED:
+    if memory_refused(error):
+        return error if isinstance(error, NotEnoughMemoryError) else NotEnoughMemoryError(path, error)
+    if isinstance(error, OSError) and error.errno in _NOT_CONTENT:
         return UserError(f"{path}: cannot be read ({os.strerror(error.errno)})")
     return None

@@ -9,13 +9,17 @@ import sys
 from collections.abc import Callable
 
 from promptseg.core import portable
-from promptseg.core.errors import DISK_FULL, REFUSED, UserError
+from promptseg.core.errors import DISK_FULL, REFUSED, NotEnoughMemoryError, UserError, memory_refused
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 # What a user can remedy where the error names the file: a wrong path, missing rights, a full or read-only disk.
 _REMEDIABLE = REFUSED | {errno.ENOENT, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG}
 # What is named where the error names no file; without an entry it is a bug.
-_UNNAMED = dict.fromkeys(DISK_FULL, "output") | dict.fromkeys((errno.EMFILE, errno.ENFILE), "ulimit -n")
+_UNNAMED = (
+    dict.fromkeys(DISK_FULL, "output")
+    | dict.fromkeys((errno.EMFILE, errno.ENFILE), "ulimit -n")
+    | {errno.ENOMEM: "memory"}
+)
 
 
 def run(main: Callable, *, network: bool = False) -> None:
@@ -44,8 +48,8 @@ def guarded(app: Callable) -> None:
     """Call `app` and end with one line on stderr and exit code 1 for errors that the user can fix.
 
     These are UserError, an OSError with a file name and an error number that a user can remedy (no such file, no
-    permission, ...), and a full disk or too many open files, with or without a file name. Everything else propagates
-    with its traceback.
+    permission, ...), a full disk or too many open files, with or without a file name, and too little memory. Everything
+    else propagates with its traceback.
     """
     try:
         app()
@@ -55,6 +59,12 @@ def guarded(app: Callable) -> None:
         if not (error.errno in _UNNAMED or error.filename and error.errno in _REMEDIABLE):
             raise
         _exit(f"{error.filename or _UNNAMED[error.errno]}: {error.strerror or os.strerror(error.errno)}")
+    except NotEnoughMemoryError as error:
+        _exit(str(error))
+    except (MemoryError, RuntimeError) as error:
+        if not memory_refused(error):
+            raise
+        _exit(str(NotEnoughMemoryError("memory", error)))
 
 
 def _exit(message: str) -> None:

@@ -32,7 +32,7 @@ import cv2
 import numpy as np
 from PIL import ExifTags, Image, ImageFile, ImageOps, UnidentifiedImageError
 
-from promptseg.core.errors import UserError
+from promptseg.core.errors import UserError, of_system
 from promptseg.data import file_kinds
 
 MAX_PIXELS = 120_000_000  # a scan of 10k x 12k; anything larger has to come as a TIFF stack or in tiles
@@ -229,9 +229,8 @@ def _opened(path: Path, lossless: bool, use: Callable[[ImageFile.ImageFile], T])
     except UserError:
         raise
     except Exception as error:  # on damage Pillow raises whatever its parts do: OSError, SyntaxError, struct.error
-        if isinstance(error, OSError) and error.strerror:  # the system's, such as missing permission
-            raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-        raise UserError(f"{path}: truncated or damaged ({error}); fetch it again") from None
+        damaged = UserError(f"{path}: truncated or damaged ({error}); fetch it again")
+        raise of_system(error, path) or damaged from None
 
 
 def _upright(image: ImageFile.ImageFile) -> Image.Image:

@@ -97,6 +97,8 @@ class _Page(NamedTuple):
                 page, pages = tiff.pages.first, len(tiff.pages)
                 inverted = page.photometric == _WHITE_IS_ZERO and page.compression not in _FAX
                 known = str(page.dtype) in _BY_PILLOW or page.ndim != 2 or page.dtype is None
+        except MemoryError:
+            raise
         except Exception:  # tifffile lets struct, key, index and its own errors through
             return None
         return cls(Path(path), inverted, known) if pages == 1 else None

@@ -97,6 +97,8 @@ def _leading_axes(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> tuple[str
     try:
         series = tiff.series[0]
         axes, shape, inner = series.axes, series.shape, len(page.shape)
+    except MemoryError:
+        raise
     except Exception:  # descriptions are written by hand and by many programs; tifffile raises whatever they break
         return "", ()
     return (axes[:-inner], shape[:-inner]) if shape[-inner:] == page.shape else ("", ())
@@ -116,6 +118,8 @@ def _color_order(tiff: tifffile.TiffFile, channels: int) -> list[int] | None:
     """Numbers of the red, green and blue channel; None where the file does not say so."""
     try:
         names = _ome_colors(tiff) if tiff.is_ome else _imagej_colors(tiff)
+    except MemoryError:
+        raise
     except Exception:  # see `_leading_axes`
         return None
     if channels != 3 or sorted(names) != sorted(_RGB):

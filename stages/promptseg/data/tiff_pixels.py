@@ -10,7 +10,7 @@ import numpy as np
 import tifffile
 from tifffile import COMPRESSION, EXTRASAMPLE, PHOTOMETRIC
 
-from promptseg.core.errors import UserError
+from promptseg.core.errors import UserError, of_system
 from promptseg.data import image_io
 
 _GRAY = (PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.MINISWHITE)
@@ -63,6 +63,8 @@ def values(page: tifffile.TiffPage, where: str) -> np.ndarray:
     try:
         stored = page.asarray(maxworkers=1)
     except Exception as error:  # each codec has errors of its own
+        if refused := of_system(error, where):
+            raise refused from None
         reason = " ".join(str(error).split()) or type(error).__name__
         if page.compression in _PLAIN:
             raise UserError(f"{where}: damaged ({reason:.120}); fetch it again") from None

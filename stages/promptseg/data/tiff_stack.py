@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
-from promptseg.core.errors import UserError
+from promptseg.core.errors import UserError, of_system
 from promptseg.data import image_io, tiff_axes, tiff_pixels
 
 
@@ -46,10 +46,9 @@ class Stack:
             self._tiff = tifffile.TiffFile(self.path)
         except FileNotFoundError:
             raise UserError(f"{path}: not found") from None
-        except OSError as error:
-            raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-        except Exception:  # tifffile lets struct, key, index and its own errors through
-            raise UserError(f"{path}: not a TIFF file, or its header is damaged; fetch it again") from None
+        except Exception as error:  # tifffile lets struct, key, index and its own errors through
+            damaged = UserError(f"{path}: not a TIFF file, or its header is damaged; fetch it again")
+            raise of_system(error, path) or damaged from None
         self.close = weakref.finalize(self, self._tiff.close)
         try:
             self._walk()
@@ -59,7 +58,8 @@ class Stack:
         except Exception as error:
             self.close()
             reason = " ".join(str(error).split()) or type(error).__name__
-            raise UserError(f"{self.path}: damaged ({reason:.120}); fetch it again") from None
+            damaged = UserError(f"{self.path}: damaged ({reason:.120}); fetch it again")
+            raise of_system(error, self.path) or damaged from None
 
     def __len__(self) -> int:
         return len(self._planes.slices)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from promptseg import models, tiny
 from promptseg.core import files, params, user_paths
-from promptseg.core.errors import UserError
+from promptseg.core.errors import NotEnoughMemoryError, UserError, of_system
 from promptseg.nn import precision, weights
 from promptseg.nn.segmenter import Segmenter
 
@@ -74,12 +74,11 @@ def _built_in(name: str, seed: int) -> Segmenter:
 def _converted(name: str, source: Path) -> Segmenter:
     try:
         return models.load(name).convert(source)
-    except (UserError, OSError):
+    except (UserError, NotEnoughMemoryError, OSError):
         raise
     except Exception as error:  # on the files of another model, transformers and tokenizers raise anything
-        raise UserError(
-            f"{source}: not the released weights of {name} ({_first_line(error)}); fetch them again"
-        ) from error
+        others = UserError(f"{source}: not the released weights of {name} ({_first_line(error)}); fetch them again")
+        raise of_system(error, source) or others from error
 
 
 def _existing(source: str, name: str) -> Path:

@@ -5,6 +5,7 @@ import multiprocessing
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -71,7 +72,12 @@ def survey(image: np.ndarray, stated: dict[str, Weights | None], phrase: str) ->
             needs more memory than there is.
     """
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(surveyed, image, stated, phrase).result()
+        try:
+            return pool.submit(surveyed, image, stated, phrase).result()
+        except BrokenProcessPool:
+            raise UserError(
+                "the process that measures the models was killed, perhaps for its memory; give smaller --weights"
+            ) from None
 
 
 def surveyed(image: np.ndarray, stated: dict[str, Weights | None], phrase: str) -> Survey:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from promptseg.core.errors import UserError
+from promptseg.core.errors import UserError, of_system
 from promptseg.core.train_config import Lora
 from promptseg.nn import lora, precision, weights
 from promptseg.nn.segmenter import Segmenter
@@ -64,7 +64,8 @@ def apply(segmenter: Segmenter, checkpoint: str, folder: Path) -> str:
         segmenter.load_state_dict({**segmenter.state_dict(), **tensors})
     except RuntimeError as error:  # unknown names, other shapes
         reason = str(error).splitlines()[-1].strip()
-        raise UserError(f"{folder}: does not fit {segmenter.NAME} ({reason}); delete it and run `dvc repro`") from error
+        unfit = UserError(f"{folder}: does not fit {segmenter.NAME} ({reason}); delete it and run `dvc repro`")
+        raise of_system(error, folder) or unfit from error
     if adapters:
         adapters.merge_and_unload()
     segmenter.prepare_finetuned()

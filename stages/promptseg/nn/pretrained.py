@@ -15,7 +15,7 @@ from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_b
 from transformers import PretrainedConfig, PreTrainedModel
 from transformers.utils import logging
 
-from promptseg.core.errors import UserError
+from promptseg.core.errors import UserError, of_system
 from promptseg.nn import weights
 
 PREFIX = "network."
@@ -82,7 +82,8 @@ def fill(
                 ignore_mismatched_sizes=True,  # transformers' own error does not name them
             )
     except (RuntimeError, ValueError) as error:
-        raise UserError(f"{where}: its tensors do not fit its config.json: {error}") from error
+        unfit = UserError(f"{where}: its tensors do not fit its config.json: {error}")
+        raise of_system(error, where) or unfit from error
     for name, *shapes in sorted(info["mismatched_keys"]):
         given, expected = (tuple(shape) for shape in shapes)
         raise UserError(f"{where}: its tensors do not fit its config.json: {name} is {given} in place of {expected}")

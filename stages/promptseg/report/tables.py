@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow
 import pyarrow.csv
 
-from promptseg.core.errors import UserError
+from promptseg.core.errors import UserError, of_system
 from promptseg.core.files import write_text
 
 SPLITS = ("train", "val", "test")
@@ -37,7 +37,8 @@ def read_columns(path: Path, columns: tuple[str, ...]) -> dict[str, np.ndarray]:
     except FileNotFoundError:
         raise UserError(f"{path}: not found; `dvc repro` makes it") from None
     except pyarrow.ArrowException as error:
-        raise UserError(f"{path}: {error.args[0]}; delete it and run `dvc repro`") from None
+        damaged = UserError(f"{path}: {error.args[0]}; delete it and run `dvc repro`")
+        raise of_system(error, path) or damaged from None
     return {name: table[name].to_numpy() for name in columns}
 
 

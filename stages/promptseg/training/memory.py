@@ -15,11 +15,10 @@ import psutil
 import torch
 
 from promptseg.core.devices import Processes
+from promptseg.core.errors import NotEnoughMemoryError, memory_refused
 
 CGROUP = Path("/sys/fs/cgroup")  # of a container: how much of the machine's memory it may have
 STATUS, CLEAR_REFS = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-REFUSED = ("allocate memory", "bad_alloc", "memory object")  # words of torch, of C++, of oneDNN
-NO_CODE = "could not create a primitive"  # all that oneDNN says where it gets no memory for the code of a layer
 LEAST = 2**25  # bytes: with less, code that does not expect a refusal would crash before a large tensor is refused
 T = TypeVar("T")
 RESERVE = 0.2  # of what is free: long runs were seen to grow by 15 to 25 % after their first steps, by fragmentation
@@ -69,10 +68,8 @@ def measured(work: Callable[[], T], processes: Processes, limit: int) -> tuple[T
             result, peak = work(), torch.cuda.max_memory_reserved(device)
         else:
             result, peak = _in_thread(work, limit)
-    except torch.OutOfMemoryError as error:
-        raise MemoryLimitError from error
-    except (MemoryError, RuntimeError) as error:  # torch's CPU allocator has no exception of its own
-        if isinstance(error, MemoryError) or str(error) == NO_CODE or any(words in str(error) for words in REFUSED):
+    except (MemoryError, RuntimeError, NotEnoughMemoryError) as error:
+        if memory_refused(error):
             raise MemoryLimitError from error
         raise
     if peak > limit:

@@ -26,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
-from promptseg.core.errors import UserError
+from promptseg.core.errors import UserError, of_system
 from promptseg.data import image_io
 from promptseg.data.file_names import listed
 from promptseg.datasets import Sample
@@ -142,7 +142,8 @@ def _read_mat(path: Path) -> np.ndarray:
         labels = np.asarray(io.loadmat(path, variable_names=["LabelMap"])["LabelMap"])
     except Exception as error:  # on damaged files scipy raises anything
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"{path}: no LabelMap can be read ({reason:.80}); unpack the archive again") from None
+        damaged = UserError(f"{path}: no LabelMap can be read ({reason:.80}); unpack the archive again")
+        raise of_system(error, path) or damaged from None
     if labels.ndim != 2 or labels.dtype.kind not in "iuf" or not labels.size:
         raise UserError(f"{path}: LabelMap is no map of numbers; unpack the archive again")
     known = (labels >= 0) & (labels <= LARGEST)
