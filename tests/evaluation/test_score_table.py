@@ -1,5 +1,6 @@
 """The table of scores: a row for each image and class, and the summary of the run in its metadata."""
 
+import hashlib
 import json
 
 import numpy as np
@@ -75,6 +76,18 @@ def test_a_flipped_byte_in_the_table_is_noticed(path):
     assert refused > column.total_compressed_size / 2
 
 
+def test_a_flipped_byte_in_the_summary_is_noticed(path):
+    whole, refused = path.read_bytes(), 0
+    for at in range(whole.index(b"ARROW:schema"), len(whole) - 8, 5):  # where it is found: text in base64
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        try:
+            assert read_summary(path) == SUMMARY
+        except UserError as error:
+            assert str(error).startswith(f"{path}: damaged")
+            refused += 1
+    assert refused > 20
+
+
 def test_nothing_to_write_and_nan_are_refused(tmp_path, rows):
     with pytest.raises(UserError, match="no scores to write"):
         write_table(tmp_path / "scores.parquet", [], SUMMARY)
@@ -90,15 +103,20 @@ def foreign(metadata: dict | None = None) -> bytes:
     return sink.getvalue().to_pybytes()
 
 
+def signed(text: bytes) -> dict:
+    return {b"promptseg": text, b"promptseg.sha256": hashlib.sha256(text).hexdigest()}
+
+
 @pytest.mark.parametrize("damage", [
     lambda content: None,
     lambda content: content[:-20],
     lambda content: b"",
     lambda content: b"{}",
     lambda content: foreign(),
-    lambda content: foreign({b"promptseg": b'{"summary": []}'}),
-    lambda content: foreign({b"promptseg": b'{"summary": {"iou_mean": NaN}}'}),
-], ids=["missing", "truncated", "empty", "not parquet", "no summary", "list", "nan"])  # fmt: skip
+    lambda content: foreign({b"promptseg": b'{"summary": {"iou_mean": 1}}'}),
+    lambda content: foreign(signed(b'{"summary": []}')),
+    lambda content: foreign(signed(b'{"summary": {"iou_mean": NaN}}')),
+], ids=["missing", "truncated", "empty", "not parquet", "no summary", "no digest", "list", "nan"])  # fmt: skip
 def test_a_missing_or_damaged_table_is_named(path, damage):
     content = damage(path.read_bytes())
     path.unlink() if content is None else path.write_bytes(content)

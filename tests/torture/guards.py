@@ -44,6 +44,10 @@ GUARDS = {
         "evaluation/score_table.py", "page_checksum_verification=True", "page_checksum_verification=False",
         "evaluation/test_score_table.py::test_a_flipped_byte_in_the_table_is_noticed",
     ),
+    "checksum of the summary": Guard(
+        "evaluation/score_table.py", "if hashlib.sha256(metadata[METADATA])", "if False and hashlib.sha256(b'')",
+        "evaluation/test_score_table.py::test_a_flipped_byte_in_the_summary_is_noticed",
+    ),
     "checksums of PNG": Guard(
         "data/image_io.py", 'raise ValueError("the checksum of its pixels differs")', "pass",
         "data/test_image_io.py::test_a_flipped_bit_in_the_pixels_of_a_png_is_noticed",

@@ -7,17 +7,38 @@ and the row groups, and each column of each row group has a checksum of its valu
 process on some damaged footers.)
 """
 
+import contextlib
 import hashlib
 import json
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from promptseg.core.errors import UserError, of_system
+
 METADATA = b"promptseg"  # key of the metadata's JSON
 _CHECKSUMS = b"promptseg.checksums"  # of each row group: its number of rows, then a checksum for each column
 _DIGEST = b"promptseg.sha256"
+
+
+@contextlib.contextmanager
+def user_errors(path: Path, what: str) -> Iterator[None]:
+    """Turn what pyarrow raises on a bad file into a UserError.
+
+    Args:
+        path: of the file.
+        what: it has to be, such as "a table of scores".
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise UserError(f"{path}: not found; `dvc repro` makes it") from None
+    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
+        damaged = UserError(f"{path}: damaged, or not {what}; delete it and run `dvc repro`")
+        raise of_system(error, path) or damaged from error
 
 
 def group_checksums(columns: list[tuple]) -> list[int]:

@@ -18,7 +18,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from promptseg.core.errors import UserError, of_system
 from promptseg.core.files import replacing
 from promptseg.data import arrow_columns, parquet_integrity
 
@@ -115,7 +114,7 @@ class RecordReader:
 
     def __init__(self, path: Path, kind: type, without: tuple[str, ...] = ()):
         self.path, self._kind = Path(path), kind
-        with _user_errors(self.path):
+        with parquet_integrity.user_errors(self.path, "made by this project"):
             paths = sorted(self.path.glob("*.parquet")) if self.path.is_dir() else [self.path]
             files = [self._open(shard) for shard in paths]
             self._groups = [
@@ -156,14 +155,14 @@ class RecordReader:
 
     def column(self, name: str) -> list:
         """Read one column of all rows; meant for the small ones."""
-        with _user_errors(self.path):
+        with parquet_integrity.user_errors(self.path, "made by this project"):
             return [value for group in self._groups for value in group.columns([name])[0]]
 
     def _rows(self, group: int) -> list[dict]:
         if group in self._cache:
             self._cache.move_to_end(group)
         else:
-            with _user_errors(self.path):
+            with parquet_integrity.user_errors(self.path, "made by this project"):
                 columns = self._groups[group].columns(self._columns)
                 self._cache[group] = [dict(zip(self._columns, values)) for values in zip(*columns)]
             if len(self._cache) > CACHED_GROUPS:
@@ -185,18 +184,6 @@ class _Group(NamedTuple):
         if [*map(parquet_integrity.checksum, columns)] != [self.checksums[name] for name in names]:
             raise ValueError("the checksum of a column differs")
         return columns
-
-
-@contextlib.contextmanager
-def _user_errors(path: Path) -> Iterator[None]:
-    """Turn what pyarrow raises on a bad file into a UserError."""
-    try:
-        yield
-    except FileNotFoundError:
-        raise UserError(f"{path}: not found; `dvc repro` makes it") from None
-    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
-        damaged = UserError(f"{path}: damaged, or not made by this project; delete it and run `dvc repro`")
-        raise of_system(error, path) or damaged from error
 
 
 def shard_path(folder: Path, number: int) -> Path:

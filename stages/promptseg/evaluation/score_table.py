@@ -1,17 +1,18 @@
 """Table of scores of a run (Parquet): a row for each image and class, and the summary of the run in its metadata."""
 
-import contextlib
+import hashlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from promptseg.core.errors import UserError, of_system
+from promptseg.core.errors import UserError
 from promptseg.core.files import replacing
 
 METADATA = b"promptseg"  # key of the JSON in the metadata of the file
+_DIGEST = b"promptseg.sha256"  # of that JSON; page checksums cover the rows
+_WHAT = "a table of scores"
 
 
 class TableCounts(NamedTuple):
@@ -49,7 +50,8 @@ def write_table(path: Path, rows: list[dict], summary: dict) -> None:
     types = {str: pyarrow.string(), int: pyarrow.int64(), float: pyarrow.float64()}
     if not rows:
         raise UserError(f"{path}: no scores to write; check that the test split has images")
-    metadata = {METADATA: json.dumps({"summary": summary}, sort_keys=True, allow_nan=False)}
+    text = json.dumps({"summary": summary}, sort_keys=True, allow_nan=False).encode()
+    metadata = {METADATA: text, _DIGEST: hashlib.sha256(text).hexdigest()}
     kinds = {name: next((type(row[name]) for row in rows if row[name] is not None), float) for name in rows[0]}
     schema = pyarrow.schema([(name, types[kind]) for name, kind in kinds.items()], metadata)
     columns = [arrow_columns.array([row[field.name] for row in rows], field.type) for field in schema]
@@ -66,8 +68,12 @@ def read_summary(path: Path) -> dict:
     """
     import pyarrow.parquet
 
-    with _named(path):
+    from promptseg.data.parquet_integrity import user_errors
+
+    with user_errors(path, _WHAT):
         metadata = pyarrow.parquet.read_schema(path).metadata
+        if hashlib.sha256(metadata[METADATA]).hexdigest().encode() != metadata[_DIGEST]:
+            raise ValueError("the summary changed")
         summary = json.loads(metadata[METADATA], parse_constant=_refuse)["summary"]
         if not isinstance(summary, dict):
             raise TypeError("the summary is no mapping")
@@ -82,27 +88,15 @@ def read_counts(path: Path) -> TableCounts:
     """
     import pyarrow.parquet
 
+    from promptseg.data.parquet_integrity import user_errors
+
     columns = ["id", "group", "class", "tp", "fp", "fn"]
-    with _named(path):
+    with user_errors(path, _WHAT):
         table = pyarrow.parquet.read_table(path, columns=columns, page_checksum_verification=True).to_pydict()
         names = list(dict.fromkeys(table["class"]))
         step = len(names)
         counts = np.stack([np.array(table[name], np.int64).reshape(-1, step) for name in columns[3:]], axis=-1)
         return TableCounts(table["id"][::step], table["group"][::step], names, counts)
-
-
-@contextlib.contextmanager
-def _named(path: Path) -> Iterator[None]:
-    """Raise UserError, naming the file, where reading it fails."""
-    import pyarrow
-
-    try:
-        yield
-    except FileNotFoundError:
-        raise UserError(f"{path}: not found; `dvc repro` makes it") from None
-    except (pyarrow.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
-        damaged = UserError(f"{path}: damaged, or not a table of scores; delete it and run `dvc repro`")
-        raise of_system(error, path) or damaged from None
 
 
 def _refuse(constant: str):
