@@ -18,7 +18,7 @@ from promptseg.inference import embedding_cache
 from promptseg.inspection.measure import image_prompts
 
 MODELS = (
-    "clipseg", "edgetam", "sam2", "sam", "sam_hq", "medsam", "owlv2", "grounding_dino", "seggpt", "sam3_tracker",
+    "clipseg", "edgetam", "sam2", "sam", "sam_hq", "owlv2", "grounding_dino", "seggpt", "sam3_tracker",
     "sam3",
 )  # fmt: skip
 

@@ -24,7 +24,7 @@ def cache(rig: Rig) -> dict[str, Any]:
     from bench_training import write_split
     from promptseg import models
     from promptseg.data import records
-    from promptseg.inference import embedding_cache
+    from promptseg.inference import embedding_cache, embedding_source
     from promptseg.nn import batch_sizes, precision
 
     processes, count = _processes(rig), 3 if rig.rehearsal else 256
@@ -32,7 +32,7 @@ def cache(rig: Rig) -> dict[str, Any]:
     precision.apply(model, "bf16")
     with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
         split = write_split(Path(folder), "split", count)
-        source = embedding_cache.Source(split, records.open_split(split), "none", Path(folder) / "embeddings")
+        source = embedding_source.Source(split, records.open_split(split), "none", Path(folder) / "embeddings")
         first = np.asarray(records.image(source.records[0]))
         size = batch_sizes.images(lambda: model.encode([first]), model.transform.size, rig.device)
         batch = [first] * min(size, count)

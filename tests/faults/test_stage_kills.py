@@ -7,7 +7,7 @@ import kills
 import pytest
 import small_study
 
-KILLS = 12
+KILLS = 24
 
 pytestmark = pytest.mark.xdist_group("faults")
 

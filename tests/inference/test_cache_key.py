@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from promptseg import models
 from promptseg.core import fingerprint
-from promptseg.inference import embedding_cache
+from promptseg.inference import embedding_source
 from promptseg.nn.image_transform import ImageTransform
 
 CACHED = [fingerprint._imported, fingerprint._file_digest, fingerprint._tree]
@@ -28,7 +28,7 @@ def code(model: str, file: str | None = None, change=None) -> str:
         for function in CACHED:
             function.cache_clear()
         try:
-            return embedding_cache._code_digest(segmenter)
+            return embedding_source._code_digest(segmenter)
         finally:
             for function in CACHED:
                 function.cache_clear()
@@ -80,11 +80,11 @@ def test_comments_docstrings_layout_and_other_models_have_the_same_key(model, fi
 def test_both_libraries_versions_are_in_the_key(monkeypatch, tmp_path):
     (tmp_path / "split").write_bytes(b"1")
     kind = models.load("sam")
-    source = embedding_cache.Source(tmp_path / "split", [], "digest", tmp_path)
+    source = embedding_source.Source(tmp_path / "split", [], "digest", tmp_path)
     segmenter = kind.__new__(kind)
     segmenter.__dict__["transform"] = ImageTransform(8, False, (0, 0, 0), (1, 1, 1))
-    key = embedding_cache.cache_key(segmenter, source)
-    monkeypatch.setattr(embedding_cache, "torch", SimpleNamespace(__version__="0"))
-    monkeypatch.setattr(embedding_cache.importlib.metadata, "version", lambda name: f"{name} 0")
-    changed = embedding_cache.cache_key(segmenter, source)
+    key = embedding_source.cache_key(segmenter, source)
+    monkeypatch.setattr(embedding_source, "torch", SimpleNamespace(__version__="0"))
+    monkeypatch.setattr(embedding_source.importlib.metadata, "version", lambda name: f"{name} 0")
+    changed = embedding_source.cache_key(segmenter, source)
     assert {name for name in key if key[name] != changed[name]} == {"torch", "transformers"}

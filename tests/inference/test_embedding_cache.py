@@ -11,8 +11,8 @@ from promptseg import models
 from promptseg.core import fingerprint, portable
 from promptseg.core.devices import Processes
 from promptseg.data import records
-from promptseg.inference import embedding_cache
-from promptseg.inference.embedding_cache import Source
+from promptseg.inference import embedding_cache, embedding_source
+from promptseg.inference.embedding_source import Source
 from promptseg.nn import batch_sizes
 from refusing import refused
 
@@ -66,6 +66,32 @@ def encoded(cache, i):
     return cache.segmenter.encode([records.image(records.open_split(cache.path)[i])])["image"]
 
 
+@pytest.fixture
+def phrases(blobs, tmp_path, sam):
+    """A split of two photos, of which the first is in the records 0, 1 and 3, without foreground in 1."""
+    rows = list(records.open_split(blobs("photos", 2)))
+    with records.RecordWriter(tmp_path / "phrases.parquet", records.Record, {"seed": 0}) as out:
+        for id, photo, foreground in (("a", 0, 9), ("b", 0, 0), ("c", 1, 0), ("d", 0, 9), ("e", 1, 0)):
+            changed = {"id": id, "foreground": foreground, "image_digest": records.digest(rows[photo].image)}
+            out.add(replace(rows[photo], **changed))
+    return Cache(sam, tmp_path / "phrases.parquet", tmp_path / "embeddings")
+
+
+def test_records_that_share_an_image_are_encoded_once(phrases):
+    assert phrases.missing == 2
+    features = phrases.open(needed=[3])
+    assert phrases.calls == [1, 1] and phrases.missing == 1, "one for the shapes, and the first photo"
+    with pytest.raises(LookupError):
+        features([2])
+    features = phrases.open()
+    assert sum(phrases.calls) == 1 and phrases.missing == 0
+    found = features([0, 1, 2, 3, 4])["image"]
+    for i, photo in enumerate((0, 0, 2, 0, 2)):
+        torch.testing.assert_close(found[i : i + 1], encoded(phrases, photo), rtol=2e-3, atol=2e-3)
+    assert not torch.equal(found[0], found[2])
+    assert (phrases.folders[0] / "image.f16").stat().st_size == 2 * 2 * found[0].numel(), "two rows of half precision"
+
+
 def test_features_are_those_of_the_encoder_in_half_precision_and_computed_once(cache):
     assert cache.missing == COUNT
     features = cache.open()
@@ -113,7 +139,7 @@ def test_the_code_digest_is_over_what_encoding_reaches(sam, monkeypatch):
     """The model, what it shares with others and the transform; no other model, and neither prompts nor settings."""
     digested = []
     monkeypatch.setattr(fingerprint, "digest", lambda files: digested.extend(files) or "digest")
-    assert embedding_cache._code_digest(sam) == "digest"
+    assert embedding_source._code_digest(sam) == "digest"
     names = {path.relative_to(fingerprint.PACKAGE).as_posix() for path in digested}
     assert {"models/sam.py", "nn/sam_segmenter.py", "nn/attention.py", "nn/image_transform.py"} <= names
     assert "models/sam2.py" not in names and not any(name.startswith(("prompts/", "core/")) for name in names)

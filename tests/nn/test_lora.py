@@ -8,7 +8,7 @@ from promptseg.core.devices import Processes
 from promptseg.core.runs import FineTune
 from promptseg.core.train_config import Lora
 from promptseg.data import records
-from promptseg.inference import embedding_cache, prediction
+from promptseg.inference import embedding_cache, embedding_source, prediction
 from promptseg.nn import finetuned_weights, lora, weights
 from promptseg.training import setup, trainer
 
@@ -54,7 +54,7 @@ def test_a_run_stores_its_adapters_alone_and_predicts_with_its_own_features(blob
     released, split = models.load("sam").load(tmp_path / "c", 1), records.open_split(path)
 
     def first_features(digest: str) -> torch.Tensor:
-        source = embedding_cache.Source(path, split, digest, cache)
+        source = embedding_source.Source(path, split, digest, cache)
         return embedding_cache.features(released, source, Processes())([0])["image"]
 
     digest = weights.digest(tmp_path / "c")

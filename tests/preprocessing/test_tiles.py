@@ -140,3 +140,10 @@ def test_a_mask_of_another_size_is_an_error_that_names_the_sample():
         tiled(mask=lambda: odd)
     with pytest.raises(UserError, match="^p, its support image is 60x40 and its mask is 60x39"):
         tiled(support=lambda: (IMAGE, odd))
+
+
+def test_records_of_one_image_have_one_digest_whatever_their_masks():
+    (first,), (second,) = tiled(text="a car"), tiled(mask=lambda: MASK[::-1].copy(), text="a person")
+    (other,) = tiled(image=lambda: IMAGE[::-1].copy())
+    assert first.image_digest == second.image_digest == records.digest(first.image) != other.image_digest
+    assert len({record.image_digest for record in tiled(tile=20)}) == 6

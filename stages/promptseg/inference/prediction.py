@@ -15,7 +15,7 @@ from promptseg.core.runs import Run
 from promptseg.data import generated_masks, point_clouds, records
 from promptseg.data.records import Prediction, Record, RecordReader
 from promptseg.evaluation.run_scores import RunScores
-from promptseg.inference import absent_phrase, detections, embedding_cache, sweeps, training_support
+from promptseg.inference import absent_phrase, detections, embedding_cache, embedding_source, sweeps, training_support
 from promptseg.inference.class_maps import predict_source
 from promptseg.inference.prediction_file import write_predictions
 from promptseg.inference.training_support import TrainingSupport
@@ -145,7 +145,7 @@ def load(
 
     def prepare_split(path: Path) -> Job:
         split = records.open_split(path)
-        source = embedding_cache.Source(path, split, digest, inputs.cache)
+        source = embedding_source.Source(path, split, digest, inputs.cache)
         needed = np.flatnonzero(split.column("foreground")).tolist() if only_foreground else None
         features = embedding_cache.features(segmenter, source, processes, needed)
         return Job(segmenter, features, split, processes, support)

@@ -69,10 +69,11 @@ class Tiler:
             window = grid[index]
             tile = np.ascontiguousarray(window.of(mask))
             place = f"/r{rows.index(window.top)}c{columns.index(window.left)}" if self.settings.tile is not None else ""
+            encoded = unchanged or image_io.encode_png(np.ascontiguousarray(window.of_image(image)))
             yield Record(
                 id=sample.id + place,
                 group=sample.group,
-                image=unchanged or image_io.encode_png(np.ascontiguousarray(window.of_image(image))),
+                image=encoded,
                 mask=image_io.encode_png(tile),
                 height=window.height,
                 width=window.width,
@@ -86,6 +87,7 @@ class Tiler:
                 support_image=support[0],
                 support_mask=support[1],
                 instances=b"" if instances is None else image_io.encode_png(np.ascontiguousarray(window.of(instances))),
+                image_digest=records.digest(encoded),
             )
 
     def _instances(self, sample: Sample) -> np.ndarray | None:

@@ -9,7 +9,7 @@ from promptseg.core.devices import Processes
 from promptseg.core.train_config import Augment
 from promptseg.data import records
 from promptseg.data.records import Record, RecordReader
-from promptseg.inference import embedding_cache
+from promptseg.inference import embedding_cache, embedding_source
 from promptseg.inference.training_support import TrainingSupport, own_support
 from promptseg.nn.segmenter import Features, Segmenter
 from promptseg.prompts import PromptConfig, PromptSource
@@ -127,5 +127,5 @@ class RecordSplit(TrainingSplit):
     def _record(self, index: int) -> Record:
         return self._records[self._used[index]]
 
-    def _source(self, checkpoint: str, cache: Path) -> embedding_cache.Source:
-        return embedding_cache.Source(self._path, self._records, checkpoint, cache)
+    def _source(self, checkpoint: str, cache: Path) -> embedding_source.Source:
+        return embedding_source.Source(self._path, self._records, checkpoint, cache)
