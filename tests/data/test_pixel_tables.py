@@ -1,10 +1,9 @@
-"""The tables of `image_io` (images and masks) and `label_images` (a user's own masks), row by row: none without a file.
+"""The table of `promptseg.data`, cell by cell: what becomes of each file as an image, as a mask, as a user's own mask.
 
-Each file is read right, or refused in one line that names it.
+Each file is read right, or refused in one line that names it, and the words of the cell say which.
 """
 
 import io
-import re
 import struct
 import zlib
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import ExifTags, Image
+from promptseg import data
 from promptseg.core.errors import UserError
 from promptseg.data import image_io, label_images
 from promptseg.data.tiff_stack import Stack
@@ -105,77 +105,73 @@ def tight_bomb(path):
 LARGE = "more than 120,000,000 pixels"
 IMAGEJ = {"imagej": True, "metadata": {"axes": "CYX"}}
 OME = {"ome": True, "photometric": "minisblack", "metadata": {"axes": "CYX"}}
-# The first column of a row of the table, the file's name, who writes it, and what it is as an image and as a mask:
-# values, or a part of the one line that refuses it.
-FILES = [
-    ("8-bit L, RGB, 1-bit", "a.png", save(GRAY), GRAY, GRAY),
-    ("8-bit L, RGB, 1-bit", "a.tif", tiff(GRAY), GRAY, GRAY),
-    ("8-bit L, RGB, 1-bit", "a.png", save(BITS), BITS * 255, BITS * 255),
-    ("8-bit L, RGB, 1-bit", "a.png", save(RGB), RGB, "one 8-bit label"),
-    ("8-bit L, RGB, 1-bit", "a.tif", tiff(RGB, photometric="rgb"), RGB, "one 8-bit label"),
-    ("8-bit L, RGB, 1-bit", "a.png", save(GRAY_RGB), GRAY_RGB, GRAY),
-    ("palette", "a.png", palette, COLORS[GRAY % 3], GRAY % 3),
-    ("palette", "a.tif", palette, COLORS[GRAY % 3], GRAY % 3),
-    ("LA, RGBA, transparent color", "a.png", save(np.dstack([GRAY, OPAQUE])), GRAY, GRAY),
-    ("LA, RGBA, transparent color", "a.png", save(np.dstack([GRAY, PARTLY])), "transparent", "transparent"),
-    ("LA, RGBA, transparent color", "a.png", save(np.dstack([RGB, OPAQUE])), RGB, "one 8-bit label"),
-    ("LA, RGBA, transparent color", "a.tif", save(np.dstack([RGB, OPAQUE])), RGB, "one 8-bit label"),
-    ("LA, RGBA, transparent color", "a.png", save(np.dstack([RGB, PARTLY])), "transparent", "transparent"),
-    ("LA, RGBA, transparent color", "a.tif", save(np.dstack([RGB, PARTLY])), "transparent", "transparent"),
-    ("LA, RGBA, transparent color", "a.png", save(GRAY, transparency=int(GRAY[0, 0])), "transparent", GRAY),
-    ("gray of more than 8 bits", "a.png", save(DEEP), SCALED, "8-bit label"),
-    ("gray of more than 8 bits", "a.tif", tiff(DEEP), SCALED, "8-bit label"),
-    ("gray of more than 8 bits", "a.tif", tiff(DEEP, imagej=True), SCALED, "8-bit label"),
-    ("gray of more than 8 bits", "a.tif", tiff(DEEP.astype(np.int32)), SCALED, "8-bit label"),
-    ("color of more than 8 bits", "a.png", deep_color, "16-bit color", "16-bit color"),
-    ("color of more than 8 bits", "a.tif", tiff(np.dstack([DEEP] * 3)), "16-bit color", "16-bit color"),
-    ("float", "a.tif", tiff(DEEP.astype(np.float32)), SCALED, "8-bit label"),
-    ("float", "a.tif", tiff(NAN), "NaN or infinity", ""),
-    ("float", "a.tif", tiff(INF), "NaN or infinity", ""),
-    ("CMYK and other", "a.jpg", mode("CMYK"), "CMYK", "JPEG"),
-    ("CMYK and other", "a.tif", mode("CMYK"), "CMYK", "CMYK"),
-    ("CMYK and other", "a.tif", mode("YCbCr"), "YCbCr", "YCbCr"),
-    *[("EXIF orientation", "a.png", turned(number), *[upright(GRAY, number)] * 2) for number in range(2, 9)],
-    *[("EXIF orientation", "a.tif", turned(number), *[upright(GRAY, number)] * 2) for number in range(2, 9)],
-    ("preview behind a photo", "a.jpg", with_preview, np.full((32, 48, 3), 90), "MPO"),
-    ("preview behind a photo", "a.tif", with_smaller_copy, GRAY, "2 pages"),
-    ("more than one page", "a.tif", pages, "2 pages", "2 pages"),
-    ("more than one page", "a.png", pages, "2 pages", "2 pages"),
-    ("more than one page", "a.tif", tiff(CHANNELS[:4], **IMAGEJ), "channels C", "4 pages"),
-    ("more than one page", "a.tif", tiff(CHANNELS, **OME), "channels C", "5 pages"),
-    ("JPEG, WebP", "a.jpg", save(np.full((32, 48), 90, np.uint8)), np.full((32, 48), 90), "JPEG blurs the labels"),
-    ("JPEG, WebP", "a.webp", save(RGB, lossless=True), RGB, "WEBP blurs the labels"),
-    ("over MAX_PIXELS", "a.png", header(100_000), LARGE, LARGE),
-    ("over MAX_PIXELS", "a.png", tight_bomb, LARGE, LARGE),
-    ("truncated, or no image", "a.png", cut, "truncated or damaged", "truncated or damaged"),
-    ("truncated, or no image", "a.png", lambda path: path.write_text("<html>"), "not a PNG", "not a PNG"),
-    ("truncated, or no image", "a.gif", save(GRAY), "it is GIF", "it is GIF"),
-    ("truncated, or no image", "a.png", lambda path: path.touch(), "not a PNG", "not a PNG"),
-]  # fmt: skip
+# The row of the table, the file's name, who writes it, and what it is as an image, as a mask, and as a mask of a user's
+# own: values, or a part of the one line that refuses it.
 SIGNED = GRAY.astype(np.int16)
-LABELS = [
-    ("gray of 8 to 64 bits", "a.png", save(GRAY), GRAY),
-    *[("gray of 8 to 64 bits", "a.tif", tiff(GRAY.astype(kind)), GRAY) for kind in (np.uint16, np.int32, np.uint64)],
-    ("gray of 8 to 64 bits", "a.tif", tiff(-SIGNED), "negative values"),
-    ("float", "a.tif", tiff(GRAY.astype(np.float32)), GRAY),
-    ("float", "a.tif", tiff(SHARES), "no whole number"),
-    ("float", "a.tif", tiff(NAN), "no whole number"),
-    ("float", "a.tif", tiff(np.where(BITS, np.inf, GRAY.astype(np.float32))), "infinity"),
-    ("gray as RGB, LA, RGBA", "a.png", save(GRAY_RGB), GRAY),
-    ("gray as RGB, LA, RGBA", "a.png", save(np.dstack([GRAY, OPAQUE])), GRAY),
-    ("gray as RGB, LA, RGBA", "a.png", save(np.dstack([GRAY_RGB, OPAQUE])), GRAY),
-    ("gray as RGB, LA, RGBA", "a.png", save(np.dstack([GRAY, PARTLY])), "transparent"),
-    ("1 bit; 16 bits of 0 and 65535 only", "a.png", save(BITS), BITS),
-    ("1 bit; 16 bits of 0 and 65535 only", "a.tif", tiff(BITS * np.uint16(65535)), BITS),
-    ("TIFF with 0 as white", "a.tif", tiff(BITS * np.uint8(255), photometric="miniswhite"), BITS * 255),
-    ("palette", "a.png", palette, GRAY % 3),
+LABEL = "one 8-bit label"
+WHITE, FLAT = BITS * np.uint8(255), np.full((32, 48), 90, np.uint8)
+WINDOWED = np.floor(GRAY * (255 / 4095) + 0.5)
+FILES = [
+    ("8-bit gray", "a.png", save(GRAY), GRAY, GRAY, GRAY),
+    ("8-bit gray", "a.tif", tiff(GRAY), GRAY, GRAY, GRAY),
+    ("1-bit", "a.png", save(BITS), BITS * 255, BITS * 255, BITS),
+    ("1-bit", "a.tif", save(BITS), BITS * 255, BITS * 255, BITS),
+    ("8-bit RGB", "a.png", save(RGB), RGB, LABEL, RGB),
+    ("8-bit RGB", "a.tif", tiff(RGB, photometric="rgb"), RGB, LABEL, RGB),
+    ("8-bit RGB", "a.png", save(GRAY_RGB), GRAY_RGB, GRAY, GRAY),
+    ("palette", "a.png", palette, COLORS[GRAY % 3], GRAY % 3, GRAY % 3),
+    ("palette", "a.tif", palette, COLORS[GRAY % 3], GRAY % 3, GRAY % 3),
+    ("LA, RGBA, transparent color", "a.png", save(np.dstack([GRAY, OPAQUE])), GRAY, GRAY, GRAY),
+    ("LA, RGBA, transparent color", "a.png", save(np.dstack([GRAY, PARTLY])), *["transparent"] * 3),
+    ("LA, RGBA, transparent color", "a.png", save(np.dstack([GRAY_RGB, OPAQUE])), GRAY_RGB, GRAY, GRAY),
+    ("LA, RGBA, transparent color", "a.png", save(np.dstack([RGB, OPAQUE])), RGB, LABEL, RGB),
+    ("LA, RGBA, transparent color", "a.tif", save(np.dstack([RGB, OPAQUE])), RGB, LABEL, RGB),
+    ("LA, RGBA, transparent color", "a.png", save(np.dstack([RGB, PARTLY])), *["transparent"] * 3),
+    ("LA, RGBA, transparent color", "a.tif", save(np.dstack([RGB, PARTLY])), *["transparent"] * 3),
+    ("LA, RGBA, transparent color", "a.png", save(GRAY, transparency=int(GRAY[0, 0])), "transparent", GRAY, GRAY),
+    ("gray of more than 8 bits", "a.png", save(DEEP), SCALED, "8-bit label", DEEP),
+    *[
+        ("gray of more than 8 bits", "a.tif", tiff(DEEP.astype(kind)), SCALED, "", DEEP)
+        for kind in (np.uint16, np.int32, np.uint64)
+    ],
+    ("gray of more than 8 bits", "a.tif", tiff(DEEP, imagej=True), SCALED, "8-bit label", DEEP),
+    ("gray of more than 8 bits", "a.tif", tiff(GRAY.astype(np.uint16)), WINDOWED, "8-bit label", GRAY),
+    ("gray of more than 8 bits", "a.tif", tiff(BITS * np.uint16(65535)), BITS * 255, "8-bit label", BITS),
+    ("negative", "a.tif", tiff(-SIGNED), np.zeros((6, 9)), "8-bit label", "negative values"),
+    ("color of more than 8 bits", "a.png", deep_color, *["16-bit color"] * 3),
+    ("color of more than 8 bits", "a.tif", tiff(np.dstack([DEEP] * 3)), *["16-bit color"] * 3),
+    ("float", "a.tif", tiff(DEEP.astype(np.float32)), SCALED, "8-bit label", DEEP),
+    ("float", "a.tif", tiff(SHARES), np.zeros((6, 9)), "8-bit label", "no whole number"),
+    ("float", "a.tif", tiff(NAN), "NaN or infinity", "8-bit label", "no whole number"),
+    ("float", "a.tif", tiff(INF), "NaN or infinity", "8-bit label", "no whole number"),
+    ("float", "a.tif", tiff(np.where(BITS, np.inf, GRAY.astype(np.float32))), "infinity", "8-bit label", "infinity"),
+    ("CMYK and other", "a.jpg", mode("CMYK"), "CMYK", "JPEG", "JPEG"),
+    ("CMYK and other", "a.tif", mode("CMYK"), "CMYK", "CMYK", "CMYK"),
+    ("CMYK and other", "a.tif", mode("YCbCr"), "YCbCr", "YCbCr", "YCbCr"),
+    ("TIFF with 0 as white", "a.tif", tiff(WHITE, photometric="miniswhite"), ~WHITE, ~WHITE, WHITE),
+    *[("EXIF orientation", "a.png", turned(number), *[upright(GRAY, number)] * 3) for number in range(2, 9)],
+    *[("EXIF orientation", "a.tif", turned(number), *[upright(GRAY, number)] * 3) for number in range(2, 9)],
+    ("preview behind a photo", "a.jpg", with_preview, np.full((32, 48, 3), 90), "MPO", "MPO"),
+    ("preview behind a photo", "a.tif", with_smaller_copy, GRAY, "2 pages", "2 pages"),
+    ("more than one page", "a.tif", pages, *["2 pages"] * 3),
+    ("more than one page", "a.png", pages, *["2 pages"] * 3),
+    ("more than one page", "a.tif", tiff(CHANNELS[:4], **IMAGEJ), "channels C", "4 pages", "4 pages"),
+    ("more than one page", "a.tif", tiff(CHANNELS, **OME), "channels C", "5 pages", "5 pages"),
+    ("JPEG, WebP", "a.jpg", save(FLAT), FLAT, *["JPEG blurs the labels"] * 2),
+    ("JPEG, WebP", "a.webp", save(RGB, lossless=True), RGB, *["WEBP blurs the labels"] * 2),
+    ("over MAX_PIXELS", "a.png", header(100_000), *[LARGE] * 3),
+    ("over MAX_PIXELS", "a.png", tight_bomb, *[LARGE] * 3),
+    ("truncated, or no image", "a.png", cut, *["truncated or damaged"] * 3),
+    ("truncated, or no image", "a.png", lambda path: path.write_text("<html>"), *["not a PNG"] * 3),
+    ("truncated, or no image", "a.gif", save(GRAY), *["it is GIF"] * 3),
+    ("truncated, or no image", "a.png", lambda path: path.touch(), *["not a PNG"] * 3),
 ]  # fmt: skip
 
 
-def rows(module):
-    """The first column of the table in a module's docstring."""
-    cells = re.findall(r"^\| *(.*?) *\|", module.__doc__, re.MULTILINE)
-    return [cell for cell in cells if cell != "file" and not cell.startswith("-")]
+def table():
+    """Rows of the table: their name, and the cells of an image, a mask, and a mask of a user's own."""
+    lines = [line.strip("|").split("|") for line in data.__doc__.splitlines() if line.startswith("| ")]
+    return {name.strip(): [cell.strip() for cell in cells] for name, *cells in lines[1:]}
 
 
 def outcome(read, path, expected):
@@ -190,25 +186,26 @@ def outcome(read, path, expected):
         np.testing.assert_array_equal(found, expected)
 
 
-def test_no_row_of_a_table_is_without_a_file():
-    assert {row for row, *_ in FILES} == set(rows(image_io))
-    assert {row for row, *_ in LABELS} == set(rows(label_images))
+@pytest.mark.parametrize("row", table())
+def test_a_cell_says_refused_where_every_file_is(row):
+    outcomes = [outcomes for name, _, _, *outcomes in FILES if name == row]
+    for cell, of_cell in zip(table()[row], zip(*outcomes, strict=True), strict=True):
+        assert cell.startswith("refused") == all(isinstance(expected, str) for expected in of_cell) or "stack" in cell
 
 
-@pytest.mark.parametrize("row, name, write, image, mask", FILES)
-def test_a_file_is_read_right_or_refused_as_an_image_and_as_a_mask(tmp_path, row, name, write, image, mask):
+def test_no_file_is_without_a_row():
+    assert {row for row, *_ in FILES} == set(table()) and len(table()) == 17
+
+
+@pytest.mark.parametrize("row, name, write, image, mask, own", FILES)
+def test_a_file_is_read_right_or_refused(tmp_path, row, name, write, image, mask, own):
     path = tmp_path / name
     write(path)
     outcome(lambda path: image_io.read_image(path, WINDOW), path, image)
     outcome(lambda path: image_io.read_mask(path, {value: value for value in range(256)}), path, mask)
-    if row in ("gray of more than 8 bits", "float"):
+    outcome(lambda path: label_images.read_labels(path).values, path, own)
+    if row in ("gray of more than 8 bits", "negative", "float"):
         outcome(image_io.read_image, path, "need a window")
-
-
-@pytest.mark.parametrize("row, name, write, values", LABELS)
-def test_a_mask_of_a_user_is_read_right_or_refused(tmp_path, row, name, write, values):
-    write(tmp_path / name)
-    outcome(lambda path: label_images.read_labels(path).values, tmp_path / name, values)
 
 
 def test_pages_of_a_stack_are_equal_in_size_and_color(tmp_path):

@@ -1,23 +1,7 @@
 """Image and mask files: reading with strict checks, conversion to 8 bits, PNG encoding.
 
-A file is what its content says, whatever its suffix. Images in TIFF files are read by `tiff_stack`. Masks of a user's
-own, of which more kinds are read, are in `label_images`.
-
-| file                        | as an image                           | as a mask             |
-|-----------------------------|---------------------------------------|-----------------------|
-| 8-bit L, RGB, 1-bit         | unchanged                             | L, 1-bit; RGB if gray |
-| palette                     | its colors                            | its indices           |
-| LA, RGBA, transparent color | if opaque                             | if opaque             |
-| gray of more than 8 bits    | scaled by the dataset's window        | refused               |
-| color of more than 8 bits   | refused                               | refused               |
-| float                       | by a window; NaN and infinity refused | refused               |
-| CMYK and other              | refused                               | refused               |
-| EXIF orientation            | applied                               | applied               |
-| preview behind a photo      | left out (MPO, reduced TIFF pages)    | left out              |
-| more than one page          | refused (`Stack` reads stacks)        | refused               |
-| JPEG, WebP                  | accepted                              | refused: it is lossy  |
-| over MAX_PIXELS             | refused before decoding               | refused               |
-| truncated, or no image      | refused                               | refused               |
+What becomes of which file is in the table of the package, `promptseg.data`. Images in TIFF files are read by
+`tiff_stack`; masks of a user's own, of which more kinds are read, by `label_images`.
 """
 
 import io
@@ -56,7 +40,7 @@ def read_image(path: Path, window: tuple[float, float] | None = None) -> np.ndar
         (h, w) or (h, w, 3) uint8, upright.
 
     Raises:
-        UserError: for every case that the module's table refuses; it names the file.
+        UserError: for every case that the package's table refuses; it names the file.
     """
     if is_tiff(path):
         from promptseg.data import tiff_stack  # which imports this module
@@ -76,7 +60,7 @@ def image_size(path: Path) -> tuple[int, int]:
     They are exchanged where a PNG states only behind its pixels that it has to be turned by 90 degrees.
 
     Raises:
-        UserError: for what the header tells of the cases that the module's table refuses; it names the file.
+        UserError: for what the header tells of the cases that the package's table refuses; it names the file.
     """
     if is_tiff(path):
         from promptseg.data import tiff_stack  # which imports this module
@@ -96,7 +80,7 @@ def read_mask(path: Path, labels: dict[int, int]) -> np.ndarray:
         (h, w) uint8.
 
     Raises:
-        UserError: for every case that the module's table refuses, and for a value that is not among `labels`; it names
+        UserError: for every case that the package's table refuses, and for a value that is not among `labels`; it names
             the file, the value and the number of its pixels.
     """
     return map_labels(_indices(_open(path, lossless=True), path), labels, path)

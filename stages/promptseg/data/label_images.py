@@ -1,13 +1,6 @@
 """Label images of any integer type: a user's own masks, as programs of the field store them.
 
-| file                               | values                                                                      |
-|------------------------------------|-----------------------------------------------------------------------------|
-| gray of 8 to 64 bits               | unchanged; negative ones are refused                                        |
-| float                              | if they are whole numbers                                                   |
-| gray as RGB, LA, RGBA              | one channel, if opaque                                                      |
-| 1 bit; 16 bits of 0 and 65535 only | bool                                                                        |
-| TIFF with 0 as white               | as stored: ImageJ writes objects as 255 and shows them black; fax as shown  |
-| palette                            | its indices, and its colors beside them                                     |
+What becomes of which file is in the last column of the table of the package, `promptseg.data`.
 """
 
 from pathlib import Path
@@ -22,6 +15,7 @@ from promptseg.data import image_io, tiff_pixels
 
 _WHITE_IS_ZERO = 0
 _FAX = (2, 3, 4)  # compressions whose writers invert what they store
+_OTHER_COLORS = ("CMYK", "YCbCr", "LAB", "HSV")
 _BY_PILLOW = ("bool", "uint8", "uint16")
 _INVERTING = np.arange(255, -1, -1, dtype=np.uint8)
 
@@ -47,7 +41,7 @@ def read_labels(path: Path) -> LabelImage:
         path: PNG or TIFF file.
 
     Returns:
-        The values, by the module's table.
+        The values, by the package's table.
 
     Raises:
         UserError: the file is damaged or lossy, or holds what is no label; it names the file and what to do.
@@ -58,6 +52,8 @@ def read_labels(path: Path) -> LabelImage:
     image = image_io.open_lossless(path)
     if image.mode in ("LA", "RGBA"):
         image = image_io.opaque(image, path)
+    if image.mode in _OTHER_COLORS:
+        raise UserError(f"{path}: masks in {image.mode} are not supported; save it as RGB")
     values = np.array(image)
     if image.mode == "P":
         palette = np.array(image.getpalette(), np.uint8).reshape(-1, 3)
