@@ -4,9 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from promptseg.core.searched import Searched
-from promptseg.report import leaderboard, searches, verdict, ways
-from refusing import refused
+from promptseg.report import verdict, ways
 from small_studies import BOX, EACH, parsed
 from verdict_project import Scored
 
@@ -167,67 +165,6 @@ def test_without_a_run_of_its_own_it_is_compared_with_the_best_untrained_run_of_
     assert "net against words, the best untrained run of this kind" in sentences[3]
 
 
-def test_what_a_search_found_is_said_with_the_drop_and_its_price(tmp_path):
-    ranking = [{"prompt": '"line"', "iou": 0.45}, {"prompt": '"crack"', "iou": 0.3}]
-    found = {
-        "prompt": {"text": ["line"]}, "score": 0.45, "candidates": 2, "encoder_passes": 1200, "decoder_passes": 2400,
-        "ranking": ranking,
-    }  # fmt: skip
-    about = {"dataset": "em", "model": "clipseg"}
-    study = parsed(zero_shot=[("text", ("em", "clipseg", TEXT))]).model_copy(
-        update={"searched": {"best": Searched(**about, prompt={"search": "words"})}}
-    )
-    project = Scored(tmp_path, study)
-    project.add("text", [0.3] * 6)
-    project.add("best", [0.4] * 6, oracle=False)
-    refused(lambda: searches.with_winners(study, project.scores), "best.parquet: of a run without a search")
-    project.add("best", [0.4] * 6, oracle=False, search=found)
-    project.study = searches.with_winners(study, project.scores)
-    rows = {row["run"]: row for row in leaderboard.leaderboard(project.study, project.scores)}
-    assert rows["best"]["prompt"] == '"line", best of 2' and rows["text"]["prompt"] == '"crack"'
-    sentences = project.verdict().sentences
-    assert sentences[1] == 'Nobody clicks or draws: type "line" 0.40 (best).'
-    assert (
-        'The prompt of best, "line", is the best of 2 on the validation images: 0.450 there, 0.400 on the test images'
-        " (-0.05); the search took 1,200 forward passes of the encoder and 2,400 of the decoder."
-    ) in sentences
-
-
-LABELS = [(name, ("em", "clipseg", TEXT, {"epochs": 2, "prompt": TEXT, "train_fraction": fraction}))
-          for name, fraction in (("quarter", 0.25), ("half", 0.5), ("all", 1.0))]  # fmt: skip
-
-
-@pytest.mark.parametrize(("steps", "absent", "labels", "listens"), [
-    (0.03 + np.arange(8) / 1000, 0.02, "+0.03 (95 % +0.03 to +0.04; half to all): more labels are likely to help.",
-     "It still knows words: all marks 2.0 % of an image for a phrase that is not there (3.0 % before training)."),
-    (np.arange(8) % 2 / 500, 0.34, "0.00 (95 % 0.00 to 0.00; half to all): there are enough labels.",
-     "all marks 34 % of an image for a phrase that is not there (3.0 % before training): it listens to words less than"
-     " it did."),
-    (np.arange(8) % 3 / 500 - 0.002, 0.06, "(95 % 0.00 to 0.00; half to all): there are enough labels.",
-     "It still knows words"),
-    (np.arange(8) % 3 / 10 - 0.09, 0.07, "half to all): whether more labels would help is not clear.",
-     "it listens to words less"),
-])  # fmt: skip
-def test_more_labels_and_words(tmp_path, steps, absent, labels, listens):
-    """Runs with a quarter, half and all of the training groups; whether the model still tells phrases apart."""
-    project = Scored(tmp_path, parsed(zero_shot=[("text", ("em", "clipseg", TEXT))], finetune=LABELS), train_images=40)
-    project.add("text", [0.2] * 8, absent_phrase_area=0.03)
-    for name, iou in (("quarter", [0.4] * 8), ("half", [0.5] * 8), ("all", 0.5 + steps)):
-        project.add(name, iou, absent_phrase_area=absent, iou_mean=0.6 if name == "all" else 0.5)
-    told = project.verdict().sentences
-    (doubled,) = (text for text in told if text.startswith("From 50 % to 100 % of the training groups"))
-    assert labels in doubled and sum(listens in text for text in told) == 1
-
-
-def test_shares_of_so_few_groups_that_both_runs_are_the_same_say_nothing_of_more_labels(tmp_path):
-    project = Scored(tmp_path, parsed(zero_shot=[("text", ("em", "clipseg", TEXT))], finetune=LABELS), train_images=5)
-    project.add("text", [0.2] * 8)
-    for name in ("quarter", "half", "all"):
-        project.add(name, np.arange(8) / 10)
-    told = [text for text in project.verdict().sentences if "training groups" in text]
-    assert told == ["half and all are equal: 50 % of so few training groups are 100 % of them."]
-
-
 def test_each_class_has_sentences_of_its_own(tmp_path):
     study = parsed(
         zero_shot=[("text", ("em", "clipseg", {"text": "class"})), ("points", ("em", "sam", {"points": 2}))],
@@ -303,14 +240,3 @@ def test_metrics_are_few_and_flat_and_the_folder_is_replaced(tmp_path):
 def test_support_images_of_the_training_split_are_counted(support, words):
     study = parsed(zero_shot=[("run", ("em", "clipseg", {"support": support}))])
     assert ways.describe(study, "run", 1) == words
-
-
-def test_it_is_said_which_networks_and_images_are_stand_ins(tmp_path):
-    study = parsed(zero_shot=[("points", ("em", "sam", {"points": 1})), ("text", ("em", "clipseg", {"text": ["a"]}))])
-    models = study.models | {"clipseg": study.models["clipseg"].model_copy(update={"source": "tiny"})}
-    project = Scored(tmp_path, study.model_copy(update={"models": models}))
-    for name in ("points", "text"):
-        project.add(name, [0.5] * 6)
-    sentences = project.verdict().sentences
-    tiny = "Tiny networks took the place of the released clipseg: their scores say nothing of these."
-    assert tiny in sentences and not any("generated stand-ins" in sentence for sentence in sentences)
