@@ -24,7 +24,7 @@ PIXEL_COUNTS = ("tp", "fp", "fn", "tn")
 BOUNDARY_COUNTS = ("boundary_intersection", "boundary_union")
 COUNTS = (*PIXEL_COUNTS, *BOUNDARY_COUNTS)
 
-_STRIP = 2**17  # pixels that are labelled at a time, so that they stay in the processor's cache
+_STRIP = 2**19  # pixels that are labelled at a time, so that they stay in the processor's cache
 
 
 @dataclass(frozen=True)

@@ -14,17 +14,17 @@ def joint(channels: list[np.ndarray], sizes: list[int]) -> np.ndarray:
     """Count pixels by the values of one to three arrays.
 
     Args:
-        channels: (h, w) uint8 each, with values below those of `sizes`.
+        channels: uint8 each, of one shape, with values below those of `sizes`.
         sizes: number of values of each.
 
     Returns:
         int64 of shape `sizes`.
     """
-    rows = max(1, _PIXELS // channels[0].shape[1])
+    flat = [channel.reshape(1, -1) for channel in channels]  # one row: OpenCV takes as long to begin each
     ranges = [bound for size in sizes for bound in (0, size)]
     result = np.zeros(sizes, np.int64)
-    for top in range(0, len(channels[0]), rows):
-        part = [channel[top : top + rows] for channel in channels]
+    for start in range(0, channels[0].size, _PIXELS):
+        part = [channel[:, start : start + _PIXELS] for channel in flat]
         result += cv2.calcHist(part, range(len(sizes)), None, sizes, ranges).reshape(sizes).astype(np.int64)
     return result
 
@@ -63,7 +63,7 @@ def of_values(plane: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
     if number_of_zeros + number_of_ones < (1 - _DENSE) * words.size:
         return joint([plane], [256])
     rest = np.concatenate([words[~(zeros | ones)].view(np.uint8), pixels[words.size * 8 :]])
-    result = joint([rest.reshape(-1, 1)], [256]) if rest.size else np.zeros(256, np.int64)
+    result = joint([rest], [256])
     result[[0, 255]] += 8 * number_of_zeros, 8 * number_of_ones
     return result
 
