@@ -102,6 +102,7 @@ def tight_bomb(path):
     path.write_bytes(out.getvalue())
 
 
+LOSSY = "JPEG, WebP, JPEG in a TIFF"
 LARGE = "more than 120,000,000 pixels"
 IMAGEJ = {"imagej": True, "metadata": {"axes": "CYX"}}
 OME = {"ome": True, "photometric": "minisblack", "metadata": {"axes": "CYX"}}
@@ -157,8 +158,10 @@ FILES = [
     ("more than one page", "a.png", pages, *["2 pages"] * 3),
     ("more than one page", "a.tif", tiff(CHANNELS[:4], **IMAGEJ), "channels C", "4 pages", "4 pages"),
     ("more than one page", "a.tif", tiff(CHANNELS, **OME), "channels C", "5 pages", "5 pages"),
-    ("JPEG, WebP", "a.jpg", save(FLAT), FLAT, *["JPEG blurs the labels"] * 2),
-    ("JPEG, WebP", "a.webp", save(RGB, lossless=True), RGB, *["WEBP blurs the labels"] * 2),
+    (LOSSY, "a.jpg", save(FLAT), FLAT, *["JPEG blurs the labels"] * 2),
+    (LOSSY, "a.webp", save(RGB, lossless=True), RGB, *["WEBP blurs the labels"] * 2),
+    (LOSSY, "a.tif", save(FLAT, compression="jpeg"), FLAT, *["TIFF without JPEG"] * 2),
+    (LOSSY, "a.tif", tiff(FLAT, compression="jpeg"), FLAT, *["TIFF without JPEG"] * 2),
     ("over MAX_PIXELS", "a.png", header(100_000), *[LARGE] * 3),
     ("over MAX_PIXELS", "a.png", tight_bomb, *[LARGE] * 3),
     ("truncated, or no image", "a.png", cut, *["truncated or damaged"] * 3),

@@ -1,5 +1,6 @@
 """Records: what was written is read back, or refused; never anything else."""
 
+import dataclasses
 import os
 import random
 import subprocess
@@ -18,11 +19,13 @@ METADATA = {"dataset": "em", "classes": ["mitochondrion", "é"], "licence": "CC0
 
 
 def some_records(count, seed=0):
+    """Records of which each fourth has the image of the one before."""
     rng, rows = np.random.default_rng(seed), []
     for i in range(count):
-        image = rng.integers(0, 256, (7 + i % 3, 9, 3), np.uint8)
+        if i % 4 < 3:
+            image = rng.integers(0, 256, (7 + i % 3, 9, 3), np.uint8)
         files = image_io.encode_png(image), image_io.encode_png(image[..., 0] % 3)
-        place = 7 + i % 3, 9, f"training/{i:03d}", 0, 9 * i, 100, 200
+        place = len(image), 9, f"training/{i:03d}", 0, 9 * i, 100, 200
         rows.append(Record(f"training/{i:03d}/r0c{i}", f"training/b{i // 4}", *files, *place, foreground=40 + i))
     return rows
 
@@ -84,6 +87,15 @@ def test_pixels_are_read_back(path):
     (found,) = records.open_split(write(path, [row]))
     np.testing.assert_array_equal(records.image(found), np.dstack([gray] * 3))
     np.testing.assert_array_equal(records.mask(found), mask)
+
+
+@pytest.mark.parametrize("length", [1000, 2_000_000])  # more than pyarrow's own limit of a dictionary
+def test_an_image_that_rows_share_is_stored_once_in_a_group(path, monkeypatch, length):
+    monkeypatch.setattr(record_files, "GROUP_BYTES", 8 * length)
+    rows = [dataclasses.replace(row, image=bytes([i // 4]) * length) for i, row in enumerate(some_records(16))]
+    assert everything(write(path, rows))[0] == rows
+    assert pq.ParquetFile(path).num_row_groups == 2
+    assert 4 * length < path.stat().st_size < 4 * length + 20_000
 
 
 def test_the_same_rows_give_the_same_bytes(path):

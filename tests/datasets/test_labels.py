@@ -120,12 +120,14 @@ def test_values_have_the_meaning_that_options_state(tmp_path, values, options, e
     assert np.ravel(read(save(tmp_path / "a.png", values), **options)).tolist() == expected
 
 
-def test_a_jpeg_needs_a_threshold(tmp_path):
-    path = tmp_path / "b.jpg"
-    Image.fromarray(np.repeat([[0, 255]] * 16, 16, axis=1).astype(np.uint8)).save(path)
-    refused(partial(read, path), "b.jpg: a JPEG blurs the labels of a mask", "options.threshold: 128")
-    assert read(path, threshold=128) == [[0] * 16 + [1] * 16] * 16
-    path.rename(tmp_path / "c.png")  # whatever its name says
+def test_a_jpeg_needs_a_threshold_also_in_a_tiff(tmp_path):
+    image = Image.fromarray(np.repeat([[0, 255]] * 16, 16, axis=1).astype(np.uint8))
+    image.save(tmp_path / "b.jpg")
+    image.save(tmp_path / "b.tif", compression="jpeg")
+    for path in (tmp_path / "b.jpg", tmp_path / "b.tif"):
+        refused(partial(read, path), f"{path}: a JPEG blurs the labels of a mask", "options.threshold: 128")
+        assert read(path, threshold=128) == [[0] * 16 + [1] * 16] * 16
+    (tmp_path / "b.jpg").rename(tmp_path / "c.png")  # whatever its name says
     refused(partial(read, tmp_path / "c.png", classes={"leaf": "#ffffff"}), "c.png: a JPEG blurs")
 
 

@@ -20,7 +20,7 @@ mask that a dataset released (`image_io.read_mask`), and of a user's own mask, o
 | EXIF orientation            | applied                | applied              | applied                              |
 | preview behind a photo      | left out               | refused              | refused                              |
 | more than one page          | refused but in a stack | refused              | refused                              |
-| JPEG, WebP                  | accepted               | refused: it is lossy | refused: it is lossy                 |
+| JPEG, WebP, JPEG in a TIFF  | accepted               | refused: it is lossy | refused: it is lossy                 |
 | over MAX_PIXELS             | refused undecoded      | refused undecoded    | refused undecoded                    |
 | truncated, or no image      | refused                | refused              | refused                              |
 """

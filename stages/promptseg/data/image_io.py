@@ -20,6 +20,7 @@ from promptseg.core.errors import UserError, of_system
 from promptseg.data import file_kinds
 
 MAX_PIXELS = 120_000_000  # a scan of 10k x 12k; anything larger has to come as a TIFF stack or in tiles
+JPEG_IN_TIFF = ("jpeg", "tiff_jpeg")  # Pillow's names of the compression
 IGNORED = 255  # in masks: pixels that count neither as a class nor as background
 _UNKNOWN = 254  # marks values without a label; seldom a label itself, since classes are few
 _FORMATS = ("PNG", "JPEG", "TIFF", "WEBP")  # JPEG includes MPO, as cameras write it
@@ -245,8 +246,10 @@ def _upright_size(image: ImageFile.ImageFile) -> tuple[int, int]:
 
 
 def _check(image: ImageFile.ImageFile, path: Path, lossless: bool) -> None:
-    if lossless and image.format not in ("PNG", "TIFF"):
-        raise UserError(f"{path}: a {image.format} blurs the labels of a mask; give it as PNG or TIFF")
+    in_tiff = image.format == "TIFF" and image.info.get("compression") in JPEG_IN_TIFF
+    if lossless and (in_tiff or image.format not in ("PNG", "TIFF")):
+        lossy, hint = ("JPEG", " without JPEG") if in_tiff else (image.format, "")
+        raise UserError(f"{path}: a {lossy} blurs the labels of a mask; give it as PNG or TIFF{hint}")
     if image.width * image.height > MAX_PIXELS:
         size = f"{image.width}x{image.height}"
         raise UserError(f"{path}: {size} is more than {MAX_PIXELS:,} pixels; split it into smaller images first")

@@ -11,7 +11,7 @@ import tifffile
 from PIL import Image
 
 from promptseg.core.errors import UserError
-from promptseg.data import image_io, tiff_pixels
+from promptseg.data import file_kinds, image_io, tiff_pixels
 
 _WHITE_IS_ZERO = 0
 _FAX = (2, 3, 4)  # compressions whose writers invert what they store
@@ -138,3 +138,14 @@ def palette_of(path: Path) -> np.ndarray | None:
             return np.array(image.getpalette(), np.uint8).reshape(-1, 3) if image.mode == "P" else None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return None  # reading the file reports the reason
+
+
+def holds_jpeg(path: Path) -> bool:
+    """Whether a file is a JPEG or a TIFF compressed as one, by its header; False where it cannot be opened."""
+    if file_kinds.kind(path) != "TIFF":
+        return file_kinds.kind(path) == "JPEG"
+    try:
+        with Image.open(path, formats=("TIFF",)) as image:
+            return image.info.get("compression") in image_io.JPEG_IN_TIFF
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return False  # reading the file reports the reason

@@ -23,6 +23,7 @@ from promptseg.data import arrow_columns, parquet_integrity
 
 GROUP_BYTES = 4 << 20
 CACHED_GROUPS = 16
+_DICTIONARY_BYTES = 2**30  # more than a group has
 SHARDS = "shards"  # metadata key of a shard: how many the split has
 _TYPES: dict[object, pa.DataType] = {str: pa.string(), bytes: pa.binary(), int: pa.int32()}
 
@@ -34,7 +35,8 @@ class RecordWriter:
 
     Args:
         path: file to write.
-        kind: the dataclass of the rows, `records.Record` or `records.Prediction`.
+        kind: the dataclass of the rows, `records.Record` or `records.Prediction`. Values of a field whose metadata has
+            `shared`, and that are equal, are stored once in a group.
         metadata: JSON-compatible facts about all rows (classes, provenance).
 
     Attributes:
@@ -44,6 +46,7 @@ class RecordWriter:
     def __init__(self, path: Path, kind: type, metadata: dict):
         self._replacing = replacing(path)
         self._names = [field.name for field in fields(kind)]
+        self._shared = [field.name for field in fields(kind) if field.metadata.get("shared")]
         schema = pa.schema([(field.name, _TYPES[field.type]) for field in fields(kind)])
         text = json.dumps(metadata, sort_keys=True, allow_nan=False)
         self._schema = schema.with_metadata({parquet_integrity.METADATA: text})
@@ -53,12 +56,13 @@ class RecordWriter:
 
     def __enter__(self) -> "RecordWriter":
         with contextlib.ExitStack() as stack:
-            # Images are compressed already; plain pages without a dictionary save memory and time.
+            # Images are compressed already. A dictionary has each value once; it is given up beyond its limit.
             self._file = pq.ParquetWriter(
                 stack.enter_context(self._replacing),
                 self._schema,
                 compression="none",
-                use_dictionary=False,
+                use_dictionary=self._shared,
+                dictionary_pagesize_limit=_DICTIONARY_BYTES,
                 write_statistics=False,
                 write_page_checksum=True,
             )

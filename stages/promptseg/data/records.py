@@ -47,7 +47,7 @@ class Record:
 
     id: str
     group: str
-    image: bytes
+    image: bytes = field(metadata={"shared": True})
     mask: bytes
     height: int
     width: int

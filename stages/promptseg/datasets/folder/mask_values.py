@@ -46,7 +46,7 @@ class ValueReader:
         """Read the values in a mask file without mapping them.
 
         Args:
-            path: PNG or TIFF file; with a threshold also JPEG.
+            path: PNG or TIFF file; with a threshold also JPEG, or TIFF with JPEG inside.
 
         Returns:
             (h, w) uint8, uint16 or int64, (h, w, 3) uint8 for labels in colors; bool where the file knows no values but
@@ -56,7 +56,7 @@ class ValueReader:
             UserError: the file is damaged, lossy, or of the wrong kind for the labels.
         """
         known = self._labels
-        if _is_jpeg(path):
+        if label_images.holds_jpeg(path):
             if known.threshold is None:
                 hint = ", or set options.threshold: 128" if known.binary else ""
                 raise UserError(f"{path}: a JPEG blurs the labels of a mask; give it as PNG or TIFF{hint}")
@@ -93,12 +93,3 @@ class ValueReader:
             if palette is not None and label_images.gray_levels(palette) is None:
                 return palette, path
         return None
-
-
-def _is_jpeg(path: Path) -> bool:
-    """Whether a file is a JPEG, by its content."""
-    try:
-        with open(path, "rb") as file:
-            return file.read(2) == b"\xff\xd8"
-    except OSError:
-        return False  # reading reports the reason
