@@ -11,10 +11,16 @@ from verdict_project import Scored
 TEXT = {"text": ["crack"]}
 
 
-def test_what_a_search_found_is_said_with_the_drop_and_its_price(tmp_path):
-    ranking = [{"prompt": '"line"', "iou": 0.45}, {"prompt": '"crack"', "iou": 0.3}]
+@pytest.mark.parametrize(("score", "drop", "caution"), [
+    (0.45, "-0.05", ""),
+    (0.494, "-0.09", ""),
+    (0.5, "-0.10", " So large a drop says that 7 validation images are too few to choose by, or unlike these."),
+    (0.3, "+0.10", ""),
+])  # fmt: skip
+def test_what_a_search_found_is_said_with_the_drop_and_its_price(tmp_path, score, drop, caution):
+    ranking = [{"prompt": '"line"', "iou": score, "images": 7}, {"prompt": '"crack"', "iou": 0.2, "images": 7}]
     found = {
-        "prompt": {"text": ["line"]}, "score": 0.45, "candidates": 2, "encoder_passes": 1200, "decoder_passes": 2400,
+        "prompt": {"text": ["line"]}, "score": score, "candidates": 2, "encoder_passes": 1200, "decoder_passes": 2400,
         "ranking": ranking,
     }  # fmt: skip
     about = {"dataset": "em", "model": "clipseg"}
@@ -32,8 +38,8 @@ def test_what_a_search_found_is_said_with_the_drop_and_its_price(tmp_path):
     sentences = project.verdict().sentences
     assert sentences[1] == 'Nobody clicks or draws: type "line" 0.40 (best).'
     assert (
-        'The prompt of best, "line", is the best of 2 on the validation images: 0.450 there, 0.400 on the test images'
-        " (-0.05); the search took 1,200 forward passes of the encoder and 2,400 of the decoder."
+        f'The prompt of best, "line", is the best of 2 on the validation images: {score:.3f} there, 0.400 on the test'
+        f" images ({drop}); the search took 1,200 forward passes of the encoder and 2,400 of the decoder.{caution}"
     ) in sentences
 
 

@@ -7,6 +7,8 @@ from promptseg.core.study import Study
 from promptseg.evaluation import score_table
 from promptseg.report.wording import signed
 
+MISLED = 0.1  # a drop from the validation to the test images from which on the choice is called in question
+
 
 def with_winners(study: Study, scores: Path) -> Study:
     """Put the prompts that searches found in the place of the searches, for runs that have scores.
@@ -37,10 +39,15 @@ def sentence(run: str, found: dict, headline: float) -> str:
         found: `search` in the summary of its scores, as `searched.take_winner` has it.
         headline: of the run, on the test images.
     """
-    prompt = found["ranking"][0]["prompt"]
-    return (
-        f"The prompt of {run}, {prompt}, is the best of {found['candidates']} on the validation images:"
-        f" {found['score']:.3f} there, {headline:.3f} on the test images ({signed(headline - found['score'])});"
+    best, drop = found["ranking"][0], headline - found["score"]
+    text = (
+        f"The prompt of {run}, {best['prompt']}, is the best of {found['candidates']} on the validation images:"
+        f" {found['score']:.3f} there, {headline:.3f} on the test images ({signed(drop)});"
         f" the search took {found['encoder_passes']:,} forward passes of the encoder and"
         f" {found['decoder_passes']:,} of the decoder."
     )
+    if round(drop, 2) <= -MISLED:
+        text += (
+            f" So large a drop says that {best['images']} validation images are too few to choose by, or unlike these."
+        )
+    return text
