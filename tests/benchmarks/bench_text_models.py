@@ -1,11 +1,12 @@
 """Five phrases for one image: each text model against the usual processor and model call, which repeats the image.
 
-    PYTHONPATH=stages python tests/benchmarks/bench_text_models.py [MODEL[=ROUNDS] ...]
+    PYTHONPATH=stages python tests/benchmarks/bench_text_models.py [MODEL[+][=ROUNDS] ...]
 
 Random weights in the layout of the release, an image of 640 x 480. The usual call repeats the image for each phrase, in
 one batch; ours is `predict_classes`, which ends with probabilities at the size of the image. Both run in turn, so that
 a busy machine slows them alike: times are medians over the rounds, ratios are of times of one round, `first image`
-pays for the phrases, and `cached` has the features from an earlier run. A new model is an entry in INPUTS.
+pays for the phrases, and `cached` has the features from an earlier run. MODEL+ is prompted with all phrases together,
+as Grounding DINO can be; the usual call has them one by one. A new model is an entry in INPUTS.
 """
 
 import statistics
@@ -62,9 +63,9 @@ INPUTS: dict[str, Callable[..., transformers.BatchFeature]] = {
 }
 
 
-def measure(name: str, rounds: int) -> None:
+def measure(name: str, together: bool, rounds: int) -> None:
     torch.manual_seed(0)
-    prompts = [Prompt.of(Text(phrase), target=n) for n, phrase in enumerate(PHRASES, 1)]
+    prompts = [Prompt.of(Text(phrase), target=n, together=together) for n, phrase in enumerate(PHRASES, 1)]
     model = full_size.create(name)
     image = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
 
@@ -96,7 +97,8 @@ def measure(name: str, rounds: int) -> None:
     }
     parameters = sum(parameter.numel() for parameter in model.parameters()) / 1e6
     size = sum(values.numel() for values in features.values()) * 2 / 1e6
-    print(f"{name}: {parameters:.0f} M parameters, features {size:.1f} MB in half precision, first image {first:.2f} s")
+    what = f"{name}{', phrases together' if together else ''}: {parameters:.0f} M parameters"
+    print(f"{what}, features {size:.1f} MB in half precision, first image {first:.2f} s")
     for variant, times in seconds.items():
         print(f"    {variant:12} {statistics.median(times):7.2f} s   {ratios[variant]:5.1f} times as fast", flush=True)
 
@@ -104,4 +106,4 @@ def measure(name: str, rounds: int) -> None:
 if __name__ == "__main__":
     for chosen in sys.argv[1:] or INPUTS:
         name, _, rounds = chosen.partition("=")
-        measure(name, int(rounds or 3))
+        measure(name.removesuffix("+"), name.endswith("+"), int(rounds or 3))

@@ -1,15 +1,17 @@
 """OWLv2 and Grounding DINO on random weights against transformers' processors, models and post-processing."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from promptseg import models
-from promptseg.inference.class_maps import predict_classes
+from promptseg.inference.class_maps import predict_candidates, predict_classes
 from promptseg.models import grounding_dino
 from promptseg.nn import detector, visual_prompt
 from promptseg.nn.segmenter import Detections, Features
-from promptseg.prompts import Prompt
+from promptseg.prompts import Prompt, PromptConfig
 from promptseg.prompts.support import Support, SupportImage
 from promptseg.prompts.text import Text
 from refusing import refused
@@ -130,6 +132,82 @@ def test_a_support_image_is_the_query_of_image_guided_detection(detectors, steps
     highest = float(outs[0].logits.sigmoid().max())
     (theirs,) = processor.post_process_image_guided_detection(outs[0], lowest(0.9), 0.3, size)
     same(detections, theirs["boxes"], highest * (0.1 + 0.9 * theirs["scores"]))
+
+
+@torch.no_grad()
+def of_one_caption(model, image: np.ndarray, phrases: list[str]) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Boxes and scores of each phrase, as transformers' processor and model have them of one caption of all."""
+    size = {"shortest_edge": model.transform.shortest, "longest_edge": model.transform.size}
+    processor = GroundingDinoProcessor(GroundingDinoImageProcessor(size=size), model.tokenizer)
+    inputs = processor(images=Image.fromarray(image), text=[phrases], return_tensors="pt")
+    out = model.network(**inputs)
+    ends = (inputs.input_ids[0] == model.tokenizer.convert_tokens_to_ids(".")).nonzero().flatten().tolist()
+    center, sides = out.pred_boxes[0].split(2, dim=-1)
+    boxes = torch.cat([center - sides / 2, center + sides / 2], dim=-1) * torch.tensor([image.shape[1::-1]]).tile(2)
+    found = []
+    for start, end in zip([1, *(end + 1 for end in ends)], ends):
+        scores = out.logits[0, :, start:end].sigmoid().amax(dim=-1)
+        kept = scores > lowest(model.SCORES["text"])
+        found.append((boxes[kept], scores[kept]))
+    return found
+
+
+def together(phrases: list[str]) -> list[Prompt]:
+    return [replace(prompt, together=True) for prompt in by_phrase(phrases)]
+
+
+@pytest.mark.parametrize("image", IMAGES, ids=lambda image: "x".join(map(str, image.shape[:2])))
+def test_phrases_that_grounding_dino_reads_together_have_their_tokens_of_one_caption(detectors, image):
+    model = detectors["grounding_dino"]
+    theirs = of_one_caption(model, image, PHRASES)
+    ours = found(model, image, together(PHRASES))
+    for detections, (boxes, scores) in zip(ours, theirs, strict=True):
+        same(detections, boxes, scores)
+    alone = found(model, image, by_phrase(PHRASES))
+    assert np.abs(ours[0].scores[:30] - alone[0].scores[:30]).max() > 1e-3
+
+
+def test_more_phrases_than_fit_in_a_caption_take_the_next_one(detectors, monkeypatch):
+    """Letters are a token each, so that 240 of 256 tokens are taken by the first ten phrases with their dots."""
+    model, image = detectors["grounding_dino"], IMAGES[0]
+    phrases = [f"{letter * 23}" for letter in "abcdefghijklmnopqrstu"]
+    captions, tokenize = [], type(model.tokenizer).__call__
+
+    def recorded(self, text, **keys):
+        captions.append(text)
+        return tokenize(self, text, **keys)
+
+    monkeypatch.setattr(type(model.tokenizer), "__call__", recorded)
+    ours = found(model, image, together(phrases))
+    groups = [phrases[:10], phrases[10:20], phrases[20:]]
+    assert captions == [". ".join(group) + "." for group in groups]
+    for group, own in zip(groups, (ours[:10], ours[10:20], ours[20:]), strict=True):
+        for detections, (_, scores) in zip(own, of_one_caption(model, image, group), strict=True):
+            highest = scores.sort(descending=True).values[: detector.MAX_BOXES]
+            np.testing.assert_allclose(detections.scores, highest, atol=1e-4)
+
+
+def test_candidates_whose_phrases_are_together_have_a_caption_each(detectors):
+    model, image = detectors["grounding_dino"], IMAGES[0]
+    candidates = [together(PHRASES[:2]), together(PHRASES[1:])]
+    with torch.no_grad():
+        features = model.encode([image])
+    shared = predict_candidates(model, features, candidates, ["a", "b"], image.shape[:2])
+    for maps, prompts in zip(shared, candidates, strict=True):
+        expected = predict_classes(model, features, prompts, (2, *image.shape[:2]))
+        np.testing.assert_array_equal(maps.probability, expected.probability)
+
+
+@pytest.mark.parametrize("name, words", [("owlv2", "owlv2 reads each phrase by itself"), ("grounding_dino", None)])
+def test_only_models_that_join_phrases_take_them_together(name, words):
+    config = PromptConfig(text=["a fire", "smoke"], together=True)
+    assert config.describe() == '"a fire", "smoke", all in one prompt'
+    if words:
+        refused(lambda: models.load(name).check_prompt(config), words)
+    else:
+        models.load(name).check_prompt(config)
+    with pytest.raises(ValueError, match="together belongs to points and text"):
+        PromptConfig(box=True, together=True)
 
 
 class Drawn(detector.Detector):

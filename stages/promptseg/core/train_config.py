@@ -74,7 +74,7 @@ class Train(Settings):
         if self.prompt.seeds:
             raise ValueError("prompt: seeds belongs to train itself")
         if self.prompt.together:
-            raise ValueError("prompt: together gives each image another number of points, which make no batch")
+            raise ValueError("prompt: together is for the test; images that differ in their prompts make no batch")
         if self.prompt.sweep is not None:
             raise ValueError(f"prompt: {self.prompt.sweep.by} in several steps is for the test; train with one value")
         if self.trainable is not None and len(set(self.trainable)) < len(self.trainable):

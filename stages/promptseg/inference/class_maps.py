@@ -86,7 +86,7 @@ def predict_candidates(
     Yields:
         As `predict_classes` for each candidate; the last bits may depend on the others.
     """
-    for _, group in itertools.groupby(candidates, lambda prompts: prompts and sorted(prompts[0].parts)):
+    for _, group in itertools.groupby(candidates, _batched_with):
         alike = list(group)
         maps = _decoded(segmenter, features, [prompt for prompts in alike for prompt in prompts], *size, [])
         for prompts in alike:
@@ -98,17 +98,24 @@ def _decoded(
     segmenter: Segmenter, features: Features, prompts: list[Prompt], height: int, width: int, found: list[Detections]
 ) -> Iterator[np.ndarray]:
     """Yield the logits of each prompt, (height, width) float32; a detector's boxes are appended to `found`."""
-    size = batch_sizes.for_device(batch_sizes.PROMPTS, next(iter(features.values())).device) if prompts else 1
+    if not prompts:
+        return
+    inputs, boxes = [prompt.to_model(segmenter.transform, height, width) for prompt in prompts], []
+    if segmenter.DETECTS:  # in one call, as some prompts of an image are read together
+        (boxes,) = segmenter.detect(features, [inputs])
+        scale = np.tile(segmenter.transform.scale(height, width), 2)
+        found += [each._replace(boxes=each.boxes / scale) for each in boxes]
+    size = batch_sizes.for_device(batch_sizes.PROMPTS, next(iter(features.values())).device)
     for start in range(0, len(prompts), size):
-        inputs = [prompt.to_model(segmenter.transform, height, width) for prompt in prompts[start : start + size]]
-        if segmenter.DETECTS:
-            (boxes,) = segmenter.detect(features, [inputs])
-            logits = segmenter.fill(boxes)
-            scale = np.tile(segmenter.transform.scale(height, width), 2)
-            found += [each._replace(boxes=each.boxes / scale) for each in boxes]
-        else:
-            (logits,) = segmenter.decode(features, [inputs])
+        part = slice(start, start + size)
+        logits = segmenter.fill(boxes[part]) if segmenter.DETECTS else segmenter.decode(features, [inputs[part]])[0]
         yield from segmenter.transform.to_image(logits, height, width).cpu().numpy()
+
+
+def _batched_with(prompts: list[Prompt]) -> tuple:
+    """What is equal for candidates that can share a batch; prompts that are read together leave others out."""
+    kinds = sorted(prompts[0].parts) if prompts else []
+    return kinds, id(prompts) if prompts and prompts[0].together else None
 
 
 def _joined(

@@ -2,8 +2,8 @@
 
 Released as IDEA-Research/grounding-dino-tiny and -base, under Apache 2.0. The shorter side of an image is resized to
 800, or less where the longer one would exceed 1333. Its text is part of all that follows the backbone, so only the
-backbone runs once an image, and the rest for each phrase. Several phrases could share a pass as one caption, but then
-each would change the boxes of the others.
+backbone runs once an image, and the rest for each phrase; or once for all phrases of an image, where the prompt says
+`together`: then they share a caption, as in its authors' evaluation on COCO, and each changes the boxes of the others.
 """
 
 import contextlib
@@ -73,6 +73,7 @@ class GroundingDino(Detector):
     NAME = "grounding_dino"
     OFFICIAL = ("IDEA-Research/grounding-dino-tiny", "a2bb814dd30d776dcf7e30523b00659f4f141c71")
     PROMPTS = frozenset({"text"})
+    JOINS_PHRASES = True
     SCORES = {"text": 0.25}
     ENCODER = ("network.model.backbone.",)
     transform: GroundingDinoTransform
@@ -117,14 +118,18 @@ class GroundingDino(Detector):
         for level, (height, width) in enumerate(features["sizes"][0].int().tolist()):
             tokens = features[f"level{level}"][:, : height * width]
             maps.append(tokens.transpose(1, 2).unflatten(2, (height, width)))
-        for prompt, lowest in zip(prompts, scores, strict=True):
-            caption = f"{prompt.get('text').phrase.strip().lower().rstrip('. ')}."  # as the processor writes it
+        phrases = [prompt.get("text").phrase.strip().lower().rstrip(". ") for prompt in prompts]
+        lowest = iter(scores)
+        for caption, spans in self._captions(phrases, any(prompt.together for prompt in prompts)):
             length = self.network.config.max_text_len
             tokens = self.tokenizer(caption, truncation=True, max_length=length, return_tensors="pt").to(self.device)
             with _backbone_of(self.network, maps):
                 # The pixels are not read; only their number of images and channels.
                 out = self.network(pixel_values=maps[0][:, :3], **tokens)
-            yield self._boxes(out, lowest)
+            logits = out.logits
+            for span in spans:
+                out.logits = logits[..., span]
+                yield self._boxes(out, next(lowest))
 
     def configuration(self) -> dict:
         network = pretrained.configuration(self.network)
@@ -146,8 +151,30 @@ class GroundingDino(Detector):
             features[f"level{level}"] = F.pad(tokens, (0, 0, 0, most - tokens.shape[1]))
         return features | {"sizes": features["sizes"].to(self.device)}
 
+    def _captions(self, phrases: list[str], together: bool) -> Iterator[tuple[str, list[slice]]]:
+        """Captions as the processor writes them, each with the tokens whose highest logit is the score of a phrase.
+
+        Of a phrase by itself these are all, as the processor takes it; in a caption of several its own. As many phrases
+        share a caption as the network reads at once.
+        """
+        if not together:
+            yield from ((f"{phrase}.", [slice(None)]) for phrase in phrases)
+            return
+        shared: list[str] = []
+        spans: list[slice] = []
+        start, most = 1, self.network.config.max_text_len - 1  # [CLS] comes first, and [SEP] last
+        for phrase in phrases:
+            length = len(self.tokenizer.tokenize(phrase))
+            if shared and start + length + 1 > most:
+                yield ". ".join(shared) + ".", spans
+                shared, spans, start = [], [], 1
+            shared.append(phrase)
+            spans.append(slice(start, start + max(length, 1)))  # of nothing but dots, the next one
+            start += length + 1
+        yield ". ".join(shared) + ".", spans
+
     def _boxes(self, out: Any, lowest: float) -> tuple[torch.Tensor, torch.Tensor]:
-        """Boxes in pixels of the input and scores, of the network's output for one phrase."""
+        """Boxes in pixels of the input and scores, of the network's output for the tokens of one phrase."""
         from transformers import GroundingDinoImageProcessor  # imports torchvision, which takes seconds
 
         sizes = [(self.transform.size, self.transform.size)]

@@ -66,6 +66,7 @@ class Segmenter(torch.nn.Module):
             logits are by point, (n, p, points, 2), and the transform is depth_maps.Views.
         PROMPTS: kinds of prompts that it takes, as PromptConfig.kind names them.
         READOUTS: what PromptConfig.readout may be, the default first; empty where there is no choice.
+        JOINS_PHRASES: whether it can read several phrases as one prompt.
         TRAINABLE: what can be trained: name -> prefixes of parameters' names, in which * matches anything.
         TRAIN_DEFAULTS: settings of `train` where params.yaml gives none.
         ENCODER: prefixes of the parameters that `encode` uses; empty where it uses none.
@@ -86,6 +87,7 @@ class Segmenter(torch.nn.Module):
     MODALITY: ClassVar[str] = "image"
     PROMPTS: ClassVar[frozenset[str]]
     READOUTS: ClassVar[tuple[str, ...]] = ()
+    JOINS_PHRASES: ClassVar[bool] = False
     TRAINABLE: ClassVar[dict[str, tuple[str, ...]]] = {}
     TRAIN_DEFAULTS: ClassVar[dict[str, Any]] = {}
     ENCODER: ClassVar[tuple[str, ...]] = ()
@@ -236,6 +238,8 @@ class Segmenter(torch.nn.Module):
             raise UserError(f"params.yaml: {cls.NAME} {what}; it takes {', '.join(sorted(cls.PROMPTS))}")
         if config.readout and config.readout not in cls.READOUTS:
             raise UserError(f"params.yaml: {cls.NAME} has no readout {config.readout!r}; leave it out")
+        if config.together and config.text is not None and not cls.JOINS_PHRASES:
+            raise UserError(f"params.yaml: {cls.NAME} reads each phrase by itself; leave out together")
 
     @classmethod
     def check_trainable(cls, names: list[str] | None) -> None:

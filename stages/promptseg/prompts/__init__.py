@@ -87,8 +87,8 @@ class _PromptConfig(Settings):
         if self.seeds and not (self.jitter or self.exemplars or (self.points and self.sampling == "random")):
             random = "random points, boxes with jitter and exemplars"
             raise ValueError(f"seeds belongs to {random}; nothing else is random here")
-        if self.together and (self.kind != "points" or self.per != "instance"):
-            raise ValueError("together belongs to points alone, with per: instance")
+        if self.together and self.kind != "text" and (self.kind != "points" or self.per != "instance"):
+            raise ValueError("together belongs to points alone, with per: instance, or to text alone")
         if isinstance(self.jitter, list) and isinstance(self.offset, list):
             raise ValueError("one of jitter and offset may be a list, not both")
         return self
@@ -228,8 +228,8 @@ def build_prompts(config: Any, source: PromptSource) -> "tuple[list[Prompt], lis
         built = [KINDS[name].from_source(config, source, target) for name in config.kinds]
         parts = [part for part in built if part is not None]
         if parts or not config.kinds:
-            about: dict[str, Any] = {"is_classification": source.is_classification, "readout": config.readout}
-            prompts.append(Prompt.of(*parts, target=target, **about))
+            about = {"readout": config.readout, "together": config.together}
+            prompts.append(Prompt.of(*parts, target=target, is_classification=source.is_classification, **about))
             regions.append(masks.whole_region(of_class))
     if config.support and not prompts:
         names = ", ".join(source.classes)

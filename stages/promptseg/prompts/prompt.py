@@ -18,19 +18,19 @@ class Prompt:
         parts: by kind; empty where the model is not prompted.
         is_classification: the whole image is of one class, so logits are the same everywhere.
         readout: of the model's predictions; None: its default.
+        together: the model reads its phrase beside those of the other prompts of the image.
     """
 
     target: int = 1
     parts: dict[str, PromptPart] = field(default_factory=dict)
     is_classification: bool = False
     readout: "Readout | None" = None
+    together: bool = False
 
     @classmethod
-    def of(
-        cls, *parts: PromptPart, target: int = 1, is_classification: bool = False, readout: "Readout | None" = None
-    ) -> "Prompt":
-        """Build a prompt from its parts."""
-        return cls(target, {part.KIND: part for part in parts}, is_classification, readout)
+    def of(cls, *parts: PromptPart, **about: Any) -> "Prompt":
+        """Build a prompt from its parts and any of the other attributes."""
+        return cls(parts={part.KIND: part for part in parts}, **about)
 
     def get(self, kind: str) -> Any:
         """The part of this kind, of the kind's class, or None."""

@@ -16,6 +16,7 @@ class Config(Settings):
 
     text: list[str] | Literal["class", "caption"] | None = None  # a phrase a class; class names; the record's caption
     readout: Readout | None = None  # of the model's predictions; None: its default
+    together: bool = False  # the phrases of all classes are one prompt, for models that take a list of them
 
     @field_validator("text")
     @classmethod
