@@ -100,15 +100,22 @@ def _decoded(
     """Yield the logits of each prompt, (height, width) float32; a detector's boxes are appended to `found`."""
     if not prompts:
         return
-    inputs, boxes = [prompt.to_model(segmenter.transform, height, width) for prompt in prompts], []
+
+    def inputs(part: list[Prompt]) -> list[Prompt]:
+        return [prompt.to_model(segmenter.transform, height, width) for prompt in part]
+
+    boxes: list[Detections] = []
     if segmenter.DETECTS:  # in one call, as some prompts of an image are read together
-        (boxes,) = segmenter.detect(features, [inputs])
+        (boxes,) = segmenter.detect(features, [inputs(prompts)])
         scale = np.tile(segmenter.transform.scale(height, width), 2)
         found += [each._replace(boxes=each.boxes / scale) for each in boxes]
     size = batch_sizes.for_device(batch_sizes.PROMPTS, next(iter(features.values())).device)
     for start in range(0, len(prompts), size):
         part = slice(start, start + size)
-        logits = segmenter.fill(boxes[part]) if segmenter.DETECTS else segmenter.decode(features, [inputs[part]])[0]
+        if segmenter.DETECTS:
+            logits = segmenter.fill(boxes[part])
+        else:
+            (logits,) = segmenter.decode(features, [inputs(prompts[part])])
         yield from segmenter.transform.to_image(logits, height, width).cpu().numpy()
 
 
