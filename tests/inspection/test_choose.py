@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from promptseg.inspection import choose, tiling
+from promptseg.inspection.choose import Added
 from promptseg.inspection.contents import ClassContents, Contents, Duplicates
 from promptseg.inspection.costs import Speed
 from promptseg.inspection.description import Description
@@ -138,8 +139,8 @@ def test_a_thorough_study_adds_a_search_for_the_number_of_clicks_and_seeds_and_t
 
 
 ADDED = {
-    "sam_x": frozenset({"points", "box", "box + points", "mask", "clicks"}), "words_x": frozenset({"text"}),
-    "few_x": frozenset({"support"}), "box_x": frozenset({"box"}),
+    "sam_x": Added(frozenset({"points", "box", "box + points", "mask", "clicks"})),
+    "words_x": Added(frozenset({"text"})), "few_x": Added(frozenset({"support"})), "box_x": Added(frozenset({"box"})),
 }  # fmt: skip
 
 
@@ -160,6 +161,19 @@ def test_further_models_get_the_runs_that_they_take_prompts_for():
     assert [name for name in suffixes(plan.runs) if name in ALL] == ALL
 
 
+@pytest.mark.parametrize("classes", [("crack",), ("crack", "stain", "rust")])
+def test_a_detector_gives_a_cascade_its_boxes_and_may_read_all_classes_at_once(classes):
+    speeds = FAST | {"boxes_x": Speed(1.0, 0.5, 0.0)}
+    plan = choose.plan(
+        findings(classes=classes), [], speeds, 9.0, added={"boxes_x": Added(frozenset({"text"}), True, True)}
+    )
+    by_name = dict(zip(suffixes(plan.runs), plan.runs, strict=True))
+    together = {"together": True} if len(classes) > 1 else {}
+    assert by_name["text-boxes_x"].entry["prompt"] == {"text": list(classes), **together}
+    assert by_name["text-boxes_x"].seconds == pytest.approx(40 + 20)
+    assert by_name["boxes_x-sam2"].entry["prompt"] == {"by": "box"}
+
+
 def test_without_training_images_no_model_is_shown_any():
     speeds = FAST | dict.fromkeys(ADDED, Speed(1.0, 0.5, 0.0))
     runs = choose.plan(findings(train=0), [], speeds, 1.0, added=ADDED).runs
@@ -170,8 +184,8 @@ def test_names_of_runs_of_a_further_model_stay_apart_where_they_are_cut():
     found = findings()
     long = replace(found, description=replace(found.description, name="a" * 20))
     added = {
-        "grounding_dino": frozenset({"text"}),
-        "sam3_tracker": frozenset({"points", "box"}),
+        "grounding_dino": Added(frozenset({"text"}), True, True),
+        "sam3_tracker": Added(frozenset({"points", "box"})),
         "seggpt": ADDED["few_x"],
     }
     plan = choose.plan(long, [], FAST | dict.fromkeys(added, Speed(0.1, 0.1, 0.1)), 9.0, added=added)

@@ -6,6 +6,7 @@ import signal
 import numpy as np
 import pytest
 from promptseg.inspection import timing
+from promptseg.inspection.choose import Added
 from promptseg.training import memory
 from refusing import refused
 
@@ -102,7 +103,7 @@ def test_a_survey_of_the_models_runs_in_a_process_of_its_own(offline):
         "medsam": "built in",
     }  # fmt: skip
     assert list(found.speeds) == [*timing.MODELS, "medsam"] and not found.assumed
-    assert found.added == {"medsam": frozenset({"box"})}
+    assert found.added == {"medsam": Added(frozenset({"box"}))}
 
 
 def _killed(*_):

@@ -78,11 +78,12 @@ def init(folder: Path, options: Options) -> None:
     print(f"  {'tiles':<10}{cut.why}")
     print("models", flush=True)
     models = timing.survey(_image(findings, cut.tile), stated, findings.words[0])
+    width = max(10, 2 + max(map(len, models.weights)))
     for name, found in models.weights.items():
-        print(f"  {name:<10}{found.words}")
+        print(f"  {name:<{width}}{found.words}")
     for name, speed in models.speeds.items():
         assumed = " (assumed: not here to be timed)" if name in models.assumed else ""
-        print(f"  {name:<10}an image: {speed.describe()}{assumed}")
+        print(f"  {name:<{width}}an image: {speed.describe()}{assumed}")
     plan = choose.plan(findings, phrases, models.speeds, options.hours, options.thorough, models.added)
     _print_plan(plan, options.hours)
     text = write.study_text(raw, description.name, description.entry, plan, models.weights, options.good_enough)

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from promptseg.inspection import costs, tiling
 from promptseg.inspection.costs import Clock, Speed
@@ -17,6 +17,20 @@ _IMAGES = (800, 400, 200, 100, 50, 25)  # for scale.max_images, where all of the
 TEMPLATES = ["{}", "a photo of {}", "an image of {}"]  # that each wording is tried in
 SEEDS, JITTER, CLICKS = [0, 1, 2], [0.0, 0.02, 0.05, 0.1, 0.2], 20  # of a thorough study
 EPOCHS = {"decoder": 10, "lora": 6, "text-decoder": 10, "unet": 20}
+
+
+class Added(NamedTuple):
+    """What decides the runs of a further model.
+
+    Attributes:
+        prompts: kinds that it takes.
+        joins_phrases: it can read those of all classes as one prompt.
+        detects: it finds boxes, which alone are the prompts of a cascade.
+    """
+
+    prompts: frozenset[str]
+    joins_phrases: bool = False
+    detects: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,7 +78,7 @@ class Plan:
 
 def plan(
     findings: Findings, phrases: list[list[str]], speeds: dict[str, Speed], hours: float, thorough: bool = False,
-    added: Mapping[str, frozenset[str]] = MappingProxyType({}),
+    added: Mapping[str, Added] = MappingProxyType({}),
 ) -> Plan:  # fmt: skip
     """Choose the runs of a study, the most valuable first, until the time is used up.
 
@@ -74,7 +88,7 @@ def plan(
         speeds: of `sam2`, `clipseg` and `unet`, and of those that are added.
         hours: that the study may take.
         thorough: add what tells how much the score depends on clicks, loose boxes and chance.
-        added: kinds of prompts that further models take, by name.
+        added: further models, by name.
 
     Returns:
         The plan. Where even the first runs take too long, it is about fewer images.
@@ -109,7 +123,7 @@ def _cut(runs: list[PlannedRun], seconds: float) -> tuple[list[PlannedRun], list
 
 
 def _runs(
-    findings: Findings, phrases: list[list[str]], thorough: bool, added: Mapping[str, frozenset[str]], clock: Clock
+    findings: Findings, phrases: list[list[str]], thorough: bool, added: Mapping[str, Added], clock: Clock
 ) -> list[PlannedRun]:
     """All runs that make sense, the most valuable first."""
     name, work = findings.description.name, clock.amount
@@ -159,11 +173,11 @@ def _runs(
             tuned("decoder", sam2, point, repeated, "SAM 2's decoder, fine-tuned with a click an object", seconds)
         )
 
-    def refined(suffix: str, source: str) -> PlannedRun:
-        """The masks of another run as prompts of SAM 2."""
-        run, comment = _run_name(name, source), "words, whose masks SAM 2 refines"
-        seconds = clock.predict(sam2, prompts)
-        return PlannedRun(_run_name(name, suffix), "cascade", {"from": run, "model": sam2}, comment, seconds, run)
+    def refined(suffix: str, source: str, detects: bool = False) -> PlannedRun:
+        """The masks, or the boxes, of another run as prompts of SAM 2."""
+        run, comment = _run_name(name, source), f"words, whose {'boxes' if detects else 'masks'} SAM 2 refines"
+        entry = {"from": run, "model": sam2} | ({"prompt": {"by": "box"}} if detects else {})
+        return PlannedRun(_run_name(name, suffix), "cascade", entry, comment, clock.predict(sam2, prompts), run)
 
     runs.append(refined("text-sam2", "text"))
     shots = {number: {"support": {"from": "train", "shots": number}} for number in (1, 5)}
@@ -175,14 +189,16 @@ def _runs(
         ("support", "shots-1", shots[1], "an image with its mask in place of words", work.classes),
         ("support", "shots-5", shots[5], "five such images", 5 * work.classes),
     ]
-    for model, kinds in added.items():
+    for model, takes in added.items():
         for kind, suffix, prompt, comment, number in offered:
-            if kind not in kinds or (kind == "support" and not trained):
+            if kind not in takes.prompts or (kind == "support" and not trained):
                 continue
+            if kind == "text" and takes.joins_phrases and len(words) > 1:
+                prompt, comment, number = prompt | {"together": True}, "the words of all classes at once", 1
             seconds = clock.encode(model, "test") + clock.predict(model, number)
             runs.append(zero(f"{suffix}-{model}", model, prompt, f"{model}: {comment}", seconds))
             if kind == "text":
-                runs.append(refined(f"{model}-sam2", f"text-{model}"))
+                runs.append(refined(f"{model}-sam2", f"text-{model}", takes.detects))
     if validated:
         wordings = words if len(words) > 1 else words[0]
         others = [phrase if len(phrase) > 1 else phrase[0] for phrase in phrases]

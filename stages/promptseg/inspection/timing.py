@@ -14,6 +14,7 @@ import numpy as np
 from promptseg.core import fingerprint
 from promptseg.core.errors import UserError
 from promptseg.core.params import Model
+from promptseg.inspection.choose import Added
 from promptseg.inspection.costs import Speed
 
 MODELS = ("sam2", "clipseg", "unet")  # of every study; others are added by their names
@@ -50,13 +51,13 @@ class Survey:
         weights: of each.
         speeds: of each.
         assumed: those that could not be measured.
-        added: what the models take that are not in MODELS, by name: kinds of prompts.
+        added: what the models take that are not in MODELS, by name.
     """
 
     weights: dict[str, Weights]
     speeds: dict[str, Speed]
     assumed: list[str]
-    added: dict[str, frozenset[str]] = field(default_factory=dict)
+    added: dict[str, Added] = field(default_factory=dict)
 
 
 def survey(image: np.ndarray, stated: dict[str, Weights | None], phrase: str) -> Survey:
@@ -93,8 +94,8 @@ def surveyed(image: np.ndarray, stated: dict[str, Weights | None], phrase: str) 
             raise UserError(f"--models {name}: it has to be trained first; write a line of its own under finetune")
         if not stated[name] and (weights[name].tiny or weights[name].words == UNRELEASED):
             raise UserError(f"--models {name}: its weights are {weights[name].words}; give --weights {name}=PATH")
-    kinds = {name: model.PROMPTS for name, model in added.items()}
-    return Survey(weights, *measured(image, weights, phrase), kinds)
+    taken = {name: Added(model.PROMPTS, model.JOINS_PHRASES, model.DETECTS) for name, model in added.items()}
+    return Survey(weights, *measured(image, weights, phrase), taken)
 
 
 def locate(stated: dict[str, Weights | None]) -> dict[str, Weights]:
