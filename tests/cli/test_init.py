@@ -10,6 +10,7 @@ from promptseg import models, studies
 from promptseg.cli import check, init, main
 from promptseg.core import study
 from promptseg.inspection import timing, write
+from promptseg.inspection.choose import Added
 from promptseg.inspection.costs import Speed
 from refusing import refused
 from typer.testing import CliRunner
@@ -36,7 +37,7 @@ def project(tmp_path, monkeypatch, root):
 def timed(stated: dict[str, timing.Weights]) -> timing.Survey:
     """What `timing.survey` returns, without a process and without running a model."""
     weights = timing.locate(stated)
-    added = {name: models.load(name).PROMPTS for name in weights if name not in timing.MODELS}
+    added = {name: Added.of(models.load(name)) for name in weights if name not in timing.MODELS}
     return timing.Survey(weights, dict.fromkeys(weights, FAST), [], added)
 
 
@@ -96,6 +97,13 @@ def test_further_models_join_the_study_with_what_they_take(project):
     runs = {name: run for name, run in found.zero_shot.items() if run.model in ("seggpt", "sam")}
     assert list(runs) == ["images-shots-1-seggpt", "images-shots-5-seggpt", "images-box-sam", "images-point-sam"]
     assert found.models["seggpt"].source == "tiny" and runs["images-shots-5-seggpt"].prompt.support.shots == 5
+
+
+def test_a_further_detector_gives_sam2_its_boxes(project):
+    cases.plates_in_names(project.parent / "images")
+    printed = run("../images", "--yes", "--models", "owlv2", "--weights", "owlv2=tiny")
+    assert check.check().startswith("params.yaml: 1 dataset") and "words, whose boxes SAM 2 refines" in printed
+    assert study.load().cascade["images-owlv2-sam2"].prompt.by == "box"
 
 
 def test_a_thorough_study_is_valid(project):

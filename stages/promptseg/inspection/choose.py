@@ -5,12 +5,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from promptseg.inspection import costs, tiling
 from promptseg.inspection.costs import Clock, Speed
 from promptseg.inspection.look import Findings
 from promptseg.inspection.tiling import Tiling
+
+if TYPE_CHECKING:
+    from promptseg.nn.segmenter import Segmenter
 
 _NAME = 41  # characters of a run's name
 _IMAGES = (800, 400, 200, 100, 50, 25)  # for scale.max_images, where all of them would take too long
@@ -31,6 +34,11 @@ class Added(NamedTuple):
     prompts: frozenset[str]
     joins_phrases: bool = False
     detects: bool = False
+
+    @classmethod
+    def of(cls, model: "type[Segmenter]") -> "Added":
+        """What a model says of itself."""
+        return cls(model.PROMPTS, model.JOINS_PHRASES, model.DETECTS)
 
 
 @dataclass(frozen=True)

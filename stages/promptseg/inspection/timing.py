@@ -94,7 +94,7 @@ def surveyed(image: np.ndarray, stated: dict[str, Weights | None], phrase: str) 
             raise UserError(f"--models {name}: it has to be trained first; write a line of its own under finetune")
         if not stated[name] and (weights[name].tiny or weights[name].words == UNRELEASED):
             raise UserError(f"--models {name}: its weights are {weights[name].words}; give --weights {name}=PATH")
-    taken = {name: Added(model.PROMPTS, model.JOINS_PHRASES, model.DETECTS) for name, model in added.items()}
+    taken = {name: Added.of(model) for name, model in added.items()}
     return Survey(weights, *measured(image, weights, phrase), taken)
 
 
