@@ -10,6 +10,7 @@ products, convolutions and attention. The share of bf16 is of the rate of a bf16
 the encoder are in bf16.
 """
 
+import math
 import sys
 import time
 from collections import Counter, defaultdict
@@ -114,7 +115,7 @@ def measure(name: str) -> None:
                 least[kind, part] = min(least[kind, part], value)
     for kind in dtypes:
         rate, square = flops / least[kind, "encode"] / 1e9, 2 * SIDE**3 / least[kind, "square"] / 1e9
-        layers_rate = linear / least[kind, "layers"] / 1e9
+        layers_rate = linear / least[kind, "layers"] / 1e9 if linear else math.nan
         print(
             f"  {kind}: {least[kind, 'encode']:.2f} s of processor time, {rate:.0f} GFLOP/s; matmul of {SIDE}: "
             f"{square:.0f}, share {rate / square:.2f}; "
