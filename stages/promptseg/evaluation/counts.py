@@ -75,7 +75,7 @@ def count(target: np.ndarray, probability: np.ndarray, classes: int, valid: np.n
         np.multiply(label, best >= lowest_value(0.5), out=predicted[rows])
         right = (label == strip).view(np.uint8)
         labelled += pixel_histograms.joint([right, label, best], [2, classes + 1, 256])[:, 1:]
-        foreground += pixel_histograms.of_labels([strip, _own_values(strip, planes)], [classes + 1, 256])[1:]
+        foreground += pixel_histograms.joint([strip, _own_values(strip, planes)], [classes + 1, 256])[1:]
     everywhere = np.stack([pixel_histograms.of_values(plane, mask) for plane in probability])
     values = np.stack([everywhere - foreground, foreground])
     (outcomes,) = at_levels(labelled, values, [lowest_value(0.5)])

@@ -7,6 +7,7 @@ import numpy as np
 
 _PIXELS = 2**24  # OpenCV's histograms are float32, exact up to this number
 _ONES = np.uint64(2**64 - 1)  # eight pixels of 255
+_APART = 8  # pixels from one that is counted to the next
 _DENSE = 0.8  # share of other pixels from which on it takes longer to take out those of 0 and 255 than to count them
 
 
@@ -55,16 +56,29 @@ def of_values(plane: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         result[0] -= mask.size - cv2.countNonZero(mask)
         return result
     if cv2.countNonZero(plane) > _DENSE * plane.size:
-        return joint([plane], [256])
+        return _of_dense(plane)
     pixels = plane.ravel()
     words = pixels[: pixels.size // 8 * 8].view(np.uint64)
     zeros, ones = words == 0, words == _ONES
     number_of_zeros, number_of_ones = np.count_nonzero(zeros), np.count_nonzero(ones)
     if number_of_zeros + number_of_ones < (1 - _DENSE) * words.size:
-        return joint([plane], [256])
+        return _of_dense(plane)
     rest = np.concatenate([words[~(zeros | ones)].view(np.uint8), pixels[words.size * 8 :]])
     result = joint([rest], [256])
     result[[0, 255]] += 8 * number_of_zeros, 8 * number_of_ones
+    return result
+
+
+def _of_dense(plane: np.ndarray) -> np.ndarray:
+    """Compute `joint` of one map, taking pixels that are not neighbors one after another, as these are often equal."""
+    pixels = plane.ravel()
+    rows = pixels.size // _APART
+    channels, rest = pixels[: rows * _APART].reshape(1, rows, _APART), pixels[rows * _APART :]
+    result = joint([rest], [256])
+    for start in range(0, rows, _PIXELS):
+        part = channels[:, start : start + _PIXELS]
+        for channel in range(_APART):
+            result += cv2.calcHist([part], [channel], None, [256], [0, 256]).reshape(256).astype(np.int64)
     return result
 
 
