@@ -139,4 +139,4 @@ def test_a_new_kind_brings_its_options_and_is_parsed_without_a_change_here(scrib
     received = prompt.to_model(None, 40, 60)
     assert [*prompt.parts] == ["scribble"] and [*received.parts] == ["points"]
     assert received.get("points").coordinates.tolist() == [[30, 20]]
-    models.load("sam").check_prompt(SimpleNamespace(kind="scribble", model_kind="points", readout=None))
+    models.load("sam").check_prompt(SimpleNamespace(kind="scribble", model_kind="points", readout=None, together=False))
