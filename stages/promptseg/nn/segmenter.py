@@ -60,8 +60,7 @@ class Segmenter(torch.nn.Module):
         OFFICIAL: repository and commit of the released weights on the Hugging Face hub; without a commit the newest is
             taken; (None, None): it has none.
         RELEASED: name of the released file of tensors.
-        BACKBONE: folder in promptseg/tiny that the tiny model is built from, by `convert(folder, "tiny")`, where it has
-            no checkpoint of its own there; else empty.
+        BACKBONE: folder in promptseg/tiny that a tiny model without a checkpoint there is converted from; else empty.
         MODALITY: "image", or "point_cloud" for clouds stored as (points, 2, 3) images of equally many points; their
             logits are by point, (n, p, points, 2), and the transform is depth_maps.Views.
         PROMPTS: kinds of prompts that it takes, as PromptConfig.kind names them.
