@@ -99,6 +99,16 @@ def test_a_detector_returns_its_boxes_as_masks(name, image):
     assert result.mask.any()
 
 
+def test_phrases_that_are_together_are_read_as_one_prompt(image):
+    model = promptseg.load("grounding_dino", source="tiny")
+    result = model.segment(image, text=["red circle", "green"], together=True)
+    image_prompts = [Prompt.of(Text(phrase), target=n, together=True) for n, phrase in enumerate(result.classes, 1)]
+    expected = predict_classes(model.segmenter, model.segmenter.encode([image]), image_prompts, (2, 96, 128))
+    np.testing.assert_array_equal(result.probability, expected.probability)
+    assert not np.allclose(result.probability, model.segment(image, text=["red circle", "green"]).probability)
+    refused(lambda: promptseg.load("clipseg", source="tiny").segment(image, text="a", together=True), "by itself")
+
+
 def test_exemplars_are_one_prompt_with_a_phrase_or_without(image):
     model = promptseg.load("sam3", source="tiny")
     shown = Exemplars.of([CORNERS], [[0, 0, 9, 9]])

@@ -78,6 +78,7 @@ class Model:
         negative_points: Sequence[Sequence[float]] = (),
         box: Sequence[float] | Sequence[Sequence[float]] = (),
         text: str | Sequence[str] = (),
+        together: bool = False,
         exemplars: Sequence[Sequence[float]] = (),
         negative_exemplars: Sequence[Sequence[float]] = (),
         threshold: float | None = None,
@@ -92,6 +93,7 @@ class Model:
             negative_points: x, y in pixels that are not on it.
             box: x0, y0, x1, y1 in pixels; or several, an object each.
             text: a phrase, or one for each class.
+            together: read the phrases of all classes as one prompt, for models that take a list (grounding_dino).
             exemplars: x0, y0, x1, y1 in pixels of objects in the image, which ask for all that are alike.
             negative_exemplars: of objects that are not meant.
             threshold: probability in (0, 1) from which on a pixel is foreground; left out, the one that was chosen on
@@ -103,7 +105,9 @@ class Model:
         pixels = _pixels(image)
         threshold = self.threshold if threshold is None else threshold
         phrases = [text] if isinstance(text, str) else list(text)
-        image_prompts = [*_object_prompts(points, negative_points, box), *_text_prompts(phrases)]
+        if together and not self.segmenter.JOINS_PHRASES:
+            raise UserError(f"{self.segmenter.NAME} reads each phrase by itself; leave out together")
+        image_prompts = [*_object_prompts(points, negative_points, box), *_text_prompts(phrases, together)]
         if len(exemplars) or len(negative_exemplars):
             image_prompts = [_with_exemplars(image_prompts, exemplars, negative_exemplars)]
         self._check(image_prompts, threshold)
@@ -238,8 +242,8 @@ def _object_prompts(points, negative_points, box) -> list[Prompt]:
     return [Prompt.of(*boxes, clicked)]
 
 
-def _text_prompts(phrases: list[str]) -> list[Prompt]:
-    return [Prompt.of(Text(phrase), target=target) for target, phrase in enumerate(phrases, 1)]
+def _text_prompts(phrases: list[str], together: bool) -> list[Prompt]:
+    return [Prompt.of(Text(phrase), target=target, together=together) for target, phrase in enumerate(phrases, 1)]
 
 
 def _with_exemplars(image_prompts: list[Prompt], positive, negative) -> Prompt:

@@ -11,6 +11,7 @@ the encoder are in bf16.
 """
 
 import math
+import os
 import sys
 import time
 from collections import Counter, defaultdict
@@ -25,6 +26,7 @@ from promptseg.nn import precision
 from promptseg.nn.segmenter import Segmenter
 from torch.utils.flop_counter import FlopCounterMode
 
+os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # of the profiler, which else tells of each start on stderr
 ROUNDS, SIDE = 3, 2048
 GROUPS = {  # of operations: substrings of the profiler's names, the first match counts
     "linear": ("addmm", "aten::mm"),

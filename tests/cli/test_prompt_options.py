@@ -50,6 +50,13 @@ def test_options_give_prompts(given, kind, prompts):
     assert parse().phrases == [] and NOTHING["text"] == []  # values of one call do not reach the next
 
 
+def test_phrases_are_one_prompt_where_that_is_asked_for():
+    for given in (False, True):
+        request = parse(text=["a cat", "a dog"], together=given)
+        assert [prompt.together for prompt in request.prompts(2, 40, 60, "a")] == [given] * 2
+    refused(lambda: parse(together=True), "--together: give the phrases of the classes by --text")
+
+
 def test_without_options_every_class_is_prompted_for_and_automatic_masks_have_settings():
     assert [(prompt.target, prompt.parts) for prompt in parse().prompts(3, 40, 60, "a")] == [(1, {}), (2, {}), (3, {})]
     assert (parse(auto=True).generator, parse(auto=True).kind) == (AutomaticMasks(), "automatic")

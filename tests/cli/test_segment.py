@@ -200,6 +200,16 @@ def test_a_cascade_takes_the_boxes_of_a_detector(run, tmp_path, image, entry, mo
     assert all(box.keys() == {"target", "box"} for box in boxes)
 
 
+def test_phrases_that_are_together_change_each_others_boxes(run, tmp_path, image, entry, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    phrases = "--model", "grounding_dino", "--checkpoint", "tiny", "--text", "fire", "--text", "a tree"
+    scores = []
+    for flags in ((), ("--together",)):
+        run(image, *phrases, *flags)
+        scores.append([[each["probability"] for each in of_class["detections"]] for of_class in entry()["prompts"]])
+    assert [len(each) for each in scores] == [2, 2] and scores[0] != scores[1]
+
+
 def test_the_threshold_is_that_of_the_run_unless_another_is_given(run, image, entry):
     tuned = "--weights", "data/weights/tuned"
     run(image, *tuned)

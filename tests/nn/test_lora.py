@@ -23,7 +23,8 @@ def test_adapters_have_no_effect_until_trained_and_add_a_matrix_of_their_rank(na
     before = model.encode([IMAGE])
     layers = {name: module.weight.clone() for name, module in model.named_modules() if name.endswith(TARGETS)}
     adapters = lora.attach(model, model.LORA_TARGETS, Lora(rank=2, alpha=6.0))
-    assert all(torch.equal(value, before[key]) for key, value in model.encode([IMAGE]).items())
+    # but for rounding in RepViT, whose layers are folded only without an adapter
+    torch.testing.assert_close(model.encode([IMAGE]), before, rtol=0, atol=1e-6 if name == "edgetam" else 0)
     pairs = {}
     for key, value in model.state_dict().items():
         if ".lora_" in key:

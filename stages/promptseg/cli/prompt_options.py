@@ -25,10 +25,12 @@ class PromptRequest:
     Attributes:
         kind: as models list it: "box", "text + support", ...; "none" where no prompt was given.
         parts: class number and parts of each prompt; empty where no prompt was given.
+        together: whether the phrases of all classes are one prompt.
     """
 
     kind: str = "none"
     parts: tuple[tuple[int, tuple[PromptPart, ...]], ...] = ()
+    together: bool = False
 
     @property
     def generator(self) -> AutomaticMasks | None:
@@ -70,7 +72,7 @@ class PromptRequest:
         for _, of_prompt in self.parts:
             for part in of_prompt:
                 part.check_inside(height, width, name)
-        return [Prompt.of(*of_prompt, target=target) for target, of_prompt in self.parts]
+        return [Prompt.of(*of_prompt, target=target, together=self.together) for target, of_prompt in self.parts]
 
 
 def parse(values: dict[str, Any], window: tuple[float, float] | None) -> PromptRequest:
@@ -83,6 +85,7 @@ def parse(values: dict[str, Any], window: tuple[float, float] | None) -> PromptR
     Raises:
         UserError: an option is malformed, or kinds of prompts do not combine.
     """
+    together = values["together"]
     given: dict[str, list[list[PromptPart]]] = {}
     for name, kind in KINDS.items():
         own = {option.flag: values.pop(_parameter_name(option)) for option in kind.OPTIONS}
@@ -94,7 +97,7 @@ def parse(values: dict[str, Any], window: tuple[float, float] | None) -> PromptR
         alone = [(n, part) for classes in given.values() for n, parts in enumerate(classes, 1) for part in parts]
         for _, part in alone:
             part.check_alone()
-        return PromptRequest(joined, tuple((n, (part,)) for n, part in alone))
+        return PromptRequest(joined, tuple((n, (part,)) for n, part in alone), together)
     for name, classes in given.items():
         if len(classes) > 1 or len(classes[0]) > 1:
             beside = " and ".join(_main_flag(other) for other in given if other != name)

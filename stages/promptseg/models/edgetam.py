@@ -36,6 +36,12 @@ class EdgeTam(Sam2Segmenter):
     FULL = {"vision_config": dict(backbone_config=_repvit())}  # the default of transformers is another backbone
     LORA_TARGETS = (".channel_mixer.conv1.c", ".channel_mixer.conv2.c")
 
+    def __init__(self, network: EdgeTamModel):
+        super().__init__(network)
+        from promptseg.nn import repvit  # late: it imports timm, for a second
+
+        repvit.use_efficient(network.vision_encoder)
+
     @staticmethod
     def image_transform(config: EdgeTamConfig) -> ImageTransform:
         return ImageTransform(config.prompt_encoder_config.image_size, False, IMAGENET_MEAN, IMAGENET_STD)

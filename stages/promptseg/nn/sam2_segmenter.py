@@ -9,11 +9,19 @@ from typing import Self
 
 import numpy as np
 import torch
-from transformers import PretrainedConfig
+from torch import nn
+from transformers import PretrainedConfig, PreTrainedModel
 
 from promptseg.nn import pretrained, weights
 from promptseg.nn.sam_segmenter import SamSegmenter
 from promptseg.nn.segmenter import Features
+
+
+class _NoPositions(nn.Module):
+    """Positions of the encoder's maps, which only the memory of earlier frames of a video reads: zeros."""
+
+    def forward(self, shape: torch.Size, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
+        return torch.zeros((), device=device, dtype=dtype).expand(shape)
 
 
 class Sam2Segmenter(SamSegmenter):
@@ -32,6 +40,10 @@ class Sam2Segmenter(SamSegmenter):
         "lora": SamSegmenter.TRAINABLE["lora"],
         "all": (*ENCODER, "network.prompt_encoder.", *DECODER),
     }
+
+    def __init__(self, network: PreTrainedModel):
+        super().__init__(network)
+        network.vision_encoder.neck.position_encoding = _NoPositions()  # sines and cosines: 0.1 s an image
 
     @classmethod
     def convert(cls, source: Path) -> Self:

@@ -37,7 +37,10 @@ class Text(PromptPart):
     KIND: ClassVar[str] = "text"
     Config: ClassVar[type[Settings]] = Config
     COMBINES: ClassVar[frozenset[str]] = frozenset({"support", "exemplars"})
-    OPTIONS: ClassVar[tuple[Option, ...]] = (Option("--text", "what to segment; several: a class each"),)
+    OPTIONS: ClassVar[tuple[Option, ...]] = (
+        Option("--text", "what to segment; several: a class each"),
+        Option("--together", "read the phrases of all classes as one prompt (grounding_dino)", bool),
+    )
 
     phrase: str
 
@@ -73,6 +76,8 @@ class Text(PromptPart):
     def parse(cls, values: dict[str, Any], window: tuple[float, float] | None) -> list[list[Self]]:
         if any(not phrase.strip() for phrase in values["--text"]):
             raise UserError("--text: an empty phrase; say what to segment")
+        if values["--together"] and not values["--text"]:
+            raise UserError("--together: give the phrases of the classes by --text")
         return [[cls(phrase)] for phrase in values["--text"]]
 
     def draw(self, layer, color: tuple[int, int, int]) -> None:
