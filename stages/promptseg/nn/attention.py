@@ -5,15 +5,14 @@ positions of all pairs of tokens twice, 805 MB each time in a global block of Vi
 and SAM 2's computes a product of queries and keys that nothing reads.
 """
 
-from collections.abc import Callable
-from types import MethodType
-
 import torch
 import torch.nn.functional as F
 from torch import nn
 from transformers.models.sam.modeling_sam import SamVisionSdpaAttention
 from transformers.models.sam2.modeling_sam2 import Sam2MultiScaleAttention, do_pool
 from transformers.models.sam_hq.modeling_sam_hq import SamHQVisionSdpaAttention
+
+from promptseg.nn.overrides import override_forward
 
 BIAS_BYTES = 1 << 26  # of relative positions in memory at a time: one head of a global block of SAM
 
@@ -74,20 +73,11 @@ def hiera_attention(layer: Sam2MultiScaleAttention, hidden_states: torch.Tensor,
     return layer.proj(attended.transpose(1, 2).reshape(n, height, width, -1))
 
 
-_FORWARD: dict[type, Callable] = {
-    SamVisionSdpaAttention: relative_attention,
-    SamHQVisionSdpaAttention: relative_attention,
-    Sam2MultiScaleAttention: hiera_attention,
-}
-
-
 def use_efficient(network: nn.Module) -> None:
     """Compute the attention layers of these kinds in a network as above; its parameters stay as they are.
 
     transformers' own switch (`attn_implementation`) chooses the kernel within a layer and reaches neither the relative
-    positions nor the discarded product. A layer's forward is overridden on the instance, as torch documents for
-    modules, so that names, classes and state dict stay those of the checkpoint.
+    positions nor the discarded product.
     """
-    for module in network.modules():
-        if type(module) in _FORWARD:
-            module.forward = MethodType(_FORWARD[type(module)], module)
+    relative = {SamVisionSdpaAttention: relative_attention, SamHQVisionSdpaAttention: relative_attention}
+    override_forward(network, relative | {Sam2MultiScaleAttention: hiera_attention})

@@ -8,13 +8,12 @@ Here kernels are folded in each call, which takes no time beside a convolution o
 A channel mixer looks at one pixel at a time, so on a processor it is computed for as many pixels as its cache holds.
 """
 
-from collections.abc import Callable
-from types import MethodType
-
 import torch
 import torch.nn.functional as F
 from timm.models.repvit import ConvNorm, RepVggDw, RepVitMlp
 from torch import nn
+
+from promptseg.nn.overrides import override_forward
 
 BLOCK = 1 << 17  # values of a channel mixer's widest map in memory at a time, for each thread: half a megabyte in fp32
 
@@ -25,9 +24,7 @@ def use_efficient(network: nn.Module) -> None:
     Args:
         network: whose batch norms are never in training mode.
     """
-    for module in network.modules():
-        if type(module) in _FORWARD:
-            module.forward = MethodType(_FORWARD[type(module)], module)
+    override_forward(network, {ConvNorm: _convolve, RepVggDw: _mix_tokens, RepVitMlp: _mix_channels})
 
 
 def _convolve(layer: ConvNorm, x: torch.Tensor) -> torch.Tensor:
@@ -76,6 +73,3 @@ def _kernel(layer: ConvNorm) -> tuple[torch.Tensor, torch.Tensor]:
 def _channels_last(x: torch.Tensor) -> torch.Tensor:
     """The layout in which processors compute convolutions of each channel without a copy; as it is on other devices."""
     return x.contiguous(memory_format=torch.channels_last) if x.device.type == "cpu" else x
-
-
-_FORWARD: dict[type[nn.Module], Callable] = {ConvNorm: _convolve, RepVggDw: _mix_tokens, RepVitMlp: _mix_channels}
