@@ -105,8 +105,8 @@ class Model:
         pixels = _pixels(image)
         threshold = self.threshold if threshold is None else threshold
         phrases = [text] if isinstance(text, str) else list(text)
-        if together and not self.segmenter.JOINS_PHRASES:
-            raise UserError(f"{self.segmenter.NAME} reads each phrase by itself; leave out together")
+        if together:
+            self.segmenter.check_joins_phrases("together")
         image_prompts = [*_object_prompts(points, negative_points, box), *_text_prompts(phrases, together)]
         if len(exemplars) or len(negative_exemplars):
             image_prompts = [_with_exemplars(image_prompts, exemplars, negative_exemplars)]

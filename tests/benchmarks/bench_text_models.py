@@ -1,6 +1,6 @@
 """Five phrases for one image: each text model against the usual processor and model call, which repeats the image.
 
-    PYTHONPATH=stages python tests/benchmarks/bench_text_models.py [MODEL[+][=ROUNDS] ...]
+    PYTHONPATH=stages:tests/helpers python tests/benchmarks/bench_text_models.py [MODEL[+][=ROUNDS] ...]
 
 Random weights in the layout of the release, an image of 640 x 480. The usual call repeats the image for each phrase, in
 one batch; ours is `predict_classes`, which ends with probabilities at the size of the image. Both run in turn, so that
@@ -9,16 +9,16 @@ pays for the phrases, and `cached` has the features from an earlier run. MODEL+ 
 as Grounding DINO can be; the usual call has them one by one. A new model is an entry in INPUTS.
 """
 
-import contextlib
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import full_size
 import numpy as np
 import torch
 import transformers
+from own_layers import own_layers
 from PIL import Image
 from promptseg.inference.class_maps import predict_classes
 from promptseg.models import clipseg, grounding_dino, owlv2, sam3
@@ -64,17 +64,6 @@ INPUTS: dict[str, Callable[..., transformers.BatchFeature]] = {
 }
 
 
-@contextlib.contextmanager
-def layers_of_transformers(network: torch.nn.Module) -> Iterator[None]:
-    """Let a network compute all layers as transformers does."""
-    ours = {module: vars(module).pop("forward") for module in network.modules() if "forward" in vars(module)}
-    try:
-        yield
-    finally:
-        for module, forward in ours.items():
-            module.forward = forward
-
-
 def measure(name: str, together: bool, rounds: int) -> None:
     torch.manual_seed(0)
     prompts = [Prompt.of(Text(phrase), target=n, together=together) for n, phrase in enumerate(PHRASES, 1)]
@@ -83,7 +72,7 @@ def measure(name: str, together: bool, rounds: int) -> None:
 
     @torch.inference_mode()
     def usual() -> None:
-        with layers_of_transformers(model.network):
+        with own_layers(model.network):
             model.network(**INPUTS[name](model, [Image.fromarray(image)] * len(PHRASES)))
 
     @torch.inference_mode()

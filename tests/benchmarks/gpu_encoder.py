@@ -46,10 +46,11 @@ def encoder(name: str, rig: Rig) -> dict[str, Any]:
     The plain loop is transformers' own network, one image at a time, in fp32.
     """
     from promptseg.nn import attention
+    from promptseg.nn.overrides import override_forward
 
     plain = _network(rig, name).to(rig.device).requires_grad_(False)
     ours = copy.deepcopy(plain)
-    attention.use_efficient(ours)
+    override_forward(ours, attention.FORWARDS)
     bench = _Bench(rig, plain, ours)
     half = copy.deepcopy(ours).to(torch.bfloat16)
     bench.measure("plain loop", lambda batch: outputs(plain, batch), 1)
@@ -70,9 +71,10 @@ def encoder(name: str, rig: Rig) -> dict[str, Any]:
 def compiled(name: str, rig: Rig) -> dict[str, Any]:
     """The same with torch.compile, which may take minutes, against weights in bf16 alone."""
     from promptseg.nn import attention
+    from promptseg.nn.overrides import override_forward
 
     network = _network(rig, name).to(rig.device).requires_grad_(False)
-    attention.use_efficient(network)
+    override_forward(network, attention.FORWARDS)
     bench, encode = _Bench(rig, network, network), _in_bf16(copy.deepcopy(network).to(torch.bfloat16))
     with _large_bias():
         bench.measure("ours, batch, weights in bf16", encode, bench.size)

@@ -93,14 +93,15 @@ def _difference(first: list[torch.Tensor], second: list[torch.Tensor]) -> float:
 @torch.inference_mode()
 def attention(rig: Rig) -> dict[str, Any]:
     """Our attention layers against those of transformers on this device, and this device against the CPU."""
-    from promptseg.nn.attention import use_efficient
+    from promptseg.nn import attention as layers
+    from promptseg.nn.overrides import override_forward
 
     found: dict[str, Any] = {}
     for name, plain in tiny_encoders().items():
         pixels = torch.randn(3, 3, 128, 128)
         expected = outputs(plain, pixels)
         ours = copy.deepcopy(plain)
-        use_efficient(ours)
+        override_forward(ours, layers.FORWARDS)
         on_device = [outputs(network.to(rig.device), pixels.to(rig.device)) for network in (plain, ours)]
         found[name] = {
             "ours_against_transformers": _difference(*on_device),

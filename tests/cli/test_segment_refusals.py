@@ -49,6 +49,7 @@ def run(folder, tmp_path, monkeypatch):
         ("--model pa_sam --point 6,4 --box 1,2,3,4", "pa_sam takes no --box with --point; give --box"),
         ("--model sam --point 6,4 --classes a,b", "--classes names 2, but there is 1"),
         ("--model clipseg --text fire --text smoke --together", "clipseg reads each phrase by itself; leave out --tog"),
+        ("--model sam3 --text fire --exemplar 1,2,3,4 --together", "sam3 reads each phrase by itself; leave out --tog"),
         ("--model grounding_dino --together", "--together: give the phrases of the classes by --text"),
         ("--model clipseg --auto", "clipseg takes no --auto; give --support or --text"),
         ("--model sam --auto --box 1,2,3,4", "give one of --auto, --box, --exemplar, --point, --support, --text (only "

@@ -5,14 +5,13 @@ import json
 import numpy as np
 import pytest
 import torch
+from own_layers import own_layers
 from promptseg import models
 from promptseg.nn import attention, weights
-from transformers.models.sam.modeling_sam import SamVisionAttention, SamVisionSdpaAttention
-from transformers.models.sam2.modeling_sam2 import Sam2MultiScaleAttention
-from transformers.models.sam_hq.modeling_sam_hq import SamHQVisionAttention, SamHQVisionSdpaAttention
+from transformers.models.sam.modeling_sam import SamVisionAttention
+from transformers.models.sam_hq.modeling_sam_hq import SamHQVisionAttention
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
-REPLACED = (SamVisionSdpaAttention, SamHQVisionSdpaAttention, Sam2MultiScaleAttention)
 PLAIN = {"sam": SamVisionAttention, "sam_hq": SamHQVisionAttention}  # classes of their own
 
 
@@ -26,24 +25,15 @@ def model_with_positions(name: str):
     return model
 
 
-def use_forward_of(model, layer_class: type | None = None) -> int:
-    """Give overridden layers the forward of their own class or of another; returns how many there were."""
-    layers = [module for module in model.modules() if "forward" in vars(module)]
-    for layer in layers:
-        del layer.forward
-        if layer_class:
-            layer.__class__ = layer_class
-    return len(layers)
-
-
 @pytest.mark.parametrize("name", ["sam", "sam_hq", "sam2"])
 @pytest.mark.parametrize("limit", [1, attention.BIAS_BYTES])
 def test_outputs_equal_those_of_transformers_bit_for_bit(name, limit, monkeypatch):
     monkeypatch.setattr(attention, "BIAS_BYTES", limit)
     model = model_with_positions(name)
     ours = model.encode([IMAGE, IMAGE[::-1]])
-    assert use_forward_of(model) == len([m for m in model.modules() if type(m) in REPLACED]) > 0
-    theirs = model.encode([IMAGE, IMAGE[::-1]])
+    with own_layers(model) as layers:
+        theirs = model.encode([IMAGE, IMAGE[::-1]])
+    assert len(layers) == len([module for module in model.modules() if type(module) in attention.FORWARDS]) > 0
     assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
 
 
@@ -51,12 +41,15 @@ def test_outputs_equal_those_of_transformers_bit_for_bit(name, limit, monkeypatc
 def test_fused_attention_equals_plain_attention(name):
     model = model_with_positions(name)
     fused = model.encode([IMAGE])
-    replaced = use_forward_of(model, PLAIN.get(name))
-    assert (replaced > 0) is (name in ("sam", "sam_hq", "sam2"))
-    if name not in PLAIN:
-        model.network.set_attn_implementation("eager")
-    for key, plain in model.encode([IMAGE]).items():
-        torch.testing.assert_close(fused[key], plain, rtol=1e-4, atol=1e-4)
+    with own_layers(model) as layers:
+        assert (len(layers) > 0) is (name in ("sam", "sam_hq", "sam2"))
+        if name in PLAIN:
+            for layer in layers:
+                layer.__class__ = PLAIN[name]
+        else:
+            model.network.set_attn_implementation("eager")
+        for key, plain in model.encode([IMAGE]).items():
+            torch.testing.assert_close(fused[key], plain, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", [name for name in models.names() if models.load(name).ENCODER])

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from own_layers import own_layers
 from promptseg import models
 from promptseg.core.train_config import Lora
 from promptseg.nn import lora, repvit
@@ -27,14 +28,6 @@ def with_statistics(seed: int):
     return model
 
 
-def use_timm(model) -> set[type]:
-    """Give overridden layers the forward of their own class; returns the classes."""
-    layers = [module for module in model.network.vision_encoder.modules() if "forward" in vars(module)]
-    for layer in layers:
-        del layer.forward
-    return {type(layer) for layer in layers}
-
-
 def gradients(model) -> dict[str, torch.Tensor]:
     """Gradient of the features' mean square by each parameter of the encoder."""
     model.zero_grad()
@@ -48,8 +41,9 @@ def test_features_and_gradients_equal_those_of_timms_layers(block, monkeypatch):
     model = with_statistics(1)
     assert model.set_trainable(["encoder"])
     ours, our_gradients = model.encode([IMAGE, IMAGE[::-1]]), gradients(model)
-    assert use_timm(model) == {ConvNorm, RepVggDw, RepVitMlp}
-    theirs, their_gradients = model.encode([IMAGE, IMAGE[::-1]]), gradients(model)
+    with own_layers(model.network.vision_encoder) as layers:
+        theirs, their_gradients = model.encode([IMAGE, IMAGE[::-1]]), gradients(model)
+    assert {type(layer) for layer in layers} == {ConvNorm, RepVggDw, RepVitMlp}
     torch.testing.assert_close(ours, theirs, **CLOSE)
     assert len(their_gradients) > 50
     torch.testing.assert_close(our_gradients, their_gradients, rtol=1e-3, atol=1e-6)
@@ -77,6 +71,6 @@ def test_trained_adapters_have_the_effect_that_they_have_in_timms_layers():
         if ".lora_" in name:
             value.normal_(0, 0.1)
     ours = model.encode([IMAGE])["low"]
-    use_timm(model)
-    torch.testing.assert_close(ours, model.encode([IMAGE])["low"], **CLOSE)
+    with own_layers(model.network.vision_encoder):
+        torch.testing.assert_close(ours, model.encode([IMAGE])["low"], **CLOSE)
     assert not torch.allclose(ours, before, atol=0.01)

@@ -75,8 +75,8 @@ def load(selection: Selection, request: PromptRequest) -> LoadedModel:
         raise UserError(f"{name} takes {modality}s, and only images can be segmented here; give another --model")
     request = _complete(request, selection.classes, kind, about)
     request.check(name, kind.PROMPTS)
-    if request.together and not kind.JOINS_PHRASES:
-        raise UserError(f"{name} reads each phrase by itself; leave out --together")
+    if request.together:
+        kind.check_joins_phrases("--together")
     if selection.cascade is not None:
         _check_cascade(selection.cascade, request)
     classes = _classes(request, selection.classes, name, about)

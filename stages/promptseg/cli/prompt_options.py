@@ -102,7 +102,7 @@ def parse(values: dict[str, Any], window: tuple[float, float] | None) -> PromptR
         if len(classes) > 1 or len(classes[0]) > 1:
             beside = " and ".join(_main_flag(other) for other in given if other != name)
             raise UserError(f"with {beside} give one {_main_flag(name)}")
-    return PromptRequest(joined, ((1, tuple(classes[0][0] for classes in given.values())),))
+    return PromptRequest(joined, ((1, tuple(classes[0][0] for classes in given.values())),), together)
 
 
 def with_prompt_options(command: Callable) -> Callable:

@@ -9,6 +9,7 @@ import torch
 from transformers import EdgeTamConfig, EdgeTamModel
 
 from promptseg.nn.image_transform import IMAGENET_MEAN, IMAGENET_STD, ImageTransform
+from promptseg.nn.overrides import override_forward
 from promptseg.nn.sam2_segmenter import Sam2Segmenter
 from promptseg.nn.sam_segmenter import TINY_MASK_DECODER
 
@@ -40,7 +41,7 @@ class EdgeTam(Sam2Segmenter):
         super().__init__(network)
         from promptseg.nn import repvit  # late: it imports timm, for a second
 
-        repvit.use_efficient(network.vision_encoder)
+        override_forward(network.vision_encoder, repvit.FORWARDS)
 
     @staticmethod
     def image_transform(config: EdgeTamConfig) -> ImageTransform:

@@ -23,6 +23,7 @@ from promptseg.data.image_io import to_rgb
 from promptseg.nn import deformable_attention, precision, pretrained, text_fusion, weights
 from promptseg.nn.detector import Detector, DetectorTransform
 from promptseg.nn.image_transform import IMAGENET_MEAN, IMAGENET_STD
+from promptseg.nn.overrides import override_forward
 from promptseg.nn.segmenter import Features
 from promptseg.prompts import Prompt
 
@@ -81,8 +82,7 @@ class GroundingDino(Detector):
     def __init__(self, network: GroundingDinoForObjectDetection, vocabulary: bytes, longest: int, shortest: int):
         super().__init__()
         self.network, self.transform = network, GroundingDinoTransform(longest, shortest=shortest)
-        text_fusion.use_efficient(network)
-        deformable_attention.use_efficient(network)
+        override_forward(network, {**text_fusion.FORWARDS, **deformable_attention.FORWARDS})
         self.vocabulary = vocabulary
         tokens = vocabulary.decode().splitlines()
         self.tokenizer = BertTokenizer(vocab={token: number for number, token in enumerate(tokens)})

@@ -2,17 +2,17 @@
 
 transformers' layers call torch's scaled_dot_product_attention ("sdpa") too. Around it SAM's holds the relative
 positions of all pairs of tokens twice, 805 MB each time in a global block of ViT-B (peak 2.9 GB against 1.5 GB here),
-and SAM 2's computes a product of queries and keys that nothing reads.
+and SAM 2's computes a product of queries and keys that nothing reads. Their own switch (`attn_implementation`) chooses
+the kernel within a layer and reaches neither.
 """
 
 import torch
 import torch.nn.functional as F
-from torch import nn
 from transformers.models.sam.modeling_sam import SamVisionSdpaAttention
 from transformers.models.sam2.modeling_sam2 import Sam2MultiScaleAttention, do_pool
 from transformers.models.sam_hq.modeling_sam_hq import SamHQVisionSdpaAttention
 
-from promptseg.nn.overrides import override_forward
+from promptseg.nn.overrides import Forwards
 
 BIAS_BYTES = 1 << 26  # of relative positions in memory at a time: one head of a global block of SAM
 
@@ -73,11 +73,8 @@ def hiera_attention(layer: Sam2MultiScaleAttention, hidden_states: torch.Tensor,
     return layer.proj(attended.transpose(1, 2).reshape(n, height, width, -1))
 
 
-def use_efficient(network: nn.Module) -> None:
-    """Compute the attention layers of these kinds in a network as above; its parameters stay as they are.
-
-    transformers' own switch (`attn_implementation`) chooses the kernel within a layer and reaches neither the relative
-    positions nor the discarded product.
-    """
-    relative = {SamVisionSdpaAttention: relative_attention, SamHQVisionSdpaAttention: relative_attention}
-    override_forward(network, relative | {Sam2MultiScaleAttention: hiera_attention})
+FORWARDS: Forwards = {
+    SamVisionSdpaAttention: relative_attention,
+    SamHQVisionSdpaAttention: relative_attention,
+    Sam2MultiScaleAttention: hiera_attention,
+}

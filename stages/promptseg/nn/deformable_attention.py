@@ -8,15 +8,9 @@ Outputs are the same but for rounding, in 0.3 of the time (0.15 s for 17,821 que
 
 import torch
 import torch.nn.functional as F
-from torch import nn
 from transformers.models.grounding_dino.modeling_grounding_dino import MultiScaleDeformableAttention
 
-from promptseg.nn.overrides import override_forward
-
-
-def use_efficient(network: nn.Module) -> None:
-    """Compute the deformable attention of a network as above where its tensors are not on a GPU."""
-    override_forward(network, {MultiScaleDeformableAttention: _attend})
+from promptseg.nn.overrides import Forwards
 
 
 def _attend(
@@ -84,3 +78,6 @@ def _neighbors(places: torch.Tensor, size: torch.Tensor) -> list[tuple[torch.Ten
     for pixel, part in ((before, 1 - share), (before + 1, share)):
         found.append((pixel.clamp(min=0).minimum(size - 1), part * ((pixel >= 0) & (pixel < size))))
     return found
+
+
+FORWARDS: Forwards = {MultiScaleDeformableAttention: _attend}

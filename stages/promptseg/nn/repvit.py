@@ -13,18 +13,9 @@ import torch.nn.functional as F
 from timm.models.repvit import ConvNorm, RepVggDw, RepVitMlp
 from torch import nn
 
-from promptseg.nn.overrides import override_forward
+from promptseg.nn.overrides import Forwards
 
 BLOCK = 1 << 17  # values of a channel mixer's widest map in memory at a time, for each thread: half a megabyte in fp32
-
-
-def use_efficient(network: nn.Module) -> None:
-    """Compute a network's RepViT as above; its parameters and names stay as they are.
-
-    Args:
-        network: whose batch norms are never in training mode.
-    """
-    override_forward(network, {ConvNorm: _convolve, RepVggDw: _mix_tokens, RepVitMlp: _mix_channels})
 
 
 def _convolve(layer: ConvNorm, x: torch.Tensor) -> torch.Tensor:
@@ -73,3 +64,6 @@ def _kernel(layer: ConvNorm) -> tuple[torch.Tensor, torch.Tensor]:
 def _channels_last(x: torch.Tensor) -> torch.Tensor:
     """The layout in which processors compute convolutions of each channel without a copy; as it is on other devices."""
     return x.contiguous(memory_format=torch.channels_last) if x.device.type == "cpu" else x
+
+
+FORWARDS: Forwards = {ConvNorm: _convolve, RepVggDw: _mix_tokens, RepVitMlp: _mix_channels}

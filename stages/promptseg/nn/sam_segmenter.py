@@ -11,6 +11,7 @@ from transformers import PretrainedConfig, PreTrainedModel, SamModel
 
 from promptseg.nn import attention, precision, pretrained, sam_checkpoint, weights
 from promptseg.nn.image_transform import ImageTransform
+from promptseg.nn.overrides import override_forward
 from promptseg.nn.segmenter import Features, Segmenter
 from promptseg.prompts import Prompt
 
@@ -61,7 +62,7 @@ class SamSegmenter(Segmenter):
     def __init__(self, network: PreTrainedModel):
         super().__init__()
         self.network, self.transform = network, self.image_transform(network.config)
-        attention.use_efficient(network)
+        override_forward(network, attention.FORWARDS)
 
     @classmethod
     def create(cls, size: str, seed: int) -> Self:

@@ -237,8 +237,14 @@ class Segmenter(torch.nn.Module):
             raise UserError(f"params.yaml: {cls.NAME} {what}; it takes {', '.join(sorted(cls.PROMPTS))}")
         if config.readout and config.readout not in cls.READOUTS:
             raise UserError(f"params.yaml: {cls.NAME} has no readout {config.readout!r}; leave it out")
-        if config.together and config.text is not None and not cls.JOINS_PHRASES:
-            raise UserError(f"params.yaml: {cls.NAME} reads each phrase by itself; leave out together")
+        if config.together and config.text is not None:
+            cls.check_joins_phrases("together", "params.yaml: ")
+
+    @classmethod
+    def check_joins_phrases(cls, setting: str, where: str = "") -> None:
+        """Raise UserError, naming the setting that asks for it, unless the model can read phrases as one prompt."""
+        if not cls.JOINS_PHRASES:
+            raise UserError(f"{where}{cls.NAME} reads each phrase by itself; leave out {setting}")
 
     @classmethod
     def check_trainable(cls, names: list[str] | None) -> None:

@@ -10,14 +10,9 @@ import torch
 from torch import nn
 from transformers.models.grounding_dino.modeling_grounding_dino import GroundingDinoBiMultiHeadAttention
 
-from promptseg.nn.overrides import override_forward
+from promptseg.nn.overrides import Forwards
 
 LIMIT = 50_000  # of scores, as in transformers
-
-
-def use_efficient(network: nn.Module) -> None:
-    """Compute the fusion layers of a network as above; its parameters and names stay as they are."""
-    override_forward(network, {GroundingDinoBiMultiHeadAttention: _attend})
 
 
 def _attend(
@@ -67,3 +62,6 @@ def _attend(
     values = values @ layer.out_vision_proj.weight.unflatten(1, (heads, -1)).permute(1, 2, 0)  # (n, heads, t, c)
     vision = probabilities.mT @ values.flatten(1, 2) + layer.out_vision_proj.bias
     return (vision, None), (layer.out_text_proj(told.transpose(1, 2).flatten(2)), None)
+
+
+FORWARDS: Forwards = {GroundingDinoBiMultiHeadAttention: _attend}
