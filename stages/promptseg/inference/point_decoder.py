@@ -5,6 +5,7 @@ Its output equals that of the network's own forward, up to rounding, for less th
 - The image tokens are the same for all points until the first layer writes to them, so that layer reads them once.
 - There are 4096 image tokens and 7 or 8 tokens of a point. Attention between them projects the few and never the many:
   q . (W k) = (W' q) . k, and the sum of weighted values is projected instead of each value.
+- The last attention is computed for the tokens that are read after it alone, 4 or 5 of 7 to 9.
 - The predicted IoU depends on a point's tokens alone. Only masks that pass its threshold are upscaled.
 
 Names and order of the layers are those of transformers' SamMaskDecoder, SamHQMaskDecoder and Sam2MaskDecoder
@@ -52,7 +53,7 @@ class PointDecoder:
         # SAM 2 has two finer maps beside the embedding, and an object score token before the others.
         *finer, image = embedding if isinstance(embedding, list) else [embedding]
         first = [decoder.obj_score_token.weight] if finer else []
-        self._decoder, self._encoder, self._skip = decoder, network.prompt_encoder, len(first)
+        self._decoder, self._encoder = decoder, network.prompt_encoder
         self._hq = _HqMasks(segmenter, features) if hasattr(decoder, "hq_token") else None
         last = [decoder.hq_token.weight] if self._hq else []
         self._output = torch.cat([*first, decoder.iou_token.weight, decoder.mask_tokens.weight, *last])
@@ -63,6 +64,9 @@ class PointDecoder:
         self._finer = [_in_blocks(level[0], self._grid) for level in reversed(finer)]
         # Fine-tuning trains the single mask and none of the three.
         self._masks = slice(0, 1) if segmenter.single_mask else slice(1, None)
+        places = list(range(len(first), len(self._output)))  # of the predicted IoU, the masks and HQ-SAM's mask
+        count = len(decoder.mask_tokens.weight)
+        self._read = [places[0], *places[1 : count + 1][self._masks], *places[count + 1 :]]
         self._first = _as_linear(decoder.upscale_conv1)
         self._second = _as_linear(decoder.upscale_conv2)
         self._layers = [
@@ -94,12 +98,12 @@ class PointDecoder:
             tokens = layer.layer_norm2(tokens + to_image.from_image(tokens + positions, keys, image))
             tokens = layer.layer_norm3(tokens + layer.mlp(tokens))
             image = layer.layer_norm4(to_tokens.from_tokens(tokens + positions, tokens, keys, image))
+        tokens, positions = tokens[:, self._read], positions[:, self._read]
         tokens = tokens + self._final.from_image(tokens + positions, image + self._position, image)
-        tokens = self._decoder.transformer.layer_norm_final_attn(tokens)
-        iou = self._decoder.iou_prediction_head(tokens[:, self._skip])
-        of_masks = tokens[:, self._skip + 1 : self._skip + 1 + len(self._decoder.mask_tokens.weight)]
-        hq_tokens = tokens[:, len(self._output) - 1] if self._hq else None
-        return DecodedPoints(iou[:, self._masks], of_masks[:, self._masks], image, hq_tokens)
+        of_iou, *of_masks = self._decoder.transformer.layer_norm_final_attn(tokens).unbind(1)
+        hq_tokens = of_masks.pop() if self._hq else None
+        iou = self._decoder.iou_prediction_head(of_iou)[:, self._masks]
+        return DecodedPoints(iou, torch.stack(of_masks, dim=1), image, hq_tokens)
 
     def masks(self, points: DecodedPoints, selected: torch.Tensor) -> torch.Tensor:
         """Compute the logits of selected masks.
